@@ -1,0 +1,127 @@
+# anchord: `make help` lists the targets.
+#
+#   MODE=release|debug|asan|tsan   ONEDNN=0|1   CC=gcc|clang   WERROR=0|1
+#
+# Each combination builds into a folder of its own, so modes never mix and nothing needs a clean.
+
+MODE    ?= release
+WERROR  ?= 1
+CXX     ?= g++
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
+HAVE_DNNL := $(wildcard /usr/include/dnnl.h /usr/include/*/dnnl.h /usr/local/include/dnnl.h)
+ONEDNN  ?= $(if $(HAVE_DNNL),1,0)
+HAVE_FAISS_C := $(wildcard /usr/lib/libfaiss_c.* /usr/lib/*/libfaiss_c.* /usr/local/lib/libfaiss_c.*)
+
+LAYERS  := base engine engine/kernels engine/objectives index api server
+PACKAGES := gcc g++ make pkg-config curl libmicrohttpd-dev libjansson-dev libfaiss-dev \
+            libopenblas-openmp-dev libdnnl-dev libjpeg62-turbo-dev libpng-dev libwebp-dev \
+            libsqlite3-dev nettle-dev libcmocka-dev
+
+MODE_release := -O2 -g -fno-math-errno -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+MODE_debug   := -O1 -g3
+MODE_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+MODE_tsan    := -O1 -g -fsanitize=thread -DANCHORD_TSAN
+LINK_release := -Wl,-z,relro,-z,now
+SAN_asan     := -fsanitize=address,undefined
+SAN_tsan     := -fsanitize=thread
+
+WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wdouble-promotion -Wformat=2 \
+           -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla -Wwrite-strings -Wcast-qual \
+           -Wpointer-arith $(if $(filter gcc%,$(notdir $(CC))),-Wno-format-truncation) \
+           $(if $(filter 1,$(WERROR)),-Werror)
+CPPFLAGS += -I. -D_GNU_SOURCE -DANCHORD_ONEDNN=$(ONEDNN)
+CFLAGS_ALL   = -std=gnu17 $(MODE_$(MODE)) $(WARN) -fopenmp -pthread $(CFLAGS)
+CXXFLAGS_ALL = -std=c++17 $(MODE_$(MODE)) -Wall -Wextra -Wshadow $(if $(filter 1,$(WERROR)),-Werror) \
+               -fopenmp -pthread $(CXXFLAGS)
+LIBS    := $(if $(HAVE_FAISS_C),-lfaiss_c) -lfaiss -lopenblas $(if $(filter 1,$(ONEDNN)),-ldnnl) \
+           -lmicrohttpd -ljansson -lsqlite3 -lnettle -ljpeg -lpng -lwebp -lgomp -lstdc++ -lm -ldl -pthread
+LDFLAGS_ALL = $(SAN_$(MODE)) $(LINK_$(MODE)) $(LDFLAGS)
+
+B := build/$(MODE)$(if $(filter-out gcc,$(notdir $(CC))),-$(notdir $(CC)))$(if $(filter 0,$(ONEDNN)),-nodnnl)
+
+# A new source file needs no registration: each folder is taken whole.
+SRC     := $(filter-out server/main.c,$(wildcard $(LAYERS:%=%/*.c)))
+ifeq ($(ONEDNN),0)
+SRC     := $(filter-out %_dnnl.c,$(SRC))
+endif
+SHIM    := $(if $(HAVE_FAISS_C),,index/faiss_shim.cc)
+OBJ     := $(SRC:%.c=$(B)/%.o) $(patsubst %.cc,$(B)/%.o,$(wildcard index/*.cc))
+LIB     := $(B)/libanchord.a
+TESTLIB_SRC := $(wildcard tests/lib/*.c)
+TESTLIB := $(TESTLIB_SRC:%.c=$(B)/%.o)
+TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c tests/http/test_*.c))
+BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/bench_*.c))
+
+export OMP_NUM_THREADS OPENBLAS_NUM_THREADS
+.DEFAULT_GOAL := build/anchord
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+help: ## this list
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+build/anchord: $(B)/anchord ## build the program
+	@cp -f $< $@.tmp && mv -f $@.tmp $@
+
+deps: ## install what is missing (apt, with sudo when not root)
+	@./configs/deps.sh $(PACKAGES)
+
+$(B)/.deps:
+	@./configs/deps.sh --if-missing $(PACKAGES)
+	@mkdir -p $(B) && touch $@
+
+$(B)/%.o: %.c Makefile | $(B)/.deps
+	@mkdir -p $(@D)
+	@echo "CC  $<"; $(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+
+$(B)/%.o: %.cc Makefile | $(B)/.deps
+	@mkdir -p $(@D)
+	@echo "CXX $<"; $(CXX) $(CPPFLAGS) $(CXXFLAGS_ALL) -MMD -MP -c $< -o $@
+
+$(LIB): $(OBJ)
+	@rm -f $@ && ar rcs $@ $^
+
+$(B)/anchord: $(B)/server/main.o $(LIB)
+	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(B)/tests/%: $(B)/tests/%.o $(TESTLIB) $(LIB)
+	@mkdir -p $(@D)
+	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) $(TESTLINK_$(notdir $*)) -o $@ $^ -lcmocka $(LIBS)
+
+$(B)/bench/%: $(B)/bench/%.o $(TESTLIB) $(LIB)
+	@mkdir -p $(@D)
+	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+# Tests that replace libc or library calls name them here.
+-include tests/link.mk
+
+tests: $(TESTS) $(B)/anchord
+
+test: ## build and run every test
+	@$(MAKE) --no-print-directory tests
+	@B=$(B) ./tests/run.sh $(TESTS)
+
+asan: ## every test under AddressSanitizer and UBSan
+	@$(MAKE) --no-print-directory MODE=asan test
+
+tsan: ## the concurrent tests under ThreadSanitizer
+	@$(MAKE) --no-print-directory MODE=tsan test
+
+run: build/anchord ## build and serve on 127.0.0.1:8080, data in ./data
+	@exec ./build/anchord serve
+
+layers: ## includes point only downwards, each library stays in its home
+	@./tests/layers.sh
+
+headers: ## each header compiles on its own
+	@for h in $(wildcard $(LAYERS:%=%/*.h)); do \
+	  $(CC) $(CPPFLAGS) $(CFLAGS_ALL) -include $$h -fsyntax-only -x c /dev/null || exit 1; done
+
+clean: ## remove everything that was built
+	rm -rf build
+
+-include $(OBJ:.o=.d) $(patsubst %,%.d,$(TESTS)) $(B)/server/main.d $(TESTLIB:.o=.d)
+
+.PHONY: help deps test tests asan tsan run layers headers clean

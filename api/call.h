@@ -1,0 +1,127 @@
+/* call.h - one request on its way through anchord, without a socket in sight.
+ *
+ * The server (or a test) fills a `struct request`; api_begin() finds the route; then the call is moved
+ * forward in stages.  Each stage says what the next one needs, and whoever drives the call provides it:
+ *
+ *     CALL_READY    the next stage is light work (catalogue, search): call call_step() on a light thread
+ *     CALL_IMAGES   call->images[0..n_images) must be embedded, each once, by call_image() on heavy threads;
+ *                   then call_step() again on a light thread
+ *     CALL_WRITES   call->writes[0..n_writes) must be committed by the store (the driver submits them with a
+ *                   done() of its own); then call_step() again, which may be done on the writer's thread
+ *                   because the stage after a write only renders
+ *     CALL_DONE     call->response is complete
+ *
+ * call_run() drives one call to its end on the calling thread: that is all that tests and the command line
+ * need.  server/dispatch.c drives many at once over its queues.
+ *
+ * Memory: everything that a call allocates lives in call->arena or in its response, until call_free().
+ */
+#ifndef ANCHORD_API_CALL_H
+#define ANCHORD_API_CALL_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "engine/encoder.h"
+#include "index/store.h"
+
+struct app;
+
+enum method { METHOD_OTHER, METHOD_GET, METHOD_HEAD, METHOD_PUT, METHOD_POST, METHOD_PATCH, METHOD_DELETE,
+              METHOD_OPTIONS };
+enum listener { LISTENER_PUBLIC, LISTENER_ADMIN };
+
+struct pair {
+    const char *name, *value;
+};
+
+struct request { /* everything borrowed until the call ends */
+    enum method method;
+    enum listener listener;
+    const char *path;           /* as sent, still percent-encoded, without the query */
+    const struct pair *query;   /* decoded */
+    size_t n_query;
+    const char *content_type;   /* NULL: none; likewise below */
+    const char *accept, *if_match, *if_none_match;
+    const char *pin;            /* anchord-generation */
+    const char *request_id;
+    const void *body;
+    size_t body_len;
+    enum role role;             /* what the caller's key allows */
+    const char *key_id;         /* NULL: anonymous on loopback */
+};
+
+struct header {
+    const char *name, *value;   /* arena or static */
+};
+
+struct response {
+    int status;
+    const char *content_type;   /* static */
+    struct buf body;
+    struct header headers[8];
+    size_t n_headers;
+};
+
+enum call_state { CALL_READY, CALL_IMAGES, CALL_WRITES, CALL_DONE };
+
+struct image_job { /* one picture to be embedded */
+    const void *bytes;
+    size_t len;
+    struct encoder *encoder;    /* borrowed from the call */
+    bool want_hash;
+    /* out */
+    float *vector;              /* [dimensions], in the arena */
+    struct image_info info;
+    char sha256[HASH_HEX];
+    struct err err;
+};
+
+struct route;
+struct call {
+    struct app *app;
+    const struct request *request;
+    const struct route *route;
+    const char *params[2];      /* decoded path parameters, checked against the id rule */
+    struct response response;
+    struct arena arena;
+
+    void (*stage)(struct call *c); /* the next one; sets c->state before it returns */
+    enum call_state state;
+    struct image_job *images;
+    size_t n_images;
+    struct write **writes;
+    size_t n_writes;
+    struct err err;
+    void *scratch;              /* the handler's, in the arena */
+    void (*cleanup)(struct call *c); /* (optional) the handler's */
+};
+
+/* What the server must know before it reads a body. */
+struct route_info {
+    enum role role;             /* needed */
+    size_t body_max;            /* bytes; 0: none allowed */
+    const char *label;          /* "/v1/collections/{c}/images/{id}": for metrics and logs; static */
+};
+/* Finds the route.  ERR_NOT_FOUND; ERR_BAD_METHOD with *allow ("GET, PUT") set; admin routes are
+ * ERR_NOT_FOUND on the public listener. */
+MUST_CHECK bool api_route(struct app *app, enum listener l, enum method m, const char *path,
+                          struct route_info *out, const char **allow, struct err *e);
+
+/* Never fails: what cannot be begun is a call that is CALL_DONE with an error answer. */
+void call_begin(struct call *c, struct app *app, const struct request *r);
+void call_step(struct call *c);
+/* Runs one image job on the caller's lane cache (call_lanes.h); any heavy thread. */
+struct lanes;
+void call_image(struct image_job *job, struct lanes *lanes, const struct image_limits *limits);
+void call_run(struct call *c, struct lanes *lanes);
+void call_free(struct call *c);
+
+/* Turns an error into the JSON error answer with its status; used by the server for its own refusals too. */
+void answer_error(struct response *r, struct arena *a, const struct err *e);
+int err_status(enum err_code code);
+
+#endif

@@ -1,0 +1,78 @@
+/* err.c - building error texts: the first error wins, context goes in front. */
+#include "base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const names[] = {
+#define X(name, text) [ERR_##name] = text,
+    ERR_CODES(X)
+#undef X
+};
+_Static_assert(sizeof names / sizeof *names == ERR_COUNT, "one name for each code");
+
+static bool set(struct err *e, enum err_code code, const char *fmt, va_list ap)
+{
+    if (e && e->code == ERR_NONE) {
+        e->code = code;
+        vsnprintf(e->text, sizeof e->text, fmt, ap);
+    }
+    return false;
+}
+
+bool err_set(struct err *e, enum err_code code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    set(e, code, fmt, ap);
+    va_end(ap);
+    return false;
+}
+
+bool err_field(struct err *e, const char *param, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    if (e && e->code == ERR_NONE)
+        snprintf(e->param, sizeof e->param, "%s", param);
+    set(e, ERR_BAD_INPUT, fmt, ap);
+    va_end(ap);
+    return false;
+}
+
+bool err_sys(struct err *e, const char *fmt, ...)
+{
+    int saved = errno;
+    va_list ap;
+    if (!e || e->code != ERR_NONE)
+        return false;
+    va_start(ap, fmt);
+    set(e, saved == ENOSPC || saved == EDQUOT ? ERR_FULL : ERR_IO, fmt, ap);
+    va_end(ap);
+    size_t used = strlen(e->text);
+    char why[128];
+    snprintf(e->text + used, sizeof e->text - used, ": %s", strerror_r(saved, why, sizeof why));
+    return false;
+}
+
+bool err_wrap(struct err *e, const char *fmt, ...)
+{
+    struct err old;
+    va_list ap;
+    if (!e || e->code == ERR_NONE)
+        return false;
+    old = *e;
+    va_start(ap, fmt);
+    vsnprintf(e->text, sizeof e->text, fmt, ap);
+    va_end(ap);
+    size_t used = strlen(e->text);
+    snprintf(e->text + used, sizeof e->text - used, ": %s", old.text);
+    return false;
+}
+
+const char *err_name(enum err_code code)
+{
+    return (unsigned)code < ERR_COUNT ? names[code] : "internal_error";
+}

@@ -1,0 +1,205 @@
+/* file.c - whole-file reads, crash-safe replacement, folders, the data folder's lock. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+static bool read_all(int fd, char *out, size_t len, struct err *e)
+{
+    for (size_t got = 0; got < len;) {
+        ssize_t n = read(fd, out + got, len - got);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_sys(e, "read");
+        if (n == 0)
+            return err_set(e, ERR_IO, "the file shrank while it was read");
+        got += (size_t)n;
+    }
+    return true;
+}
+
+bool file_read(const char *path, size_t max, void **out, size_t *len, struct err *e)
+{
+    char *data = NULL;
+    bool ok = false;
+    struct stat st;
+    size_t size;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang us */
+
+    if (fd < 0 && errno == ENOENT) {
+        err_set(e, ERR_NOT_FOUND, "no such file");
+        goto done;
+    }
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        err_sys(e, "open");
+        goto done;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        err_set(e, ERR_IO, "not a regular file");
+        goto done;
+    }
+    if (st.st_size < 0 || (uint64_t)st.st_size > max) {
+        err_set(e, ERR_TOO_LARGE, "%lld bytes, the limit is %zu", (long long)st.st_size, max);
+        goto done;
+    }
+    size = (size_t)st.st_size;
+    data = mem_try(size + 1, 1, e);
+    if (!data || !read_all(fd, data, size, e))
+        goto done;
+    *out = data;
+    *len = size;
+    data = NULL; /* now the caller's */
+    ok = true;
+done:
+    free(data);
+    if (fd >= 0)
+        close(fd);
+    return ok || err_wrap(e, "reading %s", path);
+}
+
+bool file_write_all(int fd, const void *data, size_t len, struct err *e)
+{
+    const char *p = data;
+    while (len > 0) {
+        ssize_t n = write(fd, p, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_sys(e, "write");
+        p += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+/* The folder part of a path, "." when there is none. */
+static void parent_of(const char *path, char out[PATH_MAX])
+{
+    snprintf(out, PATH_MAX, "%s", path);
+    char *slash = strrchr(out, '/');
+    if (!slash)
+        snprintf(out, PATH_MAX, ".");
+    else if (slash == out)
+        out[1] = 0;
+    else
+        *slash = 0;
+}
+
+bool file_replace(const char *path, const void *data, size_t len, struct err *e)
+{
+    char temp[PATH_MAX], dir[PATH_MAX];
+    bool ok = false, made = false;
+    int fd = -1;
+
+    if ((size_t)snprintf(temp, sizeof temp, "%s.XXXXXX", path) >= sizeof temp) {
+        err_set(e, ERR_BAD_INPUT, "the path is too long");
+        goto done;
+    }
+    fd = mkostemp(temp, O_CLOEXEC);
+    if (fd < 0) {
+        err_sys(e, "create");
+        goto done;
+    }
+    made = true;
+    if (!file_write_all(fd, data, len, e))
+        goto done;
+    if (fsync(fd) != 0) {
+        err_sys(e, "fsync");
+        goto done;
+    }
+    if (close(fd) != 0) {
+        fd = -1;
+        err_sys(e, "close");
+        goto done;
+    }
+    fd = -1;
+    if (rename(temp, path) != 0) {
+        err_sys(e, "rename");
+        goto done;
+    }
+    made = false;
+    parent_of(path, dir);
+    ok = file_sync_dir(dir, e);
+done:
+    if (fd >= 0)
+        close(fd);
+    if (made)
+        unlink(temp);
+    return ok || err_wrap(e, "writing %s", path);
+}
+
+bool file_sync_dir(const char *path, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fd >= 0 && fsync(fd) == 0;
+    if (!ok)
+        err_sys(e, "syncing the folder %s", path);
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+bool file_make_dirs(const char *path, struct err *e)
+{
+    char part[PATH_MAX];
+    if ((size_t)snprintf(part, sizeof part, "%s", path) >= sizeof part)
+        return err_set(e, ERR_BAD_INPUT, "the path is too long");
+    for (char *p = part + 1;; p++) {
+        if (*p && *p != '/')
+            continue;
+        char saved = *p;
+        *p = 0;
+        if (mkdir(part, 0700) != 0 && errno != EEXIST)
+            return err_sys(e, "making the folder %s", part);
+        if (!saved)
+            break;
+        *p = saved;
+    }
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return err_sys(e, "making the folder %s", path);
+    return S_ISDIR(st.st_mode) || err_set(e, ERR_IO, "%s is not a folder", path);
+}
+
+int file_lock_dir(const char *dir, struct err *e)
+{
+    char path[PATH_MAX];
+    if ((size_t)snprintf(path, sizeof path, "%s/lock", dir) >= sizeof path) {
+        err_set(e, ERR_BAD_INPUT, "the path is too long");
+        return -1;
+    }
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        err_sys(e, "opening %s", path);
+        return -1;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK)
+            err_set(e, ERR_BUSY, "the data folder %s is in use by another anchord", dir);
+        else
+            err_sys(e, "locking %s", path);
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+bool file_free_space(const char *path, uint64_t *bytes, struct err *e)
+{
+    struct statvfs v;
+    if (statvfs(path, &v) != 0)
+        return err_sys(e, "asking for free space on %s", path);
+    *bytes = (uint64_t)v.f_bavail * v.f_frsize;
+    return true;
+}

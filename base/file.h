@@ -1,0 +1,36 @@
+/* file.h - files that survive a crash.
+ *
+ * file_replace() is the one way to write a file that matters: temporary file beside it, write, fsync,
+ * rename, fsync of the folder.  After a crash there is the old content or the new, never a mixture.
+ */
+#ifndef ANCHORD_BASE_FILE_H
+#define ANCHORD_BASE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* Reads a whole regular file of at most `max` bytes.  *out is the caller's to free and is followed by a
+ * zero byte that *len does not count.  ERR_NOT_FOUND, ERR_TOO_LARGE, ERR_IO. */
+MUST_CHECK bool file_read(const char *path, size_t max, void **out, size_t *len, struct err *e);
+
+/* Writes `len` bytes to `path` durably, mode 0600.  On failure the old content is still there and no
+ * temporary file is left. */
+MUST_CHECK bool file_replace(const char *path, const void *data, size_t len, struct err *e);
+
+/* Writes all bytes to a descriptor; short writes and EINTR are handled. */
+MUST_CHECK bool file_write_all(int fd, const void *data, size_t len, struct err *e);
+
+MUST_CHECK bool file_sync_dir(const char *path, struct err *e);
+/* Makes a folder (mode 0700) and its parents; one that is there already is fine. */
+MUST_CHECK bool file_make_dirs(const char *path, struct err *e);
+
+/* Takes the exclusive lock on DIR/lock.  ERR_BUSY when another process holds it.  Gives the descriptor;
+ * closing it (or dying) releases the lock.  -1 on failure. */
+MUST_CHECK int file_lock_dir(const char *dir, struct err *e);
+
+/* Bytes free for us on the file system of `path`. */
+MUST_CHECK bool file_free_space(const char *path, uint64_t *bytes, struct err *e);
+
+#endif

@@ -1,0 +1,104 @@
+/* json.h - reading JSON with the field's name in every error, and writing it without building a tree.
+ *
+ * Reading (jansson underneath; this is its only home):
+ *
+ *     struct json *doc = json_parse(text, len, 0, e);
+ *     static const char *const known[] = {"name", "limit"};
+ *     int64_t limit = 10;
+ *     if (!doc || !json_only(doc, "", known, COUNT(known), e) ||
+ *         !json_get_int(doc, "limit", 1, 1000, &limit, e)) ...
+ *     json_free(doc);
+ *
+ * A getter leaves *out alone when the member is absent or null, and fails with ERR_BAD_INPUT and `param`
+ * when it has the wrong type or is out of range.  Everything that getters hand out is borrowed from the
+ * document.  Refused while parsing: duplicate keys, trailing text, depth over 128, and documents whose
+ * tree would need more than the memory budget (ERR_TOO_LARGE).
+ *
+ * Writing goes straight into a buf; commas, escapes and nesting are taken care of:
+ *
+ *     struct json_out w = json_out_to(&buf);
+ *     json_object(&w, NULL);
+ *     json_text(&w, "id", id);
+ *     json_array(&w, "embedding");
+ *     for (...) json_float(&w, NULL, v[i]);
+ *     json_end(&w);
+ *     json_end(&w);
+ *
+ * The key is NULL inside arrays and at the top.
+ */
+#ifndef ANCHORD_BASE_JSON_H
+#define ANCHORD_BASE_JSON_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct json; /* a value inside a parsed document; only the one json_parse() gave is freed */
+
+enum json_kind { JSON_NONE, JSON_KIND_NULL, JSON_KIND_BOOL, JSON_KIND_INT, JSON_KIND_REAL,
+                 JSON_KIND_TEXT, JSON_KIND_LIST, JSON_KIND_OBJECT };
+
+/* Once, in main, before any thread: seeds the hash and installs the budgeted allocator. */
+void json_init(void);
+
+/* Parses an object or array.  `budget` bounds the tree's bytes; 0 means 3 x len + 4 MB. */
+MUST_CHECK struct json *json_parse(const char *text, size_t len, size_t budget, struct err *e);
+void json_free(struct json *doc);
+
+enum json_kind json_kind(const struct json *v); /* JSON_NONE for NULL */
+const struct json *json_member(const struct json *object, const char *key); /* NULL when absent or null */
+size_t json_count(const struct json *list_or_object);
+const struct json *json_item(const struct json *list, size_t i);
+/* Members in insertion order: for (it = NULL; (it = json_next(obj, it, &key, &value));) */
+void *json_next(const struct json *object, void *it, const char **key, const struct json **value);
+const char *json_as_text(const struct json *v, size_t *len); /* NULL unless text; len may be NULL */
+bool json_as_number(const struct json *v, double *out);      /* int or real */
+bool json_as_int(const struct json *v, int64_t *out);        /* int only */
+bool json_as_bool(const struct json *v, bool *out);
+
+/* Every member of `object` must be among `known`; the error names the stranger, prefixed by `where`
+ * ("" or "filter."). */
+MUST_CHECK bool json_only(const struct json *object, const char *where, const char *const *known,
+                          size_t n, struct err *e);
+MUST_CHECK bool json_get_text(const struct json *object, const char *key, size_t max_bytes,
+                              const char **out, struct err *e);
+MUST_CHECK bool json_get_int(const struct json *object, const char *key, int64_t min, int64_t max,
+                             int64_t *out, struct err *e);
+MUST_CHECK bool json_get_real(const struct json *object, const char *key, double min, double max,
+                              double *out, struct err *e);
+MUST_CHECK bool json_get_bool(const struct json *object, const char *key, bool *out, struct err *e);
+MUST_CHECK bool json_get_object(const struct json *object, const char *key, const struct json **out,
+                                struct err *e);
+MUST_CHECK bool json_get_list(const struct json *object, const char *key, const struct json **out,
+                              struct err *e);
+
+/* Appends the compact text of any value; keys keep their order. */
+void json_dump(const struct json *v, struct buf *out);
+
+/* RFC 7396: the merge of `patch` into the object text `target` (NULL: an empty object), as compact text
+ * in out. */
+MUST_CHECK bool json_merge_patch(const char *target, const struct json *patch, struct buf *out,
+                                 struct err *e);
+
+enum { JSON_OUT_DEPTH = 32 };
+struct json_out {
+    struct buf *buf; /* borrowed */
+    int depth;
+    char closer[JSON_OUT_DEPTH];
+    bool first[JSON_OUT_DEPTH + 1];
+};
+struct json_out json_out_to(struct buf *buf);
+void json_object(struct json_out *w, const char *key);
+void json_array(struct json_out *w, const char *key);
+void json_end(struct json_out *w);
+void json_text(struct json_out *w, const char *key, const char *value); /* NULL writes null; bad UTF-8 becomes U+FFFD */
+void json_int(struct json_out *w, const char *key, int64_t value);
+void json_real(struct json_out *w, const char *key, double value);  /* 17 digits at most; NaN and Inf: null */
+void json_float(struct json_out *w, const char *key, float value);  /* 9 digits: exact for float32 */
+void json_bool(struct json_out *w, const char *key, bool value);
+void json_null(struct json_out *w, const char *key);
+void json_raw(struct json_out *w, const char *key, const char *json); /* text that is JSON already; NULL: null */
+
+#endif

@@ -1,0 +1,127 @@
+/* pool.c - threads, a list, a mutex, a condition. */
+#include "base/pool.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+struct pool {
+    struct pool_options o;
+    pthread_t *threads;
+    size_t started;
+    pthread_mutex_t mu;
+    pthread_cond_t wake;
+    /* guarded by mu */
+    struct work *first, **last;
+    size_t waiting;
+    bool closing;
+};
+
+static void *thread_main(void *arg)
+{
+    struct pool *p = arg;
+    if (p->o.nice)
+        setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), p->o.nice);
+    void *state = p->o.thread_open ? p->o.thread_open(p->o.context) : NULL;
+    pthread_mutex_lock(&p->mu);
+    for (;;) {
+        while (!p->first && !p->closing)
+            pthread_cond_wait(&p->wake, &p->mu);
+        struct work *w = p->first;
+        if (!w)
+            break;
+        p->first = w->next;
+        if (!p->first)
+            p->last = &p->first;
+        p->waiting--;
+        pthread_mutex_unlock(&p->mu);
+        w->run(w, state);
+        pthread_mutex_lock(&p->mu);
+    }
+    pthread_mutex_unlock(&p->mu);
+    if (p->o.thread_close)
+        p->o.thread_close(state);
+    return NULL;
+}
+
+struct pool *pool_new(const struct pool_options *o, struct err *e)
+{
+    struct pool *p = mem_new(1, sizeof *p);
+    p->o = *o;
+    p->threads = mem_new(o->threads, sizeof *p->threads);
+    p->last = &p->first;
+    pthread_mutex_init(&p->mu, NULL);
+    pthread_cond_init(&p->wake, NULL);
+    for (size_t i = 0; i < o->threads; i++) {
+        if (pthread_create(&p->threads[i], NULL, thread_main, p) != 0) {
+            err_set(e, ERR_INTERNAL, "cannot start thread %zu of %zu for %s", i + 1, o->threads, o->name);
+            pool_free(p);
+            return NULL;
+        }
+        char name[16];
+        snprintf(name, sizeof name, "%.10s-%zu", o->name, i);
+        pthread_setname_np(p->threads[i], name);
+        p->started++;
+    }
+    return p;
+}
+
+static void append_locked(struct pool *p, struct work *w)
+{
+    w->next = NULL;
+    *p->last = w;
+    p->last = &w->next;
+    p->waiting++;
+    pthread_cond_signal(&p->wake);
+}
+
+bool pool_add(struct pool *p, struct work *const *works, size_t n, struct err *e)
+{
+    pthread_mutex_lock(&p->mu);
+    bool fits = !p->closing && n <= p->o.capacity && p->waiting <= p->o.capacity - n;
+    for (size_t i = 0; fits && i < n; i++)
+        append_locked(p, works[i]);
+    pthread_mutex_unlock(&p->mu);
+    return fits || err_set(e, ERR_BUSY, "the server is at capacity; try again");
+}
+
+void pool_push(struct pool *p, struct work *w)
+{
+    pthread_mutex_lock(&p->mu);
+    append_locked(p, w);
+    pthread_mutex_unlock(&p->mu);
+}
+
+size_t pool_waiting(struct pool *p)
+{
+    pthread_mutex_lock(&p->mu);
+    size_t n = p->waiting;
+    pthread_mutex_unlock(&p->mu);
+    return n;
+}
+
+size_t pool_threads(const struct pool *p)
+{
+    return p->o.threads;
+}
+
+void pool_free(struct pool *p)
+{
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->mu);
+    p->closing = true;
+    pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->mu);
+    for (size_t i = 0; i < p->started; i++)
+        pthread_join(p->threads[i], NULL);
+    pthread_cond_destroy(&p->wake);
+    pthread_mutex_destroy(&p->mu);
+    free(p->threads);
+    free(p);
+}

@@ -1,0 +1,79 @@
+/* model.h - a model is one .safetensors file: weights, and in __metadata__ all that is needed to use them.
+ *
+ * Tensor names and shapes are torchvision's for ResNets ("layer1.0.conv1.weight" [64, 64, 3, 3]), so that a
+ * torchvision or timm checkpoint is imported as it is (fc.* ignored) and ours loads there.
+ * __metadata__["anchord"] is a JSON text with the architecture, the preprocessing, the lineage and the
+ * golden images with their vectors.  The format, byte by byte, is in ARCHITECTURE.md.
+ *
+ * The file is hostile until proven otherwise: sizes, shapes, overflow, overlap and finiteness are checked,
+ * unknown or missing tensors are refused by name.  Golden vectors are compared by encoder_check().
+ */
+#ifndef ANCHORD_ENGINE_MODEL_H
+#define ANCHORD_ENGINE_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "engine/preprocess.h"
+
+enum stem { STEM_IMAGENET, STEM_SMALL1, STEM_SMALL2 }; /* 7x7/2 + max-pool; 3x3 stride 1; 3x3 stride 2 */
+
+struct arch { /* a ResNet: He et al. 2015, with torchvision's placement of the strides (v1.5) */
+    uint32_t depth;      /* 18, 34 or 50 */
+    enum stem stem;
+    uint32_t width;      /* channels of the first stage; 64 is the paper's */
+    uint32_t projection; /* output dimensions of a linear layer after the pooling; 0: none */
+};
+
+MUST_CHECK bool arch_check(const struct arch *a, struct err *e);
+/* "resnet18", "resnet34", "resnet50" with the imagenet stem and width 64.  ERR_BAD_INPUT otherwise. */
+MUST_CHECK bool arch_parse(const char *name, struct arch *out, struct err *e);
+const char *arch_name(const struct arch *a);      /* "resnet18"; static */
+const char *stem_name(enum stem s);               /* "imagenet", "small1", "small2"; static */
+uint32_t arch_dimensions(const struct arch *a);   /* of the vector: 512 for ResNet-18 */
+
+struct weight { /* one named tensor, fp32, in torchvision's layout (convolutions are OIHW) */
+    char name[96];
+    uint32_t rank, shape[4];
+    float *data; /* owned by the model */
+    size_t count;
+};
+
+struct golden { /* a small picture that we drew, and the vector it must give in fp32 */
+    void *png; /* owned */
+    size_t png_len;
+    float *vector; /* [dimensions], unit length; owned */
+};
+
+struct model {
+    struct arch arch;
+    struct preprocess pre;
+    struct weight *weights; /* in arch order; owned */
+    size_t n_weights;
+    struct golden *goldens; /* owned; none in a freshly imported foreign file until model_save() */
+    size_t n_goldens;
+    bool trained;           /* false: random weights from `model new` */
+    uint64_t seed;
+    int64_t created_at;     /* Unix seconds */
+    char parent[HASH_HEX];  /* fingerprint of the model it was trained from; empty: none */
+    char *lineage;          /* JSON object: objective, data, metrics; NULL: none; owned */
+    char fingerprint[HASH_HEX]; /* SHA-256 over the sorted tensors, arch and preprocessing; nothing else */
+};
+
+/* All give a model to be released by model_free(); NULL on failure. */
+struct model *model_new_random(const struct arch *a, const struct preprocess *p, uint64_t seed,
+                               struct err *e); /* He initialisation, batch norm at identity */
+/* Reads a file of ours, or a foreign ResNet (architecture told by its shapes; *foreign tells). */
+struct model *model_load(const char *path, bool *foreign, struct err *e);
+struct model *model_parse(const void *bytes, size_t len, bool *foreign, struct err *e);
+MUST_CHECK bool model_save(const struct model *m, const char *path, struct err *e); /* file_replace() */
+void model_free(struct model *m);
+
+/* The weight of that name; NULL when there is none. */
+const struct weight *model_weight(const struct model *m, const char *name);
+/* Computes m->fingerprint again after weights, arch or preprocessing have changed. */
+void model_seal(struct model *m);
+
+#endif

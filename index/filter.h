@@ -1,0 +1,20 @@
+/* filter.h - which images a request means: conditions over label and metadata.
+ *
+ * The shape is Qdrant's: {"must": [...], "should": [...], "must_not": [...]} over
+ * {"key", "match": {"value" | "any"}} and {"key", "range": {"gt", "gte", "lt", "lte"}}, nested filters
+ * allowed; "label" is a key too, "a.b" reaches into nested metadata, a list matches when one of its
+ * elements does.  All of must, at least one of should (when there is any), none of must_not.
+ */
+#ifndef ANCHORD_INDEX_FILTER_H
+#define ANCHORD_INDEX_FILTER_H
+
+#include "base/json.h"
+
+struct filter; /* immutable; not tied to a collection */
+
+/* NULL with ERR_BAD_INPUT and the field's path in param ("filter.must[1].range").  At most 64 conditions,
+ * 4 levels, 256 values. */
+struct filter *filter_parse(const struct json *v, const char *where, struct err *e);
+void filter_free(struct filter *f); /* NULL is fine */
+
+#endif

@@ -1,0 +1,211 @@
+/* store.h - everything that anchord keeps: collections, images, vectors, models, keys.
+ *
+ * One data folder, locked by one process:
+ *
+ *     DIR/anchord.db (+ -wal)   blobs/ab/<sha256>   segments/<generation>/<n>.faiss   models/<id>.safetensors
+ *     DIR/backups/   DIR/lock
+ *
+ * The catalogue (SQLite) is the truth; files in segments/ are a cache that is rebuilt from it.
+ *
+ * Writing.  A `struct write` is submitted and completes later on the writer's thread, which takes a group of
+ * them, writes and syncs the image files, renames, syncs each folder once, commits once, publishes to the
+ * views, and only then calls done().  A write that is done without an error survives kill -9 and power loss.
+ * After an I/O error of the disk the store is `degraded`: every further write fails with ERR_IO, reading
+ * goes on.  A full disk is ERR_FULL and passes when there is room again; deletes work even then.
+ *
+ * Reading.  Catalogue look-ups are safe from any thread.  Search goes through a view (view.h).
+ *
+ * Ownership: what is passed in a write is borrowed until done(); what is handed out is the caller's, to be
+ * released by the matching _clear.
+ */
+#ifndef ANCHORD_INDEX_STORE_H
+#define ANCHORD_INDEX_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "index/filter.h"
+
+enum { ID_MAX = 128, METADATA_MAX = 4096, LABEL_MAX = 256 };
+
+/* [A-Za-z0-9._-]{1,128}, not beginning with a dot: ids of images, names of collections and models. */
+bool id_is_valid(const char *id);
+
+enum index_kind { INDEX_AUTO, INDEX_FLAT, INDEX_HNSW };
+
+struct collection_row {
+    char name[ID_MAX + 1];
+    char model[ID_MAX + 1];      /* the active generation's model id */
+    char fingerprint[HASH_HEX];
+    char precision[8];           /* "fp32" or "bf16" */
+    enum index_kind index;
+    int64_t generation;          /* global number, never used again */
+    uint32_t dimensions;
+    int64_t images, created_at;
+};
+
+struct image_row {
+    int64_t number;              /* global, never used again */
+    char id[ID_MAX + 1];
+    int64_t revision;            /* grows with each change; global, so that it also tells re-creations apart */
+    char sha256[HASH_HEX];
+    char media_type[16];
+    uint32_t width, height;      /* upright */
+    int64_t bytes, created_at, updated_at;
+    char *label;                 /* NULL: none; owned */
+    char *metadata;              /* compact JSON object text; NULL: none; owned */
+};
+void image_row_clear(struct image_row *row);
+
+struct model_row {
+    char id[ID_MAX + 1];
+    char fingerprint[HASH_HEX], parent[HASH_HEX];
+    char arch[32];
+    uint32_t dimensions, size;   /* input side in pixels */
+    bool trained;
+    int64_t created_at, bytes;
+    char *lineage;               /* JSON object text; NULL: none; owned */
+};
+void model_row_clear(struct model_row *row);
+
+enum role { ROLE_NONE, ROLE_READ, ROLE_WRITE, ROLE_ADMIN };
+
+struct key_row {
+    char id[12];                 /* 8 characters; public */
+    unsigned char hash[HASH_SIZE]; /* SHA-256 of the whole key text */
+    enum role role;
+    char name[ID_MAX + 1];
+    int64_t created_at;
+};
+
+/* ---- opening ---- */
+
+struct store_options {
+    const char *dir;
+    uint64_t min_free_bytes;     /* uploads are ERR_FULL below this; 0: 256 MB */
+    size_t queue;                /* most waiting writes; 0: 1024 */
+    size_t hnsw_from;            /* an `auto` collection is searched exactly below this many; 0: 10000 */
+    size_t seal_at;              /* fresh vectors that become a sealed segment; 0: a good default */
+    bool background;             /* seal and rebuild in the background (off in some tests) */
+};
+
+struct store;
+struct store *store_open(const struct store_options *o, struct err *e); /* NULL; ERR_BUSY when locked */
+void store_close(struct store *s); /* finishes queued writes; NULL is fine */
+bool store_is_writable(struct store *s); /* false once degraded */
+
+/* ---- writing ---- */
+
+enum write_kind {
+    WRITE_IMAGE_PUT,         /* put */
+    WRITE_IMAGE_PATCH,       /* patch */
+    WRITE_IMAGE_DELETE,      /* id, if_match; ERR_NOT_FOUND */
+    WRITE_IMAGES_DELETE,     /* ids or filter; `count` tells how many went; one transaction */
+    WRITE_COLLECTION_CREATE, /* row.collection: name, model, fingerprint, precision, index, dimensions; fills generation */
+    WRITE_COLLECTION_DELETE, /* ERR_CONFLICT for `default` */
+    WRITE_MODEL_ADD,         /* row.model and its file, already complete, synced and at `path` below DIR/models */
+    WRITE_MODEL_DELETE,      /* id; ERR_CONFLICT while a generation uses it; unlinks the file after the commit */
+    WRITE_KEY_ADD, WRITE_KEY_REVOKE,
+    WRITE_BACKUP             /* fills `name`: a folder below DIR/backups made by the server */
+};
+
+struct precondition {        /* HTTP's If-Match and If-None-Match */
+    int64_t match_revision;  /* > 0: the image must exist with this revision ... */
+    const char *match_sha256; /* ... and this content; else ERR_PRECONDITION */
+    bool must_exist;         /* If-Match: * */
+    bool must_be_new;        /* If-None-Match: * */
+};
+
+struct image_put {
+    const char *id;
+    const void *bytes;       /* the file as it came */
+    size_t len;
+    char sha256[HASH_HEX];
+    const char *media_type;
+    uint32_t width, height;
+    const char *label;       /* NULL: none */
+    const char *metadata;    /* compact JSON object; NULL: none */
+    const float *vector;     /* [dimensions], unit length, finite */
+    int64_t generation;      /* that `vector` belongs to; ERR_BUSY when it is no longer the active one */
+};
+
+struct image_patch {
+    const char *id;
+    bool set_label;
+    const char *label;             /* NULL clears */
+    const struct json *metadata;   /* RFC 7396 patch; NULL leaves it; a JSON null value clears all */
+    bool clear_metadata;
+};
+
+struct write {
+    enum write_kind kind;
+    const char *collection;
+    struct precondition pre;
+    struct image_put put;
+    struct image_patch patch;
+    const char *id;                /* image, model or key to delete */
+    const char *const *ids;        /* WRITE_IMAGES_DELETE by list */
+    size_t n_ids;
+    const struct filter *filter;   /* WRITE_IMAGES_DELETE by filter */
+
+    /* in and out */
+    struct collection_row row_collection;
+    struct model_row row_model;
+    struct key_row row_key;
+
+    /* out */
+    struct image_row image;        /* after PUT and PATCH; cleared by write_clear() */
+    bool created;                  /* PUT: new (true) or replaced */
+    int64_t count;
+    char name[64];                 /* BACKUP */
+    struct err err;
+
+    void (*done)(struct write *w); /* on the writer's thread; must be quick and must not submit-and-wait */
+    void *user;
+    struct write *next;            /* the store's */
+};
+
+/* Queues the writes (all or none).  ERR_BUSY when the queue is full, ERR_IO once degraded. */
+MUST_CHECK bool store_submit(struct store *s, struct write *const *writes, size_t n, struct err *e);
+/* Submits one and waits; gives w->err.  For the command line, start-up and tests. */
+MUST_CHECK bool store_write(struct store *s, struct write *w, struct err *e);
+void write_clear(struct write *w); /* releases the out fields */
+
+/* ---- reading ---- */
+
+MUST_CHECK bool store_collection(struct store *s, const char *name, struct collection_row *out, struct err *e);
+/* *out: an array for the caller to free(). */
+MUST_CHECK bool store_collections(struct store *s, struct collection_row **out, size_t *n, struct err *e);
+MUST_CHECK bool store_image(struct store *s, const char *collection, const char *id, struct image_row *out,
+                            struct err *e);
+/* One page by id order, after `after` (NULL: from the first).  *out: free each with image_row_clear(), then free(). */
+MUST_CHECK bool store_images(struct store *s, const char *collection, const struct filter *f, const char *after,
+                             size_t limit, struct image_row **out, size_t *n, bool *more, struct err *e);
+MUST_CHECK bool store_count(struct store *s, const char *collection, const struct filter *f,
+                            const char *const *ids, size_t n_ids, int64_t *count, struct err *e);
+/* The original bytes of an image; the content is checked against the hash.  *bytes is the caller's. */
+MUST_CHECK bool store_content(struct store *s, const struct image_row *row, void **bytes, size_t *len,
+                              struct err *e);
+/* The metadata of an image by number, as compact JSON; *out NULL when none; the caller's. */
+MUST_CHECK bool store_metadata(struct store *s, int64_t number, char **out, struct err *e);
+MUST_CHECK bool store_models(struct store *s, struct model_row **out, size_t *n, struct err *e);
+MUST_CHECK bool store_model(struct store *s, const char *id, struct model_row *out, struct err *e);
+void store_model_path(struct store *s, const char *id, char *out, size_t size); /* DIR/models/ID.safetensors */
+MUST_CHECK bool store_keys(struct store *s, struct key_row **out, size_t *n, struct err *e);
+
+struct backup_row { char name[64]; int64_t created_at, bytes, images; };
+MUST_CHECK bool store_backups(struct store *s, struct backup_row **out, size_t *n, struct err *e);
+/* Restores a backup folder into an empty or new data folder; verifies hashes and counts. */
+MUST_CHECK bool store_restore(const char *backup, const char *dir, struct err *e);
+
+struct store_stats {
+    int64_t images, vectors, blobs_written, groups, writes, wal_bytes, segments_sealed, waiting;
+    uint64_t free_bytes;
+    double last_commit_s;   /* duration of the last group */
+};
+void store_get_stats(struct store *s, struct store_stats *out);
+
+#endif

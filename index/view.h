@@ -1,0 +1,75 @@
+/* view.h - the immutable picture of a collection's index that one search holds.
+ *
+ * A view names one generation and never mixes two.  It is a few segments (sealed HNSW ones, and the fresh
+ * chunks that are searched exactly), the bitmap of the living, and the table slot -> image.  Taking and
+ * releasing one is cheap (a reference count); what is published later is not seen by it, except that
+ * deletes may take effect at once.
+ *
+ *     struct view *v = store_view(s, "default", 0, e);
+ *     struct hits hits = {0};
+ *     if (v && view_search(v, &(struct search){.vector = q, .limit = 10}, &hits, e)) ...
+ *     hits_clear(&hits);
+ *     view_release(v);
+ *
+ * Score is the inner product of unit vectors: the cosine.
+ */
+#ifndef ANCHORD_INDEX_VIEW_H
+#define ANCHORD_INDEX_VIEW_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "index/filter.h"
+
+struct store;
+struct view;
+
+/* `generation` 0: the active one; another than the active one: ERR_PRECONDITION.  ERR_NOT_FOUND: no such
+ * collection.  NULL on failure. */
+struct view *store_view(struct store *s, const char *collection, int64_t generation, struct err *e);
+void view_release(struct view *v); /* NULL is fine */
+
+int64_t view_generation(const struct view *v);
+const char *view_model(const struct view *v);       /* model id; lives as long as the view */
+const char *view_fingerprint(const struct view *v);
+uint32_t view_dimensions(const struct view *v);
+size_t view_images(const struct view *v);           /* living */
+
+/* The vector of a living image: out [dimensions].  ERR_NOT_FOUND. */
+MUST_CHECK bool view_vector(struct view *v, const char *id, float *out, struct err *e);
+
+struct search {
+    const float *vector;         /* [dimensions], finite; need not be of unit length */
+    size_t limit;                /* 1 to 1000 */
+    const struct filter *filter; /* NULL: all */
+    const char *const *exclude;  /* ids left out of the answer */
+    size_t n_exclude;
+    bool has_threshold;
+    float threshold;             /* scores below are left out */
+    bool exact;                  /* no approximate index */
+    uint32_t ef;                 /* HNSW's efSearch; 0: the default */
+    bool with_vector;
+};
+
+struct hit {
+    int64_t number;
+    const char *id, *label;      /* label NULL: none */
+    const char *metadata;        /* JSON text; NULL: none */
+    float score;
+    const float *vector;         /* when asked for; else NULL */
+};
+
+struct hits { /* best first; ties by id */
+    struct hit *items;
+    size_t n;
+    struct arena arena; /* owns everything above */
+};
+
+/* While `limit` living images match, `limit` are given: where the approximate index finds fewer, or a
+ * filter leaves few, the search is exact. */
+MUST_CHECK bool view_search(struct view *v, const struct search *q, struct hits *out, struct err *e);
+void hits_clear(struct hits *h);
+
+#endif

@@ -1,0 +1,38 @@
+#!/bin/sh
+# Fails when an include points the wrong way (server -> api -> {index, engine} -> base) or when a
+# third-party library is used outside its home.
+set -u
+bad=0
+
+forbid() { # FOLDERS LAYERS: files in FOLDERS may not include from LAYERS
+    found=$(grep -nE "^#include \"($2)/" $(find $1 -name '*.[ch]' -o -name '*.cc') /dev/null)
+    if [ -n "$found" ]; then
+        echo "an include points the wrong way:"; echo "$found"; bad=1
+    fi
+}
+forbid base 'server|api|index|engine'
+forbid engine 'server|api|index'
+forbid index 'server|api|engine'
+forbid api 'server'
+
+home() { # PATTERN FILE...: only these files may include what matches
+    pattern=$1; shift
+    found=$(grep -rnE "^#include [<\"]($pattern)" base engine index api server --include='*.[ch]' --include='*.cc')
+    for f in "$@"; do found=$(printf '%s\n' "$found" | grep -v "^$f:"); done
+    if [ -n "$found" ]; then
+        echo "a library leaks out of its home ($*):"; echo "$found"; bad=1
+    fi
+}
+home 'jansson'     base/json.c
+home 'nettle/'     base/hash.c base/base64.c
+home 'sqlite3'     index/catalog.c index/sql.c
+home 'faiss/'      index/faiss_shim.cc index/segment.c
+home 'microhttpd'  server/http.c server/http_guard.c
+home 'jpeglib|jerror|turbojpeg' engine/image_jpeg.c
+home 'png\.h'      engine/image_png.c
+home 'webp/'       engine/image_webp.c
+home 'cblas|openblas' engine/kernels/gemm_blas.c engine/kernels/conv_blas.c
+home 'dnnl|oneapi/' engine/kernels/conv_dnnl.c engine/kernels/gemm_dnnl.c
+
+[ $bad = 0 ] && echo "layers: clean"
+exit $bad

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Runs test programs one after the other; each prints its own cmocka summary.  The last line counts.
+set -u
+passed=0; failed=0; names=
+for t in "$@"; do
+    echo "== ${t#build/}"
+    if OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 timeout 600 "$t"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1)); names="$names $t"
+    fi
+done
+[ -z "$names" ] || echo "failed:$names"
+echo "$passed passed, $failed failed"
+[ $failed = 0 ] && [ $passed -gt 0 ]

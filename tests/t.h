@@ -1,0 +1,69 @@
+/* t.h - what every unit test includes: cmocka and a few comparisons that fail on NaN. */
+#ifndef ANCHORD_TESTS_T_H
+#define ANCHORD_TESTS_T_H
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "base/num.h"
+
+/* Asserts that a call succeeded; prints the error's text when it did not. */
+#define assert_ok(call, e)                                                        \
+    do {                                                                          \
+        if (!(call))                                                              \
+            fail_msg("%s: %s", #call, (e).text);                                  \
+    } while (0)
+
+/* Asserts that a call failed with this code. */
+#define assert_err(call, e, expected)                                             \
+    do {                                                                          \
+        (e) = (struct err){0};                                                    \
+        if (call)                                                                 \
+            fail_msg("%s succeeded, expected %s", #call, err_name(expected));     \
+        if ((e).code != (expected))                                               \
+            fail_msg("%s gave %s (%s), expected %s", #call, err_name((e).code), (e).text, err_name(expected)); \
+    } while (0)
+
+/* |got - want| <= tolerance * max(1, |want|), written so that NaN fails. */
+static inline void assert_close(const char *what, const float *got, const float *want, size_t n, double tolerance)
+{
+    for (size_t i = 0; i < n; i++) {
+        double error = fabs((double)got[i] - (double)want[i]);
+        double scale = fmax(1.0, fabs((double)want[i]));
+        if (!(error <= tolerance * scale))
+            fail_msg("%s: [%zu] %g, expected %g (error %g, allowed %g)", what, i, (double)got[i],
+                     (double)want[i], error, tolerance * scale);
+    }
+}
+
+/* A fresh folder below $TMPDIR or /tmp, removed by t_remove_dir(). */
+static inline char *t_make_dir(void)
+{
+    char path[256];
+    const char *base = getenv("TMPDIR");
+    snprintf(path, sizeof path, "%s/anchord-test-XXXXXX", base ? base : "/tmp");
+    if (!mkdtemp(path))
+        fail_msg("cannot make a folder %s", path);
+    return strdup(path);
+}
+
+static inline void t_remove_dir(char *path)
+{
+    char command[320];
+    snprintf(command, sizeof command, "rm -rf '%s'", path);
+    if (system(command) != 0)
+        print_message("could not remove %s\n", path);
+    free(path);
+}
+
+#endif

@@ -1,0 +1,202 @@
+/* test_base.c - errors, arena, buffers, files, base64, random numbers, the pool. */
+#include "tests/t.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#include "base/base64.h"
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/rng.h"
+
+static void the_first_error_wins_and_context_goes_in_front(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    assert_false(err_set(&e, ERR_NOT_FOUND, "no image %s", "a"));
+    assert_false(err_set(&e, ERR_IO, "another"));
+    assert_false(err_wrap(&e, "deleting"));
+    assert_int_equal(e.code, ERR_NOT_FOUND);
+    assert_string_equal(e.text, "deleting: no image a");
+    struct err full = {0};
+    errno = ENOSPC;
+    err_sys(&full, "write");
+    assert_int_equal(full.code, ERR_FULL);
+}
+
+static void an_arena_hands_out_zeroed_memory_of_any_size(void **state)
+{
+    UNUSED(state);
+    struct arena a = {0};
+    for (size_t size = 1; size < 100000; size = size * 3 + 1) {
+        unsigned char *p = arena_new(&a, size, 1);
+        assert_int_equal((uintptr_t)p % 16, 0);
+        for (size_t i = 0; i < size; i++)
+            assert_int_equal(p[i], 0);
+        memset(p, 255, size);
+    }
+    assert_string_equal(arena_print(&a, "%d-%s", 7, "x"), "7-x");
+    arena_clear(&a);
+}
+
+static void a_replaced_file_reads_back_and_limits_are_kept(void **state)
+{
+    UNUSED(state);
+    char *dir = t_make_dir(), path[300];
+    struct err e = {0};
+    void *got;
+    size_t len;
+    snprintf(path, sizeof path, "%s/f", dir);
+    assert_ok(file_replace(path, "hello", 5, &e), e);
+    assert_ok(file_read(path, 5, &got, &len, &e), e);
+    assert_int_equal(len, 5);
+    assert_string_equal(got, "hello");
+    free(got);
+    assert_err(file_read(path, 4, &got, &len, &e), e, ERR_TOO_LARGE);
+    assert_err(file_read(dir, 4, &got, &len, &e), e, ERR_IO);
+    snprintf(path, sizeof path, "%s/missing", dir);
+    assert_err(file_read(path, 4, &got, &len, &e), e, ERR_NOT_FOUND);
+    snprintf(path, sizeof path, "%s/a/b/c", dir);
+    e = (struct err){0};
+    assert_ok(file_make_dirs(path, &e), e);
+    assert_ok(file_make_dirs(path, &e), e);
+    t_remove_dir(dir);
+}
+
+static void a_locked_folder_refuses_a_second_owner(void **state)
+{
+    UNUSED(state);
+    char *dir = t_make_dir();
+    struct err e = {0};
+    int fd = file_lock_dir(dir, &e);
+    assert_true(fd >= 0);
+    assert_err(file_lock_dir(dir, &e) >= 0, e, ERR_BUSY);
+    close(fd);
+    e = (struct err){0};
+    fd = file_lock_dir(dir, &e);
+    assert_true(fd >= 0);
+    close(fd);
+    t_remove_dir(dir);
+}
+
+static void base64_skips_white_space_and_refuses_junk(void **state)
+{
+    UNUSED(state);
+    struct buf b = {0};
+    struct err e = {0};
+    void *out;
+    size_t len;
+    base64_encode("anchord", 7, &b);
+    assert_string_equal(b.data, "YW5jaG9yZA==");
+    buf_clear(&b);
+    assert_ok(base64_decode("YW5j\n aG9y\tZA==", 15, &out, &len, &e), e);
+    assert_int_equal(len, 7);
+    assert_memory_equal(out, "anchord", 7);
+    free(out);
+    assert_err(base64_decode("YW5j!", 5, &out, &len, &e), e, ERR_BAD_INPUT);
+    assert_err(base64_decode("YW5jaG9yZA", 10, &out, &len, &e), e, ERR_BAD_INPUT);
+}
+
+static void sha256_gives_the_standard_vectors(void **state)
+{
+    UNUSED(state);
+    char hex[HASH_HEX];
+    hash_text("abc", 3, hex);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    struct hash *h = hash_begin();
+    unsigned char digest[HASH_SIZE];
+    hash_add(h, "a", 1);
+    hash_add(h, "bc", 2);
+    hash_end(h, digest);
+    char again[HASH_HEX];
+    hash_hex(digest, again);
+    assert_string_equal(hex, again);
+}
+
+static void quoted_log_text_cannot_forge_a_line(void **state)
+{
+    UNUSED(state);
+    char out[64];
+    assert_string_equal(log_quote("a\nb\"\x1b", out, sizeof out), "\"a\\x0ab\\x22\\x1b\"");
+    assert_true(strlen(log_quote("a very long text that does not fit", out, 16)) < 16);
+}
+
+static void random_streams_are_reproducible_and_even(void **state)
+{
+    UNUSED(state);
+    struct rng a = rng_for(1, 2, 3), b = rng_for(1, 2, 3), c = rng_for(1, 3, 2);
+    assert_true(rng_next(&a) == rng_next(&b));
+    assert_true(rng_next(&a) != rng_next(&c));
+    int counts[7] = {0};
+    double sum = 0, square = 0;
+    for (int i = 0; i < 70000; i++) {
+        counts[rng_below(&a, 7)]++;
+        double x = rng_normal(&a);
+        sum += x;
+        square += x * x;
+    }
+    for (int i = 0; i < 7; i++)
+        assert_true(abs(counts[i] - 10000) < 500);
+    assert_true(fabs(sum / 70000) < 0.02 && fabs(square / 70000 - 1) < 0.03);
+}
+
+struct counting_work {
+    struct work work;
+    _Atomic int *counter;
+};
+
+static void count_up(struct work *w, void *thread_state)
+{
+    UNUSED(thread_state);
+    atomic_fetch_add(((struct counting_work *)w)->counter, 1);
+}
+
+static void a_pool_runs_everything_that_it_accepted(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    static struct counting_work works[100];
+    struct work *list[100];
+    _Atomic int counter = 0;
+    struct pool *p = pool_new(&(struct pool_options){.name = "t", .threads = 3, .capacity = 100}, &e);
+    assert_non_null(p);
+    for (int i = 0; i < 100; i++) {
+        works[i] = (struct counting_work){.work.run = count_up, .counter = &counter};
+        list[i] = &works[i].work;
+    }
+    assert_ok(pool_add(p, list, 100, &e), e);
+    pool_free(p);
+    assert_int_equal(counter, 100);
+}
+
+static void a_full_pool_takes_all_or_nothing(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    struct work works[3] = {0}, *list[3] = {&works[0], &works[1], &works[2]};
+    struct pool *p = pool_new(&(struct pool_options){.name = "t", .threads = 1, .capacity = 2}, &e);
+    assert_err(pool_add(p, list, 3, &e), e, ERR_BUSY);
+    pool_free(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_error_wins_and_context_goes_in_front),
+        cmocka_unit_test(an_arena_hands_out_zeroed_memory_of_any_size),
+        cmocka_unit_test(a_replaced_file_reads_back_and_limits_are_kept),
+        cmocka_unit_test(a_locked_folder_refuses_a_second_owner),
+        cmocka_unit_test(base64_skips_white_space_and_refuses_junk),
+        cmocka_unit_test(sha256_gives_the_standard_vectors),
+        cmocka_unit_test(quoted_log_text_cannot_forge_a_line),
+        cmocka_unit_test(random_streams_are_reproducible_and_even),
+        cmocka_unit_test(a_pool_runs_everything_that_it_accepted),
+        cmocka_unit_test(a_full_pool_takes_all_or_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
