@@ -1,6 +1,4 @@
-/* json.h - reading JSON with the field's name in every error, and writing it without building a tree.
- *
- * Reading (jansson underneath; this is its only home):
+/* json.h - reading JSON with the field's name in every error (jansson underneath; this is its only home).
  *
  *     struct json *doc = json_parse(text, len, 0, e);
  *     static const char *const known[] = {"name", "limit"};
@@ -14,17 +12,7 @@
  * document.  Refused while parsing: duplicate keys, trailing text, depth over 128, and documents whose
  * tree would need more than the memory budget (ERR_TOO_LARGE).
  *
- * Writing goes straight into a buf; commas, escapes and nesting are taken care of:
- *
- *     struct json_out w = json_out_to(&buf);
- *     json_object(&w, NULL);
- *     json_text(&w, "id", id);
- *     json_array(&w, "embedding");
- *     for (...) json_float(&w, NULL, v[i]);
- *     json_end(&w);
- *     json_end(&w);
- *
- * The key is NULL inside arrays and at the top.
+ * Writing is json_writer.h.
  */
 #ifndef ANCHORD_BASE_JSON_H
 #define ANCHORD_BASE_JSON_H
@@ -81,24 +69,5 @@ void json_dump(const struct json *v, struct buf *out);
  * in out. */
 MUST_CHECK bool json_merge_patch(const char *target, const struct json *patch, struct buf *out,
                                  struct err *e);
-
-enum { JSON_OUT_DEPTH = 32 };
-struct json_out {
-    struct buf *buf; /* borrowed */
-    int depth;
-    char closer[JSON_OUT_DEPTH];
-    bool first[JSON_OUT_DEPTH + 1];
-};
-struct json_out json_out_to(struct buf *buf);
-void json_object(struct json_out *w, const char *key);
-void json_array(struct json_out *w, const char *key);
-void json_end(struct json_out *w);
-void json_text(struct json_out *w, const char *key, const char *value); /* NULL writes null; bad UTF-8 becomes U+FFFD */
-void json_int(struct json_out *w, const char *key, int64_t value);
-void json_real(struct json_out *w, const char *key, double value);  /* 17 digits at most; NaN and Inf: null */
-void json_float(struct json_out *w, const char *key, float value);  /* 9 digits: exact for float32 */
-void json_bool(struct json_out *w, const char *key, bool value);
-void json_null(struct json_out *w, const char *key);
-void json_raw(struct json_out *w, const char *key, const char *json); /* text that is JSON already; NULL: null */
 
 #endif

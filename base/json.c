@@ -1,0 +1,326 @@
+/* json.c - reading: jansson with a memory budget, and getters that name the field; merge patches. */
+#include "base/json.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+
+enum { MAX_DEPTH = 128, BUDGET_BASE = 4 * 1024 * 1024, BUDGET_FACTOR = 3 };
+
+/* jansson's allocator has no context argument, so the budget of the parse in progress hangs off the
+ * thread.  Unlimited outside of json_parse(): there, failing would lose fields silently. */
+static _Thread_local size_t budget_left = SIZE_MAX;
+static _Thread_local bool budget_spent;
+
+static void *budgeted_alloc(size_t size)
+{
+    if (budget_left != SIZE_MAX) {
+        if (size > budget_left) {
+            budget_spent = true;
+            return NULL;
+        }
+        budget_left -= size;
+        return malloc(size);
+    }
+    return mem_grow(NULL, size, 1);
+}
+
+void json_init(void)
+{
+    size_t seed;
+    json_set_alloc_funcs(budgeted_alloc, free);
+    hash_random(&seed, sizeof seed);
+    json_object_seed(seed ? seed : 1);
+}
+
+static const json_t *in(const struct json *v)
+{
+    return (const json_t *)v;
+}
+
+static const struct json *out_of(const json_t *v)
+{
+    return (const struct json *)v;
+}
+
+/* jansson's own limit of 2048 levels is far more stack than a request deserves. */
+static bool too_deep(const char *text, size_t len)
+{
+    int depth = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        if (quoted) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                quoted = false;
+        } else if (c == '"') {
+            quoted = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > MAX_DEPTH)
+                return true;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        }
+    }
+    return false;
+}
+
+struct json *json_parse(const char *text, size_t len, size_t budget, struct err *e)
+{
+    json_error_t why;
+    if (too_deep(text, len)) {
+        err_set(e, ERR_BAD_INPUT, "the JSON is nested deeper than %d levels", MAX_DEPTH);
+        return NULL;
+    }
+    if (memchr(text, 0, len)) {
+        err_set(e, ERR_BAD_INPUT, "the JSON holds a zero byte");
+        return NULL;
+    }
+    budget_spent = false;
+    budget_left = budget ? budget : len * BUDGET_FACTOR + BUDGET_BASE;
+    json_t *doc = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+    budget_left = SIZE_MAX;
+    if (doc)
+        return (struct json *)doc;
+    if (budget_spent)
+        err_set(e, ERR_TOO_LARGE, "the JSON has too many values for its size");
+    else if (strncmp(why.text, "duplicate", 9) == 0)
+        err_set(e, ERR_BAD_INPUT, "the JSON names a member twice (line %d, column %d)", why.line, why.column);
+    else
+        err_set(e, ERR_BAD_INPUT, "not valid JSON at line %d, column %d", why.line, why.column);
+    return NULL;
+}
+
+void json_free(struct json *doc)
+{
+    json_decref((json_t *)doc);
+}
+
+enum json_kind json_kind(const struct json *v)
+{
+    if (!v)
+        return JSON_NONE;
+    switch (json_typeof(in(v))) {
+    case JSON_NULL: return JSON_KIND_NULL;
+    case JSON_TRUE:
+    case JSON_FALSE: return JSON_KIND_BOOL;
+    case JSON_INTEGER: return JSON_KIND_INT;
+    case JSON_REAL: return JSON_KIND_REAL;
+    case JSON_STRING: return JSON_KIND_TEXT;
+    case JSON_ARRAY: return JSON_KIND_LIST;
+    case JSON_OBJECT: return JSON_KIND_OBJECT;
+    }
+    return JSON_NONE;
+}
+
+const struct json *json_member(const struct json *object, const char *key)
+{
+    const json_t *v = json_object_get(in(object), key);
+    return v && !json_is_null(v) ? out_of(v) : NULL;
+}
+
+size_t json_count(const struct json *v)
+{
+    return json_is_array(in(v)) ? json_array_size(in(v)) : json_object_size(in(v));
+}
+
+const struct json *json_item(const struct json *list, size_t i)
+{
+    return out_of(json_array_get(in(list), i));
+}
+
+void *json_next(const struct json *object, void *it, const char **key, const struct json **value)
+{
+    union { /* jansson's iterators want a pointer to non-const, but change nothing */
+        const json_t *held;
+        json_t *wanted;
+    } o = {.held = in(object)};
+    it = it ? json_object_iter_next(o.wanted, it) : json_object_iter(o.wanted);
+    if (it) {
+        *key = json_object_iter_key(it);
+        *value = out_of(json_object_iter_value(it));
+    }
+    return it;
+}
+
+const char *json_as_text(const struct json *v, size_t *len)
+{
+    if (!json_is_string(in(v)))
+        return NULL;
+    if (len)
+        *len = json_string_length(in(v));
+    return json_string_value(in(v));
+}
+
+bool json_as_number(const struct json *v, double *out)
+{
+    if (!json_is_number(in(v)))
+        return false;
+    *out = json_number_value(in(v));
+    return true;
+}
+
+bool json_as_int(const struct json *v, int64_t *out)
+{
+    if (!json_is_integer(in(v)))
+        return false;
+    *out = json_integer_value(in(v));
+    return true;
+}
+
+bool json_as_bool(const struct json *v, bool *out)
+{
+    if (!json_is_boolean(in(v)))
+        return false;
+    *out = json_is_true(in(v));
+    return true;
+}
+
+static bool is_known(const char *key, const char *const *known, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(key, known[i]) == 0)
+            return true;
+    return false;
+}
+
+bool json_only(const struct json *object, const char *where, const char *const *known, size_t n,
+               struct err *e)
+{
+    const char *key;
+    const struct json *value;
+    if (json_kind(object) != JSON_KIND_OBJECT)
+        return err_field(e, where, "must be a JSON object");
+    for (void *it = NULL; (it = json_next(object, it, &key, &value));) {
+        if (is_known(key, known, n))
+            continue;
+        char param[64];
+        snprintf(param, sizeof param, "%s%.40s", where, key);
+        return err_field(e, param, "there is no such field");
+    }
+    return true;
+}
+
+bool json_get_text(const struct json *object, const char *key, size_t max_bytes, const char **out,
+                   struct err *e)
+{
+    const struct json *v = json_member(object, key);
+    size_t len;
+    if (!v)
+        return true;
+    const char *text = json_as_text(v, &len);
+    if (!text)
+        return err_field(e, key, "must be a string");
+    if (len > max_bytes)
+        return err_field(e, key, "is %zu bytes long, the limit is %zu", len, max_bytes);
+    *out = text;
+    return true;
+}
+
+bool json_get_int(const struct json *object, const char *key, int64_t min, int64_t max, int64_t *out,
+                  struct err *e)
+{
+    const struct json *v = json_member(object, key);
+    int64_t n;
+    if (!v)
+        return true;
+    if (!json_as_int(v, &n))
+        return err_field(e, key, "must be a whole number");
+    if (n < min || n > max)
+        return err_field(e, key, "must be from %lld to %lld", (long long)min, (long long)max);
+    *out = n;
+    return true;
+}
+
+bool json_get_real(const struct json *object, const char *key, double min, double max, double *out,
+                   struct err *e)
+{
+    const struct json *v = json_member(object, key);
+    double x;
+    if (!v)
+        return true;
+    if (!json_as_number(v, &x))
+        return err_field(e, key, "must be a number");
+    if (!(x >= min && x <= max))
+        return err_field(e, key, "must be from %g to %g", min, max);
+    *out = x;
+    return true;
+}
+
+bool json_get_bool(const struct json *object, const char *key, bool *out, struct err *e)
+{
+    const struct json *v = json_member(object, key);
+    return !v || json_as_bool(v, out) || err_field(e, key, "must be true or false");
+}
+
+bool json_get_object(const struct json *object, const char *key, const struct json **out, struct err *e)
+{
+    const struct json *v = json_member(object, key);
+    if (!v)
+        return true;
+    if (json_kind(v) != JSON_KIND_OBJECT)
+        return err_field(e, key, "must be an object");
+    *out = v;
+    return true;
+}
+
+bool json_get_list(const struct json *object, const char *key, const struct json **out, struct err *e)
+{
+    const struct json *v = json_member(object, key);
+    if (!v)
+        return true;
+    if (json_kind(v) != JSON_KIND_LIST)
+        return err_field(e, key, "must be an array");
+    *out = v;
+    return true;
+}
+
+static int append(const char *bytes, size_t n, void *buf)
+{
+    buf_add(buf, bytes, n);
+    return 0;
+}
+
+void json_dump(const struct json *v, struct buf *out)
+{
+    json_dump_callback(in(v), append, out, JSON_COMPACT | JSON_ENCODE_ANY);
+}
+
+/* RFC 7396, section 2: an object merges member by member, null removes, anything else replaces. */
+static json_t *merge(json_t *target, const json_t *patch)
+{
+    const char *key;
+    const struct json *value;
+    if (!json_is_object(patch)) {
+        json_decref(target);
+        return json_deep_copy(patch);
+    }
+    if (!json_is_object(target)) {
+        json_decref(target);
+        target = json_object();
+    }
+    for (void *it = NULL; (it = json_next(out_of(patch), it, &key, &value));) {
+        if (json_is_null(in(value)))
+            json_object_del(target, key);
+        else
+            json_object_set_new(target, key, merge(json_incref(json_object_get(target, key)), in(value)));
+    }
+    return target;
+}
+
+bool json_merge_patch(const char *target, const struct json *patch, struct buf *out, struct err *e)
+{
+    json_t *object = target ? json_loads(target, 0, NULL) : json_object();
+    if (!object)
+        return err_set(e, ERR_CORRUPT, "the stored JSON cannot be read");
+    object = merge(object, in(patch));
+    json_dump(out_of(object), out);
+    json_decref(object);
+    return true;
+}

@@ -1,0 +1,175 @@
+/* test_json.c - hostile JSON is refused with the field's name; what is written reads back exactly. */
+#include "tests/t.h"
+
+#include "base/json.h"
+#include "base/json_writer.h"
+#include "base/rng.h"
+
+static struct json *parse(const char *text, struct err *e)
+{
+    *e = (struct err){0};
+    return json_parse(text, strlen(text), 0, e);
+}
+
+static void malformed_documents_are_refused(void **state)
+{
+    UNUSED(state);
+    static const char *const bad[] = {
+        "", "{", "{}x", "{\"a\":1,\"a\":2}", "[1,]", "nul", "{\"a\":NaN}", "[1e400]", "\xff", "[\"\xc0\xaf\"]",
+        "7", "\"text\"", "[9223372036854775808]", "\xef\xbb\xbf{}",
+    };
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        struct err e;
+        if (parse(bad[i], &e))
+            fail_msg("accepted: %s", bad[i]);
+        assert_int_equal(e.code, ERR_BAD_INPUT);
+    }
+    struct err e = {0};
+    assert_null(json_parse("[\"a\0b\"]", 7, 0, &e));
+    assert_int_equal(e.code, ERR_BAD_INPUT);
+}
+
+static void depth_is_bounded(void **state)
+{
+    UNUSED(state);
+    struct buf b = {0};
+    struct err e;
+    for (int i = 0; i < 128; i++)
+        buf_char(&b, '[');
+    for (int i = 0; i < 128; i++)
+        buf_char(&b, ']');
+    struct json *doc = parse(b.data, &e);
+    assert_non_null(doc);
+    json_free(doc);
+    buf_clear(&b);
+    for (int i = 0; i < 100000; i++)
+        buf_char(&b, '[');
+    assert_null(parse(b.data, &e));
+    assert_int_equal(e.code, ERR_BAD_INPUT);
+    buf_clear(&b);
+}
+
+static void a_document_that_would_blow_up_in_memory_is_too_large(void **state)
+{
+    UNUSED(state);
+    struct buf b = {0};
+    struct err e;
+    buf_text(&b, "[{}");
+    for (int i = 0; i < 300000; i++)
+        buf_text(&b, ",{}");
+    buf_char(&b, ']');
+    assert_null(parse(b.data, &e));
+    assert_int_equal(e.code, ERR_TOO_LARGE);
+    buf_clear(&b);
+    struct json *small = parse("[1]", &e); /* the budget does not leak into the next parse */
+    assert_non_null(small);
+    json_free(small);
+}
+
+static void getters_name_the_field_and_leave_absent_ones_alone(void **state)
+{
+    UNUSED(state);
+    struct err e;
+    struct json *doc = parse("{\"n\":1.5,\"s\":\"abc\",\"k\":5,\"z\":null,\"b\":1}", &e);
+    int64_t n = 7;
+    const char *s = "x";
+    bool flag = true;
+    assert_non_null(doc);
+    assert_true(json_get_int(doc, "absent", 0, 9, &n, &e) && n == 7);
+    assert_true(json_get_int(doc, "z", 0, 9, &n, &e) && n == 7);
+    assert_true(json_get_int(doc, "k", 0, 9, &n, &e) && n == 5);
+    assert_err(json_get_int(doc, "n", 0, 9, &n, &e), e, ERR_BAD_INPUT);
+    assert_string_equal(e.param, "n");
+    assert_err(json_get_int(doc, "k", 0, 4, &n, &e), e, ERR_BAD_INPUT);
+    assert_err(json_get_text(doc, "s", 2, &s, &e), e, ERR_BAD_INPUT);
+    assert_string_equal(s, "x");
+    assert_err(json_get_bool(doc, "b", &flag, &e), e, ERR_BAD_INPUT);
+    static const char *const known[] = {"n", "s", "k", "z"};
+    assert_err(json_only(doc, "body.", known, COUNT(known), &e), e, ERR_BAD_INPUT);
+    assert_string_equal(e.param, "body.b");
+    json_free(doc);
+}
+
+static void floats_read_back_bit_for_bit(void **state)
+{
+    UNUSED(state);
+    struct rng r = rng_new(4);
+    float fixed[] = {0, -0.0f, 1, -1, 0.1f, 0.5f, 1e-5f, 9.9999e-6f, 0.99999994f, 0.9999999f, 1e-30f, 3e38f, 123456.789f, 1e-45f};
+    for (int i = 0; i < 200000; i++) {
+        float x = (size_t)i < COUNT(fixed) ? fixed[i] : (float)(rng_normal(&r) * pow(10, rng_between(&r, -6, 1)));
+        struct buf b = {0};
+        struct json_writer w = jw_to(&b);
+        jw_float(&w, NULL, x);
+        float back = strtof(b.data, NULL);
+        if (back != x)
+            fail_msg("%a was written as %s", (double)x, b.data);
+        buf_clear(&b);
+    }
+}
+
+static void what_is_written_is_valid_json_whatever_the_text(void **state)
+{
+    UNUSED(state);
+    struct rng r = rng_new(9);
+    for (int i = 0; i < 3000; i++) {
+        char text[24] = {0};
+        for (size_t k = 0; k + 1 < sizeof text; k++)
+            text[k] = (char)(1 + rng_below(&r, 255));
+        struct buf b = {0};
+        struct err e = {0};
+        struct json_writer w = jw_to(&b);
+        jw_object(&w, NULL);
+        jw_text(&w, text[0] & 1 ? "k" : "\"odd\"", text);
+        jw_array(&w, "list");
+        jw_int(&w, NULL, -5);
+        jw_real(&w, NULL, NAN);
+        jw_bool(&w, NULL, false);
+        jw_end(&w);
+        jw_raw(&w, "raw", "{\"x\":[1]}");
+        jw_end(&w);
+        struct json *doc = json_parse(b.data, b.len, 0, &e);
+        if (!doc)
+            fail_msg("%s: %s", e.text, b.data);
+        assert_int_equal(json_count(json_member(doc, "list")), 3);
+        json_free(doc);
+        buf_clear(&b);
+    }
+}
+
+static void a_merge_patch_follows_rfc_7396(void **state)
+{
+    UNUSED(state);
+    static const struct { const char *target, *patch, *want; } cases[] = {
+        {"{\"a\":\"b\"}", "{\"a\":\"c\"}", "{\"a\":\"c\"}"},
+        {"{\"a\":\"b\"}", "{\"b\":\"c\"}", "{\"a\":\"b\",\"b\":\"c\"}"},
+        {"{\"a\":\"b\",\"b\":1}", "{\"a\":null}", "{\"b\":1}"},
+        {"{\"a\":[\"b\"]}", "{\"a\":\"c\"}", "{\"a\":\"c\"}"},
+        {"{\"a\":{\"b\":\"c\"}}", "{\"a\":{\"b\":\"d\",\"c\":null}}", "{\"a\":{\"b\":\"d\"}}"},
+        {"{\"e\":null}", "{\"a\":1}", "{\"e\":null,\"a\":1}"},
+        {NULL, "{\"a\":{\"bb\":{\"ccc\":null}}}", "{\"a\":{\"bb\":{}}}"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct err e = {0};
+        struct buf b = {0};
+        struct json *patch = json_parse(cases[i].patch, strlen(cases[i].patch), 0, &e);
+        assert_ok(json_merge_patch(cases[i].target, patch, &b, &e), e);
+        assert_string_equal(b.data, cases[i].want);
+        json_free(patch);
+        buf_clear(&b);
+    }
+}
+
+int main(void)
+{
+    json_init();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(malformed_documents_are_refused),
+        cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(a_document_that_would_blow_up_in_memory_is_too_large),
+        cmocka_unit_test(getters_name_the_field_and_leave_absent_ones_alone),
+        cmocka_unit_test(floats_read_back_bit_for_bit),
+        cmocka_unit_test(what_is_written_is_valid_json_whatever_the_text),
+        cmocka_unit_test(a_merge_patch_follows_rfc_7396),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
