@@ -13,7 +13,7 @@ static const char *const names[] = {
 };
 _Static_assert(sizeof names / sizeof *names == ERR_COUNT, "one name for each code");
 
-static bool set(struct err *e, enum err_code code, const char *fmt, va_list ap)
+static bool PRINTF_LIKE(3, 0) set(struct err *e, enum err_code code, const char *fmt, va_list ap)
 {
     if (e && e->code == ERR_NONE) {
         e->code = code;

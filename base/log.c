@@ -21,7 +21,7 @@ enum log_level log_get_level(void)
     return atomic_load(&threshold);
 }
 
-static void write_line(enum log_level level, const char *event, const char *fmt, va_list ap)
+static void PRINTF_LIKE(3, 0) write_line(enum log_level level, const char *event, const char *fmt, va_list ap)
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
     char line[1024];
