@@ -122,7 +122,7 @@ static void what_is_written_is_valid_json_whatever_the_text(void **state)
         jw_text(&w, text[0] & 1 ? "k" : "\"odd\"", text);
         jw_array(&w, "list");
         jw_int(&w, NULL, -5);
-        jw_real(&w, NULL, NAN);
+        jw_real(&w, NULL, (double)NAN);
         jw_bool(&w, NULL, false);
         jw_end(&w);
         jw_raw(&w, "raw", "{\"x\":[1]}");
