@@ -16,23 +16,8 @@
 
 #include "base/err.h"
 #include "base/hash.h"
+#include "engine/arch.h"
 #include "engine/preprocess.h"
-
-enum stem { STEM_IMAGENET, STEM_SMALL1, STEM_SMALL2 }; /* 7x7/2 + max-pool; 3x3 stride 1; 3x3 stride 2 */
-
-struct arch { /* a ResNet: He et al. 2015, with torchvision's placement of the strides (v1.5) */
-    uint32_t depth;      /* 18, 34 or 50 */
-    enum stem stem;
-    uint32_t width;      /* channels of the first stage; 64 is the paper's */
-    uint32_t projection; /* output dimensions of a linear layer after the pooling; 0: none */
-};
-
-MUST_CHECK bool arch_check(const struct arch *a, struct err *e);
-/* "resnet18", "resnet34", "resnet50" with the imagenet stem and width 64.  ERR_BAD_INPUT otherwise. */
-MUST_CHECK bool arch_parse(const char *name, struct arch *out, struct err *e);
-const char *arch_name(const struct arch *a);      /* "resnet18"; static */
-const char *stem_name(enum stem s);               /* "imagenet", "small1", "small2"; static */
-uint32_t arch_dimensions(const struct arch *a);   /* of the vector: 512 for ResNet-18 */
 
 struct weight { /* one named tensor, fp32, in torchvision's layout (convolutions are OIHW) */
     char name[96];

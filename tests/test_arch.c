@@ -1,0 +1,237 @@
+/* test_arch.c - names, shapes and blocks are torchvision's; nonsense is refused. */
+#include "tests/t.h"
+
+#include "engine/arch.h"
+
+/* A convolution without bias and its batch norm, as torchvision's models list them. */
+struct row {
+    const char *conv, *norm;
+    uint32_t out, in, side;
+};
+
+static const struct row resnet18[] = {
+    {"conv1", "bn1", 64, 3, 7},
+    {"layer1.0.conv1", "layer1.0.bn1", 64, 64, 3},
+    {"layer1.0.conv2", "layer1.0.bn2", 64, 64, 3},
+    {"layer1.1.conv1", "layer1.1.bn1", 64, 64, 3},
+    {"layer1.1.conv2", "layer1.1.bn2", 64, 64, 3},
+    {"layer2.0.conv1", "layer2.0.bn1", 128, 64, 3},
+    {"layer2.0.conv2", "layer2.0.bn2", 128, 128, 3},
+    {"layer2.0.downsample.0", "layer2.0.downsample.1", 128, 64, 1},
+    {"layer2.1.conv1", "layer2.1.bn1", 128, 128, 3},
+    {"layer2.1.conv2", "layer2.1.bn2", 128, 128, 3},
+    {"layer3.0.conv1", "layer3.0.bn1", 256, 128, 3},
+    {"layer3.0.conv2", "layer3.0.bn2", 256, 256, 3},
+    {"layer3.0.downsample.0", "layer3.0.downsample.1", 256, 128, 1},
+    {"layer3.1.conv1", "layer3.1.bn1", 256, 256, 3},
+    {"layer3.1.conv2", "layer3.1.bn2", 256, 256, 3},
+    {"layer4.0.conv1", "layer4.0.bn1", 512, 256, 3},
+    {"layer4.0.conv2", "layer4.0.bn2", 512, 512, 3},
+    {"layer4.0.downsample.0", "layer4.0.downsample.1", 512, 256, 1},
+    {"layer4.1.conv1", "layer4.1.bn1", 512, 512, 3},
+    {"layer4.1.conv2", "layer4.1.bn2", 512, 512, 3},
+};
+
+static const struct row resnet50[] = {
+    {"conv1", "bn1", 64, 3, 7},
+    {"layer1.0.conv1", "layer1.0.bn1", 64, 64, 1},
+    {"layer1.0.conv2", "layer1.0.bn2", 64, 64, 3},
+    {"layer1.0.conv3", "layer1.0.bn3", 256, 64, 1},
+    {"layer1.0.downsample.0", "layer1.0.downsample.1", 256, 64, 1},
+    {"layer1.1.conv1", "layer1.1.bn1", 64, 256, 1},
+    {"layer1.1.conv2", "layer1.1.bn2", 64, 64, 3},
+    {"layer1.1.conv3", "layer1.1.bn3", 256, 64, 1},
+    {"layer1.2.conv1", "layer1.2.bn1", 64, 256, 1},
+    {"layer1.2.conv2", "layer1.2.bn2", 64, 64, 3},
+    {"layer1.2.conv3", "layer1.2.bn3", 256, 64, 1},
+    {"layer2.0.conv1", "layer2.0.bn1", 128, 256, 1},
+    {"layer2.0.conv2", "layer2.0.bn2", 128, 128, 3},
+    {"layer2.0.conv3", "layer2.0.bn3", 512, 128, 1},
+    {"layer2.0.downsample.0", "layer2.0.downsample.1", 512, 256, 1},
+    {"layer2.1.conv1", "layer2.1.bn1", 128, 512, 1},
+    {"layer2.1.conv2", "layer2.1.bn2", 128, 128, 3},
+    {"layer2.1.conv3", "layer2.1.bn3", 512, 128, 1},
+    {"layer2.2.conv1", "layer2.2.bn1", 128, 512, 1},
+    {"layer2.2.conv2", "layer2.2.bn2", 128, 128, 3},
+    {"layer2.2.conv3", "layer2.2.bn3", 512, 128, 1},
+    {"layer2.3.conv1", "layer2.3.bn1", 128, 512, 1},
+    {"layer2.3.conv2", "layer2.3.bn2", 128, 128, 3},
+    {"layer2.3.conv3", "layer2.3.bn3", 512, 128, 1},
+    {"layer3.0.conv1", "layer3.0.bn1", 256, 512, 1},
+    {"layer3.0.conv2", "layer3.0.bn2", 256, 256, 3},
+    {"layer3.0.conv3", "layer3.0.bn3", 1024, 256, 1},
+    {"layer3.0.downsample.0", "layer3.0.downsample.1", 1024, 512, 1},
+    {"layer3.1.conv1", "layer3.1.bn1", 256, 1024, 1},
+    {"layer3.1.conv2", "layer3.1.bn2", 256, 256, 3},
+    {"layer3.1.conv3", "layer3.1.bn3", 1024, 256, 1},
+    {"layer3.2.conv1", "layer3.2.bn1", 256, 1024, 1},
+    {"layer3.2.conv2", "layer3.2.bn2", 256, 256, 3},
+    {"layer3.2.conv3", "layer3.2.bn3", 1024, 256, 1},
+    {"layer3.3.conv1", "layer3.3.bn1", 256, 1024, 1},
+    {"layer3.3.conv2", "layer3.3.bn2", 256, 256, 3},
+    {"layer3.3.conv3", "layer3.3.bn3", 1024, 256, 1},
+    {"layer3.4.conv1", "layer3.4.bn1", 256, 1024, 1},
+    {"layer3.4.conv2", "layer3.4.bn2", 256, 256, 3},
+    {"layer3.4.conv3", "layer3.4.bn3", 1024, 256, 1},
+    {"layer3.5.conv1", "layer3.5.bn1", 256, 1024, 1},
+    {"layer3.5.conv2", "layer3.5.bn2", 256, 256, 3},
+    {"layer3.5.conv3", "layer3.5.bn3", 1024, 256, 1},
+    {"layer4.0.conv1", "layer4.0.bn1", 512, 1024, 1},
+    {"layer4.0.conv2", "layer4.0.bn2", 512, 512, 3},
+    {"layer4.0.conv3", "layer4.0.bn3", 2048, 512, 1},
+    {"layer4.0.downsample.0", "layer4.0.downsample.1", 2048, 1024, 1},
+    {"layer4.1.conv1", "layer4.1.bn1", 512, 2048, 1},
+    {"layer4.1.conv2", "layer4.1.bn2", 512, 512, 3},
+    {"layer4.1.conv3", "layer4.1.bn3", 2048, 512, 1},
+    {"layer4.2.conv1", "layer4.2.bn1", 512, 2048, 1},
+    {"layer4.2.conv2", "layer4.2.bn2", 512, 512, 3},
+    {"layer4.2.conv3", "layer4.2.bn3", 2048, 512, 1},
+};
+
+static void check_norm(const struct weight_spec s[4], const char *norm, uint32_t channels)
+{
+    static const char *const parts[] = {"weight", "bias", "running_mean", "running_var"};
+    for (size_t k = 0; k < 4; k++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s.%s", norm, parts[k]);
+        assert_string_equal(s[k].name, name);
+        assert_int_equal(s[k].kind, WEIGHT_BN_SCALE + k);
+        assert_int_equal(s[k].rank, 1);
+        assert_int_equal(s[k].shape[0], channels);
+        assert_int_equal(s[k].count, channels);
+    }
+}
+
+static void check_list(const char *arch, const struct row *rows, size_t n)
+{
+    struct arch a;
+    struct weight_spec specs[ARCH_WEIGHTS_MAX];
+    struct err e = {0};
+    assert_ok(arch_parse(arch, &a, &e), e);
+    assert_int_equal(arch_weights(&a, specs), n * 5);
+    for (size_t i = 0; i < n; i++) {
+        const struct weight_spec *s = &specs[i * 5];
+        char name[64];
+        snprintf(name, sizeof name, "%s.weight", rows[i].conv);
+        assert_string_equal(s->name, name);
+        assert_int_equal(s->kind, WEIGHT_CONV);
+        assert_int_equal(s->rank, 4);
+        assert_int_equal(s->shape[0], rows[i].out);
+        assert_int_equal(s->shape[1], rows[i].in);
+        assert_int_equal(s->shape[2], rows[i].side);
+        assert_int_equal(s->shape[3], rows[i].side);
+        assert_int_equal(s->count, (size_t)rows[i].out * rows[i].in * rows[i].side * rows[i].side);
+        check_norm(s + 1, rows[i].norm, rows[i].out);
+    }
+}
+
+static void names_and_shapes_are_torchvisions(void **state)
+{
+    UNUSED(state);
+    check_list("resnet18", resnet18, COUNT(resnet18));
+    check_list("resnet50", resnet50, COUNT(resnet50));
+}
+
+static size_t learnable(const struct arch *a)
+{
+    struct weight_spec specs[ARCH_WEIGHTS_MAX];
+    size_t n = arch_weights(a, specs), sum = 0;
+    for (size_t i = 0; i < n; i++)
+        if (specs[i].kind != WEIGHT_BN_MEAN && specs[i].kind != WEIGHT_BN_VARIANCE)
+            sum += specs[i].count;
+    return sum;
+}
+
+/* torchvision's published counts, less the classifier's 513,000 (512 features) or 2,049,000. */
+static void parameter_counts_are_the_published_ones(void **state)
+{
+    UNUSED(state);
+    static const struct {
+        const char *name;
+        size_t parameters;
+    } cases[] = {{"resnet18", 11689512 - 513000}, {"resnet34", 21797672 - 513000},
+                 {"resnet50", 25557032 - 2049000}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct arch a;
+        struct err e = {0};
+        assert_ok(arch_parse(cases[i].name, &a, &e), e);
+        assert_int_equal(learnable(&a), cases[i].parameters);
+        assert_string_equal(arch_name(&a), cases[i].name);
+    }
+}
+
+static void small_stems_and_projections_change_only_their_own_weights(void **state)
+{
+    UNUSED(state);
+    struct arch a = {.depth = 18, .stem = STEM_SMALL2, .width = 16, .projection = 32};
+    struct weight_spec specs[ARCH_WEIGHTS_MAX];
+    struct err e = {0};
+    assert_ok(arch_check(&a, &e), e);
+    size_t n = arch_weights(&a, specs);
+    assert_int_equal(n, 101);
+    assert_int_equal(specs[0].shape[0], 16);
+    assert_int_equal(specs[0].shape[2], 3);
+    assert_string_equal(specs[n - 1].name, "projection.weight");
+    assert_int_equal(specs[n - 1].shape[0], 32);
+    assert_int_equal(specs[n - 1].shape[1], 128);
+    assert_int_equal(arch_dimensions(&a), 32);
+    assert_int_equal(arch_features(&a), 128);
+}
+
+static void strides_halve_the_picture_once_in_each_later_stage(void **state)
+{
+    UNUSED(state);
+    struct arch a = {.depth = 50, .width = 64};
+    struct arch_block b[ARCH_BLOCKS_MAX];
+    assert_int_equal(arch_blocks(&a, b), 16);
+    static const size_t first[] = {0, 3, 7, 13};
+    for (size_t i = 0, stage = 0; i < 16; i++) {
+        bool opens = stage < 4 && i == first[stage];
+        assert_int_equal(b[i].downsample, opens);
+        assert_int_equal(b[i].stride, opens && stage > 0 ? 2 : 1);
+        stage += opens;
+    }
+    assert_string_equal(b[15].prefix, "layer4.2");
+    assert_int_equal(b[15].out, arch_features(&a));
+}
+
+static void nonsense_is_refused_by_the_name_of_its_field(void **state)
+{
+    UNUSED(state);
+    static const struct {
+        struct arch a;
+        const char *param;
+    } cases[] = {
+        {{.depth = 101, .width = 64}, "depth"},
+        {{.depth = 18, .width = 0}, "width"},
+        {{.depth = 18, .width = 12}, "width"},
+        {{.depth = 18, .width = 512}, "width"},
+        {{.depth = 18, .width = 64, .stem = (enum stem)3}, "stem"},
+        {{.depth = 18, .width = 64, .projection = 4097}, "projection"},
+    };
+    struct err e;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        assert_err(arch_check(&cases[i].a, &e), e, ERR_BAD_INPUT);
+        assert_string_equal(e.param, cases[i].param);
+    }
+    struct arch a;
+    enum stem s;
+    assert_err(arch_parse("vgg16", &a, &e), e, ERR_BAD_INPUT);
+    assert_err(stem_parse("large", &s, &e), e, ERR_BAD_INPUT);
+    e = (struct err){0};
+    assert_ok(stem_parse("small1", &s, &e), e);
+    assert_int_equal(s, STEM_SMALL1);
+    assert_string_equal(stem_name(s), "small1");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_and_shapes_are_torchvisions),
+        cmocka_unit_test(parameter_counts_are_the_published_ones),
+        cmocka_unit_test(small_stems_and_projections_change_only_their_own_weights),
+        cmocka_unit_test(strides_halve_the_picture_once_in_each_later_stage),
+        cmocka_unit_test(nonsense_is_refused_by_the_name_of_its_field),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
