@@ -49,8 +49,8 @@ endif
 SHIM    := $(if $(HAVE_FAISS_C),,index/faiss_shim.cc)
 OBJ     := $(SRC:%.c=$(B)/%.o) $(patsubst %.cc,$(B)/%.o,$(wildcard index/*.cc))
 LIB     := $(B)/libanchord.a
-TESTLIB_SRC := $(wildcard tests/lib/*.c)
-TESTLIB := $(TESTLIB_SRC:%.c=$(B)/%.o)
+TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
+TESTLIB := $(B)/libtest.a
 TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c tests/http/test_*.c))
 BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/bench_*.c))
 
@@ -81,6 +81,9 @@ $(B)/%.o: %.cc Makefile | $(B)/.deps
 	@echo "CXX $<"; $(CXX) $(CPPFLAGS) $(CXXFLAGS_ALL) -MMD -MP -c $< -o $@
 
 $(LIB): $(OBJ)
+	@rm -f $@ && ar rcs $@ $^
+
+$(TESTLIB): $(TESTLIB_OBJ)
 	@rm -f $@ && ar rcs $@ $^
 
 $(B)/anchord: $(B)/server/main.o $(LIB)
@@ -122,6 +125,6 @@ headers: ## each header compiles on its own
 clean: ## remove everything that was built
 	rm -rf build
 
--include $(OBJ:.o=.d) $(patsubst %,%.d,$(TESTS)) $(B)/server/main.d $(TESTLIB:.o=.d)
+-include $(OBJ:.o=.d) $(patsubst %,%.d,$(TESTS)) $(B)/server/main.d $(TESTLIB_OBJ:.o=.d)
 
 .PHONY: help deps test tests asan tsan run layers headers clean
