@@ -9,6 +9,7 @@
 #define ANCHORD_INDEX_FILTER_H
 
 #include "base/json.h"
+#include "index/sql.h"
 
 struct filter; /* immutable; not tied to a collection */
 
@@ -16,5 +17,11 @@ struct filter; /* immutable; not tied to a collection */
  * 4 levels, 256 values. */
 struct filter *filter_parse(const struct json *v, const char *where, struct err *e);
 void filter_free(struct filter *f); /* NULL is fine */
+
+/* Appends to `where` the filter as one SQL condition over the row of `image` at hand: its columns number and
+ * label, and `number IN (SELECT image FROM attribute WHERE collection = ?1 AND key = ?n AND ...)`.  ?1 is the
+ * collection's number and not ours; the condition's own parameters are ?2, ?3, ... and are appended to
+ * `values`, one struct sql_value each, borrowed from the filter. */
+void filter_sql(const struct filter *f, struct buf *where, struct buf *values);
 
 #endif

@@ -37,6 +37,7 @@ bool id_is_valid(const char *id);
 enum index_kind { INDEX_AUTO, INDEX_FLAT, INDEX_HNSW };
 
 struct collection_row {
+    int64_t number;              /* the catalogue's */
     char name[ID_MAX + 1];
     char model[ID_MAX + 1];      /* the active generation's model id */
     char fingerprint[HASH_HEX];
