@@ -98,6 +98,11 @@ static void parent_of(const char *path, char out[PATH_MAX])
 
 bool file_replace(const char *path, const void *data, size_t len, struct err *e)
 {
+    return file_replace_pieces(path, &(struct file_piece){data, len}, 1, e);
+}
+
+bool file_replace_pieces(const char *path, const struct file_piece *pieces, size_t n, struct err *e)
+{
     char temp[PATH_MAX], dir[PATH_MAX];
     bool ok = false, made = false;
     int fd = -1;
@@ -112,8 +117,9 @@ bool file_replace(const char *path, const void *data, size_t len, struct err *e)
         goto done;
     }
     made = true;
-    if (!file_write_all(fd, data, len, e))
-        goto done;
+    for (size_t i = 0; i < n; i++)
+        if (!file_write_all(fd, pieces[i].data, pieces[i].len, e))
+            goto done;
     if (fsync(fd) != 0) {
         err_sys(e, "fsync");
         goto done;

@@ -19,6 +19,13 @@ MUST_CHECK bool file_read(const char *path, size_t max, void **out, size_t *len,
  * temporary file is left. */
 MUST_CHECK bool file_replace(const char *path, const void *data, size_t len, struct err *e);
 
+/* The same for content that does not lie in one place: the pieces are written one after the other. */
+struct file_piece {
+    const void *data;
+    size_t len;
+};
+MUST_CHECK bool file_replace_pieces(const char *path, const struct file_piece *pieces, size_t n, struct err *e);
+
 /* Writes all bytes to a descriptor; short writes and EINTR are handled. */
 MUST_CHECK bool file_write_all(int fd, const void *data, size_t len, struct err *e);
 

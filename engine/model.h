@@ -22,9 +22,12 @@
 struct weight { /* one named tensor, fp32, in torchvision's layout (convolutions are OIHW) */
     char name[96];
     uint32_t rank, shape[4];
-    float *data; /* owned by the model */
+    float *data; /* into model.storage */
     size_t count;
 };
+
+enum { MODEL_GOLDENS_MAX = 16 };
+
 
 struct golden { /* a small picture that we drew, and the vector it must give in fp32 */
     void *png; /* owned */
@@ -37,6 +40,7 @@ struct model {
     struct preprocess pre;
     struct weight *weights; /* in arch order; owned */
     size_t n_weights;
+    float *storage;         /* the data of all weights, in one piece; owned */
     struct golden *goldens; /* owned; none in a freshly imported foreign file until model_save() */
     size_t n_goldens;
     bool trained;           /* false: random weights from `model new` */
@@ -48,13 +52,22 @@ struct model {
 };
 
 /* All give a model to be released by model_free(); NULL on failure. */
+
+/* He et al.'s initialisation as torchvision has it: convolutions normal with variance 2 / (out x height x
+ * width), batch norms at identity; a projection with variance 1 / in.  The same seed gives the same bits. */
 struct model *model_new_random(const struct arch *a, const struct preprocess *p, uint64_t seed,
-                               struct err *e); /* He initialisation, batch norm at identity */
-/* Reads a file of ours, or a foreign ResNet (architecture told by its shapes; *foreign tells). */
+                               struct err *e);
+/* Reads a file of ours, or a foreign ResNet (*foreign tells; it may be NULL): its architecture is told from
+ * its shapes (a 3x3 stem is taken for small1), `fc.*` and `*.num_batches_tracked` are ignored, and it gets
+ * preprocess_imagenet (a small stem: 32 x 32).  Needs no memory beyond the weights' own.
+ * ERR_BAD_INPUT for whatever is wrong inside, naming the tensor or the member. */
 struct model *model_load(const char *path, bool *foreign, struct err *e);
 struct model *model_parse(const void *bytes, size_t len, bool *foreign, struct err *e);
-MUST_CHECK bool model_save(const struct model *m, const char *path, struct err *e); /* file_replace() */
-void model_free(struct model *m);
+/* Writes the file durably (file_replace's rules). */
+MUST_CHECK bool model_save(const struct model *m, const char *path, struct err *e);
+/* Writes what torchvision's ResNet loads: no metadata, and a projection becomes the classifier `fc`. */
+MUST_CHECK bool model_export(const struct model *m, const char *path, struct err *e);
+void model_free(struct model *m); /* NULL is fine */
 
 /* The weight of that name; NULL when there is none. */
 const struct weight *model_weight(const struct model *m, const char *name);

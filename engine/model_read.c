@@ -1,0 +1,192 @@
+/* model_read.c - models from files: ours, and ResNets saved by torchvision or timm. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "engine/model_parts.h"
+#include "engine/safetensors.h"
+
+/* ---- telling a foreign architecture ---- */
+
+static bool has(const struct safetensors *s, const char *name)
+{
+    return safetensors_find(s, name) != NULL;
+}
+
+/* The architecture that the shapes speak of; whether all the others agree is seen when they are read. */
+static bool guess_arch(const struct safetensors *s, struct arch *a, struct err *e)
+{
+    const struct safetensor *first = safetensors_find(s, "conv1.weight");
+    const struct safetensor *projection = safetensors_find(s, "projection.weight");
+    if (!first || first->rank != 4 || first->shape[1] != 3 || first->shape[2] != first->shape[3] ||
+        (first->shape[2] != 7 && first->shape[2] != 3) || !has(s, "layer1.0.conv1.weight"))
+        return err_set(e, ERR_BAD_INPUT, "not a ResNet with torchvision's names (conv1.weight, "
+                                         "layer1.0.conv1.weight, ...)");
+    a->depth = has(s, "layer1.0.conv3.weight") ? 50 : has(s, "layer3.5.conv1.weight") ? 34 : 18;
+    a->stem = first->shape[2] == 7 ? STEM_IMAGENET : STEM_SMALL1;
+    a->width = first->shape[0];
+    a->projection = projection ? projection->shape[0] : 0;
+    return arch_check(a, e);
+}
+
+static struct preprocess foreign_preprocess(enum stem stem)
+{
+    struct preprocess p = preprocess_imagenet;
+    if (stem != STEM_IMAGENET)
+        p.resize = p.size = 32;
+    return p;
+}
+
+/* ---- which tensors ---- */
+
+struct wanted {
+    struct weight_spec specs[ARCH_WEIGHTS_MAX];
+    size_t n;
+};
+
+static bool is_wanted(const struct wanted *w, const char *name)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (strcmp(w->specs[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool is_ignored(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return strncmp(name, "fc.", 3) == 0 || (dot && strcmp(dot, ".num_batches_tracked") == 0);
+}
+
+static bool check_strangers(const struct safetensors *s, const struct wanted *w, const struct arch *a,
+                            bool foreign, struct err *e)
+{
+    size_t n;
+    const struct safetensor *list = safetensors_list(s, &n);
+    char quoted[64];
+    for (size_t i = 0; i < n; i++)
+        if (!is_wanted(w, list[i].name) && !(foreign && is_ignored(list[i].name)))
+            return err_set(e, ERR_BAD_INPUT, "tensor %s has no place in a %s",
+                           log_quote(list[i].name, quoted, sizeof quoted), arch_name(a));
+    return true;
+}
+
+static bool check_shape(const struct safetensors *s, const struct weight_spec *spec, const struct arch *a,
+                        struct err *e)
+{
+    const struct safetensor *t = safetensors_find(s, spec->name);
+    if (!t)
+        return err_set(e, ERR_BAD_INPUT, "tensor %s is missing", spec->name);
+    if (t->rank != spec->rank || memcmp(t->shape, spec->shape, t->rank * sizeof *t->shape) != 0)
+        return err_set(e, ERR_BAD_INPUT, "tensor %s has the wrong shape for a %s of width %u", spec->name,
+                       arch_name(a), a->width);
+    return true;
+}
+
+/* All names and shapes before any value: a file that lies costs no memory. */
+static bool check_tensors(const struct safetensors *s, const struct arch *a, bool foreign, struct err *e)
+{
+    struct wanted *w = mem_new(1, sizeof *w);
+    w->n = arch_weights(a, w->specs);
+    bool ok = check_strangers(s, w, a, foreign, e);
+    for (size_t i = 0; ok && i < w->n; i++)
+        ok = check_shape(s, &w->specs[i], a, e);
+    free(w);
+    return ok;
+}
+
+/* ---- their values ---- */
+
+/* On the bit patterns, so that no compiler option can take the test away. */
+HOT_LOOP static bool all_finite(const float *v, size_t n)
+{
+    uint32_t bad = 0, bits;
+    for (size_t i = 0; i < n; i++) {
+        memcpy(&bits, &v[i], sizeof bits);
+        bad |= (bits & 0x7f800000) == 0x7f800000;
+    }
+    return bad == 0;
+}
+
+static bool check_values(const struct weight *w, struct err *e)
+{
+    const char *dot = strrchr(w->name, '.');
+    bool variance = dot && strcmp(dot, ".running_var") == 0;
+    if (!all_finite(w->data, w->count))
+        return err_set(e, ERR_BAD_INPUT, "tensor %s holds numbers that are not finite", w->name);
+    for (size_t i = 0; variance && i < w->count; i++)
+        if (w->data[i] < 0)
+            return err_set(e, ERR_BAD_INPUT, "tensor %s holds a negative variance", w->name);
+    return true;
+}
+
+static bool read_weights(const struct safetensors *s, struct model *m, struct err *e)
+{
+    for (size_t i = 0; i < m->n_weights; i++) {
+        struct weight *w = &m->weights[i];
+        if (!safetensors_read(s, safetensors_find(s, w->name), w->data, e) || !check_values(w, e))
+            return false;
+    }
+    return true;
+}
+
+/* ---- the whole ---- */
+
+static bool fill(const struct safetensors *s, const char *metadata, size_t metadata_len, struct model *m,
+                 struct err *e)
+{
+    char claimed[HASH_HEX];
+    if (!read_weights(s, m, e) || (metadata && !model_meta_rest(metadata, metadata_len, m, e)))
+        return false;
+    memcpy(claimed, m->fingerprint, sizeof claimed);
+    model_seal(m);
+    if (metadata && strcmp(claimed, m->fingerprint) != 0)
+        return err_set(e, ERR_BAD_INPUT, "the weights do not match the file's fingerprint: it is damaged");
+    return true;
+}
+
+static struct model *read_model(const struct safetensors *s, bool *foreign, struct err *e)
+{
+    size_t len = 0;
+    const char *metadata = safetensors_metadata(s, MODEL_METADATA_KEY, &len);
+    struct preprocess pre;
+    struct arch arch;
+
+    bool ok = metadata ? model_meta_arch(metadata, len, &arch, &pre, e) : guess_arch(s, &arch, e);
+    if (!ok || !check_tensors(s, &arch, !metadata, e))
+        return NULL;
+    struct model *m = model_new_empty(&arch, e);
+    if (!m)
+        return NULL;
+    m->pre = metadata ? pre : foreign_preprocess(arch.stem);
+    m->trained = !metadata; /* nobody saves random weights elsewhere; ours say it themselves */
+    m->created_at = clock_unix();
+    if (!fill(s, metadata, len, m, e)) {
+        model_free(m);
+        return NULL;
+    }
+    if (foreign)
+        *foreign = !metadata;
+    return m;
+}
+
+struct model *model_load(const char *path, bool *foreign, struct err *e)
+{
+    struct safetensors *s = safetensors_open(path, e);
+    struct model *m = s ? read_model(s, foreign, e) : NULL;
+    if (s && !m)
+        err_wrap(e, "reading %s", path);
+    safetensors_close(s);
+    return m;
+}
+
+struct model *model_parse(const void *bytes, size_t len, bool *foreign, struct err *e)
+{
+    struct safetensors *s = safetensors_over(bytes, len, e);
+    struct model *m = s ? read_model(s, foreign, e) : NULL;
+    safetensors_close(s);
+    return m;
+}
