@@ -97,10 +97,16 @@ $(B)/bench/%: $(B)/bench/%.o $(TESTLIB) $(LIB)
 	@mkdir -p $(@D)
 	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
+# Preloaded by tests that lose power or break system calls; never with a sanitizer in it.
+PRELOAD := $(B)/tests/faults/preload.so
+$(PRELOAD): tests/faults/preload.c tests/faults/journal.h Makefile
+	@mkdir -p $(@D)
+	@echo "CC  $<"; $(CC) $(CPPFLAGS) -std=gnu17 -O1 -g $(WARN) -fPIC -shared -o $@ $<
+
 # Tests that replace libc or library calls name them here.
 -include tests/link.mk
 
-tests: $(TESTS) $(B)/anchord
+tests: $(TESTS) $(PRELOAD) $(B)/anchord
 
 test: ## build and run every test
 	@$(MAKE) --no-print-directory tests

@@ -1,0 +1,31 @@
+/* journal.h - what the preloaded library notes down, so that a loss of power can be played after a kill.
+ *
+ * A killed process leaves everything that it wrote in the page cache; a machine that loses power keeps only what was
+ * synced.  So each change below the watched folder is noted together with what it replaced, each sync is noted
+ * together with what it covers, and after the kill powercut.h takes back what no sync covers.
+ *
+ * The journal folder, on the same file system as the watched one, has the file `journal` (records one after the
+ * other, each followed by `len` bytes of old content or by paths) and a hard link `f<inode>` to every file that was
+ * touched, by which it can be brought back under its name.
+ */
+#ifndef ANCHORD_TESTS_JOURNAL_H
+#define ANCHORD_TESTS_JOURNAL_H
+
+#include <stdint.h>
+
+enum journal_kind {
+    JOURNAL_DATA = 1, /* bytes [offset, offset + len) of `file` are about to be replaced; it had `old_size` bytes */
+    JOURNAL_SYNC,     /* records before `upto` that concern `file` are on stable storage */
+    JOURNAL_NAME,     /* the path that follows is about to mean inode `file` (0: nothing) instead of `before` */
+    JOURNAL_RENAME,   /* two paths follow, each with its zero: `file` moves from one to the other, replacing `before` */
+    JOURNAL_SYNC_DIR, /* records before `upto` that concern names in the folder that follows are on stable storage */
+};
+
+struct journal_record {
+    uint32_t kind, len;
+    uint64_t file, before;
+    uint64_t offset, old_size;
+    uint64_t upto; /* counted in records from the beginning of the journal */
+};
+
+#endif

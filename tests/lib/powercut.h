@@ -1,0 +1,24 @@
+/* powercut.h - takes back what a killed process had written and not synced (tests/faults/journal.h).
+ *
+ * Two ways: with `rng` NULL nothing survives that was not synced, the worst that an honest disk may do; with `rng`
+ * each file and each folder keeps a random beginning of its unsynced changes, as when the kernel was about to write
+ * them back.
+ */
+#ifndef ANCHORD_TESTS_POWERCUT_H
+#define ANCHORD_TESTS_POWERCUT_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/rng.h"
+
+struct powercut {
+    size_t records;    /* changes and syncs that the journal has */
+    size_t data_lost;  /* writes taken back */
+    size_t names_lost; /* created, renamed and removed names taken back */
+};
+
+/* Call it when the process is dead.  Empties the journal folder; `rng` may be NULL. */
+MUST_CHECK bool powercut_apply(const char *folder, struct rng *rng, struct powercut *out, struct err *e);
+
+#endif
