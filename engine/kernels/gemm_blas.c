@@ -1,0 +1,18 @@
+/* gemm_blas.c - matrix products by OpenBLAS. */
+#include "engine/kernels/gemm.h"
+
+#include <cblas.h>
+
+#include "base/num.h"
+
+void gemm_nt(size_t m, size_t n, size_t k, float alpha, const float *a, const float *b, float beta, float *c)
+{
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, to_int(m), to_int(n), to_int(k), alpha, a, to_int(k), b,
+                to_int(k), beta, c, to_int(n));
+}
+
+void gemm_nn(size_t m, size_t n, size_t k, float alpha, const float *a, const float *b, float beta, float *c)
+{
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, to_int(m), to_int(n), to_int(k), alpha, a, to_int(k), b,
+                to_int(n), beta, c, to_int(n));
+}
