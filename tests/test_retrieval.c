@@ -88,7 +88,7 @@ static void collapse_is_seen_in_rank_and_spread(void **state)
         float along = (float)rng_normal(&r);
         for (size_t k = 0; k < D; k++) {
             wide[i * D + k] = (float)rng_normal(&r);
-            line[i * D + k] = along * (float)(k + 1);
+            line[i * D + k] = along * (float)(k + 1) + (k == 0 ? 50.0f : 0.0f); /* off the centre */
             point[i * D + k] = 1;
         }
     }
