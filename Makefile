@@ -23,9 +23,11 @@ MODE_release := -O2 -g -fno-math-errno -D_FORTIFY_SOURCE=2 -fstack-protector-str
 MODE_debug   := -O1 -g3
 MODE_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 MODE_tsan    := -O1 -g -fsanitize=thread -DANCHORD_TSAN
+MODE_fuzz    := $(MODE_asan) -fsanitize=fuzzer-no-link
 LINK_release := -Wl,-z,relro,-z,now
 SAN_asan     := -fsanitize=address,undefined
 SAN_tsan     := -fsanitize=thread
+SAN_fuzz     := $(SAN_asan)
 
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wdouble-promotion -Wformat=2 \
            -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla -Wwrite-strings -Wcast-qual \
@@ -52,6 +54,8 @@ LIB     := $(B)/libanchord.a
 TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
 TESTLIB := $(B)/libtest.a
 TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c tests/http/test_*.c))
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+REPLAYS := $(FUZZERS:%=$(B)/tests/fuzz/replay_%)
 BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/bench_*.c))
 
 export OMP_NUM_THREADS OPENBLAS_NUM_THREADS
@@ -93,6 +97,12 @@ $(B)/tests/%: $(B)/tests/%.o $(TESTLIB) $(LIB)
 	@mkdir -p $(@D)
 	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) $(TESTLINK_$(notdir $*)) -o $@ $^ -lcmocka $(LIBS)
 
+$(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(TESTLIB) $(LIB)
+	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
+
+build/fuzz-clang/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(TESTLIB) $(LIB)
+	@echo "LD  $@"; $(CC) -fsanitize=fuzzer $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
+
 $(B)/bench/%: $(B)/bench/%.o $(TESTLIB) $(LIB)
 	@mkdir -p $(@D)
 	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
@@ -110,13 +120,22 @@ tests: $(TESTS) $(PRELOAD) $(B)/anchord
 
 test: ## build and run every test
 	@$(MAKE) --no-print-directory tests
-	@B=$(B) ./tests/run.sh $(TESTS)
+	@B=$(B) ./tests/run.sh $(TESTS) $(REPLAYS)
 
 asan: ## every test under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory MODE=asan test
 
 tsan: ## the concurrent tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory MODE=tsan test
+
+# What libFuzzer finds worth keeping goes to build/fuzz-corpus; only what is chosen by hand is committed.
+T ?= image
+S ?= 60
+fuzz: ## one fuzz target for S seconds (clang): make fuzz T=image S=60
+	@$(MAKE) --no-print-directory CC=clang MODE=fuzz build/fuzz-clang/fuzz_$(T)
+	@mkdir -p build/fuzz-corpus/$(T)
+	./build/fuzz-clang/fuzz_$(T) -max_total_time=$(S) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+	  -artifact_prefix=build/fuzz-corpus/ build/fuzz-corpus/$(T) tests/fuzz/corpus/$(T)
 
 run: build/anchord ## build and serve on 127.0.0.1:8080, data in ./data
 	@exec ./build/anchord serve
@@ -133,4 +152,6 @@ clean: ## remove everything that was built
 
 -include $(OBJ:.o=.d) $(patsubst %,%.d,$(TESTS)) $(B)/server/main.d $(TESTLIB_OBJ:.o=.d)
 
-.PHONY: help deps test tests asan tsan run layers headers clean
+-include $(FUZZERS:%=$(B)/tests/fuzz/fuzz_%.d)
+
+.PHONY: help deps test tests asan tsan fuzz run layers headers clean
