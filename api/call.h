@@ -1,9 +1,10 @@
 /* call.h - one request on its way through anchord, without a socket in sight.
  *
- * The server (or a test) fills a `struct request`; api_begin() finds the route; then the call is moved
+ * The server (or a test) fills a `struct request`; call_begin() finds the route; then the call is moved
  * forward in stages.  Each stage says what the next one needs, and whoever drives the call provides it:
  *
- *     CALL_READY    the next stage is light work (catalogue, search): call call_step() on a light thread
+ *     CALL_READY    call call_step(): on a light thread, or on a heavy one when call->heavy says that the
+ *                   stage is long (it parses a large body, makes a thumbnail, checks a model)
  *     CALL_IMAGES   call->images[0..n_images) must be embedded, each once, by call_image() on heavy threads;
  *                   then call_step() again on a light thread
  *     CALL_WRITES   call->writes[0..n_writes) must be committed by the store (the driver submits them with a
@@ -11,15 +12,16 @@
  *                   because the stage after a write only renders
  *     CALL_DONE     call->response is complete
  *
- * call_run() drives one call to its end on the calling thread: that is all that tests and the command line
- * need.  server/dispatch.c drives many at once over its queues.
+ * A driver that cannot provide it (a queue is full) says so with call_refuse().  call_run() drives one call
+ * to its end on the calling thread: that is all that tests and the command line need.  server/dispatch.c
+ * drives many at once over its queues.
  *
- * Memory: everything that a call allocates lives in call->arena or in its response, until call_free().
+ * Memory: everything that a call allocates lives in call->arena, in its list of owned things or in its
+ * response, until call_free().
  */
 #ifndef ANCHORD_API_CALL_H
 #define ANCHORD_API_CALL_H
 
-#include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -58,11 +60,12 @@ struct header {
     const char *name, *value;   /* arena or static */
 };
 
+enum { RESPONSE_HEADERS = 8 };
 struct response {
     int status;
-    const char *content_type;   /* static */
+    const char *content_type;   /* static; NULL when there is no body */
     struct buf body;
-    struct header headers[8];
+    struct header headers[RESPONSE_HEADERS];
     size_t n_headers;
 };
 
@@ -71,33 +74,38 @@ enum call_state { CALL_READY, CALL_IMAGES, CALL_WRITES, CALL_DONE };
 struct image_job { /* one picture to be embedded */
     const void *bytes;
     size_t len;
+    bool base64;                /* `bytes` is base64 text; call_image() decodes it and sets bytes and len anew */
     struct encoder *encoder;    /* borrowed from the call */
     bool want_hash;
     /* out */
     float *vector;              /* [dimensions], in the arena */
     struct image_info info;
     char sha256[HASH_HEX];
+    void *decoded;              /* what `bytes` points to after base64; freed with the call */
     struct err err;
 };
 
 struct route;
+struct owned;
 struct call {
     struct app *app;
     const struct request *request;
     const struct route *route;
     const char *params[2];      /* decoded path parameters, checked against the id rule */
+    struct json *json;          /* the body, when it is JSON; owned by the call */
     struct response response;
     struct arena arena;
+    struct owned *owned;        /* released by call_free(), last first */
 
-    void (*stage)(struct call *c); /* the next one; sets c->state before it returns */
+    bool (*stage)(struct call *c); /* the next one; false: it failed, c->err says why */
     enum call_state state;
+    bool heavy;                 /* CALL_READY: the next stage is long */
     struct image_job *images;
     size_t n_images;
     struct write **writes;
     size_t n_writes;
     struct err err;
     void *scratch;              /* the handler's, in the arena */
-    void (*cleanup)(struct call *c); /* (optional) the handler's */
 };
 
 /* What the server must know before it reads a body. */
@@ -106,22 +114,22 @@ struct route_info {
     size_t body_max;            /* bytes; 0: none allowed */
     const char *label;          /* "/v1/collections/{c}/images/{id}": for metrics and logs; static */
 };
-/* Finds the route.  ERR_NOT_FOUND; ERR_BAD_METHOD with *allow ("GET, PUT") set; admin routes are
- * ERR_NOT_FOUND on the public listener. */
+/* Finds the route.  ERR_NOT_FOUND; ERR_BAD_METHOD with *allow ("GET, PUT") set, valid until this thread asks
+ * again; admin routes are ERR_NOT_FOUND on the public listener.  HEAD goes where GET goes: whoever sends
+ * the answer drops its body. */
 MUST_CHECK bool api_route(struct app *app, enum listener l, enum method m, const char *path,
                           struct route_info *out, const char **allow, struct err *e);
 
-/* Never fails: what cannot be begun is a call that is CALL_DONE with an error answer. */
+/* Never fails: what cannot be begun is a call that is CALL_DONE with an error answer.  Cheap: nothing is
+ * parsed and nothing looked up before the first call_step(). */
 void call_begin(struct call *c, struct app *app, const struct request *r);
 void call_step(struct call *c);
-/* Runs one image job on the caller's lane cache (call_lanes.h); any heavy thread. */
+/* The driver cannot do what the call waits for: it is CALL_DONE with this error. */
+void call_refuse(struct call *c, const struct err *e);
+/* Runs one image job on the caller's lane cache (lanes.h); any heavy thread. */
 struct lanes;
 void call_image(struct image_job *job, struct lanes *lanes, const struct image_limits *limits);
 void call_run(struct call *c, struct lanes *lanes);
 void call_free(struct call *c);
-
-/* Turns an error into the JSON error answer with its status; used by the server for its own refusals too. */
-void answer_error(struct response *r, struct arena *a, const struct err *e);
-int err_status(enum err_code code);
 
 #endif

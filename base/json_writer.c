@@ -6,30 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 struct json_writer jw_to(struct buf *buf)
 {
     struct json_writer w = {.buf = buf};
     w.first[0] = true;
     return w;
-}
-
-/* The bytes of the UTF-8 character at s (RFC 3629), or 0 when it is none. */
-static size_t utf8_length(const unsigned char *s)
-{
-    unsigned char c = s[0], lo = 0x80, hi = 0xbf;
-    size_t n = c < 0x80 ? 1 : c >= 0xc2 && c <= 0xdf ? 2 : (c & 0xf0) == 0xe0 ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
-    if (c == 0xe0)
-        lo = 0xa0; /* shorter forms exist */
-    else if (c == 0xed)
-        hi = 0x9f; /* surrogates */
-    else if (c == 0xf0)
-        lo = 0x90;
-    else if (c == 0xf4)
-        hi = 0x8f; /* beyond U+10FFFF */
-    for (size_t i = 1; i < n; i++, lo = 0x80, hi = 0xbf)
-        if (s[i] < lo || s[i] > hi)
-            return 0;
-    return n;
 }
 
 static void quoted(struct buf *b, const char *text)
@@ -43,7 +26,7 @@ static void quoted(struct buf *b, const char *text)
         buf_add(b, run, (size_t)(p - run));
         if (!*p)
             break;
-        size_t n = utf8_length(p);
+        size_t n = utf8_length((const char *)p);
         if (*p == '"' || *p == '\\')
             buf_print(b, "\\%c", *p);
         else if (*p == '\n')

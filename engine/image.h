@@ -40,8 +40,10 @@ struct image_limits {
     uint64_t pixels; /* width x height, before any scaling */
     uint32_t side;   /* longest side */
     uint32_t scans;  /* of a progressive JPEG */
+    uint32_t millis; /* wall time of one decode (JPEG, PNG); 0: no limit */
 };
-extern const struct image_limits image_default_limits; /* 32 MB, 50 million, 16384, 100 */
+extern const struct image_limits image_default_limits; /* 32 MB, 50 million, 16384, 100, 10 s */
+enum { IMAGE_MIN_SIDE = 8 }; /* smaller pictures are refused: there is nothing to see in them */
 
 enum image_format image_sniff(const void *bytes, size_t len);
 const char *image_media_type(enum image_format f); /* "image/jpeg"; static */
@@ -57,7 +59,7 @@ MUST_CHECK bool image_decode(const void *bytes, size_t len, const struct image_l
 MUST_CHECK bool image_new(uint32_t width, uint32_t height, struct image *out, struct err *e); /* black */
 void image_clear(struct image *img); /* frees rgb; an empty image is fine */
 
-/* Appends the encoded file to out. */
+/* Appends the encoded file to out; after a failure a part of it may be there. */
 MUST_CHECK bool image_write_png(const struct image *img, struct buf *out, struct err *e);
 MUST_CHECK bool image_write_jpeg(const struct image *img, int quality, struct buf *out, struct err *e);
 

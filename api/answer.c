@@ -1,0 +1,99 @@
+/* answer.c - errors and JSON bodies as HTTP answers. */
+#include "api/answer.h"
+
+#include <assert.h>
+
+static const struct {
+    int status;
+    const char *type;
+    const char *public_text; /* NULL: the error's own text may be told */
+} kinds[ERR_COUNT] = {
+    [ERR_NONE] = {200, "", NULL},
+    [ERR_BAD_INPUT] = {400, "invalid_request_error", NULL},
+    [ERR_UNDECODABLE] = {422, "invalid_request_error", NULL},
+    [ERR_MEDIA_TYPE] = {415, "invalid_request_error", NULL},
+    [ERR_UNAUTHENTICATED] = {401, "authentication_error", NULL},
+    [ERR_FORBIDDEN] = {403, "permission_error", NULL},
+    [ERR_NOT_FOUND] = {404, "invalid_request_error", NULL},
+    [ERR_BAD_METHOD] = {405, "invalid_request_error", NULL},
+    [ERR_NOT_IMPLEMENTED] = {501, "invalid_request_error", NULL},
+    [ERR_CONFLICT] = {409, "invalid_request_error", NULL},
+    [ERR_PRECONDITION] = {412, "invalid_request_error", NULL},
+    [ERR_TOO_LARGE] = {413, "invalid_request_error", NULL},
+    [ERR_TIMEOUT] = {408, "timeout_error", NULL},
+    [ERR_EXPECTATION] = {417, "invalid_request_error", NULL},
+    [ERR_MISDIRECTED] = {421, "invalid_request_error", NULL},
+    [ERR_RATE_LIMITED] = {429, "rate_limit_error", NULL},
+    [ERR_BUSY] = {503, "server_error", NULL},
+    [ERR_FULL] = {507, "server_error", "there is no room left to store this"},
+    [ERR_IO] = {500, "server_error", "storage failed; the server's log says why, under this request's id"},
+    [ERR_CORRUPT] = {500, "server_error", "stored data is damaged; the server's log says where, under this request's id"},
+    [ERR_INTERNAL] = {500, "server_error", "the server failed; its log says why, under this request's id"},
+};
+
+int err_status(enum err_code code)
+{
+    return (unsigned)code < ERR_COUNT && kinds[code].status ? kinds[code].status : 500;
+}
+
+bool err_is_internal(enum err_code code)
+{
+    return (unsigned)code >= ERR_COUNT || kinds[code].public_text;
+}
+
+void answer_header(struct response *r, const char *name, const char *value)
+{
+    assert(r->n_headers < RESPONSE_HEADERS);
+    r->headers[r->n_headers++] = (struct header){name, value};
+}
+
+struct json_writer answer_json(struct response *r, int status)
+{
+    r->status = status;
+    r->content_type = "application/json";
+    r->body.len = 0;
+    return jw_to(&r->body);
+}
+
+void answer_empty(struct response *r, int status)
+{
+    buf_clear(&r->body);
+    r->status = status;
+    r->content_type = NULL;
+}
+
+void write_error(struct json_writer *w, const char *key, const struct err *e)
+{
+    enum err_code code = (unsigned)e->code < ERR_COUNT ? e->code : ERR_INTERNAL;
+    const char *text = kinds[code].public_text ? kinds[code].public_text : e->text;
+    jw_object(w, key);
+    jw_text(w, "message", text);
+    jw_text(w, "type", kinds[code].type);
+    jw_text(w, "param", e->param[0] ? e->param : NULL);
+    jw_text(w, "code", err_name(code));
+    jw_end(w);
+}
+
+/* OpenAI's client repeats 408, 409, 429 and 5xx by itself unless told otherwise. */
+static void retry_headers(struct response *r, enum err_code code)
+{
+    if (code == ERR_BUSY || code == ERR_RATE_LIMITED)
+        answer_header(r, "retry-after", "1");
+    if (code == ERR_CONFLICT || code == ERR_FULL || code == ERR_CORRUPT || code == ERR_NOT_IMPLEMENTED)
+        answer_header(r, "x-should-retry", "false");
+}
+
+void answer_error(struct response *r, const struct err *e)
+{
+    struct json_writer w = answer_json(r, err_status(e->code));
+    jw_object(&w, NULL);
+    write_error(&w, "error", e);
+    jw_end(&w);
+    retry_headers(r, e->code);
+}
+
+void response_clear(struct response *r)
+{
+    buf_clear(&r->body);
+    *r = (struct response){0};
+}

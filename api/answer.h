@@ -1,0 +1,32 @@
+/* answer.h - what goes back: status, headers, JSON bodies, and errors as the one error object.
+ *
+ * Every error answer is {"error":{"message","type","param","code"}} (OpenAI's shape).  Texts of client
+ * errors go out as they are; what failed inside (storage, damaged files, our bugs) gets a general text,
+ * for the true one may name paths or libraries and belongs in the log.
+ */
+#ifndef ANCHORD_API_ANSWER_H
+#define ANCHORD_API_ANSWER_H
+
+#include "api/call.h"
+#include "base/json_writer.h"
+
+/* The HTTP status of an error. */
+int err_status(enum err_code code);
+/* True where the text must not be told to clients: it is for the log. */
+bool err_is_internal(enum err_code code);
+
+/* Adds a header; name and value are borrowed until the answer has been sent. */
+void answer_header(struct response *r, const char *name, const char *value);
+/* A JSON answer: sets status and type, gives the writer for the body. */
+struct json_writer answer_json(struct response *r, int status);
+/* An answer without a body. */
+void answer_empty(struct response *r, int status);
+/* Turns an error into the error answer with its status and the headers that clients obey (retry-after,
+ * x-should-retry); the body it held before is dropped, headers stay.  Used by the server for its own
+ * refusals too. */
+void answer_error(struct response *r, const struct err *e);
+/* The error object alone, for one item of a list. */
+void write_error(struct json_writer *w, const char *key, const struct err *e);
+void response_clear(struct response *r);
+
+#endif

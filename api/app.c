@@ -1,0 +1,170 @@
+/* app.c - opening: the store, the models, and what an empty data folder lacks. */
+#include "api/app.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { BODY_MAX = 32 << 20, MODEL_MAX = 256 << 20, ITEMS_MAX = 256, FIRST_SEED = 1 };
+
+static const char untrained_id[] = "anchord-base";
+
+static void fill_defaults(struct app_options *o)
+{
+    if (!o->limits.bytes)
+        o->limits = image_default_limits;
+    if (!o->arch.depth) {
+        o->arch = (struct arch){.depth = 18, .stem = STEM_IMAGENET, .width = 64};
+        o->preprocess = preprocess_imagenet;
+    }
+    o->body_max = o->body_max ? o->body_max : BODY_MAX;
+    o->json_max = o->json_max ? o->json_max : BODY_MAX;
+    o->model_max = o->model_max ? o->model_max : MODEL_MAX;
+    o->items_max = o->items_max ? o->items_max : ITEMS_MAX;
+}
+
+/* "models/flowers.safetensors" -> "flowers" */
+static bool id_of_file(const char *path, char *id, size_t size, struct err *e)
+{
+    const char *name = strrchr(path, '/');
+    name = name ? name + 1 : path;
+    const char *dot = strrchr(name, '.');
+    snprintf(id, size, "%.*s", (int)(dot && dot != name ? dot - name : (ptrdiff_t)strlen(name)), name);
+    return id_is_valid(id) || err_set(e, ERR_BAD_INPUT, "\"%.80s\" is no model id: rename the file", id);
+}
+
+/* Keeps a model under app->default_model: its file first, then its row. */
+static bool add_model(struct app *app, struct model *m, struct err *e)
+{
+    char path[4096];
+    struct stat st;
+    struct write w = {.kind = WRITE_MODEL_ADD};
+    store_model_path(app->store, app->default_model, path, sizeof path);
+    if (!model_prove(m, &app->options.encoder, e) || !model_save(m, path, e))
+        return false;
+    if (stat(path, &st) != 0)
+        return err_sys(e, "looking at %s", path);
+    model_describe(m, app->default_model, st.st_size, &w.row_model);
+    bool ok = store_write(app->store, &w, e);
+    model_row_clear(&w.row_model);
+    write_clear(&w);
+    return ok;
+}
+
+/* 1: there is such a model, 0: there is none, -1: it could not be found out. */
+static int has_model(struct app *app, struct model_row *row, struct err *e)
+{
+    struct err why = {0};
+    if (store_model(app->store, app->default_model, row, &why))
+        return 1;
+    if (why.code == ERR_NOT_FOUND)
+        return 0;
+    *e = why;
+    return -1;
+}
+
+/* The model of --model: copied into the data folder the first time. */
+static bool adopt_file(struct app *app, const char *file, struct err *e)
+{
+    struct model_row row;
+    bool foreign, ok = false;
+    if (!id_of_file(file, app->default_model, sizeof app->default_model, e))
+        return false;
+    struct model *m = model_load(file, &foreign, e);
+    if (!m)
+        return false;
+    int known = has_model(app, &row, e);
+    if (known == 0) {
+        ok = add_model(app, m, e);
+    } else if (known == 1) {
+        ok = strcmp(row.fingerprint, m->fingerprint) == 0 ||
+             err_set(e, ERR_CONFLICT, "another model is kept as %s already: rename the file", app->default_model);
+        model_row_clear(&row);
+    }
+    model_free(m);
+    return ok;
+}
+
+static bool make_untrained(struct app *app, struct err *e)
+{
+    struct model_row row;
+    snprintf(app->default_model, sizeof app->default_model, "%s", untrained_id);
+    int known = has_model(app, &row, e);
+    if (known == 0) {
+        struct model *m = model_new_random(&app->options.arch, &app->options.preprocess, FIRST_SEED, e);
+        bool ok = m && add_model(app, m, e);
+        if (ok)
+            log_warn("untrained_model", "id=%s there was no model, so this one has random weights (seed %d): "
+                     "it tells pictures apart by colour and texture only", untrained_id, FIRST_SEED);
+        model_free(m);
+        return ok;
+    }
+    if (known == 1 && !row.trained)
+        log_warn("untrained_model", "id=%s has random weights: give a trained one with --model", untrained_id);
+    if (known == 1)
+        model_row_clear(&row);
+    return known == 1;
+}
+
+static bool make_default_collection(struct app *app, struct encoder *enc, struct err *e)
+{
+    struct collection_row row;
+    struct err why = {0};
+    if (store_collection(app->store, "default", &row, &why))
+        return true;
+    if (why.code != ERR_NOT_FOUND) {
+        *e = why;
+        return false;
+    }
+    struct write w = {.kind = WRITE_COLLECTION_CREATE};
+    collection_describe(enc, "default", app->default_model, &w.row_collection);
+    bool ok = store_write(app->store, &w, e);
+    write_clear(&w);
+    return ok;
+}
+
+/* The default model is loaded now, so that the first request finds it ready and a damaged file is told
+ * before anything is served. */
+static bool prepare(struct app *app, struct err *e)
+{
+    const char *file = app->options.model_file;
+    if (!(file ? adopt_file(app, file, e) : make_untrained(app, e)))
+        return false;
+    struct encoder *enc = registry_get(app->models, app->default_model, PRECISION_AUTO, e);
+    bool ok = enc && make_default_collection(app, enc, e);
+    encoder_release(enc);
+    return ok;
+}
+
+struct app *app_open(const struct app_options *o, struct err *e)
+{
+    struct app *app = mem_new(1, sizeof *app);
+    app->options = *o;
+    app->started_at = clock_unix();
+    fill_defaults(&app->options);
+    app->store = store_open(&o->store, e);
+    if (app->store) {
+        app->models = registry_new(app->store, &o->encoder);
+        if (prepare(app, e)) {
+            app->options.model_file = NULL;
+            app->options.store.dir = NULL;
+            return app;
+        }
+    }
+    app_close(app);
+    return NULL;
+}
+
+void app_close(struct app *app)
+{
+    if (!app)
+        return;
+    registry_free(app->models);
+    store_close(app->store);
+    free(app);
+}

@@ -1,0 +1,50 @@
+/* app.h - everything that serving needs, hung off one struct: the store, the models, the settings.
+ *
+ *     struct app *app = app_open(&(struct app_options){.store = {.dir = "data"}}, e);
+ *     struct lanes *lanes = lanes_new();
+ *     call_begin(&call, app, &request);
+ *     call_run(&call, lanes);
+ *     ... call.response ...
+ *     call_free(&call);
+ *
+ * Opening makes what an empty data folder lacks: the default model (a seeded, untrained ResNet-18 under the
+ * id `anchord-base`, with a warning in the log) and the collection `default`.
+ */
+#ifndef ANCHORD_API_APP_H
+#define ANCHORD_API_APP_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "api/registry.h"
+
+struct app_options {
+    struct store_options store;
+    struct encoder_options encoder;
+    struct image_limits limits;    /* all zero: image_default_limits */
+    const char *model_file;        /* the default model; its id is the file's name without its ending.  NULL:
+                                    * `anchord-base` of the data folder */
+    struct arch arch;              /* of the untrained default model; depth 0: ResNet-18 ... */
+    struct preprocess preprocess;  /* ... at ImageNet's 224 */
+    size_t body_max;               /* bytes of an upload; 0: 32 MB */
+    size_t json_max;               /* bytes of a JSON body; 0: 32 MB */
+    size_t model_max;              /* bytes of an imported model file; 0: 256 MB */
+    size_t items_max;              /* pictures or searches in one request; 0: 256 */
+};
+
+struct app {
+    struct store *store;
+    struct registry *models;
+    struct app_options options;    /* with the defaults filled in; its strings are gone after app_open() */
+    char default_model[ID_MAX + 1];
+    int64_t started_at;            /* Unix seconds */
+    atomic_bool draining;          /* set by the server: /readyz says no */
+    atomic_uint keys_version;      /* grows whenever a key was added or revoked */
+    atomic_bool importing;         /* one model import at a time */
+    _Atomic int64_t proved_at;     /* clock_ns() of the last time that /readyz embedded a golden; 0: never */
+};
+
+struct app *app_open(const struct app_options *o, struct err *e); /* NULL on failure */
+void app_close(struct app *app); /* NULL is fine */
+
+#endif

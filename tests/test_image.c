@@ -1,0 +1,188 @@
+/* test_image.c - what holds for pictures of every format: sniffing, limits, orientation, round trips. */
+#include "tests/t.h"
+
+#include "engine/exif.h"
+#include "engine/image.h"
+#include "tests/lib/pictures.h"
+
+static const struct image_limits *const limits = &image_default_limits;
+
+static void the_content_tells_the_format(void **state)
+{
+    UNUSED(state);
+    assert_int_equal(image_sniff("\xff\xd8\xff\xe0", 4), IMAGE_JPEG);
+    assert_int_equal(image_sniff("\x89PNG\r\n\x1a\n", 8), IMAGE_PNG);
+    assert_int_equal(image_sniff("RIFF\x10\0\0\0WEBPVP8 ", 16), IMAGE_WEBP);
+    assert_int_equal(image_sniff("GIF89a", 6), IMAGE_UNKNOWN);
+    assert_int_equal(image_sniff("\xff\xd8", 2), IMAGE_UNKNOWN);
+    assert_int_equal(image_sniff("", 0), IMAGE_UNKNOWN);
+    assert_string_equal(image_media_type(IMAGE_WEBP), "image/webp");
+}
+
+static void what_is_no_picture_is_refused_by_type(void **state)
+{
+    static const char *const strangers[] = {"", "GIF89a\1\0\1\0", "PK\3\4 a zip file", "<html><body>",
+                                            "{\"a\":1}", "%PDF-1.7", "RIFF\x10\0\0\0WAVEfmt "};
+    UNUSED(state);
+    for (size_t i = 0; i < COUNT(strangers); i++) {
+        struct err e;
+        struct image_info info;
+        struct image img;
+        assert_err(image_probe(strangers[i], strlen(strangers[i]), limits, &info, &e), e, ERR_MEDIA_TYPE);
+        assert_err(image_decode(strangers[i], strlen(strangers[i]), limits, 0, &img, &e), e, ERR_MEDIA_TYPE);
+    }
+}
+
+static void a_png_comes_back_exactly_and_a_jpeg_nearly(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    struct image drawn = t_picture(3, 70, 51), png, jpeg;
+    struct buf bytes = {0};
+    assert_ok(image_write_png(&drawn, &bytes, &e), e);
+    assert_ok(image_decode(bytes.data, bytes.len, limits, 0, &png, &e), e);
+    assert_int_equal(png.width, 70);
+    assert_int_equal(png.height, 51);
+    assert_memory_equal(png.rgb, drawn.rgb, 70 * 51 * 3);
+    bytes.len = 0;
+    assert_ok(image_write_jpeg(&drawn, 95, &bytes, &e), e);
+    assert_ok(image_decode(bytes.data, bytes.len, limits, 0, &jpeg, &e), e);
+    assert_true(t_difference(&jpeg, &drawn) < 6);
+    buf_clear(&bytes);
+    image_clear(&drawn);
+    image_clear(&png);
+    image_clear(&jpeg);
+}
+
+/* How a camera stores an upright picture for each orientation: the definition, pixel by pixel. */
+static struct image store_turned(const struct image *up, unsigned orientation)
+{
+    const uint32_t w = up->width, h = up->height;
+    const bool swapped = orientation >= 5;
+    struct err e = {0};
+    struct image out;
+    assert_ok(image_new(swapped ? h : w, swapped ? w : h, &out, &e), e);
+    for (uint32_t y = 0; y < h; y++)
+        for (uint32_t x = 0; x < w; x++) {
+            const uint32_t to[9][2] = {[1] = {x, y}, [2] = {w - 1 - x, y}, [3] = {w - 1 - x, h - 1 - y},
+                                       [4] = {x, h - 1 - y}, [5] = {y, x}, [6] = {y, w - 1 - x},
+                                       [7] = {h - 1 - y, w - 1 - x}, [8] = {h - 1 - y, x}};
+            const size_t at = (size_t)to[orientation][1] * out.width + to[orientation][0];
+            memcpy(out.rgb + at * 3, up->rgb + ((size_t)y * w + x) * 3, 3);
+        }
+    return out;
+}
+
+/* The stored picture, encoded, with the orientation in its EXIF. */
+static void encode_turned(const struct image *stored, enum image_format f, unsigned orientation, bool be,
+                          struct buf *out)
+{
+    struct err e = {0};
+    struct buf exif = {0};
+    if (f == IMAGE_JPEG) {
+        t_jpeg(stored, &(struct jpeg_form){.across = 1, .down = 1, .quality = 100}, out);
+        t_exif(orientation, be, &exif);
+        t_insert(out, 2, exif.data, exif.len);
+    } else {
+        assert_ok(image_write_png(stored, out, &e), e);
+        t_png_exif(orientation, be, &exif);
+        t_insert(out, 33, exif.data, exif.len); /* behind the header chunk */
+    }
+    buf_clear(&exif);
+}
+
+static void all_eight_orientations_come_out_upright(void **state)
+{
+    UNUSED(state);
+    struct image up = t_picture(15, 75, 44);
+    for (unsigned i = 0; i < 32; i++) {
+        const unsigned orientation = i % 8 + 1;
+        const enum image_format format = i / 16 ? IMAGE_PNG : IMAGE_JPEG;
+        struct err e = {0};
+        struct image stored = store_turned(&up, orientation), got;
+        struct image_info info;
+        struct buf bytes = {0};
+        encode_turned(&stored, format, orientation, i / 8 % 2, &bytes);
+        assert_ok(image_probe(bytes.data, bytes.len, limits, &info, &e), e);
+        assert_int_equal(info.format, format);
+        assert_int_equal(info.orientation, orientation);
+        assert_int_equal(info.width, 75);
+        assert_int_equal(info.height, 44);
+        assert_ok(image_decode(bytes.data, bytes.len, limits, 0, &got, &e), e);
+        if (!(t_difference(&got, &up) <= (format == IMAGE_PNG ? 0 : 1.5)))
+            fail_msg("orientation %u: mean difference %g", orientation, t_difference(&got, &up));
+        buf_clear(&bytes);
+        image_clear(&stored);
+        image_clear(&got);
+    }
+    image_clear(&up);
+}
+
+static void hostile_exif_means_upright(void **state)
+{
+    UNUSED(state);
+    struct buf tiff = {0};
+    t_tiff(6, false, &tiff);
+    uint8_t *b = (uint8_t *)tiff.data;
+    assert_int_equal(exif_orientation(b, tiff.len), 6);
+    static const struct { size_t at; uint8_t value; const char *what; } hostile[] = {
+        {0, 'M', "mixed byte order mark"}, {2, 43, "not TIFF"}, {4, 0xff, "directory behind the end"},
+        {7, 0xff, "directory far behind the end"}, {8, 0, "no entries"}, {9, 3, "768 entries"},
+        {12, 4, "LONG"}, {14, 2, "two values"}, {17, 0xff, "2^32 values"}, {18, 0, "orientation 0"},
+        {18, 9, "orientation 9"}, {19, 0xff, "orientation 65286"},
+    };
+    for (size_t i = 0; i < COUNT(hostile); i++) {
+        const uint8_t kept = b[hostile[i].at];
+        b[hostile[i].at] = hostile[i].value;
+        if (exif_orientation(b, tiff.len) != 1)
+            fail_msg("%s", hostile[i].what);
+        b[hostile[i].at] = kept;
+    }
+    for (size_t n = 0; n < 20; n++) { /* cut before the value; a copy, so that ASan sees the end */
+        uint8_t *cut = n ? malloc(n) : NULL;
+        if (n)
+            memcpy(cut, b, n);
+        assert_int_equal(exif_orientation(cut, n), 1);
+        free(cut);
+    }
+    buf_clear(&tiff);
+}
+
+static void limits_are_told_with_their_numbers(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    struct image img, drawn = t_picture(2, 60, 40);
+    struct image_info info;
+    struct buf bytes = {0};
+    assert_ok(image_write_png(&drawn, &bytes, &e), e);
+    struct image_limits tight = *limits;
+    tight.bytes = bytes.len - 1;
+    assert_err(image_probe(bytes.data, bytes.len, &tight, &info, &e), e, ERR_TOO_LARGE);
+    assert_err(image_decode(bytes.data, bytes.len, &tight, 0, &img, &e), e, ERR_TOO_LARGE);
+    tight = *limits;
+    tight.pixels = 60 * 40 - 1;
+    assert_err(image_probe(bytes.data, bytes.len, &tight, &info, &e), e, ERR_TOO_LARGE);
+    assert_non_null(strstr(e.text, "60 x 40"));
+    tight.pixels++;
+    tight.side = 59;
+    assert_err(image_probe(bytes.data, bytes.len, &tight, &info, &e), e, ERR_TOO_LARGE);
+    tight.side++;
+    e = (struct err){0};
+    assert_ok(image_probe(bytes.data, bytes.len, &tight, &info, &e), e);
+    buf_clear(&bytes);
+    image_clear(&drawn);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_content_tells_the_format),
+        cmocka_unit_test(what_is_no_picture_is_refused_by_type),
+        cmocka_unit_test(a_png_comes_back_exactly_and_a_jpeg_nearly),
+        cmocka_unit_test(all_eight_orientations_come_out_upright),
+        cmocka_unit_test(hostile_exif_means_upright),
+        cmocka_unit_test(limits_are_told_with_their_numbers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

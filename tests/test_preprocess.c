@@ -1,0 +1,145 @@
+/* test_preprocess.c - resize, crop, normalise: held against Pillow's pixels and against itself. */
+#include "tests/t.h"
+
+#include "base/file.h"
+#include "engine/draw.h"
+#include "engine/preprocess.h"
+
+/* mean 0 and std 1/255: the output is the pixel itself. */
+static struct preprocess as_pixels(uint32_t resize, uint32_t size, enum resize_filter filter)
+{
+    const float unit = 1.0f / 255.0f;
+    return (struct preprocess){.resize = resize, .size = size, .filter = filter, .std = {unit, unit, unit}};
+}
+
+static struct image load(const char *path)
+{
+    struct err e = {0};
+    struct image img;
+    void *bytes;
+    size_t len;
+    assert_ok(file_read(path, 1 << 20, &bytes, &len, &e), e);
+    assert_ok(image_decode(bytes, len, &image_default_limits, 0, &img, &e), e);
+    free(bytes);
+    return img;
+}
+
+static void pixels_are_exactly_those_of_pillow(void **state)
+{
+    static const struct { const char *name; uint32_t resize, size; } cases[] = {
+        {"wide", 40, 32}, {"wide", 61, 61}, {"tall", 33, 32}, {"tall", 37, 24}, {"small", 48, 41}};
+    static const char *const filters[] = {[RESIZE_BILINEAR] = "bilinear", [RESIZE_BICUBIC] = "bicubic"};
+    UNUSED(state);
+    for (size_t i = 0; i < COUNT(cases) * COUNT(filters); i++) {
+        const size_t c = i / 2, filter = i % 2;
+        char path[128];
+        struct err e = {0};
+        snprintf(path, sizeof path, "tests/golden/preprocess/in_%s.png", cases[c].name);
+        struct image in = load(path);
+        snprintf(path, sizeof path, "tests/golden/preprocess/%s_%u_%u_%s.png", cases[c].name, cases[c].resize,
+                 cases[c].size, filters[filter]);
+        struct image want = load(path);
+        const struct preprocess p = as_pixels(cases[c].resize, cases[c].size, (enum resize_filter)filter);
+        const size_t n = (size_t)p.size * p.size * 3;
+        float *got = calloc(n, sizeof *got);
+        assert_ok(preprocess_run(&p, &in, got, &e), e);
+        assert_int_equal(want.width, p.size);
+        for (size_t j = 0; j < n; j++)
+            if (lroundf(got[j]) != want.rgb[j])
+                fail_msg("%s: [%zu] %g, Pillow has %d", path, j, (double)got[j], want.rgb[j]);
+        free(got);
+        image_clear(&in);
+        image_clear(&want);
+    }
+}
+
+/* The crop is computed alone; it must be the middle of the whole. */
+static void a_crop_equals_the_middle_of_the_whole_resized_picture(void **state)
+{
+    static const uint32_t sizes[][2] = {{64, 64}, {64, 50}, {50, 64}, {9, 600}, {600, 9}, {128, 37}};
+    UNUSED(state);
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        struct err e = {0};
+        struct image drawn, in, whole;
+        float got[23 * 23 * 3];
+        const struct preprocess p = as_pixels(30, 23, RESIZE_BILINEAR);
+        assert_ok(draw_picture((uint32_t)i, 5, 96, &drawn, &e), e);
+        assert_ok(image_resize(&drawn, sizes[i][0], sizes[i][1], RESIZE_BICUBIC, &in, &e), e);
+        const uint32_t shorter = in.width < in.height ? in.width : in.height;
+        assert_ok(image_resize(&in, 30 * in.width / shorter, 30 * in.height / shorter, p.filter, &whole, &e), e);
+        assert_ok(preprocess_run(&p, &in, got, &e), e);
+        const size_t left = (size_t)lrint((whole.width - 23) / 2.0), top = (size_t)lrint((whole.height - 23) / 2.0);
+        for (size_t y = 0; y < 23; y++)
+            for (size_t x = 0; x < 69; x++)
+                assert_int_equal(lroundf(got[y * 69 + x]), whole.rgb[((y + top) * whole.width + left) * 3 + x]);
+        image_clear(&drawn);
+        image_clear(&in);
+        image_clear(&whole);
+    }
+}
+
+static void an_even_picture_stays_even_and_is_normalised_by_channel(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    struct image img;
+    float out[224 * 224 * 3];
+    assert_ok(image_new(301, 517, &img, &e), e);
+    for (size_t i = 0; i < 301 * 517; i++)
+        memcpy(img.rgb + i * 3, (const uint8_t[]){255, 0, 51}, 3);
+    assert_ok(preprocess_run(&preprocess_imagenet, &img, out, &e), e);
+    const float want[3] = {(1.0f - 0.485f) / 0.229f, -0.456f / 0.224f, (0.2f - 0.406f) / 0.225f};
+    for (size_t i = 0; i < COUNT(out); i += 3)
+        assert_close("normalised", out + i, want, 3, 1e-6);
+    image_clear(&img);
+}
+
+static void a_very_long_picture_needs_no_memory_for_what_the_crop_leaves_out(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    struct image img;
+    static float out[1024 * 1024 * 3];
+    struct preprocess p = preprocess_imagenet;
+    p.resize = p.size = 1024; /* the whole would be 2,097,152 x 1024: 6 GB */
+    assert_ok(image_new(16384, 8, &img, &e), e);
+    assert_ok(preprocess_run(&p, &img, out, &e), e);
+    image_clear(&img);
+}
+
+static void bad_settings_are_refused(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    struct preprocess p = preprocess_imagenet;
+    assert_ok(preprocess_check(&p, &e), e);
+    p.size = 0;
+    assert_err(preprocess_check(&p, &e), e, ERR_BAD_INPUT);
+    p.size = 257;
+    assert_err(preprocess_check(&p, &e), e, ERR_BAD_INPUT);
+    p.resize = 1025;
+    assert_err(preprocess_check(&p, &e), e, ERR_BAD_INPUT);
+    p = preprocess_imagenet;
+    p.std[1] = 0;
+    assert_err(preprocess_check(&p, &e), e, ERR_BAD_INPUT);
+    p.std[1] = NAN;
+    assert_err(preprocess_check(&p, &e), e, ERR_BAD_INPUT);
+    p = preprocess_imagenet;
+    p.mean[2] = INFINITY;
+    assert_err(preprocess_check(&p, &e), e, ERR_BAD_INPUT);
+    p = preprocess_imagenet;
+    p.filter = (enum resize_filter)2;
+    assert_err(preprocess_check(&p, &e), e, ERR_BAD_INPUT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pixels_are_exactly_those_of_pillow),
+        cmocka_unit_test(a_crop_equals_the_middle_of_the_whole_resized_picture),
+        cmocka_unit_test(an_even_picture_stays_even_and_is_normalised_by_channel),
+        cmocka_unit_test(a_very_long_picture_needs_no_memory_for_what_the_crop_leaves_out),
+        cmocka_unit_test(bad_settings_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
