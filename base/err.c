@@ -72,6 +72,19 @@ bool err_wrap(struct err *e, const char *fmt, ...)
     return false;
 }
 
+bool err_unfield(struct err *e)
+{
+    if (!e || !e->param[0])
+        return false;
+    char param[sizeof e->param];
+    memcpy(param, e->param, sizeof param);
+    for (char *p = param; *p; p++)
+        if (*p < 32 || *p > 126) /* a file may name its fields as it likes; a terminal must not obey */
+            *p = '?';
+    e->param[0] = 0;
+    return err_wrap(e, "%s", param);
+}
+
 const char *err_name(enum err_code code)
 {
     return (unsigned)code < ERR_COUNT ? names[code] : "internal_error";

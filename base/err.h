@@ -67,6 +67,8 @@ bool err_field(struct err *e, const char *param, const char *fmt, ...) PRINTF_LI
 bool err_sys(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Puts "context: " in front of the text that is there. */
 bool err_wrap(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Moves `param` into the text ("param: text"), where the field is of a file and not of the request. */
+bool err_unfield(struct err *e);
 
 /* "not_found" for ERR_NOT_FOUND.  Static. */
 const char *err_name(enum err_code code);

@@ -1,5 +1,6 @@
 /* model_meta.c - everything of a model but its weights, as the JSON text in __metadata__["anchord"]. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,8 +98,10 @@ static bool need_size(const struct json *o, const char *key, uint32_t *out, stru
 static bool need_object(const struct json *o, const char *key, const char *const *known, size_t n,
                         const struct json **out, struct err *e)
 {
+    char where[32];
     *out = NULL;
-    return json_get_object(o, key, out, e) && (*out || missing(key, e)) && json_only(*out, key, known, n, e);
+    snprintf(where, sizeof where, "%s.", key);
+    return json_get_object(o, key, out, e) && (*out || missing(key, e)) && json_only(*out, where, known, n, e);
 }
 
 static bool need_floats(const struct json *o, const char *key, float out[3], struct err *e)
@@ -171,7 +174,7 @@ bool model_meta_arch(const char *text, size_t len, struct arch *a, struct prepro
     struct json *doc = parse_known(text, len, e);
     bool ok = doc && read_arch(doc, a, e) && read_preprocess(doc, p, e);
     json_free(doc);
-    return ok || err_wrap(e, "the metadata");
+    return ok || err_unfield(e) || err_wrap(e, "the metadata");
 }
 
 static bool read_fingerprint(const struct json *doc, const char *key, char out[HASH_HEX], struct err *e)
@@ -224,7 +227,7 @@ static bool read_golden(const struct json *o, uint32_t dimensions, struct golden
     static const char *const known[] = {"png", "vector"};
     void *vector = NULL;
     size_t len = 0;
-    if (!json_only(o, "goldens", known, COUNT(known), e) || !need_bytes(o, "png", &g->png, &g->png_len, e) ||
+    if (!json_only(o, "goldens.", known, COUNT(known), e) || !need_bytes(o, "png", &g->png, &g->png_len, e) ||
         !need_bytes(o, "vector", &vector, &len, e))
         return false;
     g->vector = vector; /* freed with the model, whatever it holds */
@@ -261,5 +264,5 @@ bool model_meta_rest(const char *text, size_t len, struct model *m, struct err *
               read_goldens(doc, m, e);
     m->seed = (uint64_t)seed;
     json_free(doc);
-    return ok || err_wrap(e, "the metadata");
+    return ok || err_unfield(e) || err_wrap(e, "the metadata");
 }

@@ -126,7 +126,7 @@ static bool parse_entry(const char *name, const struct json *entry, size_t data_
     t->name = name;
     if (json_kind(entry) != JSON_KIND_OBJECT)
         return err_set(e, ERR_BAD_INPUT, "%s: its entry must be an object", who(name).text);
-    return (json_only(entry, "", known, COUNT(known), e) || err_wrap(e, "%s", who(name).text)) &&
+    return (json_only(entry, "", known, COUNT(known), e) || err_unfield(e) || err_wrap(e, "%s", who(name).text)) &&
            parse_type(entry, t, e) && parse_shape(entry, t, e) && parse_offsets(entry, data_len, t, e);
 }
 

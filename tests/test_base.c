@@ -23,6 +23,11 @@ static void the_first_error_wins_and_context_goes_in_front(void **state)
     assert_false(err_wrap(&e, "deleting"));
     assert_int_equal(e.code, ERR_NOT_FOUND);
     assert_string_equal(e.text, "deleting: no image a");
+    struct err field = {0};
+    err_field(&field, "wi\x1b\nth", "must be a number");
+    assert_false(err_unfield(&field));
+    assert_string_equal(field.text, "wi??th: must be a number");
+    assert_string_equal(field.param, "");
     struct err full = {0};
     errno = ENOSPC;
     err_sys(&full, "write");

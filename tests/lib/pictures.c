@@ -43,7 +43,7 @@ static void fill_row(const struct image *img, size_t y, const struct jpeg_form *
         }
         const unsigned most = p[0] > p[1] ? (p[0] > p[2] ? p[0] : p[2]) : (p[1] > p[2] ? p[1] : p[2]);
         for (size_t c = 0; c < 3; c++) /* light left by the ink, then by black */
-            row[x * 4 + c] = (uint8_t)(most ? (p[c] * 255u + most / 2) / most : 255) ^ flip;
+            row[x * 4 + c] = (uint8_t)((most ? (p[c] * 255u + most / 2) / most : 255) ^ flip);
         row[x * 4 + 3] = (uint8_t)most ^ flip;
     }
 }
