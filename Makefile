@@ -116,7 +116,7 @@ $(PRELOAD): tests/faults/preload.c tests/faults/journal.h Makefile
 # Tests that replace libc or library calls name them here.
 -include tests/link.mk
 
-tests: $(TESTS) $(PRELOAD) $(B)/anchord
+tests: $(TESTS) $(REPLAYS) $(PRELOAD) $(B)/anchord
 
 test: ## build and run every test
 	@$(MAKE) --no-print-directory tests
