@@ -1,0 +1,62 @@
+/* picture.c - chunks and pictures: made, shared, let go. */
+#include "index/picture.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+struct chunk *chunk_new(size_t d)
+{
+    struct chunk *c = mem_new(1, sizeof *c);
+    c->refs = 1;
+    c->d = d;
+    c->rows = mem_aligned(CHUNK_SLOTS * d, sizeof *c->rows);
+    for (size_t i = 0; i < CHUNK_SLOTS; i++)
+        atomic_init(&c->died[i], ALIVE);
+    return c;
+}
+
+static struct chunk *chunk_share(struct chunk *c)
+{
+    if (c)
+        atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+    return c;
+}
+
+static void chunk_release(struct chunk *c)
+{
+    if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; i < CHUNK_SLOTS; i++) {
+        free(c->slots[i].id);
+        free(c->slots[i].label);
+    }
+    free(c->rows);
+    free(c);
+}
+
+struct picture *picture_new(const struct picture *from, size_t more)
+{
+    size_t old = from ? from->n_chunks : 0, n = old + more;
+    struct picture *p = mem_new(1, sizeof *p + n * sizeof *p->chunks);
+    p->refs = 1;
+    p->n_chunks = n;
+    for (size_t i = 0; i < old; i++)
+        p->chunks[i] = chunk_share(from->chunks[i]);
+    return p;
+}
+
+struct picture *picture_share(struct picture *p)
+{
+    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+    return p;
+}
+
+void picture_release(struct picture *p)
+{
+    if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; i < p->n_chunks; i++)
+        chunk_release(p->chunks[i]);
+    free(p);
+}

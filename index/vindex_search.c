@@ -1,0 +1,172 @@
+/* vindex_search.c - one search: what it may find, how it looks, and what it answers. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "index/scan.h"
+#include "index/vindex_state.h"
+
+/* What a search sees.  Taken under the lock in one go, so that it is of one moment. */
+struct scope {
+    struct picture *picture;
+    size_t count;
+    uint64_t version;
+    size_t *listed; /* the slots of a filter, ascending; owned */
+    size_t n_listed;
+    bool is_listed;
+    size_t *excluded; /* ascending; owned */
+    size_t n_excluded;
+};
+
+static int by_value(const void *a, const void *b)
+{
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void scope_open(struct scope *s, struct vindex *x, const struct search *q, const int64_t *numbers, size_t n)
+{
+    *s = (struct scope){.is_listed = numbers != NULL};
+    s->listed = mem_new(numbers ? n : 0, sizeof *s->listed);
+    s->excluded = mem_new(q->n_exclude, sizeof *s->excluded);
+    pthread_rwlock_rdlock(&x->lock);
+    s->picture = picture_share(x->picture);
+    s->count = x->count;
+    s->version = x->version;
+    for (size_t i = 0; numbers && i < n; i++) {
+        size_t slot = vindex_find_number(x, numbers[i]);
+        if (slot != NO_SLOT)
+            s->listed[s->n_listed++] = slot;
+    }
+    for (size_t i = 0; i < q->n_exclude; i++) {
+        size_t slot = vindex_find_id(x, q->exclude[i]);
+        if (slot != NO_SLOT)
+            s->excluded[s->n_excluded++] = slot;
+    }
+    pthread_rwlock_unlock(&x->lock);
+    qsort(s->listed, s->n_listed, sizeof *s->listed, by_value);
+    qsort(s->excluded, s->n_excluded, sizeof *s->excluded, by_value);
+}
+
+static void scope_close(struct scope *s)
+{
+    picture_release(s->picture);
+    free(s->listed);
+    free(s->excluded);
+}
+
+static bool is_in(const size_t *sorted, size_t n, size_t slot)
+{
+    return n > 0 && bsearch(&slot, sorted, n, sizeof *sorted, by_value) != NULL;
+}
+
+static bool is_wanted(const struct scope *s, size_t slot)
+{
+    return picture_alive(s->picture, slot, s->version) && !is_in(s->excluded, s->n_excluded, slot);
+}
+
+/* Ties are broken by id; two of one id only while one of them is being replaced. */
+static int order_by_id(const void *context, size_t a, size_t b)
+{
+    const struct scope *s = context;
+    int order = strcmp(picture_slot(s->picture, a)->id, picture_slot(s->picture, b)->id);
+    return order ? order : (a > b) - (a < b);
+}
+
+/* Exactly: the slots of the filter, one by one. */
+static void scan_listed(const struct scope *s, const float *query, size_t d, struct top *top)
+{
+    for (size_t i = 0; i < s->n_listed; i++) {
+        size_t slot = s->listed[i];
+        float score = scan_product(picture_row(s->picture, slot), query, d);
+        if (top_wants(top, score) && is_wanted(s, slot))
+            top_offer(top, score, slot);
+    }
+}
+
+/* Exactly: all slots from `from` on, chunk by chunk. */
+static void scan_all(const struct scope *s, const float *query, size_t d, size_t from, struct top *top)
+{
+    float scores[CHUNK_SLOTS];
+    while (from < s->count) {
+        size_t end = min_size(s->count, (from / CHUNK_SLOTS + 1) * CHUNK_SLOTS), n = end - from;
+        if (picture_chunk(s->picture, from)) {
+            scan_products(picture_row(s->picture, from), n, d, query, scores);
+            for (size_t i = 0; i < n; i++)
+                if (top_wants(top, scores[i]) && is_wanted(s, from + i))
+                    top_offer(top, scores[i], from + i);
+        }
+        from = end;
+    }
+}
+
+/* Copies the answer into the arena.  Labels may change meanwhile, hence the lock. */
+static void answer(struct vindex *x, const struct scope *s, const struct search *q, const struct top *top,
+                   struct hits *out)
+{
+    size_t d = x->o.dimensions, n = 0;
+    while (n < top->n && (!q->has_threshold || top->items[n].score >= q->threshold))
+        n++;
+    out->items = arena_new(&out->arena, n, sizeof *out->items);
+    out->n = n;
+    pthread_rwlock_rdlock(&x->lock);
+    for (size_t i = 0; i < n; i++) {
+        const struct slot *slot = picture_slot(s->picture, top->items[i].slot);
+        out->items[i] = (struct hit){
+            .number = slot->number,
+            .id = arena_text(&out->arena, slot->id),
+            .label = arena_text(&out->arena, slot->label),
+            .metadata = slot->has_metadata ? "" : NULL,
+            .score = fmaxf(-1, fminf(1, top->items[i].score)), /* rounding may have led beyond */
+        };
+    }
+    pthread_rwlock_unlock(&x->lock);
+    for (size_t i = 0; q->with_vector && i < n; i++) {
+        float *copy = arena_new(&out->arena, d, sizeof *copy);
+        out->items[i].vector = memcpy(copy, picture_row(s->picture, top->items[i].slot), d * sizeof *copy);
+    }
+}
+
+/* The query at unit length, for the caller to free(). */
+static float *unit_query(const float *vector, size_t d, struct err *e)
+{
+    double sum = 0;
+    for (size_t i = 0; i < d; i++)
+        sum += (double)vector[i] * (double)vector[i];
+    if (!isfinite(sum) || sum <= 0) {
+        err_field(e, "vector", sum <= 0 ? "all values are zero" : "not all values are finite numbers");
+        return NULL;
+    }
+    double scale = 1 / sqrt(sum);
+    float *unit = mem_aligned(d, sizeof *unit);
+    for (size_t i = 0; i < d; i++)
+        unit[i] = (float)((double)vector[i] * scale);
+    return unit;
+}
+
+bool vindex_search(struct vindex *x, const struct search *q, const int64_t *numbers, size_t n_numbers,
+                   struct hits *out, struct err *e)
+{
+    if (q->limit < 1 || q->limit > SEARCH_LIMIT_MAX)
+        return err_field(e, "limit", "must be from 1 to %d", SEARCH_LIMIT_MAX);
+    size_t d = x->o.dimensions;
+    float *query = unit_query(q->vector, d, e);
+    if (!query)
+        return false;
+    struct scope scope;
+    struct top top;
+    scope_open(&scope, x, q, numbers, n_numbers);
+    top_init(&top, q->limit, order_by_id, &scope);
+    if (scope.is_listed)
+        scan_listed(&scope, query, d, &top);
+    else
+        scan_all(&scope, query, d, 0, &top);
+    top_sort(&top);
+    answer(x, &scope, q, &top, out);
+    top_clear(&top);
+    scope_close(&scope);
+    free(query);
+    return true;
+}
