@@ -4,6 +4,8 @@
  * {"key", "match": {"value" | "any"}} and {"key", "range": {"gt", "gte", "lt", "lte"}}, nested filters
  * allowed; "label" is a key too, "a.b" reaches into nested metadata, a list matches when one of its
  * elements does.  All of must, at least one of should (when there is any), none of must_not.
+ *
+ * Texts match texts, numbers numbers (1 and 1.0 are the same) and booleans booleans; a range is over numbers.
  */
 #ifndef ANCHORD_INDEX_FILTER_H
 #define ANCHORD_INDEX_FILTER_H
@@ -13,8 +15,10 @@
 
 struct filter; /* immutable; not tied to a collection */
 
-/* NULL with ERR_BAD_INPUT and the field's path in param ("filter.must[1].range").  At most 64 conditions,
- * 4 levels, 256 values. */
+enum { FILTER_CONDITIONS_MAX = 64, FILTER_DEPTH_MAX = 4, FILTER_VALUES_MAX = 256, FILTER_TEXT_MAX = 1024 };
+
+/* `where` is the filter's own path in the request, such as "filter".  NULL with ERR_BAD_INPUT and the field's
+ * path in param ("filter.must[1].range").  Copies what it needs of `v`. */
 struct filter *filter_parse(const struct json *v, const char *where, struct err *e);
 void filter_free(struct filter *f); /* NULL is fine */
 

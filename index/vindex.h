@@ -51,8 +51,8 @@ void vindex_load_cache(struct vindex *x);
 size_t vindex_living(struct vindex *x);
 MUST_CHECK bool vindex_vector(struct vindex *x, const char *id, float *out, struct err *e);
 
-/* As view_search(); `numbers` (ascending, from the catalogue) stands for the filter: NULL means all, an empty
- * list that is not NULL finds nothing.  A hit's `metadata` is "" where the catalogue has some. */
+/* As view_search(); `numbers` (ascending, from the catalogue) stands for `q->filter`, whose numbers they are: all are
+ * searched when both are NULL.  A hit's `metadata` is "" where the catalogue has some. */
 MUST_CHECK bool vindex_search(struct vindex *x, const struct search *q, const int64_t *numbers,
                               size_t n_numbers, struct hits *out, struct err *e);
 

@@ -28,14 +28,14 @@ static int by_value(const void *a, const void *b)
 
 static void scope_open(struct scope *s, struct vindex *x, const struct search *q, const int64_t *numbers, size_t n)
 {
-    *s = (struct scope){.is_listed = numbers != NULL};
-    s->listed = mem_new(numbers ? n : 0, sizeof *s->listed);
+    *s = (struct scope){.is_listed = numbers != NULL || q->filter != NULL};
+    s->listed = mem_new(n, sizeof *s->listed);
     s->excluded = mem_new(q->n_exclude, sizeof *s->excluded);
     pthread_rwlock_rdlock(&x->lock);
     s->picture = picture_share(x->picture);
     s->count = x->count;
     s->version = x->version;
-    for (size_t i = 0; numbers && i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         size_t slot = vindex_find_number(x, numbers[i]);
         if (slot != NO_SLOT)
             s->listed[s->n_listed++] = slot;
@@ -169,4 +169,10 @@ bool vindex_search(struct vindex *x, const struct search *q, const int64_t *numb
     scope_close(&scope);
     free(query);
     return true;
+}
+
+void hits_clear(struct hits *h)
+{
+    arena_clear(&h->arena);
+    *h = (struct hits){0};
 }

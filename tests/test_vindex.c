@@ -1,0 +1,323 @@
+/* test_vindex.c - the vector index against a brute-force oracle, and under threads. */
+#include "t.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "index/scan.h"
+#include "index/vindex.h"
+#include "tests/lib/vectors.h"
+
+enum { D = 24 };
+
+static struct vindex *make(const struct vindex_options *o)
+{
+    struct err e = {0};
+    struct vindex *x = vindex_new(o, &e);
+    assert_ok(x, e);
+    return x;
+}
+
+static void add(struct vindex *x, int64_t number, int64_t revision, const char *id, const char *label, const float *v)
+{
+    struct err e = {0};
+    struct entry entry = {.number = number, .revision = revision, .id = id, .label = label};
+    assert_ok(vindex_add(x, &entry, v, &e), e);
+}
+
+static void search(struct vindex *x, const struct search *q, struct hits *out)
+{
+    struct err e = {0};
+    *out = (struct hits){0};
+    assert_ok(vindex_search(x, q, NULL, 0, out, &e), e);
+}
+
+/* ---- the oracle: every image in an array, every question answered by looking at all ---- */
+
+enum { IMAGES = 400 };
+
+struct oracle {
+    struct { bool alive; char label[8]; int64_t revision; float v[D]; } image[IMAGES];
+    size_t living;
+};
+
+static double oracle_score(const struct oracle *o, size_t i, const float *q)
+{
+    double sum = 0;
+    for (size_t k = 0; k < D; k++)
+        sum += (double)o->image[i].v[k] * (double)q[k];
+    return sum;
+}
+
+static int descending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x < y) - (x > y);
+}
+
+struct question {
+    const float *q;
+    size_t limit;
+    const int64_t *numbers; /* NULL: all */
+    size_t n_numbers;
+    int64_t excluded;       /* 0: none */
+};
+
+static bool asked_for(const struct oracle *o, const struct question *a, size_t i)
+{
+    bool listed = !a->numbers;
+    for (size_t k = 0; k < a->n_numbers; k++)
+        listed |= a->numbers[k] == (int64_t)i + 1;
+    return o->image[i].alive && listed && a->excluded != (int64_t)i + 1;
+}
+
+/* Each hit is alive, asked for, new and rightly scored; rank by rank the scores are the best there are. */
+static void check(struct vindex *x, const struct oracle *o, const struct question *a)
+{
+    double best[IMAGES];
+    size_t n = 0;
+    for (size_t i = 0; i < IMAGES; i++)
+        if (asked_for(o, a, i))
+            best[n++] = oracle_score(o, i, a->q);
+    qsort(best, n, sizeof *best, descending);
+
+    struct err e = {0};
+    struct hits hits = {0};
+    char id[16];
+    const char *excluded = id;
+    snprintf(id, sizeof id, "i%lld", (long long)a->excluded);
+    struct search q = {.vector = a->q, .limit = a->limit, .exclude = &excluded, .n_exclude = a->excluded > 0,
+                       .with_vector = true, .exact = true};
+    assert_ok(vindex_search(x, &q, a->numbers, a->n_numbers, &hits, &e), e);
+    assert_int_equal(hits.n, min_size(a->limit, n));
+    bool seen[IMAGES] = {0};
+    for (size_t r = 0; r < hits.n; r++) {
+        const struct hit *h = &hits.items[r];
+        size_t i = (size_t)h->number - 1;
+        assert_true(asked_for(o, a, i));
+        assert_false(seen[i]);
+        seen[i] = true;
+        assert_string_equal(h->label, o->image[i].label);
+        assert_memory_equal(h->vector, o->image[i].v, sizeof o->image[i].v);
+        assert_true(fabs((double)h->score - oracle_score(o, i, a->q)) < 1e-5);
+        assert_true(fabs((double)h->score - best[r]) < 1e-5);
+    }
+    hits_clear(&hits);
+}
+
+static void change(struct vindex *x, struct oracle *o, struct rng *r, int64_t revision)
+{
+    size_t i = rng_below(r, IMAGES);
+    struct err e = {0};
+    char id[16];
+    snprintf(id, sizeof id, "i%zu", i + 1);
+    uint64_t what = rng_below(r, 10);
+    if (what < 6) { /* new, or replaced */
+        vectors_near(rng_next(r), NULL, D, 1, o->image[i].v);
+        snprintf(o->image[i].label, sizeof o->image[i].label, "l%d", (int)rng_below(r, 5));
+        add(x, (int64_t)i + 1, revision, id, o->image[i].label, o->image[i].v);
+        o->living += !o->image[i].alive;
+        o->image[i].alive = true;
+    } else if (what < 8) {
+        vindex_remove(x, (int64_t)i + 1);
+        o->living -= o->image[i].alive;
+        o->image[i].alive = false;
+    } else {
+        struct entry entry = {.number = (int64_t)i + 1, .revision = revision, .id = id, .label = "new"};
+        assert_int_equal(vindex_relabel(x, &entry, &e), o->image[i].alive);
+        snprintf(o->image[i].label, sizeof o->image[i].label, "new");
+    }
+}
+
+static void random_changes_and_searches_agree_with_brute_force(void **state)
+{
+    UNUSED(state);
+    struct vindex *x = make(&(struct vindex_options){.dimensions = D});
+    struct oracle *o = mem_new(1, sizeof *o);
+    struct rng r = rng_new(11);
+    for (int64_t step = 1; step <= 4000; step++) {
+        change(x, o, &r, step);
+        assert_int_equal(vindex_living(x), o->living);
+        if (step % 4)
+            continue;
+        float q[D];
+        int64_t numbers[40];
+        vectors_near(rng_next(&r), NULL, D, 1, q);
+        struct question a = {.q = q, .limit = 1 + rng_below(&r, 30), .excluded = (int64_t)rng_below(&r, 40)};
+        if (step % 8) {
+            a.numbers = numbers;
+            for (int64_t number = 0; a.n_numbers < COUNT(numbers) && number < IMAGES;) {
+                number += 1 + (int64_t)rng_below(&r, 20);
+                numbers[a.n_numbers++] = number;
+            }
+        }
+        check(x, o, &a);
+    }
+    free(o);
+    vindex_release(x);
+}
+
+static void what_was_just_added_is_found_first(void **state)
+{
+    UNUSED(state);
+    struct vindex *x = make(&(struct vindex_options){.dimensions = D});
+    for (int64_t i = 1; i <= 3000; i++) {
+        float v[D];
+        char id[16];
+        vectors_near((uint64_t)i, NULL, D, 1, v);
+        snprintf(id, sizeof id, "%lld", (long long)i);
+        add(x, i, i, id, NULL, v);
+        if (i % 250)
+            continue;
+        struct hits hits;
+        search(x, &(struct search){.vector = v, .limit = 1}, &hits);
+        assert_string_equal(hits.items[0].id, id);
+        assert_null(hits.items[0].label);
+        assert_true(hits.items[0].score > 0.9999F && hits.items[0].score <= 1);
+        hits_clear(&hits);
+    }
+    vindex_release(x);
+}
+
+static void equal_scores_come_in_the_order_of_their_ids(void **state)
+{
+    UNUSED(state);
+    struct vindex *x = make(&(struct vindex_options){.dimensions = D});
+    static const char *const ids[] = {"m", "c", "z", "a", "k", "b", "y"};
+    float v[D] = {0}, q[D] = {0};
+    v[3] = 1;
+    q[3] = 7; /* need not be of unit length */
+    q[4] = 1;
+    for (size_t i = 0; i < COUNT(ids); i++)
+        add(x, (int64_t)i + 1, 1, ids[i], NULL, v);
+    struct hits hits;
+    search(x, &(struct search){.vector = q, .limit = 3}, &hits);
+    assert_int_equal(hits.n, 3);
+    assert_string_equal(hits.items[0].id, "a");
+    assert_string_equal(hits.items[1].id, "b");
+    assert_string_equal(hits.items[2].id, "c");
+    assert_true(fabsf(hits.items[0].score - 7 / sqrtf(50)) < 1e-6F);
+    hits_clear(&hits);
+    search(x, &(struct search){.vector = q, .limit = 100, .has_threshold = true, .threshold = 0.9999F}, &hits);
+    assert_int_equal(hits.n, 0);
+    hits_clear(&hits);
+    vindex_release(x);
+}
+
+static void an_image_made_anew_under_its_id_takes_the_place_of_the_old_one(void **state)
+{
+    UNUSED(state);
+    struct vindex *x = make(&(struct vindex_options){.dimensions = D});
+    struct err e = {0};
+    float v[D] = {1}, w[D] = {0, 1}, got[D];
+    add(x, 1, 1, "cat", NULL, v);
+    add(x, 2, 2, "cat", NULL, w);
+    vindex_remove(x, 1); /* comes late; must not touch the new one */
+    assert_int_equal(vindex_living(x), 1);
+    assert_ok(vindex_vector(x, "cat", got, &e), e);
+    assert_memory_equal(got, w, sizeof w);
+    vindex_remove(x, 2);
+    assert_err(vindex_vector(x, "cat", got, &e), e, ERR_NOT_FOUND);
+    struct hits hits;
+    search(x, &(struct search){.vector = v, .limit = 5}, &hits);
+    assert_int_equal(hits.n, 0);
+    hits_clear(&hits);
+    vindex_release(x);
+}
+
+static void bad_vectors_and_limits_are_refused(void **state)
+{
+    UNUSED(state);
+    struct vindex *x = make(&(struct vindex_options){.dimensions = D});
+    struct err e;
+    struct hits hits = {0};
+    float v[D] = {1}, zero[D] = {0}, nan[D] = {1, NAN}, inf[D] = {INFINITY};
+    struct entry entry = {.number = 1, .id = "a"};
+    assert_err(vindex_add(x, &entry, nan, &e), e, ERR_BAD_INPUT);
+    assert_err(vindex_add(x, &entry, inf, &e), e, ERR_BAD_INPUT);
+    assert_err(vindex_search(x, &(struct search){.vector = nan, .limit = 1}, NULL, 0, &hits, &e), e, ERR_BAD_INPUT);
+    assert_err(vindex_search(x, &(struct search){.vector = inf, .limit = 1}, NULL, 0, &hits, &e), e, ERR_BAD_INPUT);
+    assert_err(vindex_search(x, &(struct search){.vector = zero, .limit = 1}, NULL, 0, &hits, &e), e, ERR_BAD_INPUT);
+    assert_string_equal(e.param, "vector");
+    assert_err(vindex_search(x, &(struct search){.vector = v, .limit = 0}, NULL, 0, &hits, &e), e, ERR_BAD_INPUT);
+    assert_err(vindex_search(x, &(struct search){.vector = v, .limit = 1001}, NULL, 0, &hits, &e), e, ERR_BAD_INPUT);
+    assert_string_equal(e.param, "limit");
+    e = (struct err){0};
+    assert_null(vindex_new(&(struct vindex_options){0}, &e));
+    assert_int_equal(e.code, ERR_BAD_INPUT);
+    vindex_release(x);
+}
+
+/* ---- threads ---- */
+
+enum { PAIRS = 64 };
+
+struct shared {
+    struct vindex *x;
+    atomic_bool stop;
+    atomic_size_t searches;
+};
+
+/* Searches while the writer replaces: image i is always there, once, as one of its versions. */
+static void *searcher(void *arg)
+{
+    struct shared *s = arg;
+    uint64_t seed = 0;
+    while (!atomic_load(&s->stop)) {
+        float q[D];
+        bool seen[PAIRS] = {0};
+        struct hits hits;
+        vectors_near(++seed, NULL, D, 1, q);
+        search(s->x, &(struct search){.vector = q, .limit = 2 * PAIRS}, &hits);
+        assert_int_equal(hits.n, PAIRS);
+        for (size_t i = 0; i < hits.n; i++) {
+            size_t number = (size_t)hits.items[i].number;
+            assert_in_range(number, 1, PAIRS);
+            assert_false(seen[number - 1]);
+            seen[number - 1] = true;
+        }
+        hits_clear(&hits);
+        atomic_fetch_add(&s->searches, 1);
+    }
+    return NULL;
+}
+
+static void a_search_sees_a_replaced_image_once_and_never_not_at_all(void **state)
+{
+    UNUSED(state);
+    struct shared s = {.x = make(&(struct vindex_options){.dimensions = D})};
+    pthread_t threads[3];
+    struct rng r = rng_new(5);
+    for (int64_t step = 0; step < PAIRS || atomic_load(&s.searches) < 300; step++) {
+        float v[D];
+        char id[16];
+        int64_t number = step < PAIRS ? step + 1 : 1 + (int64_t)rng_below(&r, PAIRS);
+        vectors_near(rng_next(&r), NULL, D, 1, v);
+        snprintf(id, sizeof id, "i%lld", (long long)number);
+        add(s.x, number, step, id, "label", v);
+        struct err e = {0};
+        struct entry entry = {.number = number, .revision = step, .id = id, .label = "another"};
+        assert_ok(vindex_relabel(s.x, &entry, &e), e);
+        for (size_t t = 0; step == PAIRS - 1 && t < COUNT(threads); t++)
+            assert_int_equal(pthread_create(&threads[t], NULL, searcher, &s), 0);
+    }
+    atomic_store(&s.stop, true);
+    for (size_t t = 0; t < COUNT(threads); t++)
+        pthread_join(threads[t], NULL);
+    vindex_release(s.x);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_changes_and_searches_agree_with_brute_force),
+        cmocka_unit_test(what_was_just_added_is_found_first),
+        cmocka_unit_test(equal_scores_come_in_the_order_of_their_ids),
+        cmocka_unit_test(an_image_made_anew_under_its_id_takes_the_place_of_the_old_one),
+        cmocka_unit_test(bad_vectors_and_limits_are_refused),
+        cmocka_unit_test(a_search_sees_a_replaced_image_once_and_never_not_at_all),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
