@@ -125,9 +125,10 @@ static void the_recipe_none_is_the_resized_picture(void **state)
     enum { SIZE = 24, N = SIZE * SIZE * 3 };
     float got[N];
     struct err e = {0};
-    struct image img = picture(), small = {0};
+    struct image square = picture(), img = {0}, small = {0};
     struct augmenter *w = augmenter_new(SIZE);
     struct rng r = rng_new(1);
+    assert_ok(image_resize(&square, 90, 30, RESIZE_BILINEAR, &img, &e), e); /* wider than any crop may be */
     const struct preprocess *p = &preprocess_imagenet;
     assert_ok(augment(w, &recipe_find("none")->view[0], p, &img, &r, got, &e), e);
     assert_ok(image_resize(&img, SIZE, SIZE, p->filter, &small, &e), e);
@@ -137,6 +138,32 @@ static void the_recipe_none_is_the_resized_picture(void **state)
     }
     augmenter_free(w);
     image_clear(&small);
+    image_clear(&square);
+    image_clear(&img);
+}
+
+static void jitter_draws_each_factor_from_its_range(void **state)
+{
+    UNUSED(state);
+    enum { SIZE = 8, N = SIZE * SIZE * 3 };
+    const struct preprocess plain = {.filter = RESIZE_BILINEAR, .std = {1, 1, 1}};
+    struct augmentation a = recipe_find("none")->view[0];
+    struct err e = {0};
+    struct image img = {0};
+    struct augmenter *w = augmenter_new(SIZE);
+    float out[N], lowest = 1, highest = 0;
+    a.jitter = 1;
+    a.brightness = 0.4;
+    assert_ok(image_new(SIZE, SIZE, &img, &e), e);
+    memset(img.rgb, 102, N); /* 0.4: brightness gives 0.24 to 0.56 */
+    for (uint64_t seed = 0; seed < 300; seed++) {
+        struct rng r = rng_new(seed);
+        assert_ok(augment(w, &a, &plain, &img, &r, out, &e), e);
+        lowest = fminf(lowest, out[0]);
+        highest = fmaxf(highest, out[0]);
+    }
+    assert_true(lowest > 0.239f && lowest < 0.25f && highest > 0.55f && highest < 0.561f);
+    augmenter_free(w);
     image_clear(&img);
 }
 
@@ -183,6 +210,7 @@ int main(void)
         cmocka_unit_test(the_separable_blur_equals_the_naive_one),
         cmocka_unit_test(a_view_depends_on_its_generator_alone),
         cmocka_unit_test(the_recipe_none_is_the_resized_picture),
+        cmocka_unit_test(jitter_draws_each_factor_from_its_range),
         cmocka_unit_test(odd_pictures_get_a_view_too),
         cmocka_unit_test(impossible_parameters_are_refused_by_name),
     };
