@@ -1,0 +1,174 @@
+/* test_plan.c - whole networks against PyTorch (tests/golden/resnet.txt), on every backend. */
+#include "tests/t.h"
+
+#include "base/mem.h"
+#include "engine/plan.h"
+#include "tests/lib/hashed.h"
+
+static const struct conv_kernel *const kernels[] = {
+    &conv_blas,
+#if ANCHORD_ONEDNN
+    &conv_dnnl,
+#endif
+};
+
+struct golden_case {
+    struct arch arch;
+    uint32_t size;
+    unsigned picture;
+    size_t dimensions;
+    float *want; /* owned */
+};
+
+/* Reads the next case; false at the end of the file. */
+static bool read_case(FILE *f, struct golden_case *c)
+{
+    char stem[16];
+    struct err e = {0};
+    if (fscanf(f, "%u %15s %u %u %u %u %zu", &c->arch.depth, stem, &c->arch.width, &c->arch.projection, &c->size,
+               &c->picture, &c->dimensions) != 7)
+        return false;
+    assert_ok(stem_parse(stem, &c->arch.stem, &e), e);
+    assert_int_equal(arch_dimensions(&c->arch), c->dimensions);
+    c->want = mem_new(c->dimensions, sizeof *c->want);
+    for (size_t i = 0; i < c->dimensions; i++)
+        assert_int_equal(fscanf(f, "%f", &c->want[i]), 1);
+    return true;
+}
+
+static FILE *open_cases(void)
+{
+    FILE *f = fopen("tests/golden/resnet.txt", "r");
+    assert_non_null(f);
+    for (int c = 0; c != '\n';) /* the first line is a comment */
+        c = fgetc(f);
+    return f;
+}
+
+/* The largest difference, as a part of the largest value. */
+static double relative_error(const float *got, const float *want, size_t n)
+{
+    double difference = 0, largest = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(got[i]))
+            return HUGE_VAL;
+        difference = fmax(difference, fabs((double)got[i] - (double)want[i]));
+        largest = fmax(largest, fabs((double)want[i]));
+    }
+    return difference / largest;
+}
+
+static void vectors_are_those_of_pytorch(void **state)
+{
+    UNUSED(state);
+    struct golden_case c;
+    size_t cases = 0;
+    FILE *f = open_cases();
+    for (; read_case(f, &c); cases++) {
+        struct model *m = hashed_model(&c.arch, c.size);
+        float *pixels = hashed_picture(c.picture, c.size), *got = mem_new(c.dimensions, sizeof *got);
+        for (size_t k = 0; k < COUNT(kernels); k++) {
+            struct err e = {0};
+            struct network *net = network_new(m, DTYPE_F32, kernels[k], &e);
+            assert_ok(net, e);
+            struct plan *p = plan_new(net, 1, &e);
+            assert_ok(p, e);
+            assert_ok(plan_forward(p, pixels, got, &e), e);
+            double error = relative_error(got, c.want, c.dimensions);
+            print_message("%s, resnet%u, stem %s, width %u, %u pixels: %.1e\n", kernels[k]->name, c.arch.depth,
+                          stem_name(c.arch.stem), c.arch.width, c.size, error);
+            assert_true(error <= 1e-4);
+            plan_free(p);
+            network_free(net);
+        }
+        hashed_model_free(m);
+        free(pixels);
+        free(got);
+        free(c.want);
+    }
+    assert_int_equal(cases, 12);
+    fclose(f);
+}
+
+static void a_batch_gives_what_single_images_give(void **state)
+{
+    UNUSED(state);
+    enum { BATCH = 3, SIZE = 40, D = 64 };
+    struct arch a = {18, STEM_SMALL2, 8, 0};
+    struct model *m = hashed_model(&a, SIZE);
+    for (size_t k = 0; k < COUNT(kernels); k++) {
+        struct err e = {0};
+        float pixels[BATCH * SIZE * SIZE * 3], got[BATCH * D], want[BATCH * D];
+        struct network *net = network_new(m, DTYPE_F32, kernels[k], &e);
+        struct plan *one = plan_new(net, 1, &e), *all = plan_new(net, BATCH, &e);
+        assert_true(one && all && plan_batch(all) == BATCH);
+        for (unsigned i = 0; i < BATCH; i++) {
+            float *picture = hashed_picture(i, SIZE);
+            memcpy(pixels + i * SIZE * SIZE * 3, picture, sizeof pixels / BATCH);
+            assert_ok(plan_forward(one, picture, want + i * D, &e), e);
+            free(picture);
+        }
+        assert_ok(plan_forward(all, pixels, got, &e), e);
+        assert_close(kernels[k]->name, got, want, BATCH * D, 1e-5);
+        plan_free(one);
+        plan_free(all);
+        network_free(net);
+    }
+    hashed_model_free(m);
+}
+
+static void the_same_picture_gives_the_same_bits_again(void **state)
+{
+    UNUSED(state);
+    struct arch a = {50, STEM_IMAGENET, 8, 0};
+    struct err e = {0};
+    struct model *m = hashed_model(&a, 64);
+    float *x = hashed_picture(1, 64), *other = hashed_picture(2, 64), first[256], again[256];
+    for (size_t k = 0; k < COUNT(kernels); k++) {
+        struct network *net = network_new(m, DTYPE_F32, kernels[k], &e);
+        struct plan *p = plan_new(net, 1, &e);
+        assert_ok(plan_forward(p, x, first, &e), e);
+        assert_ok(plan_forward(p, other, again, &e), e);
+        assert_memory_not_equal(first, again, sizeof first);
+        assert_ok(plan_forward(p, x, again, &e), e);
+        assert_memory_equal(first, again, sizeof first);
+        plan_free(p);
+        network_free(net);
+    }
+    hashed_model_free(m);
+    free(x);
+    free(other);
+}
+
+static void a_vector_without_direction_is_refused(void **state)
+{
+    UNUSED(state);
+    static const float bad[] = {0, 3e38f}; /* weights of the projection: a zero vector, an infinite one */
+    struct arch a = {18, STEM_SMALL1, 8, 5};
+    struct model *m = hashed_model(&a, 16);
+    struct weight *projection = &m->weights[m->n_weights - 1];
+    float *x = hashed_picture(1, 16), got[5];
+    for (size_t k = 0; k < COUNT(kernels) * COUNT(bad); k++) {
+        struct err e = {0};
+        for (size_t i = 0; i < projection->count; i++)
+            projection->data[i] = bad[k % COUNT(bad)];
+        struct network *net = network_new(m, DTYPE_F32, kernels[k / COUNT(bad)], &e);
+        struct plan *p = plan_new(net, 1, &e);
+        assert_err(plan_forward(p, x, got, &e), e, ERR_UNDECODABLE);
+        plan_free(p);
+        network_free(net);
+    }
+    hashed_model_free(m);
+    free(x);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(vectors_are_those_of_pytorch),
+        cmocka_unit_test(a_batch_gives_what_single_images_give),
+        cmocka_unit_test(the_same_picture_gives_the_same_bits_again),
+        cmocka_unit_test(a_vector_without_direction_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
