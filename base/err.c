@@ -42,6 +42,21 @@ bool err_field(struct err *e, const char *param, const char *fmt, ...)
     return false;
 }
 
+static enum err_code code_of(int number)
+{
+    switch (number) {
+    case ENOSPC:
+    case EDQUOT:
+        return ERR_FULL;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+        return ERR_BUSY;
+    default:
+        return ERR_IO;
+    }
+}
+
 bool err_sys(struct err *e, const char *fmt, ...)
 {
     int saved = errno;
@@ -49,7 +64,7 @@ bool err_sys(struct err *e, const char *fmt, ...)
     if (!e || e->code != ERR_NONE)
         return false;
     va_start(ap, fmt);
-    set(e, saved == ENOSPC || saved == EDQUOT ? ERR_FULL : ERR_IO, fmt, ap);
+    set(e, code_of(saved), fmt, ap);
     va_end(ap);
     size_t used = strlen(e->text);
     char why[128];

@@ -63,7 +63,8 @@ struct err {
 bool err_set(struct err *e, enum err_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* A bad request field: ERR_BAD_INPUT with `param` set. */
 bool err_field(struct err *e, const char *param, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* Adds ": " and strerror(errno); ENOSPC and EDQUOT give ERR_FULL, all others ERR_IO. */
+/* Adds ": " and strerror(errno).  ENOSPC and EDQUOT give ERR_FULL, a lack of descriptors or memory ERR_BUSY, all
+ * others ERR_IO. */
 bool err_sys(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Puts "context: " in front of the text that is there. */
 bool err_wrap(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);

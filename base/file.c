@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/num.h"
 
 static bool read_all(int fd, char *out, size_t len, struct err *e)
 {
@@ -176,6 +178,20 @@ bool file_make_dirs(const char *path, struct err *e)
     if (stat(path, &st) != 0)
         return err_sys(e, "making the folder %s", path);
     return S_ISDIR(st.st_mode) || err_set(e, ERR_IO, "%s is not a folder", path);
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    UNUSED(st);
+    UNUSED(kind);
+    UNUSED(at);
+    remove(path);
+    return 0;
+}
+
+void file_remove_tree(const char *path)
+{
+    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 int file_lock_dir(const char *dir, struct err *e)

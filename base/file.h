@@ -33,6 +33,9 @@ MUST_CHECK bool file_sync_dir(const char *path, struct err *e);
 /* Makes a folder (mode 0700) and its parents; one that is there already is fine. */
 MUST_CHECK bool file_make_dirs(const char *path, struct err *e);
 
+/* Removes a file, or a folder with all that is in it, as far as it goes. */
+void file_remove_tree(const char *path);
+
 /* Takes the exclusive lock on DIR/lock.  ERR_BUSY when another process holds it.  Gives the descriptor;
  * closing it (or dying) releases the lock.  -1 on failure. */
 MUST_CHECK int file_lock_dir(const char *dir, struct err *e);
