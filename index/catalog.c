@@ -128,12 +128,34 @@ static void session_free(struct session *s, bool damaged)
     free(s);
 }
 
-struct catalog *catalog_open(const char *path, struct err *e)
+static struct catalog *catalog_new(const char *path)
 {
     struct catalog *c = mem_new(1, sizeof *c);
     c->path = mem_text(path);
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->returned, NULL);
+    return c;
+}
+
+struct catalog *catalog_open_copy(const char *path, struct err *e)
+{
+    struct catalog *c = catalog_new(path);
+    struct session *s = catalog_reader(c, e);
+    int64_t version = 0;
+    bool ok = s && sql_number(s->q, "PRAGMA user_version", NO_VALUES, 0, &version, e) &&
+              (version == (int64_t)COUNT(steps) ||
+               err_set(e, ERR_CONFLICT, "the copy has schema %lld, this anchord knows %zu", (long long)version,
+                       COUNT(steps)));
+    catalog_reader_done(c, s);
+    if (ok)
+        return c;
+    catalog_close(c, false);
+    return NULL;
+}
+
+struct catalog *catalog_open(const char *path, struct err *e)
+{
+    struct catalog *c = catalog_new(path);
     c->writer = session_new(path, SQL_WRITER, e);
     if (c->writer && migrate(c->writer->q, e) && quick_check(c->writer->q, e))
         return c;

@@ -27,6 +27,8 @@ struct session;
  * vectors (those are read in full at every start).  ERR_CONFLICT: written by a newer anchord, or not ours.
  * ERR_CORRUPT: damaged. */
 struct catalog *catalog_open(const char *path, struct err *e);
+/* Opens a copy for reading only: there is no writing session.  The copy must have this anchord's schema. */
+struct catalog *catalog_open_copy(const char *path, struct err *e);
 void catalog_close(struct catalog *c, bool damaged); /* `damaged`: after an I/O error; NULL is fine */
 
 struct session *catalog_writer(struct catalog *c);
@@ -74,17 +76,21 @@ MUST_CHECK bool catalog_image_update(struct session *s, int64_t collection, stru
 MUST_CHECK bool catalog_image_remove(struct session *s, int64_t collection, int64_t number, char sha256[HASH_HEX],
                                      struct err *e);
 MUST_CHECK bool catalog_hash_used(struct session *s, const char *sha256, bool *used, struct err *e);
-/* Calls `each` with all hashes that images name, in ascending order, once each. */
-MUST_CHECK bool catalog_hashes(struct session *s, void (*each)(void *arg, const char *sha256), void *arg,
+/* The hashes that images name and that begin with these two digits, ascending, once each; for free(). */
+MUST_CHECK bool catalog_hashes(struct session *s, const char *two_digits, char (**out)[HASH_HEX], size_t *n,
                                struct err *e);
+/* The hashes that the images of a collection name, once each; for free(). */
+MUST_CHECK bool catalog_collection_hashes(struct session *s, int64_t collection, char (**out)[HASH_HEX], size_t *n,
+                                          struct err *e);
 /* Like store_images(), store_count() and store_metadata(). */
 MUST_CHECK bool catalog_images(struct session *s, int64_t collection, const struct filter *f, const char *after,
                                size_t limit, struct image_row **out, size_t *n, bool *more, struct err *e);
 MUST_CHECK bool catalog_count(struct session *s, int64_t collection, const struct filter *f, int64_t *count,
                               struct err *e);
-/* The numbers of the images that match (NULL: all), ascending; for the caller to free(). */
+/* The numbers of the images that match (NULL: all), ascending; for free(), never NULL. */
 MUST_CHECK bool catalog_numbers(struct session *s, int64_t collection, const struct filter *f, int64_t **out,
                                 size_t *n, struct err *e);
+MUST_CHECK bool catalog_total_images(struct session *s, int64_t *count, struct err *e); /* of all collections */
 MUST_CHECK bool catalog_metadata(struct session *s, int64_t number, char **out, struct err *e);
 
 struct catalog_vector { /* one living image of a generation; borrowed during the call */

@@ -168,12 +168,43 @@ bool catalog_hash_used(struct session *s, const char *sha256, bool *used, struct
     return true;
 }
 
-bool catalog_hashes(struct session *s, void (*each)(void *arg, const char *sha256), void *arg, struct err *e)
+/* All hashes that a query answers; ends it. */
+static bool take_hashes(struct query *r, char (**out)[HASH_HEX], size_t *n, struct err *e)
 {
-    struct query *r = sql_begin(s->q, "SELECT DISTINCT sha256 FROM image ORDER BY sha256", NO_VALUES, e);
-    while (sql_row(r))
-        each(arg, sql_get_text(r, 0));
-    return sql_end(r, e);
+    char(*hashes)[HASH_HEX] = NULL;
+    size_t room = 0;
+    *n = 0;
+    while (sql_row(r)) {
+        if (*n == room) {
+            room = room ? room * 2 : 64;
+            hashes = mem_grow(hashes, room, sizeof *hashes);
+        }
+        sql_copy_text(r, 0, hashes[(*n)++], HASH_HEX);
+    }
+    *out = hashes;
+    if (sql_end(r, e))
+        return true;
+    free(hashes);
+    *out = NULL;
+    *n = 0;
+    return false;
+}
+
+bool catalog_hashes(struct session *s, const char *two_digits, char (**out)[HASH_HEX], size_t *n, struct err *e)
+{
+    /* "g" sorts behind every hexadecimal digit */
+    return take_hashes(sql_begin(s->q,
+                                 "SELECT DISTINCT sha256 FROM image WHERE sha256 >= ?1 AND sha256 < ?1 || 'g'"
+                                 " ORDER BY sha256",
+                                 VALUES(sql_text(two_digits)), e),
+                       out, n, e);
+}
+
+bool catalog_collection_hashes(struct session *s, int64_t collection, char (**out)[HASH_HEX], size_t *n, struct err *e)
+{
+    return take_hashes(sql_begin(s->q, "SELECT DISTINCT sha256 FROM image WHERE collection = ?1",
+                                 VALUES(sql_int(collection)), e),
+                       out, n, e);
 }
 
 bool catalog_vectors(struct session *s, int64_t generation, uint32_t dimensions,

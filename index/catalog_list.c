@@ -82,18 +82,23 @@ bool catalog_count(struct session *s, int64_t collection, const struct filter *f
     return end(&a, r, e);
 }
 
+bool catalog_total_images(struct session *s, int64_t *count, struct err *e)
+{
+    return sql_number(s->q, "SELECT count(*) FROM image", NO_VALUES, 0, count, e);
+}
+
 bool catalog_numbers(struct session *s, int64_t collection, const struct filter *f, int64_t **out, size_t *n,
                      struct err *e)
 {
     struct question a;
-    int64_t *numbers = NULL;
-    size_t used = 0, room = 0;
+    size_t used = 0, room = 256;
+    int64_t *numbers = mem_new(room, sizeof *numbers);
     ask(&a, "number", collection, f);
     buf_text(&a.text, " ORDER BY number");
     struct query *r = begin(&a, s, e);
     while (sql_row(r)) {
         if (used == room) {
-            room = room ? room * 2 : 256;
+            room *= 2;
             numbers = mem_grow(numbers, room, sizeof *numbers);
         }
         numbers[used++] = sql_get_int(r, 0);

@@ -32,7 +32,10 @@ struct sql {
 
 static enum err_code code_of(sqlite3 *db, int rc)
 {
-    bool no_room = db && sqlite3_system_errno(db) == ENOSPC;
+    int reason = db ? sqlite3_system_errno(db) : 0;
+    bool no_room = reason == ENOSPC || reason == EDQUOT;
+    if (rc != SQLITE_OK && (reason == EMFILE || reason == ENFILE)) /* passes by itself */
+        return ERR_BUSY;
     switch (rc & 0xff) {
     case SQLITE_FULL:
         return ERR_FULL;

@@ -1,0 +1,312 @@
+/* apply.c - what each kind of write means: checks, changes of the catalogue, effects for after the commit. */
+#include "index/apply.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+
+static struct effect *add_effect(struct group *g, enum effect_kind kind, const struct write *w)
+{
+    if (g->n_effects == g->room) {
+        g->room = g->room ? g->room * 2 : 64;
+        g->effects = mem_grow(g->effects, g->room, sizeof *g->effects);
+    }
+    struct effect *fx = &g->effects[g->n_effects++];
+    *fx = (struct effect){.kind = kind, .write = w};
+    return fx;
+}
+
+static void free_file(struct group *g, const char *sha256)
+{
+    memcpy(add_effect(g, EFFECT_FILE_FREED, NULL)->sha256, sha256, HASH_HEX);
+}
+
+/* ---- checks ---- */
+
+bool id_is_valid(const char *id)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    size_t n = id ? strnlen(id, ID_MAX + 1) : 0;
+    return n > 0 && n <= ID_MAX && id[0] != '.' && strspn(id, allowed) == n;
+}
+
+static bool check_id(const char *id, const char *what, struct err *e)
+{
+    return id_is_valid(id) ||
+           err_field(e, what, "must be 1 to %d letters, digits, dots, dashes or underscores", ID_MAX);
+}
+
+static bool check_texts(const char *label, const char *metadata, struct err *e)
+{
+    if (label && strlen(label) > LABEL_MAX)
+        return err_field(e, "label", "longer than %d bytes", LABEL_MAX);
+    if (metadata && strlen(metadata) > METADATA_MAX)
+        return err_field(e, "metadata", "longer than %d bytes", METADATA_MAX);
+    return true;
+}
+
+/* A vector that is not finite would poison every search that meets it. */
+static bool check_vector(const float *v, size_t n, struct err *e)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)v[i] * (double)v[i];
+    return fabs(sum - 1) <= 1e-2 || err_set(e, ERR_INTERNAL, "the vector is not of unit length");
+}
+
+/* `old` is the image as it is, or NULL. */
+static bool check_precondition(const struct precondition *p, const struct image_row *old, struct err *e)
+{
+    if (p->must_be_new && old)
+        return err_set(e, ERR_PRECONDITION, "the image exists already");
+    if ((p->must_exist || p->match_revision > 0 || p->match_sha256) && !old)
+        return err_set(e, ERR_PRECONDITION, "there is no such image");
+    if ((p->match_revision > 0 && p->match_revision != old->revision) ||
+        (p->match_sha256 && strcmp(p->match_sha256, old->sha256) != 0))
+        return err_set(e, ERR_PRECONDITION, "the image has changed");
+    return true;
+}
+
+/* ---- images ---- */
+
+/* Finds the collection and the image; *old->id is empty when there is none. */
+static bool find(struct group *g, const struct write *w, const char *id, struct collection_row *c,
+                 struct image_row *old, struct err *e)
+{
+    struct err missing = {0};
+    *old = (struct image_row){0};
+    if (!catalog_collection(g->session, w->collection, c, e))
+        return false;
+    if (catalog_image(g->session, c->number, id, old, &missing) || missing.code == ERR_NOT_FOUND)
+        return true;
+    return err_set(e, missing.code, "%s", missing.text);
+}
+
+/* Puts the file beside its place unless it is stored already. */
+static bool stage_file(struct group *g, const struct image_put *put, struct err *e)
+{
+    bool used;
+    if (!catalog_hash_used(g->session, put->sha256, &used, e))
+        return false;
+    if (used && blobs_present(g->store->blobs, put->sha256, put->len))
+        return true;
+    if (put->len > g->spare)
+        return err_set(e, ERR_FULL, "the disk is nearly full");
+    g->spare -= put->len;
+    return blobs_stage(g->store->blobs, put->sha256, put->bytes, put->len, e);
+}
+
+static bool check_put(const struct group *g, const struct image_put *put, const struct collection_row *c,
+                      struct err *e)
+{
+    if (g->spare == 0)
+        return err_set(e, ERR_FULL, "the disk is nearly full");
+    if (put->generation != c->generation)
+        return err_set(e, ERR_BUSY, "the collection %s has changed its model meanwhile", c->name);
+    return check_texts(put->label, put->metadata, e) && check_vector(put->vector, c->dimensions, e);
+}
+
+static bool put_image(struct group *g, struct write *w, struct err *e)
+{
+    const struct image_put *put = &w->put;
+    struct collection_row c;
+    struct image_row found;
+    if (!check_id(put->id, "id", e) || !find(g, w, put->id, &c, &found, e))
+        return false;
+    const struct image_row *old = found.number ? &found : NULL;
+    image_row_clear(&w->image); /* of an attempt before */
+    /* The file first: the row that is about to be written must not count as a user of it. */
+    bool ok = check_precondition(&w->pre, old, e) && check_put(g, put, &c, e) && stage_file(g, put, e) &&
+              catalog_image_put(g->session, &c, put, old, &w->image, e);
+    if (ok) {
+        w->created = !old;
+        add_effect(g, EFFECT_IMAGE, w)->collection = c.number;
+        if (old && strcmp(old->sha256, put->sha256) != 0)
+            free_file(g, old->sha256);
+    }
+    image_row_clear(&found);
+    return ok;
+}
+
+static bool patch_metadata(struct image_row *row, const struct json *patch, struct err *e)
+{
+    struct buf merged = {0};
+    if (json_kind(patch) != JSON_KIND_OBJECT)
+        return err_field(e, "metadata", "must be an object or null");
+    bool ok = json_merge_patch(row->metadata, patch, &merged, e) && check_texts(NULL, merged.data, e);
+    if (ok) {
+        free(row->metadata);
+        row->metadata = buf_take(&merged, NULL);
+    }
+    buf_clear(&merged);
+    return ok;
+}
+
+static bool patch_row(struct image_row *row, const struct image_patch *p, struct err *e)
+{
+    if (p->set_label) {
+        if (!check_texts(p->label, NULL, e))
+            return false;
+        free(row->label);
+        row->label = mem_text(p->label);
+    }
+    if (p->clear_metadata || json_kind(p->metadata) == JSON_KIND_NULL) {
+        free(row->metadata);
+        row->metadata = NULL;
+        return true;
+    }
+    return !p->metadata || patch_metadata(row, p->metadata, e);
+}
+
+static bool patch_image(struct group *g, struct write *w, struct err *e)
+{
+    struct collection_row c;
+    image_row_clear(&w->image);
+    if (!check_id(w->patch.id, "id", e) || !find(g, w, w->patch.id, &c, &w->image, e))
+        return false;
+    if (!w->image.number)
+        return err_set(e, ERR_NOT_FOUND, "no image %s", w->patch.id);
+    if (!check_precondition(&w->pre, &w->image, e) || !patch_row(&w->image, &w->patch, e) ||
+        !catalog_image_update(g->session, c.number, &w->image, e))
+        return false;
+    add_effect(g, EFFECT_RELABEL, w)->collection = c.number;
+    return true;
+}
+
+static bool remove_image(struct group *g, struct write *w, int64_t collection, int64_t number, struct err *e)
+{
+    char sha256[HASH_HEX];
+    if (!catalog_image_remove(g->session, collection, number, sha256, e))
+        return false;
+    struct effect *fx = add_effect(g, EFFECT_IMAGE_GONE, w);
+    fx->collection = collection;
+    fx->number = number;
+    free_file(g, sha256);
+    w->count++;
+    return true;
+}
+
+static bool delete_image(struct group *g, struct write *w, struct err *e)
+{
+    struct collection_row c;
+    struct image_row found;
+    if (!check_id(w->id, "id", e) || !find(g, w, w->id, &c, &found, e))
+        return false;
+    bool ok = (found.number || err_set(e, ERR_NOT_FOUND, "no image %s", w->id)) &&
+              check_precondition(&w->pre, &found, e) && remove_image(g, w, c.number, found.number, e);
+    image_row_clear(&found);
+    return ok;
+}
+
+/* By list; ids that are not there are passed over. */
+static bool delete_listed(struct group *g, struct write *w, struct err *e)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < w->n_ids; i++) {
+        struct collection_row c;
+        struct image_row found;
+        ok = check_id(w->ids[i], "ids", e) && find(g, w, w->ids[i], &c, &found, e);
+        if (ok && found.number)
+            ok = remove_image(g, w, c.number, found.number, e);
+        if (ok)
+            image_row_clear(&found);
+    }
+    return ok;
+}
+
+static bool delete_images(struct group *g, struct write *w, struct err *e)
+{
+    struct collection_row c;
+    int64_t *numbers;
+    size_t n;
+    if (!catalog_collection(g->session, w->collection, &c, e))
+        return false;
+    if (w->ids)
+        return delete_listed(g, w, e);
+    if (!catalog_numbers(g->session, c.number, w->filter, &numbers, &n, e))
+        return false;
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++)
+        ok = remove_image(g, w, c.number, numbers[i], e);
+    free(numbers);
+    return ok;
+}
+
+/* ---- collections and models ---- */
+
+static bool create_collection(struct group *g, struct write *w, struct err *e)
+{
+    struct collection_row *row = &w->row_collection;
+    if (!check_id(row->name, "name", e) || !check_id(row->model, "model", e))
+        return false;
+    if (row->dimensions == 0)
+        return err_set(e, ERR_INTERNAL, "a collection without dimensions");
+    if (!catalog_collection_add(g->session, row, e))
+        return false;
+    add_effect(g, EFFECT_COLLECTION, w)->collection = row->number;
+    return true;
+}
+
+static bool delete_collection(struct group *g, struct write *w, struct err *e)
+{
+    struct collection_row c;
+    char(*hashes)[HASH_HEX];
+    size_t n;
+    if (strcmp(w->collection, "default") == 0)
+        return err_set(e, ERR_CONFLICT, "the collection default cannot be deleted");
+    if (!catalog_collection(g->session, w->collection, &c, e) ||
+        !catalog_collection_hashes(g->session, c.number, &hashes, &n, e))
+        return false;
+    bool ok = catalog_collection_remove(g->session, &c, e);
+    if (ok) {
+        struct effect *fx = add_effect(g, EFFECT_COLLECTION_GONE, w);
+        fx->collection = c.number;
+        fx->number = c.generation;
+        for (size_t i = 0; i < n; i++)
+            free_file(g, hashes[i]);
+        w->count = c.images;
+    }
+    free(hashes);
+    return ok;
+}
+
+static bool remove_model(struct group *g, struct write *w, struct err *e)
+{
+    if (!check_id(w->id, "model", e) || !catalog_model_remove(g->session, w->id, e))
+        return false;
+    add_effect(g, EFFECT_MODEL_GONE, w);
+    return true;
+}
+
+bool apply_write(struct group *g, struct write *w, struct err *e)
+{
+    w->count = 0;
+    switch (w->kind) {
+    case WRITE_IMAGE_PUT:
+        return put_image(g, w, e);
+    case WRITE_IMAGE_PATCH:
+        return patch_image(g, w, e);
+    case WRITE_IMAGE_DELETE:
+        return delete_image(g, w, e);
+    case WRITE_IMAGES_DELETE:
+        return delete_images(g, w, e);
+    case WRITE_COLLECTION_CREATE:
+        return create_collection(g, w, e);
+    case WRITE_COLLECTION_DELETE:
+        return delete_collection(g, w, e);
+    case WRITE_MODEL_ADD:
+        return check_id(w->row_model.id, "model", e) && catalog_model_add(g->session, &w->row_model, e);
+    case WRITE_MODEL_DELETE:
+        return remove_model(g, w, e);
+    case WRITE_KEY_ADD:
+        return catalog_key_add(g->session, &w->row_key, e);
+    case WRITE_KEY_REVOKE:
+        return catalog_key_remove(g->session, w->id ? w->id : "", e);
+    case WRITE_BACKUP: /* is no change; the writer hands it to the backup's thread */
+    default:
+        return err_set(e, ERR_INTERNAL, "not a change of the catalogue");
+    }
+}

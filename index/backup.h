@@ -1,0 +1,22 @@
+/* backup.h - a whole copy of a store, made while it goes on, and its way back.
+ *
+ *     DIR/backups/<name>/  anchord.db   blobs/ab/<sha256>   models/<id>.safetensors   backup.json
+ *
+ * Image files are hard links where the file system allows, since they never change.  backup.json tells the
+ * hash of the catalogue and of each model, and how many images there are; the image files' names are their
+ * hashes.  Everything is synced, and the folder gets its name last.
+ */
+#ifndef ANCHORD_INDEX_BACKUP_H
+#define ANCHORD_INDEX_BACKUP_H
+
+#include "index/store_impl.h"
+
+struct backup;
+
+/* Copies on a thread of its own and hands `write` to done(arg, write) there, with its name and result set.
+ * While it runs no image file of the store may be removed.  NULL on failure. */
+struct backup *backup_start(struct store *s, struct write *write, void (*done)(void *arg, struct write *write),
+                            void *arg, struct err *e);
+void backup_join(struct backup *b); /* after done() was called */
+
+#endif

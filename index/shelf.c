@@ -1,0 +1,132 @@
+/* shelf.c - a small sorted table of open collections behind a reader-writer lock. */
+#include "index/shelf.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct item {
+    struct collection_row row;
+    struct vindex *index;
+};
+
+struct shelf {
+    pthread_rwlock_t lock;
+    struct item *items; /* by name; guarded by lock */
+    size_t n, room;
+};
+
+struct shelf *shelf_new(void)
+{
+    struct shelf *s = mem_new(1, sizeof *s);
+    pthread_rwlock_init(&s->lock, NULL);
+    return s;
+}
+
+void shelf_free(struct shelf *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->n; i++)
+        vindex_release(s->items[i].index);
+    pthread_rwlock_destroy(&s->lock);
+    free(s->items);
+    free(s);
+}
+
+static int compare(const void *name, const void *item)
+{
+    return strcmp(name, ((const struct item *)item)->row.name);
+}
+
+bool shelf_find(struct shelf *s, const char *name, struct collection_row *row, struct vindex **index, struct err *e)
+{
+    pthread_rwlock_rdlock(&s->lock);
+    const struct item *found = s->n ? bsearch(name, s->items, s->n, sizeof *s->items, compare) : NULL;
+    if (found) {
+        *row = found->row;
+        if (index)
+            *index = vindex_share(found->index);
+    }
+    pthread_rwlock_unlock(&s->lock);
+    return found || err_set(e, ERR_NOT_FOUND, "no collection %s", name);
+}
+
+void shelf_rows(struct shelf *s, struct collection_row **out, size_t *n)
+{
+    pthread_rwlock_rdlock(&s->lock);
+    *n = s->n;
+    *out = mem_new(s->n + 1, sizeof **out);
+    for (size_t i = 0; i < s->n; i++)
+        (*out)[i] = s->items[i].row;
+    pthread_rwlock_unlock(&s->lock);
+}
+
+void shelf_totals(struct shelf *s, struct store_stats *out)
+{
+    pthread_rwlock_rdlock(&s->lock);
+    for (size_t i = 0; i < s->n; i++) {
+        struct vindex_stats stats;
+        vindex_get_stats(s->items[i].index, &stats);
+        out->images += s->items[i].row.images;
+        out->vectors += (int64_t)stats.living;
+        out->segments_sealed += (int64_t)stats.segments;
+    }
+    pthread_rwlock_unlock(&s->lock);
+}
+
+/* ---- the writer's side: it alone changes the table, so it reads without the lock ---- */
+
+void shelf_add(struct shelf *s, const struct collection_row *row, struct vindex *index)
+{
+    size_t at = 0;
+    pthread_rwlock_wrlock(&s->lock);
+    if (s->n == s->room) {
+        s->room = s->room ? s->room * 2 : 8;
+        s->items = mem_grow(s->items, s->room, sizeof *s->items);
+    }
+    while (at < s->n && strcmp(s->items[at].row.name, row->name) < 0)
+        at++;
+    memmove(&s->items[at + 1], &s->items[at], (s->n - at) * sizeof *s->items);
+    s->items[at] = (struct item){.row = *row, .index = index};
+    s->n++;
+    pthread_rwlock_unlock(&s->lock);
+}
+
+static struct item *find(struct shelf *s, int64_t collection)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->items[i].row.number == collection)
+            return &s->items[i];
+    return NULL;
+}
+
+void shelf_remove(struct shelf *s, int64_t collection)
+{
+    struct item *item = find(s, collection);
+    if (!item)
+        return;
+    struct vindex *index = item->index;
+    pthread_rwlock_wrlock(&s->lock);
+    s->n--;
+    memmove(item, item + 1, (size_t)(&s->items[s->n] - item) * sizeof *item);
+    pthread_rwlock_unlock(&s->lock);
+    vindex_release(index); /* searches that hold it go on */
+}
+
+void shelf_count(struct shelf *s, int64_t collection, int64_t change)
+{
+    struct item *item = find(s, collection);
+    pthread_rwlock_wrlock(&s->lock);
+    if (item)
+        item->row.images += change;
+    pthread_rwlock_unlock(&s->lock);
+}
+
+struct vindex *shelf_index(struct shelf *s, int64_t collection)
+{
+    struct item *item = find(s, collection);
+    return item ? item->index : NULL;
+}

@@ -1,0 +1,31 @@
+/* shelf.h - the collections as searches meet them: each row with its index, in memory.
+ *
+ * The writer changes the shelf after each commit; any thread looks things up.  An index that was handed out
+ * is a reference of the caller's own.
+ */
+#ifndef ANCHORD_INDEX_SHELF_H
+#define ANCHORD_INDEX_SHELF_H
+
+#include "index/store.h"
+#include "index/vindex.h"
+
+struct shelf;
+
+struct shelf *shelf_new(void);
+void shelf_free(struct shelf *s); /* releases the indexes; NULL is fine */
+
+/* ERR_NOT_FOUND.  `index` may be NULL when only the row is wanted. */
+MUST_CHECK bool shelf_find(struct shelf *s, const char *name, struct collection_row *row, struct vindex **index,
+                           struct err *e);
+/* All rows, by name; for free(). */
+void shelf_rows(struct shelf *s, struct collection_row **out, size_t *n);
+void shelf_totals(struct shelf *s, struct store_stats *out); /* adds images, vectors, segments_sealed */
+
+/* ---- the writer's side ---- */
+
+void shelf_add(struct shelf *s, const struct collection_row *row, struct vindex *index); /* takes the index */
+void shelf_remove(struct shelf *s, int64_t collection);
+void shelf_count(struct shelf *s, int64_t collection, int64_t change); /* more or fewer images */
+struct vindex *shelf_index(struct shelf *s, int64_t collection);       /* borrowed; NULL: no such collection */
+
+#endif

@@ -1,0 +1,356 @@
+/* store.c - opening a data folder, putting right what a crash left, and the way to the parts. */
+#include "index/store.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "index/store_impl.h"
+#include "index/writer.h"
+
+enum { DEFAULT_QUEUE = 1024 };
+static const uint64_t default_min_free = 256 << 20;
+
+void image_row_clear(struct image_row *row)
+{
+    free(row->label);
+    free(row->metadata);
+    *row = (struct image_row){0};
+}
+
+void model_row_clear(struct model_row *row)
+{
+    free(row->lineage);
+    *row = (struct model_row){0};
+}
+
+void write_clear(struct write *w)
+{
+    image_row_clear(&w->image);
+}
+
+/* ---- opening ---- */
+
+static void sub_path(const struct store *s, const char *name, char out[PATH_MAX])
+{
+    snprintf(out, PATH_MAX, "%s/%s", s->dir, name);
+}
+
+static bool make_folders(struct store *s, struct err *e)
+{
+    static const char *const names[] = {"models", "segments", "backups"};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        sub_path(s, names[i], path);
+        if (!file_make_dirs(path, e))
+            return false;
+    }
+    return file_sync_dir(s->dir, e);
+}
+
+struct vindex *store_make_index(struct store *s, const struct collection_row *row, struct err *e)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/segments/%lld", s->dir, (long long)row->generation);
+    if (!file_make_dirs(path, e))
+        return NULL;
+    return vindex_new(&(struct vindex_options){.dimensions = row->dimensions,
+                                               .kind = row->index,
+                                               .generation = row->generation,
+                                               .cache_dir = path,
+                                               .hnsw_from = s->options.hnsw_from,
+                                               .seal_at = s->options.seal_at,
+                                               .background = s->options.background},
+                      e);
+}
+
+void store_remove_segments(struct store *s, int64_t generation)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/segments/%lld", s->dir, (long long)generation);
+    file_remove_tree(path);
+}
+
+/* Reports, and leaves out of the index, a vector that was damaged: the others are fine. */
+static bool load_vector(void *arg, const struct catalog_vector *v, struct err *e)
+{
+    struct entry entry = {.number = v->number, .revision = v->revision, .id = v->id, .label = v->label,
+                          .has_metadata = v->has_metadata};
+    struct err why = {0};
+    if (vindex_add(arg, &entry, v->value, &why))
+        return true;
+    if (why.code != ERR_BAD_INPUT)
+        return err_set(e, why.code, "%s", why.text);
+    log_error("damaged_vector", "image=%lld id=%s", (long long)v->number, v->id);
+    return true;
+}
+
+static bool load_collection(struct store *s, const struct collection_row *row, struct err *e)
+{
+    struct vindex *index = store_make_index(s, row, e);
+    if (!index)
+        return false;
+    if (!catalog_vectors(catalog_writer(s->catalog), row->generation, row->dimensions, load_vector, index, e)) {
+        vindex_release(index);
+        return err_wrap(e, "loading the collection %s", row->name);
+    }
+    vindex_load_cache(index);
+    shelf_add(s->shelf, row, index);
+    return true;
+}
+
+static bool load_collections(struct store *s, struct err *e)
+{
+    struct collection_row *rows;
+    size_t n;
+    bool ok = catalog_collections(catalog_writer(s->catalog), &rows, &n, e);
+    for (size_t i = 0; ok && i < n; i++)
+        ok = load_collection(s, &rows[i], e);
+    free(rows);
+    return ok;
+}
+
+static void check_options(struct store *s, const struct store_options *o)
+{
+    s->options = *o;
+    s->options.dir = s->dir;
+    if (s->options.min_free_bytes == 0)
+        s->options.min_free_bytes = default_min_free;
+    if (s->options.queue == 0)
+        s->options.queue = DEFAULT_QUEUE;
+}
+
+static bool open_parts(struct store *s, struct err *e)
+{
+    char path[PATH_MAX];
+    sub_path(s, "anchord.db", path);
+    s->catalog = catalog_open(path, e);
+    sub_path(s, "blobs", path);
+    s->blobs = s->catalog ? blobs_open(path, e) : NULL;
+    /* the folder holds the names of the catalogue and of its log */
+    return s->blobs && file_sync_dir(s->dir, e) && store_sweep(s, e) && load_collections(s, e);
+}
+
+struct store *store_open(const struct store_options *o, struct err *e)
+{
+    if (strlen(o->dir) + 256 > PATH_MAX) {
+        err_set(e, ERR_BAD_INPUT, "the path of the data folder is too long");
+        return NULL;
+    }
+    struct store *s = mem_new(1, sizeof *s);
+    s->dir = mem_text(o->dir);
+    s->shelf = shelf_new();
+    check_options(s, o);
+    s->lock_fd = file_make_dirs(s->dir, e) ? file_lock_dir(s->dir, e) : -1;
+    if (s->lock_fd >= 0 && make_folders(s, e) && open_parts(s, e)) {
+        store_take_ballast(s);
+        s->writer = writer_start(s, s->options.queue, e);
+    }
+    if (s->writer)
+        return s;
+    store_close(s);
+    err_wrap(e, "opening the data folder");
+    return NULL;
+}
+
+void store_close(struct store *s)
+{
+    if (!s)
+        return;
+    writer_stop(s->writer);
+    shelf_free(s->shelf);
+    blobs_close(s->blobs);
+    catalog_close(s->catalog, atomic_load(&s->degraded));
+    if (s->lock_fd >= 0)
+        close(s->lock_fd);
+    free(s->dir);
+    free(s);
+}
+
+bool store_is_writable(struct store *s)
+{
+    return !atomic_load(&s->degraded);
+}
+
+void store_degrade(struct store *s, const struct err *why)
+{
+    if (!atomic_exchange(&s->degraded, true))
+        log_error("store_degraded", "%s", why->text);
+}
+
+/* ---- writing ---- */
+
+bool store_submit(struct store *s, struct write *const *writes, size_t n, struct err *e)
+{
+    return writer_submit(s->writer, writes, n, e);
+}
+
+struct waiting {
+    sem_t done;
+    void *user;
+};
+
+static void wake(struct write *w)
+{
+    struct waiting *waiting = w->user;
+    sem_post(&waiting->done);
+}
+
+bool store_write(struct store *s, struct write *w, struct err *e)
+{
+    struct waiting waiting;
+    void (*done)(struct write *) = w->done;
+    void *user = w->user;
+    sem_init(&waiting.done, 0, 0);
+    w->done = wake;
+    w->user = &waiting;
+    bool ok = store_submit(s, &w, 1, e);
+    while (ok && sem_wait(&waiting.done) != 0)
+        ;
+    sem_destroy(&waiting.done);
+    w->done = done;
+    w->user = user;
+    if (ok && w->err.code != ERR_NONE) {
+        if (e && e->code == ERR_NONE)
+            *e = w->err;
+        ok = false;
+    }
+    return ok;
+}
+
+/* ---- reading ---- */
+
+bool store_collection(struct store *s, const char *name, struct collection_row *out, struct err *e)
+{
+    return shelf_find(s->shelf, name, out, NULL, e);
+}
+
+bool store_collections(struct store *s, struct collection_row **out, size_t *n, struct err *e)
+{
+    (void)e;
+    shelf_rows(s->shelf, out, n);
+    return true;
+}
+
+/* A reading session, and the number of a collection. */
+static struct session *enter(struct store *s, const char *collection, int64_t *number, struct err *e)
+{
+    struct collection_row row;
+    if (!shelf_find(s->shelf, collection, &row, NULL, e))
+        return NULL;
+    *number = row.number;
+    return catalog_reader(s->catalog, e);
+}
+
+bool store_image(struct store *s, const char *collection, const char *id, struct image_row *out, struct err *e)
+{
+    int64_t number;
+    struct session *r = enter(s, collection, &number, e);
+    bool ok = r && catalog_image(r, number, id, out, e);
+    catalog_reader_done(s->catalog, r);
+    return ok;
+}
+
+bool store_images(struct store *s, const char *collection, const struct filter *f, const char *after, size_t limit,
+                  struct image_row **out, size_t *n, bool *more, struct err *e)
+{
+    int64_t number;
+    struct session *r = enter(s, collection, &number, e);
+    bool ok = r && catalog_images(r, number, f, after, limit, out, n, more, e);
+    catalog_reader_done(s->catalog, r);
+    return ok;
+}
+
+static bool count_listed(struct session *r, int64_t collection, const char *const *ids, size_t n, int64_t *count,
+                         struct err *e)
+{
+    *count = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct image_row row;
+        struct err missing = {0};
+        if (catalog_image(r, collection, ids[i], &row, &missing)) {
+            image_row_clear(&row);
+            ++*count;
+        } else if (missing.code != ERR_NOT_FOUND) {
+            return err_set(e, missing.code, "%s", missing.text);
+        }
+    }
+    return true;
+}
+
+bool store_count(struct store *s, const char *collection, const struct filter *f, const char *const *ids, size_t n_ids,
+                 int64_t *count, struct err *e)
+{
+    int64_t number;
+    struct session *r = enter(s, collection, &number, e);
+    bool ok = r && (ids ? count_listed(r, number, ids, n_ids, count, e) : catalog_count(r, number, f, count, e));
+    catalog_reader_done(s->catalog, r);
+    return ok;
+}
+
+bool store_content(struct store *s, const struct image_row *row, void **bytes, size_t *len, struct err *e)
+{
+    return blobs_read(s->blobs, row->sha256, bytes, len, e);
+}
+
+bool store_metadata(struct store *s, int64_t number, char **out, struct err *e)
+{
+    struct session *r = catalog_reader(s->catalog, e);
+    bool ok = r && catalog_metadata(r, number, out, e);
+    catalog_reader_done(s->catalog, r);
+    return ok;
+}
+
+bool store_models(struct store *s, struct model_row **out, size_t *n, struct err *e)
+{
+    struct session *r = catalog_reader(s->catalog, e);
+    bool ok = r && catalog_models(r, out, n, e);
+    catalog_reader_done(s->catalog, r);
+    return ok;
+}
+
+bool store_model(struct store *s, const char *id, struct model_row *out, struct err *e)
+{
+    struct session *r = catalog_reader(s->catalog, e);
+    bool ok = r && catalog_model(r, id, out, e);
+    catalog_reader_done(s->catalog, r);
+    return ok;
+}
+
+void store_model_path(struct store *s, const char *id, char *out, size_t size)
+{
+    snprintf(out, size, "%s/models/%s.safetensors", s->dir, id);
+}
+
+bool store_keys(struct store *s, struct key_row **out, size_t *n, struct err *e)
+{
+    struct session *r = catalog_reader(s->catalog, e);
+    bool ok = r && catalog_keys(r, out, n, e);
+    catalog_reader_done(s->catalog, r);
+    return ok;
+}
+
+void store_get_stats(struct store *s, struct store_stats *out)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    *out = (struct store_stats){.blobs_written = atomic_load(&s->blobs_written),
+                                .groups = atomic_load(&s->groups),
+                                .writes = atomic_load(&s->writes),
+                                .waiting = (int64_t)writer_waiting(s->writer),
+                                .last_commit_s = (double)atomic_load(&s->commit_ns) * 1e-9};
+    shelf_totals(s->shelf, out);
+    sub_path(s, "anchord.db-wal", path);
+    out->wal_bytes = stat(path, &st) == 0 ? st.st_size : 0;
+    if (!file_free_space(s->dir, &out->free_bytes, NULL))
+        out->free_bytes = 0;
+}

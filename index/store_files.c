@@ -1,0 +1,190 @@
+/* store_files.c - the files of a data folder that no row vouches for: leftovers of a crash, the ballast, backups. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "index/backup_file.h"
+#include "index/store_impl.h"
+
+enum { BALLAST_BYTES = 16 << 20 };
+
+/* ---- after a crash ---- */
+
+struct sweep {
+    size_t removed, missing;
+};
+
+/* Both lists ascend: a file without a row is removed, a row without its file is counted. */
+static bool compare(struct store *s, char (*files)[HASH_HEX], size_t n_files, char (*rows)[HASH_HEX], size_t n_rows,
+                    struct sweep *sweep, struct err *e)
+{
+    for (size_t f = 0, r = 0; f < n_files || r < n_rows;) {
+        int order = f == n_files ? 1 : r == n_rows ? -1 : strcmp(files[f], rows[r]);
+        if (order == 0) {
+            f++;
+            r++;
+        } else if (order < 0) {
+            if (!blobs_remove(s->blobs, files[f++], e))
+                return false;
+            sweep->removed++;
+        } else {
+            log_error("image_file_missing", "sha256=%s", rows[r++]);
+            sweep->missing++;
+        }
+    }
+    return true;
+}
+
+static bool sweep_folder(struct store *s, unsigned folder, struct sweep *sweep, struct err *e)
+{
+    char(*files)[HASH_HEX] = NULL, (*rows)[HASH_HEX] = NULL, two[3];
+    size_t n_files, n_rows;
+    snprintf(two, sizeof two, "%02x", folder);
+    bool ok = blobs_list(s->blobs, folder, &files, &n_files, e) &&
+              catalog_hashes(catalog_writer(s->catalog), two, &rows, &n_rows, e) &&
+              compare(s, files, n_files, rows, n_rows, sweep, e);
+    free(files);
+    free(rows);
+    return ok;
+}
+
+/* Calls `each` with the path of every entry of DIR/<name>. */
+static void for_each_entry(struct store *s, const char *name,
+                           void (*each)(struct store *s, const char *path, const char *name, void *arg), void *arg)
+{
+    char path[PATH_MAX];
+    struct dirent *entry;
+    size_t used = (size_t)snprintf(path, sizeof path, "%s/%s/", s->dir, name);
+    DIR *d = opendir(path);
+    while (d && (entry = readdir(d))) {
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(path + used, sizeof path - used, "%s", entry->d_name);
+        each(s, path, entry->d_name, arg);
+    }
+    if (d)
+        closedir(d);
+}
+
+static bool ends_with(const char *text, const char *ending)
+{
+    size_t n = strlen(text), m = strlen(ending);
+    return n >= m && strcmp(text + n - m, ending) == 0;
+}
+
+static void drop_unfinished(struct store *s, const char *path, const char *name, void *arg)
+{
+    (void)s;
+    (void)arg;
+    if (ends_with(name, ".tmp"))
+        file_remove_tree(path);
+}
+
+struct generations {
+    struct collection_row *rows;
+    size_t n;
+};
+
+static void drop_old_generation(struct store *s, const char *path, const char *name, void *arg)
+{
+    const struct generations *g = arg;
+    (void)s;
+    for (size_t i = 0; i < g->n; i++)
+        if (strtoll(name, NULL, 10) == g->rows[i].generation)
+            return;
+    file_remove_tree(path);
+}
+
+bool store_sweep(struct store *s, struct err *e)
+{
+    struct sweep sweep = {0};
+    struct generations g;
+    for (unsigned i = 0; i < 256; i++)
+        if (!sweep_folder(s, i, &sweep, e))
+            return false;
+    if (sweep.removed > 0 || sweep.missing > 0)
+        log_info("sweep", "removed=%zu missing=%zu image files", sweep.removed, sweep.missing);
+    for_each_entry(s, "backups", drop_unfinished, NULL);
+    if (!catalog_collections(catalog_writer(s->catalog), &g.rows, &g.n, e))
+        return false;
+    for_each_entry(s, "segments", drop_old_generation, &g);
+    free(g.rows);
+    return true;
+}
+
+/* ---- the ballast ---- */
+
+void store_take_ballast(struct store *s)
+{
+    char path[PATH_MAX];
+    uint64_t room;
+    snprintf(path, sizeof path, "%s/ballast", s->dir);
+    if (access(path, F_OK) == 0 || !file_free_space(s->dir, &room, NULL) ||
+        room < s->options.min_free_bytes + BALLAST_BYTES)
+        return;
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool ok = fd >= 0 && posix_fallocate(fd, 0, BALLAST_BYTES) == 0;
+    if (fd >= 0)
+        close(fd);
+    if (!ok)
+        unlink(path);
+}
+
+bool store_release_ballast(struct store *s)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/ballast", s->dir);
+    if (unlink(path) != 0)
+        return false;
+    log_warn("disk_full", "the ballast of %d MB is given up", BALLAST_BYTES >> 20);
+    return true;
+}
+
+/* ---- backups ---- */
+
+struct found {
+    struct backup_row *rows;
+    size_t n, room;
+};
+
+static void take_backup(struct store *s, const char *path, const char *name, void *arg)
+{
+    struct found *found = arg;
+    struct backup_file f;
+    (void)s;
+    if (ends_with(name, ".tmp") || strlen(name) >= sizeof found->rows->name || !backup_file_read(&f, path, NULL))
+        return;
+    if (found->n == found->room) {
+        found->room = found->room ? found->room * 2 : 8;
+        found->rows = mem_grow(found->rows, found->room, sizeof *found->rows);
+    }
+    struct backup_row *row = &found->rows[found->n++];
+    *row = (struct backup_row){.created_at = f.created_at, .bytes = f.bytes, .images = f.images};
+    snprintf(row->name, sizeof row->name, "%s", name);
+    backup_file_clear(&f);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct backup_row *)a)->name, ((const struct backup_row *)b)->name);
+}
+
+bool store_backups(struct store *s, struct backup_row **out, size_t *n, struct err *e)
+{
+    struct found found = {0};
+    (void)e;
+    for_each_entry(s, "backups", take_backup, &found);
+    if (found.n > 0)
+        qsort(found.rows, found.n, sizeof *found.rows, by_name);
+    *out = found.rows;
+    *n = found.n;
+    return true;
+}

@@ -1,0 +1,42 @@
+/* store_impl.h - the inside of a store, shared by store.c, writer.c, apply.c, backup.c and view.c. */
+#ifndef ANCHORD_INDEX_STORE_IMPL_H
+#define ANCHORD_INDEX_STORE_IMPL_H
+
+#include <stdatomic.h>
+
+#include "index/blob.h"
+#include "index/catalog.h"
+#include "index/shelf.h"
+#include "index/store.h"
+
+struct writer;
+
+struct store {
+    char *dir; /* owned */
+    struct store_options options;
+    int lock_fd;
+    struct catalog *catalog;
+    struct blobs *blobs;
+    struct shelf *shelf;
+    struct writer *writer;
+    atomic_bool degraded; /* for good: only a restart, which reads all from the disk again, clears it */
+    atomic_llong blobs_written, groups, writes, commit_ns;
+};
+
+/* No write succeeds from now on. */
+void store_degrade(struct store *s, const struct err *why);
+
+/* Removes image files that no row names, unfinished backups, and segments of generations that are gone; reports
+ * image files that are missing. */
+MUST_CHECK bool store_sweep(struct store *s, struct err *e);
+
+/* An empty index for the active generation of a collection, whose files live below DIR/segments. */
+struct vindex *store_make_index(struct store *s, const struct collection_row *row, struct err *e);
+void store_remove_segments(struct store *s, int64_t generation);
+
+/* ---- the ballast: a file that is given up when the disk is full, so that deletes find room to be logged ---- */
+
+void store_take_ballast(struct store *s);    /* when there is enough room for it */
+bool store_release_ballast(struct store *s); /* false: it was gone already */
+
+#endif

@@ -1,0 +1,404 @@
+/* writer.c - the queue, the thread, and the life of a group. */
+#include "index/writer.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "index/apply.h"
+#include "index/backup.h"
+#include "index/publish.h"
+
+enum {
+    GROUP_MAX = 64,              /* writes; each may hold a descriptor */
+    GROUP_BYTES_MAX = 64 << 20,  /* of image files */
+    LOG_BYTES_MAX = 8 << 20,     /* committed and not yet in the database file */
+    LOG_BYTES_ALARM = 256 << 20,
+    REMOVALS_MAX = 512,          /* of files, between two groups */
+    IDLE_MS = 500
+};
+
+struct writer {
+    struct store *store;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct write *first, **last; /* the queue; guarded by lock, as are the next four */
+    size_t waiting, capacity;
+    bool stopping;
+    struct write *backup_done;   /* what the backup's thread hands back */
+
+    /* the thread's own */
+    struct group group;
+    struct backup *backup; /* under way; NULL: none */
+    char (*freed)[HASH_HEX]; /* hashes that perhaps no image names any more */
+    size_t n_freed, freed_room;
+};
+
+/* ---- results ---- */
+
+static void finish(struct write *w, const struct err *e)
+{
+    w->err = *e;
+    w->next = NULL;
+    w->done(w);
+}
+
+/* A failure of the group is one of each; else each has its own result. */
+static void finish_all(struct write **items, size_t n, const struct err *group)
+{
+    for (size_t i = 0; i < n; i++)
+        finish(items[i], group->code != ERR_NONE ? group : &items[i]->err);
+}
+
+/* ---- files that became free ---- */
+
+static void note_freed(struct writer *w, const struct group *g)
+{
+    for (size_t i = 0; i < g->n_effects; i++) {
+        if (g->effects[i].kind != EFFECT_FILE_FREED)
+            continue;
+        if (w->n_freed == w->freed_room) {
+            w->freed_room = w->freed_room ? w->freed_room * 2 : 64;
+            w->freed = mem_grow(w->freed, w->freed_room, sizeof *w->freed);
+        }
+        memcpy(w->freed[w->n_freed++], g->effects[i].sha256, HASH_HEX);
+    }
+}
+
+/* Some of them: a collection may leave a million.  A backup that is being made still needs them all; what is
+ * left when the program ends is swept at the next start. */
+static void remove_freed(struct writer *w)
+{
+    struct store *s = w->store;
+    for (size_t i = 0; i < REMOVALS_MAX && w->n_freed > 0 && !w->backup; i++) {
+        const char *sha256 = w->freed[--w->n_freed];
+        struct err e = {0};
+        bool used = true;
+        if (!catalog_hash_used(w->group.session, sha256, &used, &e) ||
+            (!used && !blobs_remove(s->blobs, sha256, &e)))
+            log_warn("image_file_left", "%s", e.text);
+    }
+}
+
+/* ---- a group ---- */
+
+static uint64_t spare_bytes(const struct store *s)
+{
+    uint64_t free_bytes;
+    if (!file_free_space(s->dir, &free_bytes, NULL) || free_bytes <= s->options.min_free_bytes)
+        return 0;
+    return free_bytes - s->options.min_free_bytes;
+}
+
+static bool is_fatal(enum err_code code)
+{
+    return code == ERR_IO || code == ERR_CORRUPT;
+}
+
+/* One write between its marks.  False when the whole group is lost. */
+static bool apply_one(struct group *g, struct write *w, struct err *e)
+{
+    struct blobs *blobs = g->store->blobs;
+    size_t staged = blobs_staged(blobs), effects = g->n_effects;
+    w->err = (struct err){0};
+    if (!catalog_mark(g->session, e))
+        return false;
+    if (apply_write(g, w, &w->err))
+        return catalog_keep(g->session, e);
+    blobs_abandon(blobs, staged);
+    g->n_effects = effects;
+    if (catalog_undo(g->session) && !is_fatal(w->err.code))
+        return true;
+    err_set(e, w->err.code, "%s", w->err.text);
+    w->err = (struct err){0};
+    return false;
+}
+
+/* Everything up to and with the commit.  False: nothing of it is stored. */
+static bool commit_group(struct group *g, struct write **items, size_t n, struct err *e)
+{
+    struct blobs *blobs = g->store->blobs;
+    bool ok;
+    g->n_effects = 0;
+    g->spare = spare_bytes(g->store);
+    if (!catalog_begin(g->session, e))
+        return false;
+    ok = true;
+    for (size_t i = 0; ok && i < n; i++)
+        ok = apply_one(g, items[i], e);
+    size_t files = blobs_staged(blobs);
+    ok = ok && blobs_commit(blobs, e) && catalog_commit(g->session, e);
+    if (ok) {
+        atomic_fetch_add(&g->store->blobs_written, (long long)files);
+        return true;
+    }
+    blobs_abandon(blobs, 0);
+    catalog_rollback(g->session);
+    g->n_effects = 0;
+    return false;
+}
+
+static bool run_group(struct writer *w, struct write **items, size_t n, struct err *e)
+{
+    struct store *s = w->store;
+    int64_t start = clock_ns();
+    if (atomic_load(&s->degraded))
+        return err_set(e, ERR_IO, "the store does not write any more after a failure of the disk");
+    if (!commit_group(&w->group, items, n, e)) {
+        if (is_fatal(e->code))
+            store_degrade(s, e);
+        return false;
+    }
+    struct err lost = {0};
+    if (!publish_effects(&w->group, &lost))
+        store_degrade(s, &lost); /* stored, but not found until a restart */
+    note_freed(w, &w->group);
+    remove_freed(w);
+    atomic_store(&s->commit_ns, clock_ns() - start);
+    atomic_fetch_add(&s->groups, 1);
+    atomic_fetch_add(&s->writes, (long long)n);
+    return true;
+}
+
+/* Runs the group; after a full disk once more, one by one, with the ballast's room. */
+static void run_and_finish(struct writer *w, struct write **items, size_t n)
+{
+    struct err e = {0};
+    if (!run_group(w, items, n, &e) && e.code == ERR_FULL) {
+        bool released = store_release_ballast(w->store);
+        for (size_t i = 0; (n > 1 || released) && i < n; i++) {
+            struct err again = {0};
+            run_group(w, &items[i], 1, &again);
+            finish_all(&items[i], 1, &again);
+        }
+        if (n > 1 || released)
+            return;
+    }
+    finish_all(items, n, &e);
+}
+
+/* ---- upkeep ---- */
+
+static void checkpoint(struct writer *w, bool empty)
+{
+    struct session *s = w->group.session;
+    struct err e = {0};
+    if (atomic_load(&w->store->degraded) || catalog_checkpoint(s, empty, &e))
+        return;
+    if (e.code == ERR_FULL && store_release_ballast(w->store)) {
+        e = (struct err){0};
+        if (catalog_checkpoint(s, false, &e))
+            return;
+    }
+    if (is_fatal(e.code))
+        store_degrade(w->store, &e);
+    else
+        log_warn("checkpoint", "%s", e.text);
+}
+
+static void after_group(struct writer *w)
+{
+    int64_t bytes = catalog_log_bytes(w->group.session);
+    if (bytes >= LOG_BYTES_MAX)
+        checkpoint(w, false);
+    if (catalog_log_bytes(w->group.session) >= LOG_BYTES_ALARM)
+        log_warn("long_log", "bytes=%lld a reader keeps the catalogue's log from being emptied", (long long)bytes);
+}
+
+/* Nothing waits.  True when there is more to do in the next pause. */
+static bool idle(struct writer *w)
+{
+    if (w->n_freed > 0 && !w->backup) {
+        remove_freed(w);
+        return w->n_freed > 0;
+    }
+    if (catalog_log_bytes(w->group.session) > 0)
+        checkpoint(w, true);
+    store_take_ballast(w->store);
+    return false;
+}
+
+/* ---- the queue ---- */
+
+static void push(struct writer *w, struct write *x)
+{
+    x->next = NULL;
+    *w->last = x;
+    w->last = &x->next;
+    w->waiting++;
+}
+
+static struct write *pop(struct writer *w)
+{
+    struct write *x = w->first;
+    w->first = x->next;
+    if (!w->first)
+        w->last = &w->first;
+    w->waiting--;
+    return x;
+}
+
+bool writer_submit(struct writer *w, struct write *const *writes, size_t n, struct err *e)
+{
+    if (atomic_load(&w->store->degraded))
+        return err_set(e, ERR_IO, "the store does not write any more after a failure of the disk");
+    pthread_mutex_lock(&w->lock);
+    bool fits = !w->stopping && (w->waiting == 0 || w->waiting + n <= w->capacity);
+    for (size_t i = 0; fits && i < n; i++)
+        push(w, writes[i]);
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+    return fits || err_set(e, ERR_BUSY, "too many writes are waiting");
+}
+
+size_t writer_waiting(struct writer *w)
+{
+    pthread_mutex_lock(&w->lock);
+    size_t n = w->waiting;
+    pthread_mutex_unlock(&w->lock);
+    return n;
+}
+
+/* The next group; a backup is one of its own.  The lock is held. */
+static size_t take_group(struct writer *w, struct write **items)
+{
+    size_t n = 0, bytes = 0;
+    while (w->first && n < GROUP_MAX && bytes < GROUP_BYTES_MAX) {
+        if (w->first->kind == WRITE_BACKUP && n > 0)
+            break;
+        items[n] = pop(w);
+        bytes += items[n]->kind == WRITE_IMAGE_PUT ? items[n]->put.len : 0;
+        if (items[n++]->kind == WRITE_BACKUP)
+            break;
+    }
+    return n;
+}
+
+/* Waits for work, at most for a pause when `upkeep` is due.  False when the pause passed.  The lock is held. */
+static bool wait_for_work(struct writer *w, bool upkeep)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += IDLE_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    while (!w->first && !w->backup_done && !(w->stopping && !w->backup))
+        if (!upkeep)
+            pthread_cond_wait(&w->changed, &w->lock);
+        else if (pthread_cond_timedwait(&w->changed, &w->lock, &until) != 0)
+            return false;
+    return true;
+}
+
+/* ---- backups: copied by a thread of their own, so that writing goes on ---- */
+
+static void backup_is_done(void *arg, struct write *write)
+{
+    struct writer *w = arg;
+    pthread_mutex_lock(&w->lock);
+    w->backup_done = write;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void begin_backup(struct writer *w, struct write *write)
+{
+    struct err e = {0};
+    if (atomic_load(&w->store->degraded))
+        err_set(&e, ERR_IO, "the store does not write any more after a failure of the disk");
+    else if (w->backup)
+        err_set(&e, ERR_BUSY, "another backup is being made");
+    else
+        w->backup = backup_start(w->store, write, backup_is_done, w, &e);
+    if (e.code != ERR_NONE)
+        finish(write, &e);
+}
+
+static void end_backup(struct writer *w, struct write *write)
+{
+    backup_join(w->backup);
+    w->backup = NULL;
+    struct err e = write->err;
+    finish(write, &e);
+}
+
+/* ---- the thread ---- */
+
+static void work(struct writer *w, struct write **items, size_t n)
+{
+    if (items[0]->kind == WRITE_BACKUP) {
+        begin_backup(w, items[0]);
+        return;
+    }
+    run_and_finish(w, items, n);
+    after_group(w);
+}
+
+static void *run(void *arg)
+{
+    struct writer *w = arg;
+    struct write *items[GROUP_MAX];
+    bool upkeep = true;
+    pthread_mutex_lock(&w->lock);
+    for (;;) {
+        bool woken = wait_for_work(w, upkeep);
+        struct write *backup = w->backup_done;
+        w->backup_done = NULL;
+        size_t n = take_group(w, items);
+        bool over = w->stopping && n == 0 && !backup && !w->backup;
+        pthread_mutex_unlock(&w->lock);
+        if (over)
+            return NULL;
+        if (backup)
+            end_backup(w, backup);
+        if (n > 0)
+            work(w, items, n);
+        upkeep = woken || idle(w);
+        pthread_mutex_lock(&w->lock);
+    }
+}
+
+struct writer *writer_start(struct store *s, size_t capacity, struct err *e)
+{
+    struct writer *w = mem_new(1, sizeof *w);
+    pthread_condattr_t attributes;
+    *w = (struct writer){.store = s, .capacity = capacity};
+    w->last = &w->first;
+    w->group = (struct group){.store = s, .session = catalog_writer(s->catalog)};
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    if (pthread_create(&w->thread, NULL, run, w) == 0) {
+        pthread_setname_np(w->thread, "writer");
+        return w;
+    }
+    err_set(e, ERR_INTERNAL, "no thread for the writer");
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+    return NULL;
+}
+
+void writer_stop(struct writer *w)
+{
+    if (!w)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->stopping = true;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->lock);
+    free(w->group.effects);
+    free(w->freed);
+    free(w);
+}
