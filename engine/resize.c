@@ -16,10 +16,9 @@
 enum { FRACTION_BITS = 22, HALF = 1 << (FRACTION_BITS - 1) };
 
 struct taps { /* the weighted inputs of each output position of one axis */
-    size_t n, most;      /* positions; most taps of one */
-    uint32_t *first;     /* [n] */
-    uint32_t *count;     /* [n] */
-    int32_t *weight;     /* [n, most] */
+    size_t n, count;     /* positions; taps of each, some with weight 0 */
+    uint32_t *first;     /* [n]; first + count never passes the end of the input */
+    int32_t *weight;     /* [n, count] */
     uint32_t begin, end; /* the inputs that matter at all */
 };
 
@@ -48,27 +47,27 @@ static const struct kernel {
 static void taps_clear(struct taps *t)
 {
     free(t->first);
-    free(t->count);
     free(t->weight);
 }
 
-/* Fills the taps of position i, whose centre lies at `centre` in the input. */
+/* The weights of position i, whose centre lies at `centre` in the input. */
 static void place_taps(struct taps *t, size_t i, double centre, double stretch, uint32_t in,
                        const struct kernel *k)
 {
     const double reach = k->support * stretch;
     const double low = centre - reach + 0.5, high = centre + reach + 0.5;
     const uint32_t from = low < 0 ? 0 : (uint32_t)low, to = high > in ? in : (uint32_t)high;
-    int32_t *weight = t->weight + i * t->most;
+    /* At the far end the window begins earlier, with weights of 0 in front. */
+    const uint32_t first = from + t->count > in ? in - (uint32_t)t->count : from;
+    int32_t *weight = t->weight + i * t->count;
     double sum = 0;
     for (uint32_t j = from; j < to; j++)
         sum += k->value((j - centre + 0.5) / stretch);
     for (uint32_t j = from; j < to; j++) {
         double share = k->value((j - centre + 0.5) / stretch) / sum;
-        weight[j - from] = (int32_t)lround(share * (1 << FRACTION_BITS));
+        weight[j - first] = (int32_t)lround(share * (1 << FRACTION_BITS));
     }
-    t->first[i] = from;
-    t->count[i] = to - from;
+    t->first[i] = first;
 }
 
 /* Taps for outputs [from, from + n) of an axis that goes from `in` to `out` pixels. */
@@ -76,18 +75,90 @@ static bool taps_new(struct taps *t, uint32_t in, uint32_t out, uint32_t from, u
                      const struct kernel *k, struct err *e)
 {
     const double scale = (double)in / out, stretch = fmax(scale, 1.0);
-    *t = (struct taps){.n = n, .most = (size_t)ceil(k->support * stretch) * 2 + 1};
+    *t = (struct taps){.n = n, .count = min_size((size_t)(2 * k->support * stretch) + 1, in)};
     t->first = mem_try(n, sizeof *t->first, e);
-    t->count = mem_try(n, sizeof *t->count, e);
-    t->weight = mem_try(t->most * n, sizeof *t->weight, e);
-    if (!t->first || !t->count || !t->weight)
+    t->weight = mem_try(t->count * n, sizeof *t->weight, e);
+    if (!t->first || !t->weight)
         return false;
     for (size_t i = 0; i < n; i++)
         place_taps(t, i, ((double)(from + i) + 0.5) * scale, stretch, in, k);
     t->begin = t->first[0];
-    t->end = t->first[n - 1] + t->count[n - 1];
+    t->end = t->first[n - 1] + (uint32_t)t->count;
     return true;
 }
+
+/* ---- the horizontal pass: four rows at a time, each pixel with a spare byte in four lanes ---- */
+
+enum { TOGETHER = 4, LANES = 4 * TOGETHER };
+typedef int32_t lanes __attribute__((vector_size(LANES * sizeof(int32_t))));
+typedef uint8_t bytes __attribute__((vector_size(LANES)));
+
+/* out: for each of n pixels four bytes of each row.  The last pixel has no neighbour to borrow a byte from. */
+static void interleave_rows(const uint8_t *const rows[TOGETHER], size_t n, uint8_t *out)
+{
+    for (size_t x = 0; x + 1 < n; x++)
+        for (size_t r = 0; r < TOGETHER; r++)
+            memcpy(out + x * LANES + r * 4, rows[r] + x * 3, 4);
+    for (size_t r = 0; r < TOGETHER; r++)
+        memcpy(out + (n - 1) * LANES + r * 4, rows[r] + (n - 1) * 3, 3);
+}
+
+HOT_LOOP static void widen(const uint8_t *in, size_t n, int32_t *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = in[i];
+}
+
+/* in: from pixel t->begin on.  Each output row is `stride` bytes behind the one before and may be written
+ * one byte past its last pixel. */
+HOT_LOOP static void sum_across(const struct taps *t, const lanes *in, uint8_t *out, size_t stride)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        const lanes *p = in + (t->first[i] - t->begin);
+        const int32_t *weight = t->weight + i * t->count;
+        lanes sum = HALF - (lanes){0};
+        for (size_t k = 0; k < t->count; k++)
+            sum += p[k] * weight[k];
+        sum >>= FRACTION_BITS;
+        sum &= ~(sum >> 31);              /* below 0: 0 */
+        sum |= (255 - sum) >> 31;         /* above 255: all ones, of which a byte is taken */
+        const bytes done = __builtin_convertvector(sum, bytes);
+        for (size_t r = 0; r < TOGETHER; r++)
+            memcpy(out + r * stride + i * 3, (const uint8_t *)&done + r * 4, 4);
+    }
+}
+
+enum { BLOCK = 64 }; /* bytes of a row that the vertical pass sums at once, in registers */
+
+struct rows { /* what lies between the passes: the rows that the vertical pass needs, of BLOCKs */
+    uint8_t *bytes;
+    size_t stride;
+};
+
+static bool horizontal_pass(const struct image *in, const struct taps *across, const struct taps *down,
+                            struct rows *out, struct err *e)
+{
+    const size_t used = across->end - across->begin, n = down->end - down->begin;
+    const size_t padded = (n + TOGETHER - 1) / TOGETHER * TOGETHER;
+    out->stride = (across->n * 3 + BLOCK) / BLOCK * BLOCK; /* a byte more than the pixels, at least */
+    out->bytes = mem_try(padded, out->stride, e);
+    uint8_t *narrow = mem_try(used, LANES, e);
+    int32_t *wide = mem_aligned(used * LANES, sizeof *wide);
+    if (out->bytes && narrow)
+        for (size_t y = 0; y < n; y += TOGETHER) {
+            const uint8_t *rows[TOGETHER];
+            for (size_t r = 0; r < TOGETHER; r++) /* behind the last row it is taken again */
+                rows[r] = in->rgb + ((down->begin + min_size(y + r, n - 1)) * in->width + across->begin) * 3;
+            interleave_rows(rows, used, narrow);
+            widen(narrow, used * LANES, wide);
+            sum_across(across, (const lanes *)wide, out->bytes + y * out->stride, out->stride);
+        }
+    free(narrow);
+    free(wide);
+    return out->bytes && narrow;
+}
+
+/* ---- the vertical pass: an output row is a weighted sum of rows ---- */
 
 static inline uint8_t round_to_byte(int32_t sum)
 {
@@ -95,81 +166,42 @@ static inline uint8_t round_to_byte(int32_t sum)
     return (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
 }
 
-/* One row: `in` begins at pixel t->begin and may be read one byte behind its last pixel.  The three channels
- * of a pixel and one byte of its neighbour go through the four lanes of a vector together. */
-typedef uint8_t bytes4 __attribute__((vector_size(4)));
-typedef int32_t ints4 __attribute__((vector_size(16)));
-
-HOT_LOOP static void resample_row(const struct taps *t, const uint8_t *in, uint8_t *out)
+HOT_LOOP static void sum_down(const int32_t *weight, size_t count, const uint8_t *in, size_t stride, size_t n,
+                              uint8_t *out)
 {
-    for (size_t i = 0; i < t->n; i++) {
-        const uint8_t *p = in + (size_t)(t->first[i] - t->begin) * 3;
-        const int32_t *weight = t->weight + i * t->most;
-        ints4 sum = {HALF, HALF, HALF, HALF};
-        for (size_t k = 0; k < t->count[i]; k++, p += 3) {
-            bytes4 pixel;
-            memcpy(&pixel, p, sizeof pixel);
-            sum += __builtin_convertvector(pixel, ints4) * weight[k];
-        }
-        for (size_t c = 0; c < 3; c++)
-            out[i * 3 + c] = round_to_byte(sum[c]);
-    }
-}
-
-/* One output row of `stride` bytes from the rows that begin at `in`. */
-HOT_LOOP static void resample_column(const int32_t *weight, size_t n, const uint8_t *in, size_t stride,
-                                     uint8_t *out)
-{
-    enum { BLOCK = 64 }; /* the sums stay in registers */
-    for (size_t x = 0; x < stride; x += BLOCK) {
-        const size_t width = min_size(BLOCK, stride - x);
+    for (size_t x = 0; x < n; x += BLOCK) {
         int32_t sum[BLOCK];
+        uint8_t done[BLOCK];
         for (size_t i = 0; i < BLOCK; i++)
             sum[i] = HALF;
-        if (width == BLOCK)
-            for (size_t k = 0; k < n; k++)
-                for (size_t i = 0; i < BLOCK; i++)
-                    sum[i] += in[k * stride + x + i] * weight[k];
-        else
-            for (size_t k = 0; k < n; k++)
-                for (size_t i = 0; i < width; i++)
-                    sum[i] += in[k * stride + x + i] * weight[k];
-        for (size_t i = 0; i < width; i++)
-            out[x + i] = round_to_byte(sum[i]);
+        for (size_t k = 0; k < count; k++)
+            for (size_t i = 0; i < BLOCK; i++)
+                sum[i] += in[k * stride + x + i] * weight[k];
+        for (size_t i = 0; i < BLOCK; i++)
+            done[i] = round_to_byte(sum[i]);
+        memcpy(out + x, done, min_size(BLOCK, n - x));
     }
 }
 
-/* The rows [rows->begin, rows->end) of the input, each resampled to across->n pixels. */
-static bool horizontal_pass(const struct image *in, const struct taps *across, const struct taps *down,
-                            uint8_t **out, struct err *e)
+static void vertical_pass(const struct rows *in, const struct taps *down, struct image *out)
 {
-    const size_t used = (size_t)(across->end - across->begin) * 3, stride = across->n * 3;
-    uint8_t *row = mem_try(used + 1, 1, e); /* a copy that may be read one byte too far */
-    uint8_t *to = mem_try(down->end - down->begin, stride, e);
-    *out = to;
-    if (row && to)
-        for (size_t y = down->begin; y < down->end; y++, to += stride) {
-            memcpy(row, in->rgb + (y * in->width + across->begin) * 3, used);
-            resample_row(across, row, to);
-        }
-    free(row);
-    return row && to;
+    const size_t n = (size_t)out->width * 3;
+    for (size_t y = 0; y < out->height; y++)
+        sum_down(down->weight + y * down->count, down->count,
+                 in->bytes + (down->first[y] - down->begin) * in->stride, in->stride, n, out->rgb + y * n);
 }
 
 bool resize_window(const struct image *in, const struct resize *r, struct image *out, struct err *e)
 {
     const struct kernel *k = &kernels[r->filter];
-    const size_t stride = (size_t)out->width * 3;
     struct taps across = {0}, down = {0};
-    uint8_t *rows = NULL;
-    bool ok = taps_new(&across, in->width, r->width, r->x, out->width, k, e) &&
-              taps_new(&down, in->height, r->height, r->y, out->height, k, e) &&
-              horizontal_pass(in, &across, &down, &rows, e);
+    struct rows rows = {0};
+    const bool ok = taps_new(&across, in->width, r->width, r->x, out->width, k, e) &&
+                    taps_new(&down, in->height, r->height, r->y, out->height, k, e) &&
+                    horizontal_pass(in, &across, &down, &rows, e);
     if (ok)
-        for (size_t y = 0; y < out->height; y++)
-            resample_column(down.weight + y * down.most, down.count[y],
-                            rows + (down.first[y] - down.begin) * stride, stride, out->rgb + y * stride);
-    free(rows);
+        vertical_pass(&rows, &down, out);
+    free(rows.bytes);
     taps_clear(&across);
     taps_clear(&down);
     return ok;
