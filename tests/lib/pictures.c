@@ -1,9 +1,11 @@
-/* pictures.c - writing JPEG files of unusual forms by libjpeg. */
+/* pictures.c - writing files of unusual forms by libjpeg, libpng and libwebp. */
 #include "tests/lib/pictures.h"
 
 #include "tests/t.h"
 
 #include <jpeglib.h>
+#include <png.h>
+#include <webp/encode.h>
 
 #include "engine/draw.h"
 #include "engine/preprocess.h"
@@ -35,7 +37,7 @@ static void set_form(j_compress_ptr jpeg, const struct jpeg_form *form)
 static void fill_row(const struct image *img, size_t y, const struct jpeg_form *form, uint8_t *row)
 {
     const uint8_t *p = img->rgb + y * img->width * 3;
-    const uint8_t flip = form->plain_inks ? 255 : 0;
+    const unsigned flip = form->plain_inks ? 255 : 0;
     for (size_t x = 0; x < img->width; x++, p += 3) {
         if (form->colours < JPEG_CMYK) {
             memcpy(row + x * 3, p, 3);
@@ -44,7 +46,7 @@ static void fill_row(const struct image *img, size_t y, const struct jpeg_form *
         const unsigned most = p[0] > p[1] ? (p[0] > p[2] ? p[0] : p[2]) : (p[1] > p[2] ? p[1] : p[2]);
         for (size_t c = 0; c < 3; c++) /* light left by the ink, then by black */
             row[x * 4 + c] = (uint8_t)((most ? (p[c] * 255u + most / 2) / most : 255) ^ flip);
-        row[x * 4 + 3] = (uint8_t)most ^ flip;
+        row[x * 4 + 3] = (uint8_t)(most ^ flip);
     }
 }
 
@@ -74,6 +76,100 @@ void t_jpeg(const struct image *img, const struct jpeg_form *form, struct buf *o
     buf_add(out, bytes, len);
     free(bytes);
     free(row);
+}
+
+uint8_t t_alpha(size_t x, size_t y)
+{
+    return (uint8_t)((x * 7 + y * 13) % 256);
+}
+
+/* The channels of one pixel at 8 bits; gives how many. */
+static size_t fill_pixel(const struct image *img, size_t x, size_t y, int colour_type, uint8_t *to)
+{
+    const uint8_t *p = img->rgb + (y * img->width + x) * 3;
+    const bool colour = colour_type & PNG_COLOR_MASK_COLOR;
+    size_t n = colour ? 3 : 1;
+    memcpy(to, p, n);
+    if (!colour)
+        to[0] = (uint8_t)((p[0] + p[1] + p[2]) / 3);
+    if (colour_type & PNG_COLOR_MASK_ALPHA)
+        to[n++] = t_alpha(x, y);
+    return n;
+}
+
+static void fill_png_row(const struct image *img, size_t y, const struct png_form *form, uint8_t *row)
+{
+    for (size_t x = 0; x < img->width; x++) {
+        uint8_t values[4];
+        size_t n = fill_pixel(img, x, y, form->colour_type, values);
+        if (form->colour_type == PNG_COLOR_TYPE_PALETTE) {
+            values[0] = (uint8_t)(x % 4);
+            n = 1;
+        } else if (form->depth < 8)
+            values[0] = (uint8_t)(values[0] >> (8 - form->depth));
+        for (size_t c = 0; c < n; c++) {
+            *row++ = values[c];
+            if (form->depth == 16)
+                *row++ = values[c]; /* 16 bits hold 257 times the value */
+        }
+    }
+}
+
+static void set_png_form(png_structp png, png_infop info, const struct image *img, const struct png_form *form)
+{
+    static const png_color palette[4] = {{10, 20, 30}, {200, 0, 0}, {0, 200, 0}, {0, 0, 200}};
+    const png_byte clear = 0;
+    const png_color_16 black = {0};
+    png_set_IHDR(png, info, img->width, img->height, form->depth, form->colour_type,
+                 form->interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+                 PNG_FILTER_TYPE_DEFAULT);
+    if (form->colour_type == PNG_COLOR_TYPE_PALETTE)
+        png_set_PLTE(png, info, palette, 4);
+    if (form->keyed)
+        png_set_tRNS(png, info, &clear, 1, &black);
+}
+
+static void png_to_buf(png_structp png, png_bytep bytes, size_t n)
+{
+    buf_add(png_get_io_ptr(png), bytes, n);
+}
+
+void t_png(const struct image *img, const struct png_form *form, struct buf *out)
+{
+    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
+    png_infop info = png_create_info_struct(png);
+    uint8_t *bytes = calloc(img->height, (size_t)img->width * 8);
+    uint8_t **rows = calloc(img->height, sizeof *rows);
+    png_set_write_fn(png, out, png_to_buf, NULL);
+    set_png_form(png, info, img, form);
+    png_write_info(png, info);
+    png_set_packing(png);
+    for (size_t y = 0; y < img->height; y++) {
+        rows[y] = bytes + y * img->width * 8;
+        fill_png_row(img, y, form, rows[y]);
+    }
+    png_write_image(png, rows);
+    png_write_end(png, info);
+    png_destroy_write_struct(&png, &info);
+    free(rows);
+    free(bytes);
+}
+
+void t_webp(const struct image *img, bool lossless, bool alpha, struct buf *out)
+{
+    const int width = to_int(img->width), height = to_int(img->height);
+    uint8_t *rgba = calloc((size_t)width * (size_t)height, 4), *encoded = NULL;
+    for (size_t y = 0, i = 0; y < img->height; y++)
+        for (size_t x = 0; x < img->width; x++, i++) {
+            memcpy(rgba + i * 4, img->rgb + i * 3, 3);
+            rgba[i * 4 + 3] = alpha ? t_alpha(x, y) : 255;
+        }
+    const size_t n = lossless ? WebPEncodeLosslessRGBA(rgba, width, height, width * 4, &encoded)
+                              : WebPEncodeRGBA(rgba, width, height, width * 4, 90, &encoded);
+    assert_true(n > 0);
+    buf_add(out, encoded, n);
+    WebPFree(encoded);
+    free(rgba);
 }
 
 static void add16(struct buf *b, unsigned v, bool big_endian)

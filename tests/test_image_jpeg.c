@@ -1,0 +1,345 @@
+/* test_image_jpeg.c - JPEG files of every form, and hostile ones: bombs, floods, cuts, flips. */
+#include "tests/t.h"
+
+#include <time.h>
+
+#include "engine/image.h"
+#include "engine/jpeg_markers.h"
+#include "tests/lib/pictures.h"
+
+static const struct image_limits *const limits = &image_default_limits;
+
+/* Sanitizers make everything slower. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SLOWER = 20 };
+#else
+enum { SLOWER = 1 };
+#endif
+
+/* Processor time, which other programs on the machine do not stretch. */
+static double cpu_millis(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+static struct buf encode(uint32_t width, uint32_t height, const struct jpeg_form *form)
+{
+    struct image img = t_picture(3, width, height);
+    struct buf bytes = {0};
+    t_jpeg(&img, form, &bytes);
+    image_clear(&img);
+    return bytes;
+}
+
+/* The offset of the first marker of this kind. */
+static size_t find_marker(const struct buf *b, unsigned marker)
+{
+    for (size_t at = 2; at + 3 < b->len;) {
+        if (((const uint8_t *)b->data)[at + 1] == marker)
+            return at;
+        at += 2 + ((size_t)(uint8_t)b->data[at + 2] << 8) + (uint8_t)b->data[at + 3];
+    }
+    fail_msg("no marker %x", marker);
+    return 0;
+}
+
+/* Not decoded, with this code, within so many milliseconds. */
+static void assert_refused(const char *what, const struct buf *b, enum err_code code, double millis)
+{
+    struct err e = {0};
+    struct image img;
+    const double start = cpu_millis();
+    if (image_decode(b->data, b->len, limits, 0, &img, &e))
+        fail_msg("%s was decoded", what);
+    const double took = cpu_millis() - start;
+    if (e.code != code)
+        fail_msg("%s: %s (%s), expected %s", what, err_name(e.code), e.text, err_name(code));
+    if (took > millis * SLOWER)
+        fail_msg("%s took %.1f ms", what, took);
+}
+
+static void every_form_of_jpeg_is_decoded(void **state)
+{
+    static const struct { const char *what; struct jpeg_form form; double allowed; } cases[] = {
+        {"plain", {0}, 4},
+        {"progressive", {.progressive = true}, 4},
+        {"4:4:4", {.across = 1, .down = 1}, 3},
+        {"4:4:0", {.across = 1, .down = 2}, 4},
+        {"4:1:1", {.across = 4, .down = 1}, 5},
+        {"arithmetic", {.arithmetic = true}, 4},
+        {"16-bit tables", {.deep_tables = true, .progressive = true}, 4},
+        {"restart intervals", {.restart = 3}, 4},
+        {"RGB", {.colours = JPEG_RGB}, 3},
+        {"CMYK, Adobe", {.colours = JPEG_CMYK}, 4},
+        {"CMYK, plain", {.colours = JPEG_CMYK, .plain_inks = true}, 4},
+        {"YCCK, Adobe", {.colours = JPEG_YCCK}, 4},
+    };
+    UNUSED(state);
+    struct image drawn = t_picture(3, 97, 61);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct err e = {0};
+        struct image got;
+        struct buf bytes = {0};
+        t_jpeg(&drawn, &cases[i].form, &bytes);
+        if (!image_decode(bytes.data, bytes.len, limits, 0, &got, &e))
+            fail_msg("%s: %s", cases[i].what, e.text);
+        if (!(t_difference(&got, &drawn) <= cases[i].allowed))
+            fail_msg("%s: mean difference %g", cases[i].what, t_difference(&got, &drawn));
+        buf_clear(&bytes);
+        image_clear(&got);
+    }
+    image_clear(&drawn);
+}
+
+static void grey_becomes_three_equal_channels(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    struct image got;
+    struct buf bytes = encode(40, 30, &(struct jpeg_form){.colours = JPEG_GREY});
+    assert_ok(image_decode(bytes.data, bytes.len, limits, 0, &got, &e), e);
+    for (size_t i = 0; i < 40 * 30; i++)
+        assert_true(got.rgb[i * 3] == got.rgb[i * 3 + 1] && got.rgb[i * 3] == got.rgb[i * 3 + 2]);
+    buf_clear(&bytes);
+    image_clear(&got);
+}
+
+static void scaling_is_by_powers_of_two_and_never_below_what_is_asked(void **state)
+{
+    static const struct { uint32_t min_side, width, height; } cases[] = {
+        {0, 203, 130}, {130, 203, 130}, {66, 203, 130}, {65, 102, 65}, {34, 102, 65}, {33, 51, 33}, {18, 51, 33},
+        {17, 26, 17}, {1, 26, 17}};
+    UNUSED(state);
+    struct buf bytes = encode(203, 130, &(struct jpeg_form){0});
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct err e = {0};
+        struct image got;
+        assert_ok(image_decode(bytes.data, bytes.len, limits, cases[i].min_side, &got, &e), e);
+        assert_int_equal(got.width, cases[i].width);
+        assert_int_equal(got.height, cases[i].height);
+        image_clear(&got);
+    }
+    buf_clear(&bytes);
+}
+
+static void sizes_are_judged_before_a_pixel_is_decoded(void **state)
+{
+    static const struct { unsigned width, height; enum err_code code; } cases[] = {
+        {65500, 65500, ERR_TOO_LARGE}, {16384, 16384, ERR_TOO_LARGE}, {16385, 100, ERR_TOO_LARGE},
+        {65535, 100, ERR_UNDECODABLE}, {0, 100, ERR_UNDECODABLE}, {100, 0, ERR_UNDECODABLE},
+        {1, 1, ERR_UNDECODABLE}, {7, 7, ERR_UNDECODABLE}, {7, 100, ERR_UNDECODABLE}};
+    UNUSED(state);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct buf bytes = encode(16, 16, &(struct jpeg_form){0});
+        char *frame = bytes.data + find_marker(&bytes, 0xc0) + 5, what[64];
+        frame[0] = (char)(cases[i].height >> 8);
+        frame[1] = (char)cases[i].height;
+        frame[2] = (char)(cases[i].width >> 8);
+        frame[3] = (char)cases[i].width;
+        snprintf(what, sizeof what, "%u x %u", cases[i].width, cases[i].height);
+        assert_refused(what, &bytes, cases[i].code, 5);
+        buf_clear(&bytes);
+    }
+}
+
+/* A progressive picture with n more scans that refine nothing. */
+static struct buf scan_bomb(uint32_t width, uint32_t height, size_t n)
+{
+    struct buf bytes = encode(64, 64, &(struct jpeg_form){.progressive = true, .colours = JPEG_GREY});
+    char *frame = bytes.data + find_marker(&bytes, 0xc2) + 5;
+    frame[0] = (char)(height >> 8);
+    frame[1] = (char)height;
+    frame[2] = (char)(width >> 8);
+    frame[3] = (char)width;
+    bytes.len -= 2; /* the end marker */
+    for (size_t i = 0; i < n; i++) /* one component, DC, refinement of bit 0 */
+        buf_add(&bytes, "\xff\xda\0\x08\x01\x01\0\0\0\x10", 10);
+    buf_add(&bytes, "\xff\xd9", 2);
+    return bytes;
+}
+
+static void scan_bombs_are_refused_at_once(void **state)
+{
+    UNUSED(state);
+    static const size_t scans[] = {2000, 100000};
+    for (size_t i = 0; i < COUNT(scans); i++) {
+        struct buf bytes = scan_bomb(8000, 6250, scans[i]);
+        struct err e = {0};
+        struct image_info info;
+        assert_refused("a scan bomb", &bytes, ERR_TOO_LARGE, 50);
+        assert_err(image_probe(bytes.data, bytes.len, limits, &info, &e), e, ERR_TOO_LARGE);
+        buf_clear(&bytes);
+    }
+}
+
+static void the_wall_clock_ends_what_no_count_has_stopped(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    struct image img;
+    struct image_limits hurried = *limits;
+    struct buf bytes = encode(2000, 1500, &(struct jpeg_form){.progressive = true});
+    hurried.millis = 1;
+    assert_err(image_decode(bytes.data, bytes.len, &hurried, 0, &img, &e), e, ERR_TOO_LARGE);
+    hurried.millis = 0;
+    e = (struct err){0};
+    assert_ok(image_decode(bytes.data, bytes.len, &hurried, 0, &img, &e), e);
+    image_clear(&img);
+    buf_clear(&bytes);
+}
+
+static void marker_floods_cost_linear_time(void **state)
+{
+    static const struct { const char *what; size_t n, body; char kind; } floods[] = {
+        {"20,000 empty APP1", 20000, 0, '\xe1'}, {"1,000,000 empty APP1", 1000000, 0, '\xe1'},
+        {"300 full APP1", 300, 65533, '\xe1'}, {"300 full COM", 300, 65533, '\xfe'}};
+    UNUSED(state);
+    for (size_t i = 0; i < COUNT(floods); i++) {
+        struct err e = {0};
+        struct image_info info;
+        struct buf bytes = encode(16, 16, &(struct jpeg_form){0}), flood = {0};
+        char *body = calloc(1, floods[i].body + 1);
+        const size_t size = floods[i].body + 2;
+        const char head[4] = {'\xff', floods[i].kind, (char)(size >> 8), (char)size};
+        for (size_t k = 0; k < floods[i].n; k++) {
+            buf_add(&flood, head, 4);
+            buf_add(&flood, body, floods[i].body);
+        }
+        t_insert(&bytes, 2, flood.data, flood.len);
+        const double start = cpu_millis();
+        assert_ok(image_probe(bytes.data, bytes.len, limits, &info, &e), e);
+        const double took = cpu_millis() - start;
+        if (took > 100.0 * SLOWER)
+            fail_msg("%s took %.1f ms", floods[i].what, took);
+        free(body);
+        buf_clear(&flood);
+        buf_clear(&bytes);
+    }
+}
+
+static void a_cut_at_any_percent_is_refused(void **state)
+{
+    static const struct jpeg_form forms[] = {{0}, {.progressive = true}, {.restart = 4}};
+    UNUSED(state);
+    for (size_t f = 0; f < COUNT(forms); f++) {
+        struct buf bytes = encode(120, 90, &forms[f]);
+        for (size_t percent = 1; percent < 100; percent++) {
+            struct buf cut = {0};
+            char what[32];
+            buf_add(&cut, bytes.data, bytes.len * percent / 100);
+            snprintf(what, sizeof what, "cut at %zu %%", percent);
+            assert_refused(what, &cut, ERR_UNDECODABLE, 100);
+            buf_clear(&cut);
+        }
+        struct buf last = {0}; /* all but the last byte of the end marker */
+        buf_add(&last, bytes.data, bytes.len - 1);
+        assert_refused("cut in the end marker", &last, ERR_UNDECODABLE, 100);
+        buf_clear(&last);
+        buf_clear(&bytes);
+    }
+}
+
+/* Decodes bytes[0..n) from memory of exactly that size, so that ASan sees the end.  Gives the verdict. */
+static enum err_code verdict(const uint8_t *bytes, size_t n)
+{
+    struct err e = {0};
+    struct image img;
+    if (!image_decode(bytes, n, limits, 0, &img, &e))
+        return e.code;
+    image_clear(&img);
+    return ERR_NONE;
+}
+
+static void every_flip_of_a_bit_is_survived_and_judged_the_same_twice(void **state)
+{
+    UNUSED(state);
+    struct buf bytes = encode(40, 40, &(struct jpeg_form){.quality = 85});
+    uint8_t *exact = malloc(bytes.len);
+    size_t refused = 0, n = bytes.len * 8;
+    for (size_t bit = 0; bit < n; bit += SLOWER) {
+        memcpy(exact, bytes.data, bytes.len);
+        exact[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        const enum err_code code = verdict(exact, bytes.len);
+        if (code != ERR_NONE && code != ERR_UNDECODABLE && code != ERR_TOO_LARGE && code != ERR_MEDIA_TYPE)
+            fail_msg("bit %zu: %s", bit, err_name(code));
+        if (verdict(exact, bytes.len) != code)
+            fail_msg("bit %zu: another verdict the second time", bit);
+        refused += code != ERR_NONE;
+    }
+    assert_in_range(bytes.len, 1000, 3000);
+    assert_in_range(refused, 1, n - 1);
+    free(exact);
+    buf_clear(&bytes);
+}
+
+static void what_follows_the_end_marker_does_not_matter(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    struct image img;
+    struct buf bytes = encode(32, 32, &(struct jpeg_form){0});
+    const size_t ten = 10 << 20;
+    char *zeros = calloc(1, ten);
+    buf_text(&bytes, "PK\3\4 and the rest of a zip archive");
+    buf_add(&bytes, zeros, ten);
+    assert_ok(image_decode(bytes.data, bytes.len, limits, 0, &img, &e), e);
+    image_clear(&img);
+    free(zeros);
+    buf_clear(&bytes);
+}
+
+static void the_first_exif_block_counts(void **state)
+{
+    UNUSED(state);
+    struct buf bytes = encode(16, 16, &(struct jpeg_form){0}), first = {0}, second = {0};
+    t_exif(3, true, &first);
+    t_exif(6, false, &second);
+    t_insert(&bytes, 2, second.data, second.len);
+    t_insert(&bytes, 2, first.data, first.len);
+    t_insert(&bytes, 2, "\xff\xe1\0\x0ahttp://", 12); /* another kind of APP1 in front */
+    assert_int_equal(jpeg_markers_read((const uint8_t *)bytes.data, bytes.len).orientation, 3);
+    bytes.data[2 + 12 + 4] = 'e'; /* the first is no EXIF any more */
+    assert_int_equal(jpeg_markers_read((const uint8_t *)bytes.data, bytes.len).orientation, 6);
+    buf_clear(&bytes);
+    buf_clear(&first);
+    buf_clear(&second);
+}
+
+static void a_progressive_picture_at_the_pixel_limit_stays_within_its_memory(void **state)
+{
+    UNUSED(state);
+    if (SLOWER > 1)
+        skip();
+    struct err e = {0};
+    struct image img;
+    struct buf bytes = encode(8000, 6250, &(struct jpeg_form){.progressive = true, .quality = 20});
+    assert_ok(image_decode(bytes.data, bytes.len, limits, 256, &img, &e), e);
+    assert_int_equal(img.height, 782);
+    image_clear(&img);
+    bytes.len = 0;
+    buf_clear(&bytes);
+    bytes = encode(8000, 6250, &(struct jpeg_form){.progressive = true, .quality = 20, .colours = JPEG_CMYK});
+    assert_refused("50 million pixels of four inks", &bytes, ERR_TOO_LARGE, 1000); /* 400 MB of coefficients */
+    buf_clear(&bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_form_of_jpeg_is_decoded),
+        cmocka_unit_test(grey_becomes_three_equal_channels),
+        cmocka_unit_test(scaling_is_by_powers_of_two_and_never_below_what_is_asked),
+        cmocka_unit_test(sizes_are_judged_before_a_pixel_is_decoded),
+        cmocka_unit_test(scan_bombs_are_refused_at_once),
+        cmocka_unit_test(the_wall_clock_ends_what_no_count_has_stopped),
+        cmocka_unit_test(marker_floods_cost_linear_time),
+        cmocka_unit_test(a_cut_at_any_percent_is_refused),
+        cmocka_unit_test(every_flip_of_a_bit_is_survived_and_judged_the_same_twice),
+        cmocka_unit_test(what_follows_the_end_marker_does_not_matter),
+        cmocka_unit_test(the_first_exif_block_counts),
+        cmocka_unit_test(a_progressive_picture_at_the_pixel_limit_stays_within_its_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

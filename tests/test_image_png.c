@@ -1,0 +1,159 @@
+/* test_image_png.c - PNG files of every colour type, and damaged and hostile ones. */
+#include "tests/t.h"
+
+#include <png.h>
+
+#include "engine/image.h"
+#include "tests/lib/pictures.h"
+
+static const struct image_limits *const limits = &image_default_limits;
+
+static uint8_t over_white(unsigned value, unsigned alpha)
+{
+    return (uint8_t)((value * alpha + 255 * (255 - alpha) + 127) / 255);
+}
+
+/* What the pixel (x, y) of a form must be. */
+static void expected(const struct image *img, const struct png_form *form, size_t x, size_t y, uint8_t *rgb)
+{
+    static const uint8_t palette[4][3] = {{10, 20, 30}, {200, 0, 0}, {0, 200, 0}, {0, 0, 200}};
+    const uint8_t *p = img->rgb + (y * img->width + x) * 3;
+    unsigned alpha = form->colour_type & PNG_COLOR_MASK_ALPHA ? t_alpha(x, y) : 255;
+    memcpy(rgb, p, 3);
+    if (form->colour_type == PNG_COLOR_TYPE_PALETTE) {
+        memcpy(rgb, palette[x % 4], 3);
+        if (form->keyed && x % 4 == 0)
+            alpha = 0;
+    } else if (!(form->colour_type & PNG_COLOR_MASK_COLOR)) {
+        const unsigned grey = (unsigned)(p[0] + p[1] + p[2]) / 3, most = (1u << (form->depth < 8 ? form->depth : 8)) - 1;
+        const unsigned held = form->depth < 8 ? grey >> (8 - form->depth) : grey;
+        memset(rgb, (int)(held * 255 / most), 3);
+        if (form->keyed && held == 0)
+            alpha = 0;
+    }
+    for (size_t c = 0; c < 3; c++)
+        rgb[c] = over_white(rgb[c], alpha);
+}
+
+static void every_colour_type_is_decoded_exactly(void **state)
+{
+    static const struct png_form forms[] = {
+        {PNG_COLOR_TYPE_RGB, 8, false, false},        {PNG_COLOR_TYPE_RGB, 16, false, false},
+        {PNG_COLOR_TYPE_RGB_ALPHA, 8, false, false},  {PNG_COLOR_TYPE_RGB_ALPHA, 16, true, false},
+        {PNG_COLOR_TYPE_GRAY, 8, false, false},       {PNG_COLOR_TYPE_GRAY, 16, false, false},
+        {PNG_COLOR_TYPE_GRAY, 4, false, false},       {PNG_COLOR_TYPE_GRAY, 2, true, true},
+        {PNG_COLOR_TYPE_GRAY, 1, false, false},       {PNG_COLOR_TYPE_GRAY_ALPHA, 8, true, false},
+        {PNG_COLOR_TYPE_PALETTE, 2, false, false},    {PNG_COLOR_TYPE_PALETTE, 8, true, true}};
+    UNUSED(state);
+    struct image drawn = t_picture(6, 37, 29);
+    for (size_t i = 0; i < COUNT(forms); i++) {
+        struct err e = {0};
+        struct image got;
+        struct buf bytes = {0};
+        t_png(&drawn, &forms[i], &bytes);
+        if (!image_decode(bytes.data, bytes.len, limits, 0, &got, &e))
+            fail_msg("form %zu: %s", i, e.text);
+        for (size_t k = 0; k < 37 * 29; k++) {
+            uint8_t want[3];
+            expected(&drawn, &forms[i], k % 37, k / 37, want);
+            if (memcmp(got.rgb + k * 3, want, 3) != 0)
+                fail_msg("form %zu, pixel %zu: %d %d %d, expected %d %d %d", i, k, got.rgb[k * 3], got.rgb[k * 3 + 1],
+                         got.rgb[k * 3 + 2], want[0], want[1], want[2]);
+        }
+        image_clear(&got);
+        buf_clear(&bytes);
+    }
+    image_clear(&drawn);
+}
+
+static struct buf encode(const struct png_form *form)
+{
+    struct image drawn = t_picture(3, 60, 45);
+    struct buf bytes = {0};
+    t_png(&drawn, form, &bytes);
+    image_clear(&drawn);
+    return bytes;
+}
+
+static void a_cut_at_any_percent_is_refused(void **state)
+{
+    UNUSED(state);
+    for (int interlaced = 0; interlaced < 2; interlaced++) {
+        struct buf bytes = encode(&(struct png_form){PNG_COLOR_TYPE_RGB, 8, interlaced, false});
+        for (size_t percent = 1; percent < 100; percent++) {
+            const size_t n = bytes.len * percent / 100;
+            struct err e = {0};
+            struct image img;
+            uint8_t *cut = malloc(n);
+            memcpy(cut, bytes.data, n);
+            if (image_decode(cut, n, limits, 0, &img, &e) || (e.code != ERR_UNDECODABLE && n >= 8))
+                fail_msg("cut at %zu %%: %s", percent, err_name(e.code));
+            free(cut);
+        }
+        buf_clear(&bytes);
+    }
+}
+
+static void damage_anywhere_is_noticed(void **state)
+{
+    UNUSED(state);
+    struct buf bytes = encode(&(struct png_form){PNG_COLOR_TYPE_RGB_ALPHA, 8, false, false});
+    for (size_t at = 0; at < bytes.len; at += 1 + at / 256) {
+        struct err e = {0};
+        struct image img;
+        bytes.data[at] ^= 0x10;
+        if (image_decode(bytes.data, bytes.len, limits, 0, &img, &e))
+            fail_msg("byte %zu", at);
+        bytes.data[at] ^= 0x10;
+    }
+    buf_clear(&bytes);
+}
+
+static void a_huge_header_is_refused_before_any_pixel(void **state)
+{
+    static const struct { uint32_t width, height; enum err_code code; } cases[] = {
+        {0x7fffffff, 0x7fffffff, ERR_TOO_LARGE}, {16385, 100, ERR_TOO_LARGE}, {10000, 10000, ERR_TOO_LARGE},
+        {0xffffffff, 100, ERR_TOO_LARGE}, {0, 100, ERR_UNDECODABLE}, {7, 7, ERR_UNDECODABLE}};
+    UNUSED(state);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct buf bytes = {0};
+        struct err e = {0};
+        struct image_info info;
+        const uint32_t w = cases[i].width, h = cases[i].height;
+        const char header[13] = {(char)(w >> 24), (char)(w >> 16), (char)(w >> 8), (char)w, (char)(h >> 24),
+                                 (char)(h >> 16), (char)(h >> 8), (char)h, 8, 2, 0, 0, 0};
+        buf_add(&bytes, "\x89PNG\r\n\x1a\n", 8);
+        t_png_chunk("IHDR", header, sizeof header, &bytes);
+        t_png_chunk("IDAT", "", 0, &bytes);
+        assert_err(image_probe(bytes.data, bytes.len, limits, &info, &e), e, cases[i].code);
+        buf_clear(&bytes);
+    }
+}
+
+static void text_chunks_are_skipped_however_many(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    struct image img;
+    struct buf bytes = encode(&(struct png_form){PNG_COLOR_TYPE_RGB, 8, false, false}), flood = {0};
+    for (size_t i = 0; i < 5000; i++)
+        t_png_chunk("tEXt", "Comment\0nothing", 15, &flood);
+    t_png_chunk("zTXt", "Comment\0\0not compressed", 23, &flood);
+    t_insert(&bytes, 33, flood.data, flood.len);
+    assert_ok(image_decode(bytes.data, bytes.len, limits, 0, &img, &e), e);
+    image_clear(&img);
+    buf_clear(&flood);
+    buf_clear(&bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_colour_type_is_decoded_exactly),
+        cmocka_unit_test(a_cut_at_any_percent_is_refused),
+        cmocka_unit_test(damage_anywhere_is_noticed),
+        cmocka_unit_test(a_huge_header_is_refused_before_any_pixel),
+        cmocka_unit_test(text_chunks_are_skipped_however_many),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,160 @@
+/* test_image_webp.c - WebP: lossy, lossless, transparent, turned, cut, animated. */
+#include "tests/t.h"
+
+#include "base/file.h"
+#include "engine/image.h"
+#include "tests/lib/pictures.h"
+
+static const struct image_limits *const limits = &image_default_limits;
+
+static void lossless_is_exact_and_lossy_is_near(void **state)
+{
+    UNUSED(state);
+    struct image drawn = t_picture(3, 61, 43);
+    for (int lossless = 0; lossless < 2; lossless++) {
+        struct err e = {0};
+        struct image got;
+        struct image_info info;
+        struct buf bytes = {0};
+        t_webp(&drawn, lossless, false, &bytes);
+        assert_ok(image_probe(bytes.data, bytes.len, limits, &info, &e), e);
+        assert_int_equal(info.format, IMAGE_WEBP);
+        assert_int_equal(info.width, 61);
+        assert_int_equal(info.height, 43);
+        assert_ok(image_decode(bytes.data, bytes.len, limits, 0, &got, &e), e);
+        assert_true(t_difference(&got, &drawn) <= (lossless ? 0 : 6));
+        image_clear(&got);
+        buf_clear(&bytes);
+    }
+    image_clear(&drawn);
+}
+
+static void transparency_lies_over_white(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    struct image drawn = t_picture(9, 40, 30), got;
+    struct buf bytes = {0};
+    t_webp(&drawn, true, true, &bytes);
+    assert_ok(image_decode(bytes.data, bytes.len, limits, 0, &got, &e), e);
+    for (size_t y = 0, i = 0; y < 30; y++)
+        for (size_t x = 0; x < 40; x++)
+            for (size_t c = 0; c < 3; c++, i++) {
+                const unsigned alpha = t_alpha(x, y);
+                assert_int_equal(got.rgb[i], (drawn.rgb[i] * alpha + 255 * (255 - alpha) + 127) / 255);
+            }
+    image_clear(&drawn);
+    image_clear(&got);
+    buf_clear(&bytes);
+}
+
+static void add_chunk(struct buf *b, const char *type, const void *bytes, size_t n)
+{
+    buf_text(b, type);
+    for (size_t i = 0; i < 4; i++)
+        buf_char(b, (char)(n >> 8 * i));
+    buf_add(b, bytes, n);
+    if (n % 2)
+        buf_char(b, 0);
+    for (size_t i = 0; i < 4; i++)
+        b->data[4 + i] = (char)((b->len - 8) >> 8 * i);
+}
+
+/* An extended file: the picture chunk of a simple one, then EXIF. */
+static struct buf turned(uint32_t width, uint32_t height, unsigned orientation)
+{
+    struct image drawn = t_picture(3, width, height);
+    struct buf simple = {0}, tiff = {0}, out = {0};
+    const char extended[10] = {8, 0, 0, 0, (char)(width - 1), 0, 0, (char)(height - 1), 0, 0};
+    t_webp(&drawn, false, false, &simple);
+    t_tiff(orientation, true, &tiff);
+    buf_add(&out, simple.data, 12);
+    add_chunk(&out, "VP8X", extended, sizeof extended);
+    buf_add(&out, simple.data + 12, simple.len - 12);
+    add_chunk(&out, "EXIF", tiff.data, tiff.len);
+    image_clear(&drawn);
+    buf_clear(&simple);
+    buf_clear(&tiff);
+    return out;
+}
+
+static void exif_behind_the_pixels_is_found(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    struct image_info info;
+    struct image img;
+    struct buf bytes = turned(50, 20, 6);
+    assert_ok(image_probe(bytes.data, bytes.len, limits, &info, &e), e);
+    assert_int_equal(info.orientation, 6);
+    assert_int_equal(info.width, 20);
+    assert_ok(image_decode(bytes.data, bytes.len, limits, 0, &img, &e), e);
+    assert_int_equal(img.width, 20);
+    assert_int_equal(img.height, 50);
+    image_clear(&img);
+    buf_clear(&bytes);
+}
+
+static void animations_are_refused(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    struct image img;
+    void *bytes;
+    size_t len;
+    assert_ok(file_read("tests/fuzz/corpus/image/animated.webp", 1 << 20, &bytes, &len, &e), e);
+    assert_err(image_decode(bytes, len, limits, 0, &img, &e), e, ERR_UNDECODABLE);
+    assert_non_null(strstr(e.text, "animated"));
+    free(bytes);
+}
+
+static void a_cut_at_any_percent_is_refused(void **state)
+{
+    UNUSED(state);
+    for (int lossless = 0; lossless < 2; lossless++) {
+        struct image drawn = t_picture(3, 80, 60);
+        struct buf bytes = {0};
+        t_webp(&drawn, lossless, true, &bytes);
+        for (size_t percent = 1; percent < 100; percent++) {
+            const size_t n = bytes.len * percent / 100;
+            struct err e = {0};
+            struct image img;
+            uint8_t *cut = malloc(n + 1);
+            memcpy(cut, bytes.data, n);
+            if (image_decode(cut, n, limits, 0, &img, &e) || (e.code != ERR_UNDECODABLE && n >= 12))
+                fail_msg("cut at %zu %%: %s", percent, err_name(e.code));
+            free(cut);
+        }
+        image_clear(&drawn);
+        buf_clear(&bytes);
+    }
+}
+
+static void limits_are_checked_before_the_pixels(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    struct image_info info;
+    struct buf bytes = turned(50, 20, 1);
+    memset(bytes.data + 24, 0xff, 2); /* VP8X: 65,536 wide */
+    assert_false(image_probe(bytes.data, bytes.len, limits, &info, &e));
+    struct image_limits tight = *limits;
+    tight.pixels = 999;
+    bytes.data[24] = 49;
+    bytes.data[25] = 0;
+    assert_err(image_probe(bytes.data, bytes.len, &tight, &info, &e), e, ERR_TOO_LARGE);
+    buf_clear(&bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lossless_is_exact_and_lossy_is_near),
+        cmocka_unit_test(transparency_lies_over_white),
+        cmocka_unit_test(exif_behind_the_pixels_is_found),
+        cmocka_unit_test(animations_are_refused),
+        cmocka_unit_test(a_cut_at_any_percent_is_refused),
+        cmocka_unit_test(limits_are_checked_before_the_pixels),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
