@@ -143,10 +143,9 @@ static bool run_node(struct plan *p, size_t i, struct err *e)
     case NODE_NORM:
     case NODE_RELU:
     case NODE_ADD:
-        break; /* a fused graph has none */
+        break;
     }
-    assert(!"a node of a raw graph");
-    return false;
+    return err_set(e, ERR_INTERNAL, "node %zu belongs to no fused graph", i);
 }
 
 bool plan_forward(struct plan *p, const float *pixels, float *vectors, struct err *e)

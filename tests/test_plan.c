@@ -81,7 +81,7 @@ static void vectors_are_those_of_pytorch(void **state)
             plan_free(p);
             network_free(net);
         }
-        hashed_model_free(m);
+        model_free(m);
         free(pixels);
         free(got);
         free(c.want);
@@ -114,7 +114,7 @@ static void a_batch_gives_what_single_images_give(void **state)
         plan_free(all);
         network_free(net);
     }
-    hashed_model_free(m);
+    model_free(m);
 }
 
 static void the_same_picture_gives_the_same_bits_again(void **state)
@@ -135,7 +135,7 @@ static void the_same_picture_gives_the_same_bits_again(void **state)
         plan_free(p);
         network_free(net);
     }
-    hashed_model_free(m);
+    model_free(m);
     free(x);
     free(other);
 }
@@ -158,7 +158,7 @@ static void a_vector_without_direction_is_refused(void **state)
         plan_free(p);
         network_free(net);
     }
-    hashed_model_free(m);
+    model_free(m);
     free(x);
 }
 

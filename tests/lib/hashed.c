@@ -1,12 +1,8 @@
 /* hashed.c - FNV-1a of the name starts a splitmix64; its upper 24 bits are the numbers. */
 #include "tests/lib/hashed.h"
 
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/mem.h"
+#include "tests/t.h"
 
 static uint64_t name_seed(const char *name)
 {
@@ -55,31 +51,18 @@ static void fill_weight(struct weight *w, enum weight_kind kind)
 struct model *hashed_model(const struct arch *a, uint32_t size)
 {
     struct weight_spec specs[ARCH_WEIGHTS_MAX];
-    struct model *m = mem_new(1, sizeof *m);
+    struct preprocess pre = preprocess_imagenet;
+    struct err e = {0};
 
-    m->arch = *a;
-    m->pre = preprocess_imagenet;
-    m->pre.size = size;
-    m->n_weights = arch_weights(a, specs);
-    m->weights = mem_new(m->n_weights, sizeof *m->weights);
-    for (size_t i = 0; i < m->n_weights; i++) {
-        struct weight *w = &m->weights[i];
-        snprintf(w->name, sizeof w->name, "%s", specs[i].name);
-        w->rank = specs[i].rank;
-        memcpy(w->shape, specs[i].shape, sizeof w->shape);
-        w->count = specs[i].count;
-        w->data = mem_aligned(w->count, sizeof(float));
-        fill_weight(w, specs[i].kind);
-    }
-    return m;
-}
-
-void hashed_model_free(struct model *m)
-{
+    pre.size = size;
+    pre.resize = size + size / 7;
+    struct model *m = model_new_random(a, &pre, 0, &e);
+    assert_ok(m, e);
+    arch_weights(a, specs);
     for (size_t i = 0; i < m->n_weights; i++)
-        free(m->weights[i].data);
-    free(m->weights);
-    free(m);
+        fill_weight(&m->weights[i], specs[i].kind);
+    model_seal(m);
+    return m;
 }
 
 float *hashed_picture(unsigned number, size_t size)

@@ -7,10 +7,9 @@
 
 #include "engine/model.h"
 
-/* Random weights and random batch-norm statistics; preprocessing is ImageNet's with this input size.  Freed by
- * hashed_model_free(). */
+/* Random weights and random batch-norm statistics; preprocessing is ImageNet's scaled to this input size.  For
+ * model_free(). */
 struct model *hashed_model(const struct arch *a, uint32_t size);
-void hashed_model_free(struct model *m);
 
 /* Picture `number`: coarse squares with fine noise, [size, size, 3] in -2.5..2.5.  The caller's to free. */
 float *hashed_picture(unsigned number, size_t size);
