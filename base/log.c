@@ -1,6 +1,7 @@
-/* log.c - one line for each event, written with one write() so that lines never mix. */
+/* log.c - one line for each event; whole lines go into a write(), so that they never mix. */
 #include "base/log.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,25 +22,75 @@ enum log_level log_get_level(void)
     return atomic_load(&threshold);
 }
 
-static void PRINTF_LIKE(3, 0) write_line(enum log_level level, const char *event, const char *fmt, va_list ap)
+enum { LINE = 1024, GATHERED = 32 * 1024 };
+static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
+static char gathered[GATHERED]; /* guarded by mu */
+static size_t gathered_len;
+
+static void put(const char *bytes, size_t n)
+{
+    if (n && write(STDERR_FILENO, bytes, n) < 0)
+        return; /* nobody is left to be told */
+}
+
+/* Makes a whole line with its line feed; gives its length. */
+static size_t PRINTF_LIKE(4, 0) make_line(char line[LINE], enum log_level level, const char *event, const char *fmt,
+                                          va_list ap)
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
-    char line[1024];
     struct timeval now;
     struct tm utc;
 
-    if (level < atomic_load(&threshold))
-        return;
     gettimeofday(&now, NULL);
     gmtime_r(&now.tv_sec, &utc);
-    size_t n = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &utc);
-    n += (size_t)snprintf(line + n, sizeof line - n, ".%03dZ %s %s ", (int)(now.tv_usec / 1000),
-                          names[level], event);
-    vsnprintf(line + n, sizeof line - n - 1, fmt, ap);
+    size_t n = strftime(line, LINE, "%Y-%m-%dT%H:%M:%S", &utc);
+    n += (size_t)snprintf(line + n, LINE - n, ".%03dZ %s %s ", (int)(now.tv_usec / 1000), names[level], event);
+    vsnprintf(line + n, LINE - n - 1, fmt, ap);
     n = strlen(line);
     line[n++] = '\n';
-    if (write(STDERR_FILENO, line, n) < 0)
-        return; /* nobody is left to be told */
+    return n;
+}
+
+static void flush_locked(void)
+{
+    put(gathered, gathered_len);
+    gathered_len = 0;
+}
+
+void log_flush(void)
+{
+    pthread_mutex_lock(&mu);
+    flush_locked();
+    pthread_mutex_unlock(&mu);
+}
+
+static void PRINTF_LIKE(3, 0) write_line(enum log_level level, const char *event, const char *fmt, va_list ap)
+{
+    char line[LINE];
+    if (level < atomic_load(&threshold))
+        return;
+    size_t n = make_line(line, level, event, fmt, ap);
+    pthread_mutex_lock(&mu);
+    flush_locked();
+    put(line, n);
+    pthread_mutex_unlock(&mu);
+}
+
+void log_later(const char *event, const char *fmt, ...)
+{
+    char line[LINE];
+    va_list ap;
+    if (atomic_load(&threshold) > LOG_INFO)
+        return;
+    va_start(ap, fmt);
+    size_t n = make_line(line, LOG_INFO, event, fmt, ap);
+    va_end(ap);
+    pthread_mutex_lock(&mu);
+    if (gathered_len + n > GATHERED)
+        flush_locked();
+    memcpy(gathered + gathered_len, line, n);
+    gathered_len += n;
+    pthread_mutex_unlock(&mu);
 }
 
 #define LOGGER(name, level)                   \

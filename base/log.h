@@ -22,6 +22,11 @@ void log_info(const char *event, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void log_warn(const char *event, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void log_error(const char *event, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* As log_info(), but for lines that come by the thousand: they are gathered and written together, at the
+ * latest by the next log_flush() or the next line of another kind.  Whoever uses it flushes regularly. */
+void log_later(const char *event, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void log_flush(void);
+
 /* Writes `text` in double quotes into out (cut to fit): control characters, quotes, backslashes and
  * bytes above 126 are written \xNN.  Gives out. */
 const char *log_quote(const char *text, char *out, size_t size);
