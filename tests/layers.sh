@@ -27,7 +27,7 @@ home 'jansson'     base/json.c
 home 'nettle/'     base/hash.c base/base64.c
 home 'sqlite3'     index/sql.c
 home 'faiss/'      index/faiss_shim.cc index/segment.c
-home 'microhttpd'  server/http.c server/http_guard.c
+home 'microhttpd'  server/http.c server/http_exchange.c
 home 'jpeglib|jerror|turbojpeg' engine/image_jpeg.c
 home 'png\.h'      engine/image_png.c
 home 'webp/'       engine/image_webp.c

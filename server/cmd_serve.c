@@ -1,0 +1,359 @@
+/* cmd_serve.c - `anchord serve`: puts the parts together, serves until a signal, takes them apart in order. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "api/app.h"
+#include "base/clock.h"
+#include "base/cores.h"
+#include "base/file.h"
+#include "base/json_writer.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "server/address.h"
+#include "server/cmd_serve.h"
+#include "server/http.h"
+#include "server/notify.h"
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2, EXIT_TRY_AGAIN = 75, EXIT_BAD_CONFIG = 78 };
+enum { KEY_FILE_MAX = 4096, PEM_MAX = 1 << 20, BACKLOG = 1024, LINGER_MS = 100, HURRY_S = 10 };
+
+struct server {
+    struct conf conf;
+    struct app *app;
+    struct auth *auth;
+    struct gate *gate;
+    struct dispatch *dispatch;
+    struct http *http;
+    struct address addresses[2]; /* [enum listener] */
+    bool loopback[2];
+    char *cert, *key;
+    char *admin_key;
+    char urls[2][320];
+};
+
+/* ---- what the parts ask of each other ---- */
+
+static unsigned keys_version(void *context)
+{
+    const struct app *app = context;
+    return atomic_load(&app->keys_version);
+}
+
+static bool list_keys(void *context, struct key_row **out, size_t *n, struct err *e)
+{
+    const struct app *app = context;
+    return store_keys(app->store, out, n, e);
+}
+
+static bool find_route(void *context, enum listener l, enum method m, const char *path, struct route_info *out,
+                       const char **allow, struct err *e)
+{
+    return api_route(context, l, m, path, out, allow, e);
+}
+
+static void submit(void *context, struct job *j)
+{
+    dispatch_submit(context, j);
+}
+
+static void tick(void *context)
+{
+    dispatch_measure(context);
+    log_flush();
+}
+
+/* ---- from settings to parts ---- */
+
+static enum log_level level_of(const char *name)
+{
+    return !strcmp(name, "debug")  ? LOG_DEBUG
+           : !strcmp(name, "warn") ? LOG_WARN
+           : !strcmp(name, "error") ? LOG_ERROR
+                                    : LOG_INFO;
+}
+
+static struct app_options app_options_of(const struct conf *c)
+{
+    return (struct app_options){
+        .store = {.dir = c->data,
+                  .min_free_bytes = (uint64_t)c->min_free_bytes,
+                  .queue = (size_t)c->write_queue,
+                  .hnsw_from = (size_t)c->hnsw_from,
+                  .seal_at = (size_t)c->seal_at,
+                  .background = true},
+        .encoder = {.precision = !strcmp(c->precision, "fp32")   ? PRECISION_FP32
+                                 : !strcmp(c->precision, "bf16") ? PRECISION_BF16
+                                                                 : PRECISION_AUTO,
+                    .backend = !strcmp(c->backend, "blas")   ? BACKEND_BLAS
+                               : !strcmp(c->backend, "dnnl") ? BACKEND_DNNL
+                                                             : BACKEND_AUTO},
+        .limits = {.bytes = (size_t)c->max_body_bytes,
+                   .pixels = (uint64_t)c->max_image_pixels,
+                   .side = (uint32_t)c->max_image_side,
+                   .scans = (uint32_t)c->max_jpeg_scans},
+        .model_file = *c->model ? c->model : NULL,
+        .body_max = (size_t)c->max_body_bytes,
+        .json_max = (size_t)c->max_json_bytes,
+        .model_max = (size_t)c->max_model_bytes,
+        .items_max = (size_t)c->max_request_images,
+    };
+}
+
+/* A file's text without the line end; "" for no file.  NULL on failure. */
+static char *read_text(const char *setting, const char *path, size_t max, struct err *e)
+{
+    void *text = NULL;
+    size_t len;
+    if (!*path)
+        return mem_text("");
+    if (!file_read(path, max, &text, &len, e)) {
+        err_wrap(e, "%s", setting);
+        return NULL;
+    }
+    char *t = text;
+    while (len > 0 && strchr("\r\n ", t[len - 1]))
+        t[--len] = 0;
+    return t;
+}
+
+static bool read_secrets(struct server *s, struct err *e)
+{
+    const struct conf *c = &s->conf;
+    if (!*c->tls_cert_file != !*c->tls_key_file)
+        return err_set(e, ERR_BAD_INPUT, "%s: the other of tls_cert_file and tls_key_file is missing",
+                       *c->tls_cert_file ? "tls_cert_file" : "tls_key_file");
+    if (*c->admin_key && *c->admin_key_file)
+        return err_set(e, ERR_BAD_INPUT, "admin_key: admin_key_file is set too; one of them is enough");
+    s->admin_key = *c->admin_key ? mem_text(c->admin_key)
+                                 : read_text("admin_key_file", c->admin_key_file, KEY_FILE_MAX, e);
+    s->cert = read_text("tls_cert_file", c->tls_cert_file, PEM_MAX, e);
+    s->key = read_text("tls_key_file", c->tls_key_file, PEM_MAX, e);
+    return s->admin_key && s->cert && s->key;
+}
+
+static bool read_addresses(struct server *s, struct err *e)
+{
+    if (!address_parse(s->conf.listen, &s->addresses[LISTENER_PUBLIC], e))
+        return err_wrap(e, "listen");
+    return address_parse(s->conf.admin_listen, &s->addresses[LISTENER_ADMIN], e) || err_wrap(e, "admin_listen");
+}
+
+static bool make_dispatch(struct server *s, struct err *e)
+{
+    const struct conf *c = &s->conf;
+    s->dispatch = dispatch_new(&(struct dispatch_options){
+                                   .app = s->app,
+                                   .heavy_threads = c->heavy_threads ? (size_t)c->heavy_threads : cores_usable(),
+                                   .light_threads = (size_t)c->light_threads,
+                                   .heavy_queue = (size_t)c->heavy_queue,
+                                   .light_queue = (size_t)c->light_queue,
+                                   .queue_timeout_s = c->queue_timeout_seconds},
+                               e);
+    return s->dispatch != NULL;
+}
+
+static bool make_gate(struct server *s, struct err *e)
+{
+    bool exposed = !s->loopback[LISTENER_PUBLIC] || !s->loopback[LISTENER_ADMIN];
+    struct auth_source keys = {s->app, keys_version, list_keys};
+    s->auth = auth_new(&keys, s->admin_key, exposed, e);
+    if (!s->auth)
+        return false;
+    if (exposed && !auth_has_keys(s->auth))
+        return err_set(e, ERR_BAD_INPUT,
+                       "%s: without any key only loopback addresses are served; make one with `anchord key add --role admin`",
+                       s->loopback[LISTENER_PUBLIC] ? "admin_listen" : "listen");
+    s->gate = gate_new(&(struct gate_options){
+        .conf = &s->conf,
+        .auth = s->auth,
+        .route = {s->app, find_route},
+        .loopback = {s->loopback[0], s->loopback[1]},
+    });
+    return true;
+}
+
+static bool start_http(struct server *s, const int sockets[2], struct err *e)
+{
+    bool tls = *s->cert;
+    s->http = http_new(&(struct http_options){.conf = &s->conf,
+                                              .gate = s->gate,
+                                              .service = {s->dispatch, submit},
+                                              .sockets = {sockets[0], sockets[1]},
+                                              .tls_cert = tls ? s->cert : NULL,
+                                              .tls_key = tls ? s->key : NULL,
+                                              .tick = tick,
+                                              .tick_context = s->dispatch},
+                       e);
+    for (size_t i = 0; i < 2; i++)
+        address_url(&s->addresses[i], tls, s->urls[i], sizeof s->urls[i]);
+    return s->http != NULL;
+}
+
+static bool open_listeners(struct server *s, struct err *e)
+{
+    int sockets[2] = {-1, -1};
+    for (size_t i = 0; i < 2; i++)
+        sockets[i] = address_listen(&s->addresses[i], BACKLOG, &s->loopback[i], e);
+    if (sockets[0] >= 0 && sockets[1] >= 0 && make_gate(s, e))
+        return start_http(s, sockets, e); /* which takes the sockets */
+    for (size_t i = 0; i < 2; i++)
+        if (sockets[i] >= 0)
+            close(sockets[i]);
+    return false;
+}
+
+/* Where the server is, for commands that find the data folder locked. */
+static void write_whereabouts(const struct server *s)
+{
+    struct buf text = {0};
+    struct err e = {0};
+    char path[4200];
+    struct json_writer w = jw_to(&text);
+    jw_object(&w, NULL);
+    jw_int(&w, "pid", getpid());
+    jw_text(&w, "public", s->urls[LISTENER_PUBLIC]);
+    jw_text(&w, "admin", s->urls[LISTENER_ADMIN]);
+    jw_end(&w);
+    snprintf(path, sizeof path, "%s/serve.json", s->conf.data);
+    if (!file_replace(path, text.data, text.len, &e))
+        log_warn("serve", "why=%s", e.text);
+    buf_clear(&text);
+}
+
+static void remove_whereabouts(const struct server *s)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/serve.json", s->conf.data);
+    unlink(path);
+}
+
+static bool start(struct server *s, struct err *e)
+{
+    struct app_options o = app_options_of(&s->conf);
+    log_set_level(level_of(s->conf.log_level));
+    if (!read_addresses(s, e) || !read_secrets(s, e))
+        return false;
+    s->app = app_open(&o, e);
+    return s->app && make_dispatch(s, e) && open_listeners(s, e);
+}
+
+static void stop(struct server *s)
+{
+    http_free(s->http);
+    dispatch_free(s->dispatch);
+    gate_free(s->gate);
+    auth_free(s->auth);
+    app_close(s->app);
+    free(s->admin_key);
+    free(s->cert);
+    free(s->key);
+    conf_clear(&s->conf);
+    log_flush();
+}
+
+/* ---- signals and draining ---- */
+
+/* Signals wait in the mask of every thread until the main thread asks for them. */
+static void block_signals(sigset_t *set)
+{
+    struct sigaction hangup;
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) /* nohup's wish stands */
+        sigaddset(set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, set, NULL);
+    signal(SIGUSR1, SIG_IGN);
+    signal(SIGUSR2, SIG_IGN);
+}
+
+/* Waits until nothing was in flight for a moment; false when a signal or the time comes first. */
+static bool wait_until_idle(struct server *s, const sigset_t *signals, int64_t seconds)
+{
+    struct timespec pause = {0, 10 * 1000 * 1000};
+    int64_t until = clock_ns() + seconds * 1000000000;
+    int idle_ms = 0;
+    while (idle_ms < LINGER_MS) {
+        idle_ms = http_in_flight(s->http) ? 0 : idle_ms + 10;
+        if (clock_ns() >= until || sigtimedwait(signals, NULL, &pause) > 0)
+            return false;
+    }
+    return true;
+}
+
+/* Every request that was accepted is answered: at first by doing it; after a second signal, or when it takes
+ * too long, what has not begun is answered 503.  A third signal kills. */
+static void drain(struct server *s, const sigset_t *signals)
+{
+    log_info("stopping", "in_flight=%zu", http_in_flight(s->http));
+    notify("STOPPING=1");
+    atomic_store(&s->app->draining, true);
+    http_quiesce(s->http);
+    if (!wait_until_idle(s, signals, s->conf.drain_timeout_seconds)) {
+        sigset_t none;
+        log_warn("stopping", "hurried, in_flight=%zu", http_in_flight(s->http));
+        dispatch_hurry(s->dispatch);
+        sigemptyset(&none);
+        pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+        (void)wait_until_idle(s, &none, HURRY_S);
+    }
+    remove_whereabouts(s);
+}
+
+static void raise_file_limit(void)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+        l.rlim_cur = l.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &l);
+    }
+}
+
+static void serve_until_signal(struct server *s, const sigset_t *signals)
+{
+    int got = 0;
+    metric_set(METRIC_start_time_seconds, (double)clock_unix(), NULL, NULL);
+    write_whereabouts(s);
+    printf("listening %s admin %s\n", s->urls[LISTENER_PUBLIC], s->urls[LISTENER_ADMIN]);
+    fflush(stdout);
+    log_info("serving", "public=%s admin=%s data=%s", s->urls[LISTENER_PUBLIC], s->urls[LISTENER_ADMIN], s->conf.data);
+    notify("READY=1");
+    while (sigwait(signals, &got) != 0)
+        ;
+    drain(s, signals);
+}
+
+static int exit_code_of(enum err_code code)
+{
+    return code == ERR_BAD_INPUT ? EXIT_BAD_CONFIG : code == ERR_BUSY ? EXIT_TRY_AGAIN : EXIT_FAILED;
+}
+
+int cmd_serve(int argc, char **argv)
+{
+    struct server s = {0};
+    struct err e = {0};
+    sigset_t signals;
+    int code = EXIT_DONE;
+
+    bool ok = conf_load(&s.conf, &argc, argv, environ, &e);
+    if (ok && argc > 0) {
+        fprintf(stderr, "anchord: serve does not know %s; `anchord help settings` lists what it knows\n", argv[0]);
+        conf_clear(&s.conf);
+        return EXIT_WRONG_USE;
+    }
+    block_signals(&signals);
+    raise_file_limit();
+    if (ok && start(&s, &e)) {
+        serve_until_signal(&s, &signals);
+    } else {
+        fprintf(stderr, "anchord: %s\n", e.text);
+        code = exit_code_of(e.code);
+    }
+    stop(&s);
+    return code;
+}

@@ -1,0 +1,239 @@
+/* dispatch.c - the stages of many calls at once. */
+#include "server/dispatch.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "api/lanes.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/num.h"
+
+struct dispatch {
+    struct dispatch_options o;
+    struct pool *heavy, *light;
+    atomic_bool hurry;
+};
+
+struct image_task {
+    struct work work;
+    struct job *job;
+    struct image_job *image;
+    int64_t queued_at;
+};
+
+static void run_stages(struct work *w, void *state);
+static void advance(struct job *j);
+
+static struct job *job_of(struct work *w)
+{
+    return (struct job *)(void *)((char *)w - offsetof(struct job, work));
+}
+
+static double seconds_since(int64_t start)
+{
+    return (double)(clock_ns() - start) * 1e-9;
+}
+
+/* ---- heavy: images ---- */
+
+static void finish_task(struct job *j)
+{
+    if (atomic_fetch_sub_explicit(&j->pending, 1, memory_order_acq_rel) == 1)
+        pool_push(j->d->light, &j->work);
+}
+
+static void refuse_image(struct image_job *image)
+{
+    err_set(&image->err, ERR_BUSY, "the server is stopping");
+}
+
+static void run_image(struct work *w, void *state)
+{
+    struct image_task *t = (struct image_task *)(void *)((char *)w - offsetof(struct image_task, work));
+    struct dispatch *d = t->job->d;
+    int64_t start = clock_ns();
+
+    metric_observe(METRIC_queue_wait_seconds, (double)(start - t->queued_at) * 1e-9, "heavy");
+    if (atomic_load_explicit(&d->hurry, memory_order_relaxed)) {
+        refuse_image(t->image);
+    } else {
+        call_image(t->image, state, &d->o.app->options.limits);
+        metric_observe(METRIC_embed_duration_seconds, seconds_since(start), NULL);
+    }
+    metric_add(METRIC_images_embedded_total, 1, t->image->err.code ? "failed" : "ok", NULL);
+    finish_task(t->job);
+}
+
+static bool queue_images(struct job *j, struct err *e)
+{
+    struct call *c = &j->call;
+    struct image_task *tasks = arena_new(&c->arena, c->n_images, sizeof *tasks);
+    struct work **works = arena_new(&c->arena, c->n_images, sizeof *works);
+    int64_t now = clock_ns();
+
+    for (size_t i = 0; i < c->n_images; i++) {
+        tasks[i] = (struct image_task){{.run = run_image}, j, &c->images[i], now};
+        works[i] = &tasks[i].work;
+    }
+    atomic_store_explicit(&j->pending, c->n_images, memory_order_relaxed);
+    return pool_add(j->d->heavy, works, c->n_images, e);
+}
+
+/* ---- writes ---- */
+
+static void write_done(struct write *w)
+{
+    struct job *j = w->user;
+    if (atomic_fetch_sub_explicit(&j->pending, 1, memory_order_acq_rel) != 1)
+        return;
+    call_step(&j->call); /* only renders, so it may be done here, on the writer's thread */
+    advance(j);
+}
+
+static bool submit_writes(struct job *j, struct err *e)
+{
+    struct call *c = &j->call;
+    for (size_t i = 0; i < c->n_writes; i++) {
+        c->writes[i]->done = write_done;
+        c->writes[i]->user = j;
+    }
+    atomic_store_explicit(&j->pending, c->n_writes, memory_order_relaxed);
+    return store_submit(j->d->o.app->store, c->writes, c->n_writes, e);
+}
+
+/* ---- the stages ---- */
+
+/* Hands the call to whoever does what it waits for.  After a true return the job belongs to them. */
+static bool hand_on(struct job *j, struct err *e)
+{
+    struct work *w = &j->work;
+    switch (j->call.state) {
+    case CALL_READY:
+        pool_push(j->call.heavy ? j->d->heavy : j->d->light, w);
+        return true;
+    case CALL_IMAGES:
+        return queue_images(j, e);
+    case CALL_WRITES:
+        return submit_writes(j, e);
+    default:
+        return false;
+    }
+}
+
+static void advance(struct job *j)
+{
+    struct err e = {0};
+    if (j->call.state != CALL_DONE) {
+        if (hand_on(j, &e))
+            return;
+        call_refuse(&j->call, &e);
+    }
+    j->done(j);
+}
+
+static bool waited_too_long(const struct job *j, struct err *e)
+{
+    const struct dispatch *d = j->d;
+    if (atomic_load_explicit(&d->hurry, memory_order_relaxed))
+        return !err_set(e, ERR_BUSY, "the server is stopping");
+    if (clock_ns() - j->queued_at > d->o.queue_timeout_s * 1000000000)
+        return !err_set(e, ERR_BUSY, "the request waited too long for its turn; try again");
+    return false;
+}
+
+/* On a light thread, or on a heavy one for a heavy stage: as many stages as this thread may do. */
+static void run_stages(struct work *w, void *state)
+{
+    struct job *j = job_of(w);
+    struct call *c = &j->call;
+    struct err e = {0};
+    UNUSED(state);
+
+    if (!j->begun) {
+        j->begun = true;
+        metric_observe(METRIC_queue_wait_seconds, seconds_since(j->queued_at), "light");
+        call_begin(c, j->d->o.app, &j->request);
+        if (c->state == CALL_DONE) {
+            advance(j);
+            return;
+        }
+        if (waited_too_long(j, &e)) {
+            call_refuse(c, &e);
+            advance(j);
+            return;
+        }
+        if (c->heavy) { /* the light thread only looked at it */
+            advance(j);
+            return;
+        }
+    }
+    do
+        call_step(c);
+    while (c->state == CALL_READY && !c->heavy);
+    advance(j);
+}
+
+void dispatch_submit(struct dispatch *d, struct job *j)
+{
+    struct err e = {0};
+    struct work *w = &j->work;
+    j->d = d;
+    j->begun = false;
+    j->queued_at = clock_ns();
+    j->work.run = run_stages;
+    if (pool_add(d->light, &w, 1, &e))
+        return;
+    j->call = (struct call){.app = d->o.app, .request = &j->request};
+    call_refuse(&j->call, &e);
+    j->done(j);
+}
+
+/* ---- the queues ---- */
+
+static void *open_lanes(void *context)
+{
+    UNUSED(context);
+    return lanes_new();
+}
+
+static void close_lanes(void *state)
+{
+    lanes_free(state);
+}
+
+struct dispatch *dispatch_new(const struct dispatch_options *o, struct err *e)
+{
+    struct dispatch *d = mem_new(1, sizeof *d);
+    d->o = *o;
+    d->heavy = pool_new(&(struct pool_options){.name = "heavy", .threads = o->heavy_threads,
+                                               .capacity = o->heavy_queue, .thread_open = open_lanes,
+                                               .thread_close = close_lanes}, e);
+    d->light = pool_new(&(struct pool_options){.name = "light", .threads = o->light_threads,
+                                               .capacity = o->light_queue}, e);
+    if (d->heavy && d->light)
+        return d;
+    dispatch_free(d);
+    return NULL;
+}
+
+void dispatch_free(struct dispatch *d)
+{
+    if (!d)
+        return;
+    pool_free(d->heavy);
+    pool_free(d->light);
+    free(d);
+}
+
+void dispatch_hurry(struct dispatch *d)
+{
+    atomic_store(&d->hurry, true);
+}
+
+void dispatch_measure(struct dispatch *d)
+{
+    metric_set(METRIC_queue_waiting, (double)pool_waiting(d->heavy), "heavy", NULL);
+    metric_set(METRIC_queue_waiting, (double)pool_waiting(d->light), "light", NULL);
+}

@@ -1,0 +1,53 @@
+/* dispatch.h - drives api calls over two bounded queues and the store's writer.
+ *
+ *     light   catalogue look-ups, search, rendering; a few threads
+ *     heavy   one task for each image (decode, forward, hash), and stages that a call names heavy; one thread
+ *             a core, each with its own lanes
+ *
+ * A huge upload fills the heavy queue and never the light one, so searching goes on.  A queue that cannot
+ * take a whole stage refuses the call at once (503).  Nothing waits while it holds a thread: whoever
+ * finishes the last task of a stage moves the call on.
+ *
+ * A job is owned by whoever submits it and must live until done().
+ */
+#ifndef ANCHORD_SERVER_DISPATCH_H
+#define ANCHORD_SERVER_DISPATCH_H
+
+#include <stdatomic.h>
+
+#include "api/app.h"
+#include "api/call.h"
+#include "base/pool.h"
+
+struct dispatch;
+struct job {
+    struct request request;         /* set by the owner */
+    struct call call;               /* call.response when done; freed by the owner with call_free() */
+    void (*done)(struct job *j);    /* on any thread; the job may be gone when it returns */
+
+    /* the dispatcher's */
+    struct work work;
+    struct dispatch *d;
+    int64_t queued_at;
+    bool begun;
+    atomic_size_t pending;          /* tasks of this stage that are not finished */
+};
+
+struct dispatch_options {
+    struct app *app;                /* borrowed */
+    size_t heavy_threads, light_threads, heavy_queue, light_queue;
+    int64_t queue_timeout_s;        /* a call that waited longer for its first thread is refused */
+};
+
+struct dispatch *dispatch_new(const struct dispatch_options *o, struct err *e); /* NULL on failure */
+/* Every job that was submitted must be done.  NULL is fine. */
+void dispatch_free(struct dispatch *d);
+
+/* Always ends in done(), perhaps before it returns. */
+void dispatch_submit(struct dispatch *d, struct job *j);
+/* From now on calls that wait for a thread are refused instead of run; what runs is finished. */
+void dispatch_hurry(struct dispatch *d);
+/* Puts the lengths of the queues into the metrics. */
+void dispatch_measure(struct dispatch *d);
+
+#endif
