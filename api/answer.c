@@ -2,6 +2,11 @@
 #include "api/answer.h"
 
 #include <assert.h>
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base64.h"
 
 static const struct {
     int status;
@@ -90,6 +95,36 @@ void answer_error(struct response *r, const struct err *e)
     write_error(&w, "error", e);
     jw_end(&w);
     retry_headers(r, e->code);
+}
+
+void write_vector(struct json_writer *w, const char *key, const float *v, size_t n)
+{
+    jw_array(w, key);
+    for (size_t i = 0; i < n; i++)
+        jw_float(w, NULL, v[i]);
+    jw_end(w);
+}
+
+void write_vector_base64(struct json_writer *w, const char *key, const float *v, size_t n)
+{
+    struct buf text = {0};
+    uint32_t *little = mem_new(n, sizeof *little);
+    memcpy(little, v, n * sizeof *little);
+    for (size_t i = 0; i < n; i++)
+        little[i] = htole32(little[i]);
+    base64_encode(little, n * sizeof *little, &text);
+    jw_text(w, key, text.data);
+    free(little);
+    buf_clear(&text);
+}
+
+struct json_writer answer_list(struct response *r)
+{
+    struct json_writer w = answer_json(r, 200);
+    jw_object(&w, NULL);
+    jw_text(&w, "object", "list");
+    jw_array(&w, "data");
+    return w;
 }
 
 void response_clear(struct response *r)

@@ -27,6 +27,12 @@ void answer_empty(struct response *r, int status);
 void answer_error(struct response *r, const struct err *e);
 /* The error object alone, for one item of a list. */
 void write_error(struct json_writer *w, const char *key, const struct err *e);
+/* A vector as an array of numbers. */
+void write_vector(struct json_writer *w, const char *key, const float *v, size_t n);
+/* A vector as base64 of little-endian float32, OpenAI's other encoding. */
+void write_vector_base64(struct json_writer *w, const char *key, const float *v, size_t n);
+/* The head of a list answer: status 200 and {"object":"list","data":[ ; the array and the object are open. */
+struct json_writer answer_list(struct response *r);
 void response_clear(struct response *r);
 
 #endif

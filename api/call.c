@@ -2,6 +2,7 @@
 #include "api/call.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,9 @@
 #include "api/route.h"
 #include "api/stage.h"
 #include "base/base64.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/metric.h"
 
 /* Parsing this much JSON takes a light thread longer than many searches. */
 enum { LONG_BODY = 256 << 10 };
@@ -62,6 +65,19 @@ bool call_fail(struct call *c, const struct err *e)
     return false;
 }
 
+bool call_wrote(struct call *c)
+{
+    return !c->writes[0]->err.code || call_fail(c, &c->writes[0]->err);
+}
+
+bool call_no_content(struct call *c)
+{
+    if (!call_wrote(c))
+        return false;
+    answer_empty(&c->response, 204);
+    return call_done(c);
+}
+
 void *call_own(struct call *c, void *p, void (*release)(void *))
 {
     if (!p)
@@ -107,14 +123,31 @@ struct view *call_own_view(struct call *c, struct view *v)
     return call_own(c, v, release_view);
 }
 
-struct encoder *call_own_encoder(struct call *c, struct encoder *enc)
-{
-    return call_own(c, enc, release_encoder);
-}
-
 void *call_new(struct call *c, size_t count, size_t size)
 {
     return arena_new(&c->arena, count, size);
+}
+
+/* A model that is in memory costs nothing; one that is not is read on a heavy thread. */
+struct load {
+    const char *model;
+    enum precision precision;
+    bool (*stage)(struct call *c);
+};
+
+static bool load_model(struct call *c)
+{
+    c->encoder = registry_get(c->app->models, c->load->model, c->load->precision, &c->err);
+    if (c->err.code == ERR_NOT_FOUND)
+        snprintf(c->err.param, sizeof c->err.param, "model");
+    return call_own(c, c->encoder, release_encoder) && c->load->stage(c);
+}
+
+bool call_load(struct call *c, const char *model, enum precision precision, bool (*stage)(struct call *))
+{
+    c->load = call_new(c, 1, sizeof *c->load);
+    *c->load = (struct load){arena_text(&c->arena, model), precision, stage};
+    return registry_has(c->app->models, model, precision) ? load_model(c) : call_next_heavy(c, load_model);
 }
 
 struct image_list {
@@ -129,14 +162,14 @@ static void release_images(void *p)
         free(list->items[i].decoded);
 }
 
-void call_new_images(struct call *c, size_t n, struct encoder *enc)
+void call_new_images(struct call *c, size_t n)
 {
     struct image_list *list = call_new(c, 1, sizeof *list);
     list->items = call_new(c, n, sizeof *list->items);
     list->n = n;
     for (size_t i = 0; i < n; i++) {
-        list->items[i].encoder = enc;
-        list->items[i].vector = call_new(c, encoder_dimensions(enc), sizeof(float));
+        list->items[i].encoder = c->encoder;
+        list->items[i].vector = call_new(c, encoder_dimensions(c->encoder), sizeof(float));
     }
     call_own(c, list, release_images);
     c->images = list->items;
@@ -201,8 +234,10 @@ static bool check_body(struct call *c)
                         : err_set(&c->err, ERR_TOO_LARGE, "the body has more than %zu bytes", max);
     if (content_of(c) == TAKES_JSON && r->body_len > c->app->options.json_max)
         return err_set(&c->err, ERR_TOO_LARGE, "the JSON body has more than %zu bytes", c->app->options.json_max);
-    return r->body_len == 0 || content_of(c) ||
-           err_set(&c->err, ERR_MEDIA_TYPE, "this route takes %s", content_wanted(c->route));
+    if (r->body_len == 0)
+        return (c->route->takes & TAKES_NOTHING) ||
+               err_set(&c->err, ERR_BAD_INPUT, "a body is needed: %s", content_wanted(c->route));
+    return content_of(c) || err_set(&c->err, ERR_MEDIA_TYPE, "this route takes %s", content_wanted(c->route));
 }
 
 static bool check_role(struct call *c)
@@ -253,26 +288,30 @@ void call_refuse(struct call *c, const struct err *e)
     finish_failed(c);
 }
 
-static bool decode_base64(struct image_job *job)
+static bool decode_base64_of(struct image_job *job)
 {
-    if (!job->base64)
-        return true;
+    struct picture *p = &job->picture;
     size_t len;
-    if (!base64_decode(job->bytes, job->len, &job->decoded, &len, &job->err))
+    if (!p->base64)
+        return true;
+    if (!base64_decode(p->bytes, p->len, &job->decoded, &len, &job->err))
         return false;
-    job->base64 = false;
-    job->bytes = job->decoded;
-    job->len = len;
+    *p = (struct picture){.bytes = job->decoded, .len = len};
     return true;
 }
 
 void call_image(struct image_job *job, struct lanes *lanes, const struct image_limits *limits)
 {
-    if (job->err.code || !decode_base64(job))
+    if (job->err.code || !decode_base64_of(job))
         return;
+    const struct picture *p = &job->picture;
     struct lane *lane = lanes_get(lanes, job->encoder, &job->err);
-    if (lane && lane_embed(lane, job->bytes, job->len, limits, job->vector, &job->info, &job->err) && job->want_hash)
-        hash_text(job->bytes, job->len, job->sha256);
+    double start = clock_s();
+    bool ok = lane && lane_embed(lane, p->bytes, p->len, limits, job->vector, &job->info, &job->err);
+    metric_observe(METRIC_embed_duration_seconds, clock_s() - start, NULL);
+    metric_add(METRIC_images_embedded_total, 1, ok ? "ok" : err_name(job->err.code), NULL);
+    if (ok && job->want_hash)
+        hash_text(p->bytes, p->len, job->sha256);
 }
 
 /* ---- driving one call on this thread ---- */

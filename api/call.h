@@ -71,17 +71,21 @@ struct response {
 
 enum call_state { CALL_READY, CALL_IMAGES, CALL_WRITES, CALL_DONE };
 
-struct image_job { /* one picture to be embedded */
+struct picture { /* an encoded picture, borrowed from the request */
     const void *bytes;
     size_t len;
-    bool base64;                /* `bytes` is base64 text; call_image() decodes it and sets bytes and len anew */
+    bool base64;                /* as base64 text */
+};
+
+struct image_job { /* one picture to be embedded */
+    struct picture picture;     /* call_image() decodes base64 and points this to the bytes */
     struct encoder *encoder;    /* borrowed from the call */
     bool want_hash;
     /* out */
     float *vector;              /* [dimensions], in the arena */
     struct image_info info;
     char sha256[HASH_HEX];
-    void *decoded;              /* what `bytes` points to after base64; freed with the call */
+    void *decoded;              /* the bytes that were base64; freed with the call */
     struct err err;
 };
 
@@ -93,6 +97,9 @@ struct call {
     const struct route *route;
     const char *params[2];      /* decoded path parameters, checked against the id rule */
     struct json *json;          /* the body, when it is JSON; owned by the call */
+    struct pair *form;          /* text fields of a multipart body: they count as query parameters */
+    size_t n_form;
+    struct encoder *encoder;    /* from call_load(); owned by the call */
     struct response response;
     struct arena arena;
     struct owned *owned;        /* released by call_free(), last first */
@@ -106,6 +113,7 @@ struct call {
     size_t n_writes;
     struct err err;
     void *scratch;              /* the handler's, in the arena */
+    struct load *load;          /* what call_load() is to load on a heavy thread */
 };
 
 /* What the server must know before it reads a body. */

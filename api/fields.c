@@ -59,26 +59,35 @@ static bool is_listed(const char *list, const char *name)
     return false;
 }
 
-bool query_check(struct call *c)
+static const char *find_pair(const struct pair *pairs, size_t n, const char *name)
 {
-    const struct request *r = c->request;
-    for (size_t i = 0; i < r->n_query; i++) {
-        char param[64];
-        snprintf(param, sizeof param, "%.60s", r->query[i].name);
-        if (!is_listed(c->route->query, r->query[i].name))
-            return err_field(&c->err, param, "there is no such query parameter");
-        if (query_text(c, r->query[i].name) != r->query[i].value)
-            return err_field(&c->err, param, "is given twice");
-    }
-    return true;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(pairs[i].name, name) == 0)
+            return pairs[i].value;
+    return NULL;
 }
 
 const char *query_text(const struct call *c, const char *name)
 {
+    const char *value = find_pair(c->request->query, c->request->n_query, name);
+    return value ? value : find_pair(c->form, c->n_form, name);
+}
+
+static bool check_pair(struct call *c, const struct pair *p)
+{
+    char param[64];
+    snprintf(param, sizeof param, "%.60s", p->name);
+    if (!is_listed(c->route->query, p->name))
+        return err_field(&c->err, param, "there is no such parameter");
+    return query_text(c, p->name) == p->value || err_field(&c->err, param, "is given twice");
+}
+
+bool query_check(struct call *c)
+{
     for (size_t i = 0; i < c->request->n_query; i++)
-        if (strcmp(c->request->query[i].name, name) == 0)
-            return c->request->query[i].value;
-    return NULL;
+        if (!check_pair(c, &c->request->query[i]))
+            return false;
+    return true;
 }
 
 bool query_int(struct call *c, const char *name, int64_t min, int64_t max, int64_t *out)
@@ -169,7 +178,7 @@ unsigned content_of(const struct call *c)
 
 const char *content_wanted(const struct route *r)
 {
-    switch (r->takes) {
+    switch (r->takes & ~(unsigned)TAKES_NOTHING) {
     case TAKES_JSON: return "application/json";
     case TAKES_IMAGE: return "image/*";
     case TAKES_BYTES: return "application/octet-stream";
@@ -179,9 +188,37 @@ const char *content_wanted(const struct route *r)
     }
 }
 
-bool need_body(struct call *c)
+static bool add_field(struct call *c, const struct part *part)
 {
-    return c->request->body_len > 0 || err_set(&c->err, ERR_BAD_INPUT, "a body is needed: %s", content_wanted(c->route));
+    char *text = call_new(c, part->len + 1, 1);
+    struct pair *field = &c->form[c->n_form++];
+    memcpy(text, part->data, part->len);
+    *field = (struct pair){part->name, text};
+    if (!check_pair(c, field))
+        return false;
+    return strlen(text) == part->len || err_field(&c->err, part->name, "holds a zero byte");
+}
+
+bool read_form(struct call *c, struct part **files, size_t *n)
+{
+    enum { FIELDS_MAX = 16 };
+    const struct request *r = c->request;
+    struct part *parts;
+    size_t n_parts, max = c->app->options.items_max;
+    if (!multipart_parse(r->content_type, r->body, r->body_len, max + FIELDS_MAX, &c->arena, &parts, &n_parts, &c->err))
+        return false;
+    c->form = call_new(c, n_parts, sizeof *c->form);
+    *files = parts;
+    *n = 0;
+    for (size_t i = 0; i < n_parts; i++) {
+        if (strcmp(parts[i].name, "file") == 0)
+            (*files)[(*n)++] = parts[i];
+        else if (!add_field(c, &parts[i]))
+            return false;
+    }
+    if (*n > max)
+        return err_set(&c->err, ERR_TOO_LARGE, "there are more than %zu files", max);
+    return *n > 0 || err_field(&c->err, "file", "the form has no part of this name");
 }
 
 bool err_prefix(struct call *c, const char *prefix)
@@ -290,7 +327,7 @@ bool read_pin(struct call *c, int64_t *out)
     return true;
 }
 
-bool read_picture_text(struct call *c, const char *text, size_t len, const char *param, struct image_job *job)
+static bool read_picture_text(struct call *c, const char *text, size_t len, const char *param, struct picture *out)
 {
     if (strncasecmp(text, "data:", 5) == 0) {
         const char *comma = memchr(text, ',', min_size(len, 256));
@@ -305,13 +342,11 @@ bool read_picture_text(struct call *c, const char *text, size_t len, const char 
     }
     if (len == 0)
         return err_field(&c->err, param, "is empty");
-    job->bytes = text;
-    job->len = len;
-    job->base64 = true;
+    *out = (struct picture){.bytes = text, .len = len, .base64 = true};
     return true;
 }
 
-bool read_picture(struct call *c, const struct json *v, const char *param, struct image_job *job)
+bool read_picture(struct call *c, const struct json *v, const char *param, struct picture *out)
 {
     static const char *const known[] = {"image"};
     size_t len;
@@ -323,8 +358,13 @@ bool read_picture(struct call *c, const struct json *v, const char *param, struc
         v = json_member(v, "image");
     }
     const char *text = json_as_text(v, &len);
-    return text ? read_picture_text(c, text, len, param, job)
+    return text ? read_picture_text(c, text, len, param, out)
                 : err_field(&c->err, param, "must be base64 text, a data URL or {\"image\": either}");
+}
+
+struct picture body_picture(const struct call *c)
+{
+    return (struct picture){.bytes = c->request->body, .len = c->request->body_len};
 }
 
 const char *etag_of(struct call *c, const struct image_row *row)

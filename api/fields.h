@@ -5,6 +5,7 @@
 #ifndef ANCHORD_API_FIELDS_H
 #define ANCHORD_API_FIELDS_H
 
+#include "api/multipart.h"
 #include "api/route.h"
 #include "api/stage.h"
 
@@ -14,7 +15,8 @@
 MUST_CHECK bool path_params(struct call *c, const struct route_match *m);
 /* Every query parameter is known to the route, and given once. */
 MUST_CHECK bool query_check(struct call *c);
-const char *query_text(const struct call *c, const char *name); /* NULL when absent */
+/* Also finds the text fields of a form, once read_form() has been called.  NULL when absent. */
+const char *query_text(const struct call *c, const char *name);
 /* These leave *out alone when the parameter is absent. */
 MUST_CHECK bool query_int(struct call *c, const char *name, int64_t min, int64_t max, int64_t *out);
 MUST_CHECK bool query_real(struct call *c, const char *name, double *out);
@@ -28,8 +30,8 @@ MUST_CHECK bool query_filter(struct call *c, struct filter **out);              
 unsigned content_of(const struct call *c);
 /* The media types it takes, for people; static. */
 const char *content_wanted(const struct route *r);
-/* The body must be there. */
-MUST_CHECK bool need_body(struct call *c);
+/* The `file` parts of a multipart body, at least one; the other parts count as query parameters from now on. */
+MUST_CHECK bool read_form(struct call *c, struct part **files, size_t *n);
 /* Puts `prefix` before the field that c->err names: "limit" -> "searches[2].limit". */
 bool err_prefix(struct call *c, const char *prefix);
 
@@ -46,11 +48,10 @@ MUST_CHECK bool read_ids(struct call *c, const struct json *list, const char *pa
 /* The generation pinned by a header; 0: none. */
 MUST_CHECK bool read_pin(struct call *c, int64_t *out);
 
-/* Points a job at the picture that a JSON value holds: base64 text, a data URL, or {"image": either}.
- * Nothing is decoded here. */
-MUST_CHECK bool read_picture(struct call *c, const struct json *v, const char *param, struct image_job *job);
-/* A data URL that is not base64, or not of an image, is refused. */
-MUST_CHECK bool read_picture_text(struct call *c, const char *text, size_t len, const char *param, struct image_job *job);
+/* The picture that a JSON value holds: base64 text, a data URL, or {"image": either}.  Nothing is decoded. */
+MUST_CHECK bool read_picture(struct call *c, const struct json *v, const char *param, struct picture *out);
+/* The picture that is the whole body. */
+struct picture body_picture(const struct call *c);
 
 /* "<hash>-<revision>" in quotes, in the arena. */
 const char *etag_of(struct call *c, const struct image_row *row);

@@ -8,8 +8,8 @@
 #include "base/num.h"
 
 static const struct route routes[] = {
-#define ROUTE(method, pattern, listener, role, limit, takes, handler, query, request, answer, status, help) \
-    {METHOD_##method, pattern, LISTENER_##listener, ROLE_##role, limit, takes, handler, query, request, answer, status, help},
+#define ROUTE(method, pattern, listener, role, limit, takes, handler, query, json, form, answer, status, help) \
+    {METHOD_##method, pattern, LISTENER_##listener, ROLE_##role, limit, takes, #handler, handler, query, json, form, answer, status, help},
 #include "api/routes.def"
 #undef ROUTE
 };

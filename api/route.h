@@ -7,7 +7,7 @@
 enum body_limit { NO_BODY, SMALL_BODY, UPLOAD_BODY, MODEL_BODY }; /* 0, 1 MB, settings, settings */
 
 /* What a body may be, told by its content type; without one, bytes or an image. */
-enum takes { TAKES_JSON = 1, TAKES_MULTIPART = 2, TAKES_BYTES = 4, TAKES_IMAGE = 8 };
+enum takes { TAKES_NOTHING = 1, TAKES_JSON = 2, TAKES_MULTIPART = 4, TAKES_BYTES = 8, TAKES_IMAGE = 16 };
 
 struct route {
     enum method method;
@@ -16,9 +16,10 @@ struct route {
     enum role role;
     enum body_limit limit;
     unsigned takes;
+    const char *name;             /* the handler's */
     bool (*handler)(struct call *c);
     const char *query;            /* the parameters it knows, separated by spaces */
-    const char *request, *answer; /* schemas; "" for none */
+    const char *json, *form, *answer; /* schemas of bodies and of the answer; "" for none */
     int status;
     const char *help;
 };
@@ -45,7 +46,7 @@ void route_param_name(const struct route *r, size_t i, char *out, size_t size);
 size_t route_body_max(const struct app *app, const struct route *r);
 
 /* The handlers: the first stage of each route. */
-#define ROUTE(method, pattern, listener, role, limit, takes, handler, query, request, answer, status, help) \
+#define ROUTE(method, pattern, listener, role, limit, takes, handler, query, json, form, answer, status, help) \
     bool handler(struct call *c);
 #include "api/routes.def"
 #undef ROUTE

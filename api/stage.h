@@ -5,6 +5,7 @@
  *
  *     call_next(c, stage)            another stage, when a light thread is free
  *     call_next_heavy(c, stage)      ... a heavy thread, for what takes long
+ *     call_load(c, model, precision, stage)   with that model's encoder in c->encoder
  *     call_embed(c, stage)           after c->images were embedded
  *     call_write(c, stage)           after c->writes were committed
  *     call_done(c)                   the response is complete
@@ -19,11 +20,16 @@
 
 bool call_next(struct call *c, bool (*stage)(struct call *));
 bool call_next_heavy(struct call *c, bool (*stage)(struct call *));
+bool call_load(struct call *c, const char *model, enum precision precision, bool (*stage)(struct call *));
 bool call_embed(struct call *c, bool (*stage)(struct call *));
 bool call_write(struct call *c, bool (*stage)(struct call *));
 bool call_done(struct call *c);
 /* Takes over an error; gives false. */
 bool call_fail(struct call *c, const struct err *e);
+/* c->writes[0] went well; else its error is the call's. */
+MUST_CHECK bool call_wrote(struct call *c);
+/* A last stage after one write: 204. */
+bool call_no_content(struct call *c);
 
 /* Release with the call, last first.  Each gives what it was given, so that a look-up is one line;
  * NULL is fine. */
@@ -31,13 +37,12 @@ void *call_own(struct call *c, void *p, void (*release)(void *));
 struct json *call_own_json(struct call *c, struct json *j);
 struct filter *call_own_filter(struct call *c, struct filter *f);
 struct view *call_own_view(struct call *c, struct view *v);
-struct encoder *call_own_encoder(struct call *c, struct encoder *enc);
 
 /* Memory of the call: zeroed, gone with it. */
 void *call_new(struct call *c, size_t count, size_t size);
 
-/* n empty image jobs with room for their vectors, as c->images. */
-void call_new_images(struct call *c, size_t n, struct encoder *enc);
+/* n empty jobs for c->encoder, with room for their vectors, as c->images. */
+void call_new_images(struct call *c, size_t n);
 /* n empty writes, as c->writes; what they hand out is released with the call. */
 void call_new_writes(struct call *c, size_t n, enum write_kind kind, const char *collection);
 /* The same for one. */

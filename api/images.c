@@ -1,0 +1,190 @@
+/* images.c - one image: put, get, patch, delete, and its content. */
+#include "api/images.h"
+
+#include <string.h>
+
+#include "api/fields.h"
+#include "api/upload.h"
+#include "base/num.h"
+#include "engine/thumbnail.h"
+
+void write_image(struct json_writer *w, const struct image_row *row, int status)
+{
+    jw_object(w, NULL);
+    jw_text(w, "object", "image");
+    jw_text(w, "id", row->id);
+    jw_int(w, "revision", row->revision);
+    jw_text(w, "sha256", row->sha256);
+    jw_text(w, "media_type", row->media_type);
+    jw_int(w, "bytes", row->bytes);
+    jw_int(w, "width", row->width);
+    jw_int(w, "height", row->height);
+    jw_text(w, "label", row->label);
+    jw_raw(w, "metadata", row->metadata);
+    jw_int(w, "created_at", row->created_at);
+    jw_int(w, "updated_at", row->updated_at);
+    if (status)
+        jw_int(w, "status", status);
+    jw_end(w);
+}
+
+static bool answer_image(struct call *c, int status, const struct image_row *row)
+{
+    struct json_writer w = answer_json(&c->response, status);
+    write_image(&w, row, 0);
+    answer_header(&c->response, "etag", etag_of(c, row));
+    return call_done(c);
+}
+
+/* ---- PUT ---- */
+
+static bool put_done(struct call *c)
+{
+    const struct upload *u = c->scratch;
+    const struct upload_item *item = u->items;
+    return item->err.code ? call_fail(c, &item->err)
+                          : answer_image(c, item->write->created ? 201 : 200, &item->write->image);
+}
+
+bool image_put(struct call *c)
+{
+    struct upload_item *item = call_new(c, 1, sizeof *item);
+    struct upload *u = c->scratch = call_new(c, 1, sizeof *u);
+    const struct json *metadata = NULL;
+    *u = (struct upload){.items = item, .n = 1, .finish = put_done};
+    item->id = c->params[1];
+    item->label = query_text(c, "label");
+    item->picture = body_picture(c);
+    return check_label(c, item->label, "label") && query_json(c, "metadata", &metadata) &&
+           compact_metadata(c, metadata, "metadata", &item->metadata) && read_precondition(c, &item->pre) && upload_start(c);
+}
+
+/* ---- GET ---- */
+
+static void release_row(void *p)
+{
+    image_row_clear(p);
+}
+
+/* The row of the image that the path names; the call's. */
+static const struct image_row *find_row(struct call *c)
+{
+    struct image_row *row = call_new(c, 1, sizeof *row);
+    return store_image(c->app->store, c->params[0], c->params[1], row, &c->err) ? call_own(c, row, release_row) : NULL;
+}
+
+static bool not_modified(struct call *c, const char *etag)
+{
+    answer_empty(&c->response, 304);
+    answer_header(&c->response, "etag", etag);
+    return call_done(c);
+}
+
+bool image_get(struct call *c)
+{
+    const struct image_row *row = find_row(c);
+    if (!row)
+        return false;
+    const char *etag = etag_of(c, row);
+    return etag_is_known(c, etag) ? not_modified(c, etag) : answer_image(c, 200, row);
+}
+
+/* ---- content ---- */
+
+struct content {
+    const struct image_row *row;
+    int64_t size; /* of the thumbnail's longer side; 0: the original */
+};
+
+/* The type is what we found in the bytes; browsers must not guess another one, nor run anything. */
+static bool answer_bytes(struct call *c, const struct image_row *row, const char *media_type, struct buf *bytes)
+{
+    c->response.status = 200;
+    c->response.content_type = media_type;
+    c->response.body = *bytes;
+    *bytes = (struct buf){0};
+    answer_header(&c->response, "etag", etag_of(c, row));
+    answer_header(&c->response, "x-content-type-options", "nosniff");
+    answer_header(&c->response, "content-security-policy", "default-src 'none'; sandbox");
+    return call_done(c);
+}
+
+static bool send_content(struct call *c)
+{
+    const struct content *q = c->scratch;
+    struct buf original = {0}, small = {0};
+    struct err why = {0};
+    void *bytes;
+    if (!store_content(c->app->store, q->row, &bytes, &original.len, &why)) {
+        if (why.code == ERR_NOT_FOUND) /* deleted since we looked */
+            err_set(&c->err, ERR_NOT_FOUND, "there is no such image");
+        return call_fail(c, c->err.code ? &c->err : &why);
+    }
+    original.data = bytes;
+    original.room = original.len;
+    bool ok = q->size ? thumbnail_write(original.data, original.len, &c->app->options.limits, (uint32_t)q->size, &small, &c->err) &&
+                            answer_bytes(c, q->row, "image/jpeg", &small)
+                      : answer_bytes(c, q->row, q->row->media_type, &original);
+    buf_clear(&small);
+    buf_clear(&original);
+    return ok;
+}
+
+bool image_content(struct call *c)
+{
+    struct content *q = c->scratch = call_new(c, 1, sizeof *q);
+    if (!query_int(c, "size", THUMBNAIL_MIN_SIDE, THUMBNAIL_MAX_SIDE, &q->size) || !(q->row = find_row(c)))
+        return false;
+    const char *etag = etag_of(c, q->row);
+    if (etag_is_known(c, etag))
+        return not_modified(c, etag);
+    return q->size ? call_next_heavy(c, send_content) : send_content(c);
+}
+
+/* ---- PATCH ---- */
+
+static bool patch_done(struct call *c)
+{
+    return call_wrote(c) && answer_image(c, 200, &c->writes[0]->image);
+}
+
+/* In a merge patch null is a value: it clears. */
+static bool read_patch(struct call *c, struct image_patch *p)
+{
+    static const char *const known[] = {"label", "metadata"};
+    const char *key;
+    const struct json *value;
+    if (!json_only(c->json, "", known, COUNT(known), &c->err))
+        return false;
+    for (void *it = NULL; (it = json_next(c->json, it, &key, &value));) {
+        bool is_null = json_kind(value) == JSON_KIND_NULL;
+        if (strcmp(key, "label") == 0) {
+            p->set_label = true;
+            p->label = json_as_text(value, NULL);
+            if (!is_null && !p->label)
+                return err_field(&c->err, "label", "must be a string or null");
+        } else {
+            p->clear_metadata = is_null;
+            p->metadata = is_null ? NULL : value;
+            if (!is_null && json_kind(value) != JSON_KIND_OBJECT)
+                return err_field(&c->err, "metadata", "must be an object or null");
+        }
+    }
+    return check_label(c, p->label, "label");
+}
+
+bool image_patch(struct call *c)
+{
+    struct write *w = call_new_write(c, WRITE_IMAGE_PATCH, c->params[0]);
+    w->patch.id = c->params[1];
+    return read_patch(c, &w->patch) && read_precondition(c, &w->pre) && call_write(c, patch_done);
+}
+
+/* ---- DELETE ---- */
+
+bool image_delete(struct call *c)
+{
+    struct write *w = call_new_write(c, WRITE_IMAGE_DELETE, c->params[0]);
+    w->id = c->params[1];
+    return read_precondition(c, &w->pre) && call_write(c, call_no_content);
+}

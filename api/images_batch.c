@@ -1,0 +1,251 @@
+/* images_batch.c - many images: put, list, count, delete. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/fields.h"
+#include "api/images.h"
+#include "api/upload.h"
+#include "base/hash.h"
+#include "base/num.h"
+
+enum { LIST_STANDARD = 100, LIST_MAX = 1000 };
+
+/* ---- put many ---- */
+
+static void write_result(struct json_writer *w, const struct upload_item *item)
+{
+    if (!item->err.code) {
+        write_image(w, &item->write->image, item->write->created ? 201 : 200);
+        return;
+    }
+    jw_object(w, NULL);
+    jw_text(w, "object", "image");
+    jw_text(w, "id", item->id);
+    jw_int(w, "status", err_status(item->err.code));
+    write_error(w, "error", &item->err);
+    jw_end(w);
+}
+
+static bool put_many_done(struct call *c)
+{
+    const struct upload *u = c->scratch;
+    struct json_writer w = answer_list(&c->response);
+    for (size_t i = 0; i < u->n; i++)
+        write_result(&w, &u->items[i]);
+    jw_end(&w);
+    jw_end(&w);
+    return call_done(c);
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct upload_item *const *x = a, *const *y = b;
+    int order = strcmp((*x)->id, (*y)->id);
+    return order ? order : (*x > *y) - (*x < *y);
+}
+
+/* Of items with the same id the first is kept: the order of writes within a batch means nothing. */
+static void refuse_twins(struct call *c, struct upload *u)
+{
+    struct upload_item **sorted = call_new(c, u->n, sizeof *sorted);
+    size_t n = 0;
+    for (size_t i = 0; i < u->n; i++)
+        if (u->items[i].id)
+            sorted[n++] = &u->items[i];
+    qsort(sorted, n, sizeof *sorted, by_id);
+    for (size_t i = 1; i < n; i++)
+        if (strcmp(sorted[i]->id, sorted[i - 1]->id) == 0)
+            err_set(&sorted[i]->err, ERR_CONFLICT, "this id stands in the batch before");
+}
+
+/* A failed field fails its item. */
+static void keep_error(struct call *c, struct upload_item *item)
+{
+    item->err = c->err;
+    c->err = (struct err){0};
+}
+
+/* A version 4 UUID (RFC 9562). */
+static const char *new_uuid(struct call *c)
+{
+    unsigned char b[16];
+    hash_random(b, sizeof b);
+    b[6] = (b[6] & 0x0f) | 0x40;
+    b[8] = (b[8] & 0x3f) | 0x80;
+    char *out = call_new(c, 37, 1), *p = out;
+    for (size_t i = 0; i < sizeof b; i++)
+        p += sprintf(p, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", b[i]);
+    return out;
+}
+
+/* "holiday/cat.1.jpg" -> "cat.1"; some clients send whole paths. */
+static const char *id_of_file(struct call *c, const char *filename)
+{
+    const char *name = filename;
+    for (const char *p = filename; *p; p++)
+        if (*p == '/' || *p == '\\')
+            name = p + 1;
+    const char *dot = strrchr(name, '.');
+    return arena_print(&c->arena, "%.*s", (int)(dot && dot > name ? dot - name : (ptrdiff_t)strlen(name)), name);
+}
+
+static bool items_from_form(struct call *c, struct upload *u)
+{
+    struct part *files;
+    if (!read_form(c, &files, &u->n))
+        return false;
+    u->items = call_new(c, u->n, sizeof *u->items);
+    for (size_t i = 0; i < u->n; i++) {
+        struct upload_item *item = &u->items[i];
+        char param[64];
+        snprintf(param, sizeof param, "file[%zu]", i);
+        item->picture = (struct picture){.bytes = files[i].data, .len = files[i].len};
+        item->id = files[i].filename && files[i].filename[0] ? id_of_file(c, files[i].filename) : new_uuid(c);
+        if (!check_id(c, item->id, param))
+            keep_error(c, item);
+    }
+    return true;
+}
+
+static bool item_from_json(struct call *c, const struct json *v, struct upload_item *item)
+{
+    static const char *const known[] = {"id", "image", "label", "metadata"};
+    if (!json_only(v, "", known, COUNT(known), &c->err) || !json_get_text(v, "id", 4096, &item->id, &c->err) ||
+        !json_get_text(v, "label", LABEL_MAX, &item->label, &c->err))
+        return false;
+    item->id = item->id ? item->id : new_uuid(c);
+    return check_id(c, item->id, "id") && check_label(c, item->label, "label") &&
+           compact_metadata(c, json_member(v, "metadata"), "metadata", &item->metadata) &&
+           read_picture(c, json_member(v, "image"), "image", &item->picture);
+}
+
+static bool items_from_json(struct call *c, struct upload *u)
+{
+    static const char *const known[] = {"images"};
+    const struct json *list = NULL;
+    size_t max = c->app->options.items_max;
+    if (!json_only(c->json, "", known, COUNT(known), &c->err) || !json_get_list(c->json, "images", &list, &c->err))
+        return false;
+    u->n = list ? json_count(list) : 0;
+    if (u->n == 0)
+        return err_field(&c->err, "images", "needs at least one image");
+    if (u->n > max)
+        return err_set(&c->err, ERR_TOO_LARGE, "there are %zu images, the limit is %zu", u->n, max);
+    u->items = call_new(c, u->n, sizeof *u->items);
+    for (size_t i = 0; i < u->n; i++) {
+        char prefix[64];
+        snprintf(prefix, sizeof prefix, "images[%zu].", i);
+        if (item_from_json(c, json_item(list, i), &u->items[i]))
+            continue;
+        err_prefix(c, prefix);
+        keep_error(c, &u->items[i]);
+    }
+    return true;
+}
+
+bool images_put(struct call *c)
+{
+    struct upload *u = c->scratch = call_new(c, 1, sizeof *u);
+    u->finish = put_many_done;
+    if (!(c->json ? items_from_json(c, u) : items_from_form(c, u)))
+        return false;
+    refuse_twins(c, u);
+    return upload_start(c);
+}
+
+/* ---- list ---- */
+
+bool images_list(struct call *c)
+{
+    int64_t limit = LIST_STANDARD;
+    struct filter *filter = NULL;
+    struct image_row *rows;
+    size_t n;
+    bool more;
+    const char *after = query_text(c, "after");
+    if (!query_int(c, "limit", 1, LIST_MAX, &limit) || (after && !check_id(c, after, "after")) || !query_filter(c, &filter) ||
+        !store_images(c->app->store, c->params[0], filter, after, (size_t)limit, &rows, &n, &more, &c->err))
+        return false;
+    struct json_writer w = answer_list(&c->response);
+    for (size_t i = 0; i < n; i++) {
+        write_image(&w, &rows[i], 0);
+        image_row_clear(&rows[i]);
+    }
+    jw_end(&w);
+    jw_bool(&w, "has_more", more);
+    jw_end(&w);
+    free(rows);
+    return call_done(c);
+}
+
+/* ---- count and delete ---- */
+
+struct selection { /* of images: by filter, by ids, or neither */
+    struct filter *filter;
+    const char *const *ids;
+    size_t n_ids;
+};
+
+static bool read_selection(struct call *c, struct selection *s)
+{
+    static const char *const known[] = {"filter", "ids"};
+    const struct json *filter = NULL, *ids = NULL;
+    *s = (struct selection){0};
+    if (!c->json)
+        return true;
+    if (!json_only(c->json, "", known, COUNT(known), &c->err) || !json_get_object(c->json, "filter", &filter, &c->err) ||
+        !json_get_list(c->json, "ids", &ids, &c->err))
+        return false;
+    if (filter && ids)
+        return err_field(&c->err, "ids", "cannot stand beside filter");
+    if (ids && !read_ids(c, ids, "ids", &s->ids, &s->n_ids))
+        return false;
+    return !filter || (s->filter = call_own_filter(c, filter_parse(filter, "filter", &c->err)));
+}
+
+/* A list without ids means no image; no list at all means all. */
+static bool is_empty(const struct selection *s)
+{
+    return s->ids && s->n_ids == 0;
+}
+
+static bool answer_count(struct call *c, const char *member, int64_t n)
+{
+    struct json_writer w = answer_json(&c->response, 200);
+    jw_object(&w, NULL);
+    jw_text(&w, "object", "count");
+    jw_int(&w, member, n);
+    jw_end(&w);
+    return call_done(c);
+}
+
+bool images_count(struct call *c)
+{
+    struct selection s;
+    int64_t n = 0;
+    return read_selection(c, &s) &&
+           (is_empty(&s) || store_count(c->app->store, c->params[0], s.filter, s.ids, s.n_ids, &n, &c->err)) &&
+           answer_count(c, "count", n);
+}
+
+static bool delete_done(struct call *c)
+{
+    return call_wrote(c) && answer_count(c, "deleted", c->writes[0]->count);
+}
+
+bool images_delete(struct call *c)
+{
+    struct selection s;
+    if (!read_selection(c, &s))
+        return false;
+    if (!s.filter && !s.ids)
+        return err_field(&c->err, "filter", "or ids must say which images");
+    if (is_empty(&s))
+        return answer_count(c, "deleted", 0);
+    struct write *w = call_new_write(c, WRITE_IMAGES_DELETE, c->params[0]);
+    w->filter = s.filter;
+    w->ids = s.ids;
+    w->n_ids = s.n_ids;
+    return call_write(c, delete_done);
+}

@@ -1,0 +1,124 @@
+/* keys.c - /v1/keys: making, listing and revoking API keys. */
+#include "api/keys.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/fields.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/num.h"
+
+static const char *const role_names[] = {[ROLE_READ] = "read", [ROLE_WRITE] = "write", [ROLE_ADMIN] = "admin"};
+
+const char *role_name(enum role r)
+{
+    return r == ROLE_NONE ? "none" : role_names[r];
+}
+
+bool role_parse(const char *name, enum role *out, struct err *e)
+{
+    for (size_t r = ROLE_READ; name && r < COUNT(role_names); r++)
+        if (strcmp(name, role_names[r]) == 0) {
+            *out = (enum role)r;
+            return true;
+        }
+    return err_field(e, "role", "must be \"read\", \"write\" or \"admin\"");
+}
+
+/* Each character holds 6 random bits. */
+static void random_text(char *out, size_t n)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    hash_random(out, n);
+    for (size_t i = 0; i < n; i++)
+        out[i] = alphabet[(unsigned char)out[i] & 63];
+    out[n] = 0;
+}
+
+void key_make(const char *name, enum role role, struct key_row *row, char text[KEY_TEXT_SIZE])
+{
+    enum { ID = 8, SECRET = 43 };
+    char secret[SECRET + 1];
+    *row = (struct key_row){.role = role, .created_at = clock_unix()};
+    random_text(row->id, ID);
+    random_text(secret, SECRET);
+    snprintf(row->name, sizeof row->name, "%s", name);
+    snprintf(text, KEY_TEXT_SIZE, "anch_%s_%s", row->id, secret);
+    hash_bytes(text, strlen(text), row->hash);
+}
+
+/* `text`: the key itself, only in the answer that made it. */
+static void write_key(struct json_writer *w, const struct key_row *row, const char *text)
+{
+    jw_object(w, NULL);
+    jw_text(w, "object", "key");
+    jw_text(w, "id", row->id);
+    jw_text(w, "name", row->name);
+    jw_text(w, "role", role_name(row->role));
+    jw_int(w, "created_at", row->created_at);
+    if (text)
+        jw_text(w, "key", text);
+    jw_end(w);
+}
+
+bool keys_list(struct call *c)
+{
+    struct key_row *rows;
+    size_t n;
+    if (!store_keys(c->app->store, &rows, &n, &c->err))
+        return false;
+    struct json_writer w = answer_list(&c->response);
+    for (size_t i = 0; i < n; i++)
+        write_key(&w, &rows[i], NULL);
+    jw_end(&w);
+    jw_bool(&w, "has_more", false);
+    jw_end(&w);
+    free(rows);
+    return call_done(c);
+}
+
+static bool create_done(struct call *c)
+{
+    if (!call_wrote(c))
+        return false;
+    atomic_fetch_add(&c->app->keys_version, 1);
+    const struct key_row *row = &c->writes[0]->row_key;
+    log_info("key_added", "id=%s role=%s", row->id, role_name(row->role));
+    struct json_writer w = answer_json(&c->response, 201);
+    write_key(&w, row, c->scratch);
+    answer_header(&c->response, "cache-control", "no-store");
+    return call_done(c);
+}
+
+bool key_create(struct call *c)
+{
+    static const char *const known[] = {"role", "name"};
+    const char *role_text = NULL, *name = "";
+    enum role role;
+    if (!json_only(c->json, "", known, COUNT(known), &c->err) ||
+        !json_get_text(c->json, "role", 16, &role_text, &c->err) || !json_get_text(c->json, "name", ID_MAX, &name, &c->err) ||
+        !role_parse(role_text, &role, &c->err))
+        return false;
+    struct write *w = call_new_write(c, WRITE_KEY_ADD, NULL);
+    c->scratch = call_new(c, KEY_TEXT_SIZE, 1);
+    key_make(name, role, &w->row_key, c->scratch);
+    return call_write(c, create_done);
+}
+
+static bool delete_done(struct call *c)
+{
+    if (!call_no_content(c))
+        return false;
+    atomic_fetch_add(&c->app->keys_version, 1);
+    log_info("key_revoked", "id=%s", c->params[0]);
+    return true;
+}
+
+bool key_delete(struct call *c)
+{
+    struct write *w = call_new_write(c, WRITE_KEY_REVOKE, NULL);
+    w->id = c->params[0];
+    return call_write(c, delete_done);
+}

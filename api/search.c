@@ -1,0 +1,258 @@
+/* search.c - POST /v1/collections/{collection}/search: one question or many, of one view.
+ *
+ * A question by id or vector takes one stage; only those with pictures go through the encoder first.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/fields.h"
+#include "api/question.h"
+#include "base/clock.h"
+#include "base/metric.h"
+#include "base/num.h"
+
+enum { SEARCHES_MAX = 100 };
+
+struct search_request {
+    struct view *view;
+    struct question *questions;
+    size_t n;
+    bool batch; /* the body has `searches` */
+};
+
+/* ---- the query vector ---- */
+
+static bool fail_at(struct call *c, const struct question *q, const struct example *x, const struct err *e)
+{
+    c->err = *e;
+    snprintf(c->err.param, sizeof c->err.param, "%s%s", q->where, x->param);
+    return false;
+}
+
+/* The vector of an example; `room` [dimensions] takes that of a stored image. */
+static const float *example_vector(struct call *c, const struct question *q, const struct example *x, float *room)
+{
+    const struct search_request *r = c->scratch;
+    struct err e = {0};
+    if (!x->id)
+        return x->job->vector;
+    if (view_vector(r->view, x->id, room, &e))
+        return room;
+    fail_at(c, q, x, &e);
+    return NULL;
+}
+
+/* Adds weight x the mean of n examples to sum [d]. */
+static bool add_mean(struct call *c, const struct question *q, const struct example *x, size_t n, double weight, double *sum,
+                     float *room, size_t d)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float *v = example_vector(c, q, &x[i], room);
+        if (!v)
+            return false;
+        for (size_t k = 0; k < d; k++)
+            sum[k] += (double)v[k] * weight / (double)n;
+    }
+    return true;
+}
+
+/* normalise(2 mean(positive) - mean(negative)); without negative ones the mean of the positive ones, which
+ * points the same way as twice it. */
+static bool average(struct call *c, const struct question *q, float *out, size_t d)
+{
+    double *sum = call_new(c, d, sizeof *sum), norm = 0;
+    if (!add_mean(c, q, q->examples, q->n_positive, 2, sum, out, d) ||
+        !add_mean(c, q, q->examples + q->n_positive, q->n_negative, -1, sum, out, d))
+        return false;
+    for (size_t k = 0; k < d; k++)
+        norm += sum[k] * sum[k];
+    if (!(norm > 1e-12)) {
+        err_field(&c->err, "positive", "and negative examples cancel out");
+        return err_prefix(c, q->where);
+    }
+    for (size_t k = 0; k < d; k++)
+        out[k] = (float)(sum[k] / sqrt(norm));
+    return true;
+}
+
+static const float *query_vector(struct call *c, const struct question *q)
+{
+    const struct search_request *r = c->scratch;
+    size_t d = view_dimensions(r->view);
+    if (q->vector && q->n_vector != d) {
+        err_field(&c->err, "vector", "has %zu components, the model's have %zu", q->n_vector, d);
+        err_prefix(c, q->where);
+        return NULL;
+    }
+    if (q->vector)
+        return q->vector;
+    float *v = call_new(c, d, sizeof *v);
+    if (q->n_positive + q->n_negative == 1)
+        return example_vector(c, q, q->examples, v);
+    return average(c, q, v, d) ? v : NULL;
+}
+
+/* ---- the answer ---- */
+
+static void write_hits(struct json_writer *w, const struct hits *hits, size_t d)
+{
+    jw_array(w, "data");
+    for (size_t i = 0; i < hits->n; i++) {
+        const struct hit *h = &hits->items[i];
+        jw_object(w, NULL);
+        jw_text(w, "id", h->id);
+        jw_float(w, "score", h->score);
+        jw_text(w, "label", h->label);
+        jw_raw(w, "metadata", h->metadata);
+        if (h->vector)
+            write_vector(w, "vector", h->vector, d);
+        jw_end(w);
+    }
+    jw_end(w);
+}
+
+/* Answers one question into the writer. */
+static bool ask(struct call *c, const struct question *q, struct json_writer *w)
+{
+    const struct search_request *r = c->scratch;
+    struct search s = q->settings;
+    struct hits hits = {0};
+    size_t n = q->n_positive + q->n_negative;
+    const char **ids = n ? call_new(c, n, sizeof *ids) : NULL;
+    s.vector = query_vector(c, q);
+    if (!s.vector)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (q->examples[i].id)
+            ids[s.n_exclude++] = q->examples[i].id;
+    s.exclude = ids;
+    int64_t start = clock_ns();
+    bool ok = view_search(r->view, &s, &hits, &c->err);
+    metric_observe(METRIC_search_duration_seconds, (double)(clock_ns() - start) * 1e-9, NULL);
+    if (ok)
+        write_hits(w, &hits, view_dimensions(r->view));
+    hits_clear(&hits);
+    return ok;
+}
+
+static bool answer(struct call *c)
+{
+    const struct search_request *r = c->scratch;
+    struct json_writer w = answer_json(&c->response, 200);
+    jw_object(&w, NULL);
+    jw_text(&w, "object", "list");
+    if (r->batch)
+        jw_array(&w, "data");
+    for (size_t i = 0; i < r->n; i++) {
+        if (r->batch) {
+            jw_object(&w, NULL);
+            jw_text(&w, "object", "list");
+        }
+        if (!ask(c, &r->questions[i], &w))
+            return false;
+        if (r->batch)
+            jw_end(&w);
+    }
+    if (r->batch)
+        jw_end(&w);
+    jw_text(&w, "model", view_model(r->view));
+    jw_int(&w, "generation", view_generation(r->view));
+    jw_end(&w);
+    return call_done(c);
+}
+
+/* ---- pictures ---- */
+
+static bool pictures_done(struct call *c)
+{
+    const struct search_request *r = c->scratch;
+    for (size_t i = 0; i < r->n; i++) {
+        const struct question *q = &r->questions[i];
+        for (size_t k = 0; k < q->n_positive + q->n_negative; k++)
+            if (q->examples[k].job && q->examples[k].job->err.code)
+                return fail_at(c, q, &q->examples[k], &q->examples[k].job->err);
+    }
+    return answer(c);
+}
+
+static bool embed_pictures(struct call *c)
+{
+    const struct search_request *r = c->scratch;
+    size_t n = 0, at = 0;
+    for (size_t i = 0; i < r->n; i++)
+        n += question_pictures(&r->questions[i]);
+    call_new_images(c, n);
+    for (size_t i = 0; i < r->n; i++) {
+        const struct question *q = &r->questions[i];
+        for (size_t k = 0; k < q->n_positive + q->n_negative; k++)
+            if (!q->examples[k].id) {
+                c->images[at].picture = q->examples[k].picture;
+                q->examples[k].job = &c->images[at++];
+            }
+    }
+    return call_embed(c, pictures_done);
+}
+
+/* ---- the request ---- */
+
+static bool read_questions(struct call *c, struct search_request *r)
+{
+    static const char *const known[] = {"searches", "model"};
+    const struct json *list = c->json ? json_member(c->json, "searches") : NULL;
+    r->batch = list != NULL;
+    r->n = r->batch ? json_count(list) : 1;
+    if (r->batch && (!json_only(c->json, "", known, COUNT(known), &c->err)))
+        return false;
+    if (r->batch && (json_kind(list) != JSON_KIND_LIST || r->n == 0 || r->n > SEARCHES_MAX))
+        return err_field(&c->err, "searches", "must be an array of 1 to %d searches", SEARCHES_MAX);
+    r->questions = call_new(c, r->n, sizeof *r->questions);
+    for (size_t i = 0; i < r->n; i++) {
+        const char *where = r->batch ? arena_print(&c->arena, "searches[%zu].", i) : "";
+        if (!question_read(c, r->batch ? json_item(list, i) : c->json, where, &r->questions[i]))
+            return false;
+        if (r->batch && !r->questions[i].model && !json_get_text(c->json, "model", ID_MAX, &r->questions[i].model, &c->err))
+            return false;
+    }
+    return true;
+}
+
+/* Vectors of one model mean nothing to another. */
+static bool check_model(struct call *c, const struct search_request *r, const struct question *q, bool pinned)
+{
+    const char *model = view_model(r->view);
+    if (q->model && strcmp(q->model, model) != 0) {
+        err_set(&c->err, ERR_CONFLICT, "the collection's model is %s", model);
+        snprintf(c->err.param, sizeof c->err.param, "%smodel", q->where);
+        return false;
+    }
+    if (q->vector && !q->model && !pinned) {
+        err_field(&c->err, "model", "must say whose vector this is (or the header anchord-generation)");
+        return err_prefix(c, q->where);
+    }
+    return true;
+}
+
+bool search_run(struct call *c)
+{
+    struct search_request *r = c->scratch = call_new(c, 1, sizeof *r);
+    struct collection_row row;
+    int64_t pin;
+    size_t pictures = 0;
+    if (!read_pin(c, &pin) || !read_questions(c, r))
+        return false;
+    r->view = call_own_view(c, store_view(c->app->store, c->params[0], pin, &c->err));
+    if (!r->view)
+        return false;
+    for (size_t i = 0; i < r->n; i++) {
+        if (!check_model(c, r, &r->questions[i], pin != 0))
+            return false;
+        pictures += question_pictures(&r->questions[i]);
+    }
+    if (pictures == 0)
+        return answer(c);
+    if (pictures > c->app->options.items_max)
+        return err_set(&c->err, ERR_TOO_LARGE, "there are %zu pictures, the limit is %zu", pictures, c->app->options.items_max);
+    return store_collection(c->app->store, c->params[0], &row, &c->err) &&
+           call_load(c, view_model(r->view), precision_parse(row.precision), embed_pictures);
+}

@@ -1,0 +1,30 @@
+/* upload.h - the way of one or many images into a collection: embed, write, and once more when the
+ * collection changed its model meanwhile.
+ */
+#ifndef ANCHORD_API_UPLOAD_H
+#define ANCHORD_API_UPLOAD_H
+
+#include "api/stage.h"
+
+struct upload_item {
+    const char *id;              /* checked; borrowed from the call, like the others */
+    const char *label, *metadata; /* NULL: none */
+    struct picture picture;
+    struct precondition pre;
+    struct err err;              /* set beforehand: the item is passed over; afterwards: how it ended */
+    const struct write *write;   /* afterwards, without an error: ->image and ->created */
+    struct image_job *job;       /* upload.c's */
+};
+
+struct upload {
+    struct upload_item *items;
+    size_t n;
+    bool (*finish)(struct call *c); /* the stage after all; may run on the writer's thread */
+    int64_t generation;          /* that the vectors belong to */
+    bool again;                  /* it is the second try */
+};
+
+/* Starts it for collection c->params[0]; c->scratch must be the upload. */
+bool upload_start(struct call *c);
+
+#endif

@@ -1,0 +1,236 @@
+/* rig.c - requests to an app without a socket. */
+#include "tests/lib/rig.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/t.h"
+
+#include "base/base64.h"
+#include "base/log.h"
+#include "engine/draw.h"
+
+static struct app *open_app(const char *dir)
+{
+    struct err e = {0};
+    struct app_options o = {
+        .store = {.dir = dir, .min_free_bytes = 1, .background = true},
+        .arch = {.depth = 18, .stem = STEM_SMALL2, .width = 8},
+        .preprocess = preprocess_imagenet,
+        .items_max = 64,
+    };
+    o.preprocess.size = 32;
+    o.preprocess.resize = 36;
+    struct app *app = app_open(&o, &e);
+    if (!app)
+        fail_msg("app_open: %s", e.text);
+    return app;
+}
+
+struct rig *rig_open(void)
+{
+    struct rig *r = mem_new(1, sizeof *r);
+    log_set_level(LOG_ERROR);
+    json_init();
+    r->dir = t_make_dir();
+    r->app = open_app(r->dir);
+    r->lanes = lanes_new();
+    return r;
+}
+
+void rig_reopen(struct rig *r)
+{
+    lanes_free(r->lanes);
+    app_close(r->app);
+    r->app = open_app(r->dir);
+    r->lanes = lanes_new();
+}
+
+void rig_close(struct rig *r)
+{
+    lanes_free(r->lanes);
+    app_close(r->app);
+    t_remove_dir(r->dir);
+    free(r);
+}
+
+void outcome_clear(struct outcome *r)
+{
+    for (size_t i = 0; i < r->n_headers; i++) {
+        free((void *)(uintptr_t)r->headers[i].name);
+        free((void *)(uintptr_t)r->headers[i].value);
+    }
+    json_free(r->json);
+    buf_clear(&r->body);
+    *r = (struct outcome){0};
+}
+
+const char *outcome_header(const struct outcome *r, const char *name)
+{
+    for (size_t i = 0; i < r->n_headers; i++)
+        if (strcmp(r->headers[i].name, name) == 0)
+            return r->headers[i].value;
+    return NULL;
+}
+
+const struct json *outcome_at(const struct outcome *r, const char *path)
+{
+    char copy[256], *save = NULL;
+    const struct json *v = r->json;
+    snprintf(copy, sizeof copy, "%s", path);
+    for (char *step = strtok_r(copy, ".", &save); step && v; step = strtok_r(NULL, ".", &save))
+        v = json_kind(v) == JSON_KIND_LIST ? json_item(v, strtoul(step, NULL, 10)) : json_member(v, step);
+    return v;
+}
+
+const char *outcome_text(const struct outcome *r, const char *path)
+{
+    return json_as_text(outcome_at(r, path), NULL);
+}
+
+double outcome_number(const struct outcome *r, const char *path)
+{
+    double x;
+    return json_as_number(outcome_at(r, path), &x) ? x : (double)NAN;
+}
+
+/* ---- requests ---- */
+
+static void decode(char *s)
+{
+    char *out = s;
+    for (; *s; s++) {
+        unsigned byte;
+        if (*s == '%' && sscanf(s + 1, "%2x", &byte) == 1) {
+            *out++ = (char)byte;
+            s += 2;
+        } else {
+            *out++ = *s;
+        }
+    }
+    *out = 0;
+}
+
+static enum method method_of(const char *name)
+{
+    static const char *const names[] = {"OTHER", "GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"};
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (strcmp(names[i], name) == 0)
+            return (enum method)i;
+    return METHOD_OTHER;
+}
+
+/* "PUT /a?b=c" in pieces; `line` is cut up. */
+static void parse_line(char *line, struct request *q, struct pair *pairs, size_t room)
+{
+    char *path = strchr(line, ' '), *query, *save = NULL;
+    *path++ = 0;
+    query = strchr(path, '?');
+    if (query)
+        *query++ = 0;
+    q->method = method_of(line);
+    q->path = path;
+    q->query = pairs;
+    for (char *p = query ? strtok_r(query, "&", &save) : NULL; p && q->n_query < room; p = strtok_r(NULL, "&", &save)) {
+        char *value = strchr(p, '=');
+        if (value)
+            *value++ = 0;
+        else
+            value = p + strlen(p);
+        decode(p);
+        decode(value);
+        pairs[q->n_query++] = (struct pair){p, value};
+    }
+}
+
+static struct outcome take_answer(struct call *c)
+{
+    struct outcome r = {.status = c->response.status, .n_headers = c->response.n_headers};
+    r.body = c->response.body;
+    c->response.body = (struct buf){0};
+    for (size_t i = 0; i < r.n_headers; i++)
+        r.headers[i] = (struct header){mem_text(c->response.headers[i].name), mem_text(c->response.headers[i].value)};
+    if (c->response.content_type && strcmp(c->response.content_type, "application/json") == 0) {
+        struct err e = {0};
+        r.json = json_parse(r.body.data, r.body.len, 0, &e);
+        if (!r.json)
+            fail_msg("the answer is no JSON (%s): %s", e.text, r.body.data);
+    }
+    return r;
+}
+
+struct outcome rig_ask_with(struct rig *r, struct lanes *lanes, const char *line, const struct extra *x)
+{
+    static const struct extra none;
+    struct pair pairs[32];
+    struct call c;
+    char *copy = mem_text(line);
+    x = x ? x : &none;
+    struct request q = {
+        .listener = x->admin ? LISTENER_ADMIN : LISTENER_PUBLIC,
+        .content_type = x->type,
+        .if_match = x->if_match,
+        .if_none_match = x->if_none_match,
+        .pin = x->pin,
+        .request_id = "test",
+        .body = x->body,
+        .body_len = x->len ? x->len : x->body ? strlen(x->body) : 0,
+        .role = x->role != ROLE_NONE || x->anonymous ? x->role : ROLE_ADMIN,
+    };
+    parse_line(copy, &q, pairs, COUNT(pairs));
+    call_begin(&c, r->app, &q);
+    call_run(&c, lanes);
+    struct outcome reply = take_answer(&c);
+    call_free(&c);
+    free(copy);
+    return reply;
+}
+
+struct outcome rig_ask(struct rig *r, const char *line, const struct extra *x)
+{
+    return rig_ask_with(r, r->lanes, line, x);
+}
+
+struct outcome rig_json(struct rig *r, const char *line, const char *json)
+{
+    return rig_ask(r, line, &(struct extra){.type = "application/json", .body = json});
+}
+
+struct outcome rig_expect(struct rig *r, int status, const char *line, const struct extra *x)
+{
+    struct outcome reply = rig_ask(r, line, x);
+    if (reply.status != status)
+        fail_msg("%s gave %d, expected %d: %.300s", line, reply.status, status, reply.body.data ? reply.body.data : "");
+    return reply;
+}
+
+struct buf rig_picture(unsigned kind, unsigned seed)
+{
+    struct image img;
+    struct buf b = {0};
+    struct err e = {0};
+    assert_ok(draw_picture(kind, seed, 48, &img, &e), e);
+    assert_ok(image_write_jpeg(&img, 90, &b, &e), e);
+    image_clear(&img);
+    return b;
+}
+
+struct buf rig_base64(unsigned kind, unsigned seed)
+{
+    struct buf file = rig_picture(kind, seed), text = {0};
+    base64_encode(file.data, file.len, &text);
+    buf_clear(&file);
+    return text;
+}
+
+void rig_put(struct rig *r, const char *id, unsigned kind, unsigned seed, const char *label)
+{
+    char line[512];
+    struct buf file = rig_picture(kind, seed);
+    snprintf(line, sizeof line, "PUT /v1/collections/default/images/%s%s%s", id, label ? "?label=" : "", label ? label : "");
+    struct outcome reply = rig_ask(r, line, &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});
+    if (reply.status != 200 && reply.status != 201)
+        fail_msg("%s gave %d: %s", line, reply.status, reply.body.data);
+    outcome_clear(&reply);
+    buf_clear(&file);
+}

@@ -1,0 +1,63 @@
+/* rig.h - an app on a scratch folder with a tiny model, and requests to it without a socket. */
+#ifndef ANCHORD_TESTS_LIB_RIG_H
+#define ANCHORD_TESTS_LIB_RIG_H
+
+#include "api/app.h"
+#include "api/call.h"
+#include "api/lanes.h"
+#include "base/json.h"
+
+enum { RIG_DIMENSIONS = 64 }; /* of the tiny model: ResNet-18, width 8, small stem, 32 pixels */
+
+struct rig {
+    char *dir;
+    struct app *app;
+    struct lanes *lanes;
+};
+
+struct rig *rig_open(void); /* fails the test when it cannot */
+void rig_close(struct rig *r);
+void rig_reopen(struct rig *r); /* as after a restart */
+
+struct outcome {
+    int status;
+    struct buf body;       /* owned */
+    struct json *json;     /* NULL when it is none; owned */
+    struct header headers[RESPONSE_HEADERS];
+    size_t n_headers;
+};
+void outcome_clear(struct outcome *r);
+const char *outcome_header(const struct outcome *r, const char *name); /* NULL when absent */
+/* Walks members and places, "data.0.id"; NULL when there is none. */
+const struct json *outcome_at(const struct outcome *r, const char *path);
+const char *outcome_text(const struct outcome *r, const char *path);
+double outcome_number(const struct outcome *r, const char *path); /* NaN when absent */
+
+/* What a request has beyond its first line; all optional. */
+struct extra {
+    const char *type;
+    const void *body;
+    size_t len;            /* 0: strlen(body) */
+    const char *if_match, *if_none_match, *pin;
+    bool admin;            /* on the admin listener */
+    enum role role;        /* ROLE_NONE: admin, unless `anonymous` */
+    bool anonymous;
+};
+
+/* Runs "PUT /v1/...?a=b".  The query is split at & and =, and percent-decoded. */
+struct outcome rig_ask(struct rig *r, const char *line, const struct extra *x);
+/* On a lane cache of the caller's, for threads of their own. */
+struct outcome rig_ask_with(struct rig *r, struct lanes *lanes, const char *line, const struct extra *x);
+/* Runs it with a JSON body. */
+struct outcome rig_json(struct rig *r, const char *line, const char *json);
+/* The same, and fails the test unless this is the status. */
+struct outcome rig_expect(struct rig *r, int status, const char *line, const struct extra *x);
+/* PUTs picture `seed` of `kind` as `id` into `default` with `label`; 201 or 200. */
+void rig_put(struct rig *r, const char *id, unsigned kind, unsigned seed, const char *label);
+
+/* A drawn picture as a file. */
+struct buf rig_picture(unsigned kind, unsigned seed);
+/* The same as base64. */
+struct buf rig_base64(unsigned kind, unsigned seed);
+
+#endif
