@@ -49,7 +49,7 @@ static void start(struct run *r, const char *dir, size_t threads, size_t memory,
     assert_ok(r->s != NULL, e);
     free(all);
     r->l = loader_new(&(struct loader_options){.manifest = &r->m, .dataset = r->d, .sampler = r->s, .batch = BATCH, .views = 2,
-                                              .augment = recipe_find("byol")->view, .preprocess = &preprocess_imagenet,
+                                              .augment = recipe_find("simclr")->view, .preprocess = &preprocess_imagenet,
                                               .size = SIZE, .positives = positives, .seed = 5, .first_step = first_step,
                                               .threads = threads, .ahead = 2}, &e);
     assert_ok(r->l != NULL, e);
