@@ -4,52 +4,16 @@
  *   bench_preprocess DIR full|scaled    the 8-bit crops instead, raw on standard output, for comparing them
  *                                   (bench/preprocess_vs_pillow.py); scaled: with DCT scaling
  */
-#include <dirent.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/file.h"
-#include "base/mem.h"
 #include "engine/image.h"
 #include "engine/preprocess.h"
-
-struct picture {
-    char path[512];
-    void *bytes;
-    size_t len;
-};
-
-static int by_path(const void *a, const void *b)
-{
-    return strcmp(((const struct picture *)a)->path, ((const struct picture *)b)->path);
-}
-
-static size_t read_folder(const char *dir, struct picture **out)
-{
-    struct picture *pictures = NULL;
-    struct dirent *entry;
-    size_t n = 0;
-    DIR *d = opendir(dir);
-    while (d && (entry = readdir(d))) {
-        struct picture p;
-        snprintf(p.path, sizeof p.path, "%s/%s", dir, entry->d_name);
-        if (entry->d_name[0] == '.' || !file_read(p.path, 64 << 20, &p.bytes, &p.len, NULL))
-            continue;
-        pictures = mem_grow(pictures, n + 1, sizeof *pictures);
-        pictures[n++] = p;
-    }
-    if (d)
-        closedir(d);
-    if (n)
-        qsort(pictures, n, sizeof *pictures, by_path);
-    *out = pictures;
-    return n;
-}
+#include "tests/lib/folder.h"
 
 /* mean 0 and std 1/255: the values are the pixels. */
-static bool write_crop(const struct picture *p, uint32_t min_side)
+static bool write_crop(const struct file *p, uint32_t min_side)
 {
     struct preprocess as_pixels = preprocess_imagenet;
     static float values[224 * 224 * 3];
@@ -76,12 +40,12 @@ struct times {
     size_t done;
 };
 
-static struct times measure(const struct picture *pictures, size_t n, uint32_t min_side)
+static struct times measure(const struct file *pictures, size_t n, uint32_t min_side)
 {
     static float values[224 * 224 * 3];
     struct times t = {0};
     for (size_t i = 0; i < n; i++) {
-        const struct picture *p = &pictures[i];
+        const struct file *p = &pictures[i];
         struct image img = {0};
         struct image_info info;
         const double start = clock_s();
@@ -101,7 +65,7 @@ static struct times measure(const struct picture *pictures, size_t n, uint32_t m
     return t;
 }
 
-static void report(const char *name, const struct picture *pictures, size_t n, uint32_t min_side)
+static void report(const char *name, const struct file *pictures, size_t n, uint32_t min_side)
 {
     struct times best = {.decode = 1e9};
     for (int round = 0; round < 3; round++) {
@@ -116,23 +80,25 @@ static void report(const char *name, const struct picture *pictures, size_t n, u
 
 int main(int argc, char **argv)
 {
-    struct picture *pictures = NULL;
-    const size_t n = argc < 2 ? 0 : read_folder(argv[1], &pictures);
+    struct folder pictures = {0};
     const uint32_t resize = preprocess_imagenet.resize;
+    struct err e = {0};
     int status = 0;
-    if (n == 0) {
+    if (argc < 2) {
         fprintf(stderr, "usage: %s DIR [full|scaled]\n", argv[0]);
         return 2;
     }
-    if (argc > 2)
-        for (size_t i = 0; i < n && status == 0; i++)
-            status = !write_crop(&pictures[i], strcmp(argv[2], "full") == 0 ? 0 : resize);
-    else {
-        report("full", pictures, n, 0);
-        report("scaled", pictures, n, resize);
+    if (!folder_read(argv[1], &pictures, &e)) {
+        fprintf(stderr, "%s\n", e.text);
+        return 1;
     }
-    for (size_t i = 0; i < n; i++)
-        free(pictures[i].bytes);
-    free(pictures);
+    if (argc > 2) {
+        for (size_t i = 0; i < pictures.n && status == 0; i++)
+            status = !write_crop(&pictures.files[i], strcmp(argv[2], "full") == 0 ? 0 : resize);
+    } else {
+        report("full", pictures.files, pictures.n, 0);
+        report("scaled", pictures.files, pictures.n, resize);
+    }
+    folder_clear(&pictures);
     return status;
 }
