@@ -100,9 +100,11 @@ static bool set_up(struct sql *q, enum sql_mode mode, struct err *e)
             return false;
         if (!wal)
             return err_set(e, ERR_IO, "catalogue: the file system does not allow a write-ahead log");
-        sqlite3_wal_hook(q->db, count_log_pages, q);
     }
-    return sql_script(q, both, e);
+    if (!sql_script(q, both, e))
+        return false;
+    sqlite3_wal_hook(q->db, count_log_pages, q); /* after wal_autocheckpoint, which sets a hook of its own */
+    return true;
 }
 
 struct sql *sql_open(const char *path, enum sql_mode mode, struct err *e)
