@@ -58,17 +58,13 @@ static void finish_all(struct write **items, size_t n, const struct err *group)
 
 /* ---- files that became free ---- */
 
-static void note_freed(struct writer *w, const struct group *g)
+static void note_freed(struct writer *w, const char *sha256)
 {
-    for (size_t i = 0; i < g->n_effects; i++) {
-        if (g->effects[i].kind != EFFECT_FILE_FREED)
-            continue;
-        if (w->n_freed == w->freed_room) {
-            w->freed_room = w->freed_room ? w->freed_room * 2 : 64;
-            w->freed = mem_grow(w->freed, w->freed_room, sizeof *w->freed);
-        }
-        memcpy(w->freed[w->n_freed++], g->effects[i].sha256, HASH_HEX);
+    if (w->n_freed == w->freed_room) {
+        w->freed_room = w->freed_room ? w->freed_room * 2 : 64;
+        w->freed = mem_grow(w->freed, w->freed_room, sizeof *w->freed);
     }
+    memcpy(w->freed[w->n_freed++], sha256, HASH_HEX);
 }
 
 /* Some of them: a collection may leave a million.  A backup that is being made still needs them all; what is
@@ -144,6 +140,19 @@ static bool commit_group(struct group *g, struct write **items, size_t n, struct
     return false;
 }
 
+/* After a group that was not stored: its image files may have their names already. */
+static void give_up(struct writer *w, struct write **items, size_t n, const struct err *why)
+{
+    if (is_fatal(why->code)) {
+        store_degrade(w->store, why);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (items[i]->kind == WRITE_IMAGE_PUT && blob_name_is_valid(items[i]->put.sha256))
+            note_freed(w, items[i]->put.sha256);
+    remove_freed(w);
+}
+
 static bool run_group(struct writer *w, struct write **items, size_t n, struct err *e)
 {
     struct store *s = w->store;
@@ -151,14 +160,15 @@ static bool run_group(struct writer *w, struct write **items, size_t n, struct e
     if (atomic_load(&s->degraded))
         return err_set(e, ERR_IO, "the store does not write any more after a failure of the disk");
     if (!commit_group(&w->group, items, n, e)) {
-        if (is_fatal(e->code))
-            store_degrade(s, e);
+        give_up(w, items, n, e);
         return false;
     }
     struct err lost = {0};
     if (!publish_effects(&w->group, &lost))
         store_degrade(s, &lost); /* stored, but not found until a restart */
-    note_freed(w, &w->group);
+    for (size_t i = 0; i < w->group.n_effects; i++)
+        if (w->group.effects[i].kind == EFFECT_FILE_FREED)
+            note_freed(w, w->group.effects[i].sha256);
     remove_freed(w);
     atomic_store(&s->commit_ns, clock_ns() - start);
     atomic_fetch_add(&s->groups, 1);

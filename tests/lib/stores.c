@@ -145,6 +145,6 @@ bool stores_check(struct store *s, const char *dir, struct err *e)
     if (ok && (!store_collection(s, "default", &c, e) || c.images != (int64_t)n || view_images(v) != n))
         ok = err_set(e, ERR_CORRUPT, "%zu rows, %lld counted, %zu found", n, (long long)c.images, view_images(v));
     view_release(v);
-    size_t stored = stores_count_files(dir);
+    size_t stored = dir ? stores_count_files(dir) : 0;
     return ok && (stored <= n || err_set(e, ERR_CORRUPT, "%zu files for %zu images", stored, n));
 }
