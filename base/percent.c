@@ -1,5 +1,7 @@
-/* percent.c - decoding of URL text. */
+/* percent.c - decoding and encoding of URL text. */
 #include "base/percent.h"
+
+#include <string.h>
 
 static int digit(char c)
 {
@@ -23,4 +25,16 @@ bool percent_decode(const char *in, size_t len, char *out)
     }
     out[n] = 0;
     return true;
+}
+
+void percent_encode(const char *text, struct buf *out)
+{
+    for (; *text; text++) {
+        char c = *text;
+        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || strchr("-._~", c);
+        if (plain)
+            buf_char(out, c);
+        else
+            buf_print(out, "%%%02X", (unsigned char)c);
+    }
 }
