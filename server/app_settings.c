@@ -1,0 +1,42 @@
+/* app_settings.c - each setting to its option. */
+#include "server/app_settings.h"
+
+#include <string.h>
+
+struct image_limits image_settings(const struct conf *c)
+{
+    struct image_limits l = image_default_limits;
+    l.bytes = (size_t)c->max_body_bytes;
+    l.pixels = (uint64_t)c->max_image_pixels;
+    l.side = (uint32_t)c->max_image_side;
+    l.scans = (uint32_t)c->max_jpeg_scans;
+    return l;
+}
+
+struct encoder_options encoder_settings(const struct conf *c)
+{
+    struct encoder_options o = {.precision = precision_parse(c->precision)};
+    o.backend = strcmp(c->backend, "blas") == 0   ? BACKEND_BLAS
+                : strcmp(c->backend, "dnnl") == 0 ? BACKEND_DNNL
+                                                  : BACKEND_AUTO;
+    return o;
+}
+
+struct app_options app_settings(const struct conf *c)
+{
+    return (struct app_options){
+        .store = {.dir = c->data,
+                  .min_free_bytes = (uint64_t)c->min_free_bytes,
+                  .queue = (size_t)c->write_queue,
+                  .hnsw_from = (size_t)c->hnsw_from,
+                  .seal_at = (size_t)c->seal_at,
+                  .background = true},
+        .encoder = encoder_settings(c),
+        .limits = image_settings(c),
+        .model_file = c->model[0] ? c->model : NULL,
+        .body_max = (size_t)c->max_body_bytes,
+        .json_max = (size_t)c->max_json_bytes,
+        .model_max = (size_t)c->max_model_bytes,
+        .items_max = (size_t)c->max_request_images,
+    };
+}

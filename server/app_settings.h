@@ -1,0 +1,13 @@
+/* app_settings.h - from the settings of the user to the options of the app, for every command that opens one. */
+#ifndef ANCHORD_SERVER_APP_SETTINGS_H
+#define ANCHORD_SERVER_APP_SETTINGS_H
+
+#include "api/app.h"
+#include "base/conf.h"
+
+/* Strings are borrowed from the settings. */
+struct app_options app_settings(const struct conf *c);
+struct image_limits image_settings(const struct conf *c);
+struct encoder_options encoder_settings(const struct conf *c);
+
+#endif

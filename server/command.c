@@ -1,0 +1,31 @@
+/* command.c - what the commands have in common: settings, flags, telling what went wrong. */
+#include "server/command.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+int command_failed(const struct err *e)
+{
+    struct err told = *e;
+    err_unfield(&told);
+    fprintf(stderr, "anchord: %s\n", told.text);
+    return e->code == ERR_BUSY || e->code == ERR_RATE_LIMITED ? EXIT_TRY_AGAIN : EXIT_FAILED;
+}
+
+int command_misused(const char *command, const struct err *e)
+{
+    struct err told = *e;
+    err_unfield(&told);
+    fprintf(stderr, "anchord: %s\nTry `anchord %s --help`.\n", told.text, command);
+    return EXIT_WRONG_USE;
+}
+
+int command_begin(const char *command, struct conf *c, int *argc, char **argv, const struct flag *flags, size_t n)
+{
+    struct err e = {0};
+    if (!conf_load(c, argc, argv, environ, &e)) {
+        fprintf(stderr, "anchord: %s\n", e.text);
+        return EXIT_BAD_CONFIG;
+    }
+    return flags_take(argc, argv, flags, n, &e) ? EXIT_DONE : command_misused(command, &e);
+}
