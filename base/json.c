@@ -11,28 +11,18 @@
 
 enum { MAX_DEPTH = 128, BUDGET_BASE = 4 * 1024 * 1024, BUDGET_FACTOR = 3 };
 
-/* jansson's allocator has no context argument, so the budget of the parse in progress hangs off the
- * thread.  Unlimited outside of json_parse(): there, failing would lose fields silently. */
-static _Thread_local size_t budget_left = SIZE_MAX;
-static _Thread_local bool budget_spent;
-
-static void *budgeted_alloc(size_t size)
+/* A refused allocation is no way to keep a budget: jansson (2.14) does not notice when the buffer of a long
+ * string cannot grow, and reads on behind its end.  So its allocator aborts like ours, and what a document
+ * will need is estimated from its text before it is parsed. */
+static void *must_alloc(size_t size)
 {
-    if (budget_left != SIZE_MAX) {
-        if (size > budget_left) {
-            budget_spent = true;
-            return NULL;
-        }
-        budget_left -= size;
-        return malloc(size);
-    }
     return mem_grow(NULL, size, 1);
 }
 
 void json_init(void)
 {
     size_t seed;
-    json_set_alloc_funcs(budgeted_alloc, free);
+    json_set_alloc_funcs(must_alloc, free);
     hash_random(&seed, sizeof seed);
     json_object_seed(seed ? seed : 1);
 }
@@ -47,54 +37,76 @@ static const struct json *out_of(const json_t *v)
     return (const struct json *)v;
 }
 
-/* jansson's own limit of 2048 levels is far more stack than a request deserves. */
-static bool too_deep(const char *text, size_t len)
+/* Bytes that jansson spends on one value (measured, 64 bit), beside a string's own. */
+enum { OBJECT_COST = 232, LIST_COST = 120, TEXT_COST = 72, OTHER_COST = 40 };
+
+struct shape {
+    size_t bytes;   /* that the tree will need, about */
+    size_t longest; /* bytes of the longest string */
+    int deepest;
+};
+
+/* The place of the quote that ends the string which begins at i, or len. */
+static size_t end_of_text(const char *text, size_t len, size_t i)
 {
+    while (i < len && text[i] != '"')
+        i += text[i] == '\\' ? 2 : 1;
+    return i < len ? i : len;
+}
+
+/* One look over the text, which need not be valid. */
+static struct shape measure(const char *text, size_t len)
+{
+    struct shape s = {0};
     int depth = 0;
-    bool quoted = false;
     for (size_t i = 0; i < len; i++) {
-        char c = text[i];
-        if (quoted) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                quoted = false;
-        } else if (c == '"') {
-            quoted = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > MAX_DEPTH)
-                return true;
-        } else if (c == '}' || c == ']') {
+        switch (text[i]) {
+        case '"': {
+            size_t end = end_of_text(text, len, i + 1);
+            s.bytes += TEXT_COST + (end - i);
+            s.longest = end - i > s.longest ? end - i : s.longest;
+            i = end;
+            break;
+        }
+        case '{':
+        case '[':
+            s.bytes += text[i] == '{' ? OBJECT_COST : LIST_COST;
+            s.deepest = ++depth > s.deepest ? depth : s.deepest;
+            break;
+        case '}':
+        case ']':
             depth--;
+            break;
+        case ',':
+            s.bytes += OTHER_COST;
+            break;
+        default:
+            break;
         }
     }
-    return false;
+    s.bytes += 2 * s.longest; /* the parser's buffer doubles its size as it grows */
+    return s;
 }
 
 struct json *json_parse(const char *text, size_t len, size_t budget, struct err *e)
 {
     json_error_t why;
-    if (too_deep(text, len)) {
+    struct shape shape = measure(text, len);
+    json_t *doc = NULL;
+    if (!budget)
+        budget = len * BUDGET_FACTOR + BUDGET_BASE;
+    /* jansson's own limit of 2048 levels is far more stack than a request deserves. */
+    if (shape.deepest > MAX_DEPTH)
         err_set(e, ERR_BAD_INPUT, "the JSON is nested deeper than %d levels", MAX_DEPTH);
-        return NULL;
-    }
-    if (memchr(text, 0, len)) {
-        err_set(e, ERR_BAD_INPUT, "the JSON holds a zero byte");
-        return NULL;
-    }
-    budget_spent = false;
-    budget_left = budget ? budget : len * BUDGET_FACTOR + BUDGET_BASE;
-    json_t *doc = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
-    budget_left = SIZE_MAX;
-    if (doc)
-        return (struct json *)doc;
-    if (budget_spent)
+    else if (shape.bytes > budget)
         err_set(e, ERR_TOO_LARGE, "the JSON has too many values for its size");
-    else if (strncmp(why.text, "duplicate", 9) == 0)
+    else if (memchr(text, 0, len))
+        err_set(e, ERR_BAD_INPUT, "the JSON holds a zero byte");
+    else if (!(doc = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why)) && strncmp(why.text, "duplicate", 9) == 0)
         err_set(e, ERR_BAD_INPUT, "the JSON names a member twice (line %d, column %d)", why.line, why.column);
-    else
+    else if (!doc)
         err_set(e, ERR_BAD_INPUT, "not valid JSON at line %d, column %d", why.line, why.column);
-    return NULL;
+    return (struct json *)doc;
 }
 
 void json_free(struct json *doc)

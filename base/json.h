@@ -28,10 +28,10 @@ struct json; /* a value inside a parsed document; only the one json_parse() gave
 enum json_kind { JSON_NONE, JSON_KIND_NULL, JSON_KIND_BOOL, JSON_KIND_INT, JSON_KIND_REAL,
                  JSON_KIND_TEXT, JSON_KIND_LIST, JSON_KIND_OBJECT };
 
-/* Once, in main, before any thread: seeds the hash and installs the budgeted allocator. */
+/* Once, in main, before any thread: seeds the hash and installs the allocator. */
 void json_init(void);
 
-/* Parses an object or array.  `budget` bounds the tree's bytes; 0 means 3 x len + 4 MB. */
+/* Parses an object or array.  `budget` bounds the bytes of the tree, as estimated from the text; 0 means 3 x len + 4 MB. */
 MUST_CHECK struct json *json_parse(const char *text, size_t len, size_t budget, struct err *e);
 void json_free(struct json *doc);
 

@@ -66,6 +66,23 @@ static void a_document_that_would_blow_up_in_memory_is_too_large(void **state)
     json_free(small);
 }
 
+static void a_long_string_fits_the_budget_and_a_small_budget_refuses_it_cleanly(void **state)
+{
+    UNUSED(state);
+    struct buf b = {0};
+    struct err e = {0};
+    buf_text(&b, "{\"image\":\"");
+    while (b.len < 9 << 20)
+        buf_text(&b, "aGVsbG8gd29ybGQhIGhlbGxvIHdvcmxkIQ==\\n");
+    buf_text(&b, "\"}");
+    struct json *doc = json_parse(b.data, b.len, 0, &e);
+    assert_non_null(doc);
+    json_free(doc);
+    assert_null(json_parse(b.data, b.len, 1 << 20, &e));
+    assert_int_equal(e.code, ERR_TOO_LARGE);
+    buf_clear(&b);
+}
+
 static void getters_name_the_field_and_leave_absent_ones_alone(void **state)
 {
     UNUSED(state);
@@ -166,6 +183,7 @@ int main(void)
         cmocka_unit_test(malformed_documents_are_refused),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(a_document_that_would_blow_up_in_memory_is_too_large),
+        cmocka_unit_test(a_long_string_fits_the_budget_and_a_small_budget_refuses_it_cleanly),
         cmocka_unit_test(getters_name_the_field_and_leave_absent_ones_alone),
         cmocka_unit_test(floats_read_back_bit_for_bit),
         cmocka_unit_test(what_is_written_is_valid_json_whatever_the_text),
