@@ -9,39 +9,17 @@
 #include <strings.h>
 
 #include "base/num.h"
+#include "base/percent.h"
 #include "base/utf8.h"
 
 /* ---- path and query ---- */
-
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Percent-decodes into `out`, which has room for len + 1 bytes. */
-static bool decode_percent(const char *in, size_t len, char *out)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (in[i] != '%') {
-            *out++ = in[i];
-            continue;
-        }
-        int high = i + 2 < len ? hex_digit(in[i + 1]) : -1, low = high < 0 ? -1 : hex_digit(in[i + 2]);
-        if (low < 0 || high * 16 + low == 0)
-            return false;
-        *out++ = (char)(high * 16 + low);
-        i += 2;
-    }
-    *out = 0;
-    return true;
-}
 
 bool path_params(struct call *c, const struct route_match *m)
 {
     for (size_t i = 0; i < ROUTE_PARAMS && m->params[i].start; i++) {
         char name[32], *text = call_new(c, m->params[i].len + 1, 1);
         route_param_name(c->route, i, name, sizeof name);
-        if (!decode_percent(m->params[i].start, m->params[i].len, text))
+        if (!percent_decode(m->params[i].start, m->params[i].len, text))
             return err_field(&c->err, name, "a percent sign needs two hexadecimal digits behind it, not both zero");
         if (!check_id(c, text, name))
             return false;

@@ -8,6 +8,7 @@
 
 #include "base/base64.h"
 #include "base/log.h"
+#include "base/percent.h"
 #include "engine/draw.h"
 
 static struct app *open_app(const char *dir)
@@ -96,21 +97,6 @@ double outcome_number(const struct outcome *r, const char *path)
 
 /* ---- requests ---- */
 
-static void decode(char *s)
-{
-    char *out = s;
-    for (; *s; s++) {
-        unsigned byte;
-        if (*s == '%' && sscanf(s + 1, "%2x", &byte) == 1) {
-            *out++ = (char)byte;
-            s += 2;
-        } else {
-            *out++ = *s;
-        }
-    }
-    *out = 0;
-}
-
 static enum method method_of(const char *name)
 {
     static const char *const names[] = {"OTHER", "GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"};
@@ -137,8 +123,7 @@ static void parse_line(char *line, struct request *q, struct pair *pairs, size_t
             *value++ = 0;
         else
             value = p + strlen(p);
-        decode(p);
-        decode(value);
+        assert_true(percent_decode(p, strlen(p), p) && percent_decode(value, strlen(value), value));
         pairs[q->n_query++] = (struct pair){p, value};
     }
 }
