@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "engine/encoder.h"
+#include "tests/lib/embedding_error.h"
 #include "tests/lib/folder.h"
 #include "tests/lib/hashed.h"
 #include "tests/lib/load.h"
@@ -213,31 +214,13 @@ static float *embed_all(const struct bench *b, const struct model *m, enum preci
     return NULL;
 }
 
-static double distance(const float *a, const float *b, size_t n)
-{
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
-    return sum / 2;
-}
-
-/* (1 - cos) between bf16 and fp32 of one picture, over the median of (1 - cos) between different pictures. */
 static void report_error(const struct bench *b, const struct model *m)
 {
-    size_t n = b->pictures.n, d = arch_dimensions(&m->arch), pairs = 0;
     float *exact = embed_all(b, m, PRECISION_FP32), *rounded = embed_all(b, m, PRECISION_BF16);
-    if (exact && rounded && n > 1) {
-        double *own = mem_new(n, sizeof *own), *others = mem_new(n * (n - 1) / 2, sizeof *others);
-        for (size_t i = 0; i < n; i++) {
-            own[i] = distance(exact + i * d, rounded + i * d, d);
-            for (size_t j = 0; j < i; j++)
-                others[pairs++] = distance(exact + i * d, exact + j * d, d);
-        }
-        double usual = quantile(others, pairs, 0.5);
+    if (exact && rounded && b->pictures.n > 1) {
+        const struct embedding_error r = embedding_error(exact, rounded, b->pictures.n, arch_dimensions(&m->arch));
         printf("relative embedding error of bf16: median %.2g, largest %.2g (1 - cos between pictures: %.2g)\n",
-               quantile(own, n, 0.5) / usual, quantile(own, n, 1) / usual, usual);
-        free(own);
-        free(others);
+               r.median, r.largest, r.between);
     }
     free(exact);
     free(rounded);

@@ -3,14 +3,19 @@
  *   bench_preprocess DIR            milliseconds for each step, over all pictures of a folder
  *   bench_preprocess DIR full|scaled    the 8-bit crops instead, raw on standard output, for comparing them
  *                                   (bench/preprocess_vs_pillow.py); scaled: with DCT scaling
+ *   bench_preprocess DIR error [MODEL]  relative embedding error of DCT scaling; MODEL is a .safetensors file,
+ *                                   without it a ResNet-18 with random weights and batch-norm statistics
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "engine/image.h"
-#include "engine/preprocess.h"
+#include "base/mem.h"
+#include "engine/encoder.h"
+#include "tests/lib/embedding_error.h"
 #include "tests/lib/folder.h"
+#include "tests/lib/hashed.h"
 
 /* mean 0 and std 1/255: the values are the pixels. */
 static bool write_crop(const struct file *p, uint32_t min_side)
@@ -78,6 +83,53 @@ static void report(const char *name, const struct file *pictures, size_t n, uint
            best.done, best.probe * each, best.decode * each, best.preprocess * each);
 }
 
+/* vectors [n, dimensions] of all pictures. */
+static bool embed_all(struct lane *lane, const struct folder *f, uint32_t min_side, float *vectors, struct err *e)
+{
+    const struct preprocess *pre = encoder_preprocess(lane_encoder(lane));
+    float *values = mem_new((size_t)pre->size * pre->size * 3, sizeof *values);
+    bool ok = true;
+    for (size_t i = 0; ok && i < f->n; i++, vectors += encoder_dimensions(lane_encoder(lane))) {
+        struct image img = {0};
+        ok = image_decode(f->files[i].bytes, f->files[i].len, &image_default_limits, min_side, &img, e) &&
+             preprocess_run(pre, &img, values, e) && lane_forward(lane, values, 1, vectors, e);
+        image_clear(&img);
+        if (!ok)
+            err_wrap(e, "%s", f->files[i].path);
+    }
+    free(values);
+    return ok;
+}
+
+static bool report_errors(struct lane *lane, const struct folder *f, struct err *e)
+{
+    const size_t d = encoder_dimensions(lane_encoder(lane));
+    float *full = mem_new(f->n * d, sizeof *full), *scaled = mem_new(f->n * d, sizeof *scaled);
+    const bool ok = embed_all(lane, f, 0, full, e) &&
+                    embed_all(lane, f, encoder_preprocess(lane_encoder(lane))->resize, scaled, e);
+    if (ok) {
+        const struct embedding_error r = embedding_error(full, scaled, f->n, d);
+        printf("relative embedding error of DCT scaling over %zu pictures: median %.2g, mean %.2g, largest %.2g "
+               "(1 - cos between pictures: %.2g)\n", f->n, r.median, r.mean, r.largest, r.between);
+    }
+    free(full);
+    free(scaled);
+    return ok;
+}
+
+static bool measure_errors(const struct folder *f, const char *path, struct err *e)
+{
+    const struct arch arch = {.depth = 18, .stem = STEM_IMAGENET, .width = 64};
+    struct model *m = path ? model_load(path, NULL, e) : hashed_model(&arch, 224);
+    struct encoder *enc = m ? encoder_new(m, &(struct encoder_options){.precision = PRECISION_FP32}, e) : NULL;
+    struct lane *lane = enc ? lane_new(enc, 1, e) : NULL;
+    const bool ok = lane && report_errors(lane, f, e);
+    lane_free(lane);
+    encoder_release(enc);
+    model_free(m);
+    return ok;
+}
+
 int main(int argc, char **argv)
 {
     struct folder pictures = {0};
@@ -85,14 +137,18 @@ int main(int argc, char **argv)
     struct err e = {0};
     int status = 0;
     if (argc < 2) {
-        fprintf(stderr, "usage: %s DIR [full|scaled]\n", argv[0]);
+        fprintf(stderr, "usage: %s DIR [full|scaled|error]\n", argv[0]);
         return 2;
     }
     if (!folder_read(argv[1], &pictures, &e)) {
         fprintf(stderr, "%s\n", e.text);
         return 1;
     }
-    if (argc > 2) {
+    if (argc > 2 && strcmp(argv[2], "error") == 0) {
+        status = !measure_errors(&pictures, argc > 3 ? argv[3] : NULL, &e);
+        if (status)
+            fprintf(stderr, "%s\n", e.text);
+    } else if (argc > 2) {
         for (size_t i = 0; i < pictures.n && status == 0; i++)
             status = !write_crop(&pictures.files[i], strcmp(argv[2], "full") == 0 ? 0 : resize);
     } else {
