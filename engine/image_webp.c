@@ -40,11 +40,8 @@ static uint8_t find_orientation(const uint8_t *bytes, size_t len)
 static bool read_features(const struct image_source *src, WebPBitstreamFeatures *f, struct image_info *info,
                           struct err *e)
 {
-    const size_t claimed = read_le32(src->bytes + 4);
-    if (claimed > src->len - CHUNK_HEADER)
-        return err_set(e, ERR_UNDECODABLE, "the WebP is truncated");
     if (WebPGetFeatures(src->bytes, src->len, f) != VP8_STATUS_OK)
-        return err_set(e, ERR_UNDECODABLE, "the WebP is damaged");
+        return err_set(e, ERR_UNDECODABLE, "the WebP is damaged or truncated");
     if (f->has_animation)
         return err_set(e, ERR_UNDECODABLE, "animated WebP is not supported");
     if (!image_check_size(src->limits, (uint64_t)f->width, (uint64_t)f->height, e))

@@ -130,6 +130,16 @@ static void a_cut_at_any_percent_is_refused(void **state)
     }
 }
 
+static void a_cut_behind_the_pixels_is_refused_too(void **state)
+{
+    UNUSED(state);
+    struct err e;
+    struct image img;
+    struct buf bytes = turned(50, 20, 6);
+    assert_err(image_decode(bytes.data, bytes.len - 1, limits, 0, &img, &e), e, ERR_UNDECODABLE);
+    buf_clear(&bytes);
+}
+
 static void limits_are_checked_before_the_pixels(void **state)
 {
     UNUSED(state);
@@ -154,6 +164,7 @@ int main(void)
         cmocka_unit_test(exif_behind_the_pixels_is_found),
         cmocka_unit_test(animations_are_refused),
         cmocka_unit_test(a_cut_at_any_percent_is_refused),
+        cmocka_unit_test(a_cut_behind_the_pixels_is_refused_too),
         cmocka_unit_test(limits_are_checked_before_the_pixels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,6 +94,25 @@ static void an_even_picture_stays_even_and_is_normalised_by_channel(void **state
     image_clear(&img);
 }
 
+static void the_cubic_overshoot_at_a_sharp_edge_is_clamped(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    struct image img, wide, tall;
+    assert_ok(image_new(16, 16, &img, &e), e);
+    for (size_t i = 0; i < 256; i++) /* the right half and the lower half are white */
+        memset(img.rgb + i * 3, i % 16 >= 8 || i / 16 >= 8 ? 255 : 0, 3);
+    assert_ok(image_resize(&img, 50, 16, RESIZE_BICUBIC, &wide, &e), e);
+    assert_ok(image_resize(&img, 16, 50, RESIZE_BICUBIC, &tall, &e), e);
+    for (size_t i = 0; i < 50 * 3; i++) {
+        assert_true(i / 3 < 25 ? wide.rgb[i] < 128 : wide.rgb[i] > 127); /* the first row */
+        assert_true(i / 3 < 25 ? tall.rgb[i / 3 * 48] < 128 : tall.rgb[i / 3 * 48] > 127); /* the first column */
+    }
+    image_clear(&img);
+    image_clear(&wide);
+    image_clear(&tall);
+}
+
 static void a_very_long_picture_needs_no_memory_for_what_the_crop_leaves_out(void **state)
 {
     UNUSED(state);
@@ -138,6 +157,7 @@ int main(void)
         cmocka_unit_test(pixels_are_exactly_those_of_pillow),
         cmocka_unit_test(a_crop_equals_the_middle_of_the_whole_resized_picture),
         cmocka_unit_test(an_even_picture_stays_even_and_is_normalised_by_channel),
+        cmocka_unit_test(the_cubic_overshoot_at_a_sharp_edge_is_clamped),
         cmocka_unit_test(a_very_long_picture_needs_no_memory_for_what_the_crop_leaves_out),
         cmocka_unit_test(bad_settings_are_refused),
     };

@@ -83,6 +83,11 @@ uint8_t t_alpha(size_t x, size_t y)
     return (uint8_t)((x * 7 + y * 13) % 256);
 }
 
+uint8_t t_low_byte(uint8_t high)
+{
+    return high ? (uint8_t)(255 - high) : 0; /* black stays black */
+}
+
 /* The channels of one pixel at 8 bits; gives how many. */
 static size_t fill_pixel(const struct image *img, size_t x, size_t y, int colour_type, uint8_t *to)
 {
@@ -110,7 +115,7 @@ static void fill_png_row(const struct image *img, size_t y, const struct png_for
         for (size_t c = 0; c < n; c++) {
             *row++ = values[c];
             if (form->depth == 16)
-                *row++ = values[c]; /* 16 bits hold 257 times the value */
+                *row++ = t_low_byte(values[c]);
         }
     }
 }
