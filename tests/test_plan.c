@@ -90,6 +90,46 @@ static void vectors_are_those_of_pytorch(void **state)
     fclose(f);
 }
 
+#if ANCHORD_ONEDNN
+static double distance(const float *a, const float *b, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+    return sum / 2;
+}
+
+/* The first two cases are two pictures through one ResNet-18: their distance is the measure. */
+static void bf16_is_as_close_to_pytorch_as_its_rounding(void **state)
+{
+    UNUSED(state);
+    struct golden_case c[2];
+    struct err e = {0};
+    if (!conv_dnnl_has_bf16())
+        skip();
+    FILE *f = open_cases();
+    assert_true(read_case(f, &c[0]) && read_case(f, &c[1]));
+    fclose(f);
+    struct model *m = hashed_model(&c[0].arch, c[0].size);
+    struct network *net = network_new(m, DTYPE_BF16, &conv_dnnl, &e);
+    struct plan *p = net ? plan_new(net, 1, &e) : NULL;
+    assert_ok(p, e);
+    for (size_t i = 0; i < COUNT(c); i++) {
+        float got[512], *pixels = hashed_picture(c[i].picture, c[i].size);
+        assert_ok(plan_forward(p, pixels, got, &e), e);
+        double error = distance(got, c[i].want, 512) / distance(c[0].want, c[1].want, 512);
+        print_message("relative embedding error %.1e\n", error);
+        assert_true(error <= 0.01);
+        free(pixels);
+    }
+    plan_free(p);
+    network_free(net);
+    model_free(m);
+    free(c[0].want);
+    free(c[1].want);
+}
+#endif
+
 static void a_batch_gives_what_single_images_give(void **state)
 {
     UNUSED(state);
@@ -166,6 +206,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors_are_those_of_pytorch),
+#if ANCHORD_ONEDNN
+        cmocka_unit_test(bf16_is_as_close_to_pytorch_as_its_rounding),
+#endif
         cmocka_unit_test(a_batch_gives_what_single_images_give),
         cmocka_unit_test(the_same_picture_gives_the_same_bits_again),
         cmocka_unit_test(a_vector_without_direction_is_refused),
