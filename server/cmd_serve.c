@@ -10,16 +10,16 @@
 #include "base/clock.h"
 #include "base/cores.h"
 #include "base/file.h"
-#include "base/json_writer.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "server/address.h"
-#include "server/cmd_serve.h"
+#include "server/app_settings.h"
+#include "server/command.h"
 #include "server/http.h"
 #include "server/notify.h"
+#include "server/serve_file.h"
 
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2, EXIT_TRY_AGAIN = 75, EXIT_BAD_CONFIG = 78 };
 enum { KEY_FILE_MAX = 4096, PEM_MAX = 1 << 20, BACKLOG = 1024, LINGER_MS = 100, HURRY_S = 10 };
 
 struct server {
@@ -75,33 +75,6 @@ static enum log_level level_of(const char *name)
            : !strcmp(name, "warn") ? LOG_WARN
            : !strcmp(name, "error") ? LOG_ERROR
                                     : LOG_INFO;
-}
-
-static struct app_options app_options_of(const struct conf *c)
-{
-    return (struct app_options){
-        .store = {.dir = c->data,
-                  .min_free_bytes = (uint64_t)c->min_free_bytes,
-                  .queue = (size_t)c->write_queue,
-                  .hnsw_from = (size_t)c->hnsw_from,
-                  .seal_at = (size_t)c->seal_at,
-                  .background = true},
-        .encoder = {.precision = !strcmp(c->precision, "fp32")   ? PRECISION_FP32
-                                 : !strcmp(c->precision, "bf16") ? PRECISION_BF16
-                                                                 : PRECISION_AUTO,
-                    .backend = !strcmp(c->backend, "blas")   ? BACKEND_BLAS
-                               : !strcmp(c->backend, "dnnl") ? BACKEND_DNNL
-                                                             : BACKEND_AUTO},
-        .limits = {.bytes = (size_t)c->max_body_bytes,
-                   .pixels = (uint64_t)c->max_image_pixels,
-                   .side = (uint32_t)c->max_image_side,
-                   .scans = (uint32_t)c->max_jpeg_scans},
-        .model_file = *c->model ? c->model : NULL,
-        .body_max = (size_t)c->max_body_bytes,
-        .json_max = (size_t)c->max_json_bytes,
-        .model_max = (size_t)c->max_model_bytes,
-        .items_max = (size_t)c->max_request_images,
-    };
 }
 
 /* A file's text without the line end; "" for no file.  NULL on failure. */
@@ -207,34 +180,9 @@ static bool open_listeners(struct server *s, struct err *e)
     return false;
 }
 
-/* Where the server is, for commands that find the data folder locked. */
-static void write_whereabouts(const struct server *s)
-{
-    struct buf text = {0};
-    struct err e = {0};
-    char path[4200];
-    struct json_writer w = jw_to(&text);
-    jw_object(&w, NULL);
-    jw_int(&w, "pid", getpid());
-    jw_text(&w, "public", s->urls[LISTENER_PUBLIC]);
-    jw_text(&w, "admin", s->urls[LISTENER_ADMIN]);
-    jw_end(&w);
-    snprintf(path, sizeof path, "%s/serve.json", s->conf.data);
-    if (!file_replace(path, text.data, text.len, &e))
-        log_warn("serve", "why=%s", e.text);
-    buf_clear(&text);
-}
-
-static void remove_whereabouts(const struct server *s)
-{
-    char path[4200];
-    snprintf(path, sizeof path, "%s/serve.json", s->conf.data);
-    unlink(path);
-}
-
 static bool start(struct server *s, struct err *e)
 {
-    struct app_options o = app_options_of(&s->conf);
+    struct app_options o = app_settings(&s->conf);
     log_set_level(level_of(s->conf.log_level));
     if (!read_addresses(s, e) || !read_secrets(s, e))
         return false;
@@ -302,7 +250,7 @@ static void drain(struct server *s, const sigset_t *signals)
         pthread_sigmask(SIG_UNBLOCK, signals, NULL);
         (void)wait_until_idle(s, &none, HURRY_S);
     }
-    remove_whereabouts(s);
+    serve_file_remove(s->conf.data);
 }
 
 static void raise_file_limit(void)
@@ -316,9 +264,11 @@ static void raise_file_limit(void)
 
 static void serve_until_signal(struct server *s, const sigset_t *signals)
 {
+    struct err e = {0};
     int got = 0;
     metric_set(METRIC_start_time_seconds, (double)clock_unix(), NULL, NULL);
-    write_whereabouts(s);
+    if (!serve_file_write(s->conf.data, s->urls[LISTENER_PUBLIC], s->urls[LISTENER_ADMIN], &e))
+        log_warn("serve_file", "why=%s", e.text);
     printf("listening %s admin %s\n", s->urls[LISTENER_PUBLIC], s->urls[LISTENER_ADMIN]);
     fflush(stdout);
     log_info("serving", "public=%s admin=%s data=%s", s->urls[LISTENER_PUBLIC], s->urls[LISTENER_ADMIN], s->conf.data);

@@ -13,6 +13,7 @@
 /* Those that are not 0 or 1 are sysexits.h's. */
 enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2, EXIT_TRY_AGAIN = 75, EXIT_BAD_CONFIG = 78 };
 
+int cmd_serve(int argc, char **argv);
 int cmd_model(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
 int cmd_key(int argc, char **argv);

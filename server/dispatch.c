@@ -10,6 +10,9 @@
 #include "base/metric.h"
 #include "base/num.h"
 
+/* Computing yields to searching: on busy cores a light thread runs as soon as it has something to do. */
+enum { HEAVY_NICE = 10 };
+
 struct dispatch {
     struct dispatch_options o;
     struct pool *heavy, *light;
@@ -209,7 +212,7 @@ struct dispatch *dispatch_new(const struct dispatch_options *o, struct err *e)
     d->o = *o;
     d->heavy = pool_new(&(struct pool_options){.name = "heavy", .threads = o->heavy_threads,
                                                .capacity = o->heavy_queue, .thread_open = open_lanes,
-                                               .thread_close = close_lanes}, e);
+                                               .thread_close = close_lanes, .nice = HEAVY_NICE}, e);
     d->light = pool_new(&(struct pool_options){.name = "light", .threads = o->light_threads,
                                                .capacity = o->light_queue}, e);
     if (d->heavy && d->light)

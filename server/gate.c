@@ -50,7 +50,10 @@ static bool check_origin(struct gate *g, struct visit *v, struct err *e)
 static bool find_route(struct gate *g, struct visit *v, enum method m, struct err *e)
 {
     const struct gate_route *r = &g->o.route;
-    return r->find(r->context, v->listener, m, v->head->path, &v->route, &v->allow, e);
+    if (!r->find(r->context, v->listener, m, v->head->path, &v->route, &v->allow, e))
+        return false;
+    v->allow = NULL;
+    return true;
 }
 
 /* OPTIONS never reaches a handler: it asks what others may. */

@@ -1,8 +1,124 @@
 /* main.c - the command line: finds the command and runs it. */
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
-int main(void)
+#include "base/json.h"
+#include "base/num.h"
+#include "base/version.h"
+#include "server/command.h"
+
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv); /* what follows the name; gives the exit code */
+    bool one_thread;                   /* the libraries compute on the thread that calls them, for we have our own */
+    const char *usage, *help;
+} commands[] = {
+    {"serve", cmd_serve, true, "", "serve the HTTP API until SIGTERM"},
+    {"import", cmd_import, true, "[--collection C] [--url URL] [--key-file FILE] [--json] DIR",
+     "add a folder of pictures; its first sub-folder is the label"},
+    {"embed", cmd_embed, true, "[--model FILE] IMAGE...", "pictures to vectors without a server, one JSON line for each"},
+    {"model", cmd_model, true,
+     "new [--arch A] [--stem S] [--width N] [--projection N] [--size N] [--seed N] FILE\n"
+     "       anchord model new --like FILE [--seed N] FILE | info FILE | import FILE FILE | export FILE FILE",
+     "make, look at and convert model files"},
+    {"key", cmd_key, true, "add --role read|write|admin [--name NAME] | list | revoke ID", "API keys of a data folder"},
+    {"restore", cmd_restore, true, "BACKUP", "a backup into an empty data folder"},
+};
+
+static const struct command *find(const char *name)
 {
-    fputs("usage: anchord COMMAND\n", stderr);
-    return 2;
+    for (size_t i = 0; i < COUNT(commands); i++)
+        if (!strcmp(commands[i].name, name))
+            return &commands[i];
+    return NULL;
+}
+
+static int print_help(FILE *out)
+{
+    fputs("usage: anchord COMMAND [SETTINGS] [ARGUMENTS]\n\n", out);
+    for (size_t i = 0; i < COUNT(commands); i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+    fputs("  help       this list; `anchord help COMMAND` tells its arguments, `anchord help settings` the settings\n"
+          "  --version  the version\n",
+          out);
+    return out == stdout ? EXIT_DONE : EXIT_WRONG_USE;
+}
+
+static int print_settings(void)
+{
+    struct buf b = {0};
+    buf_text(&b, "Each is a flag, a key of the JSON file that --config names, and an environment variable:\n"
+                 "--light-threads, light_threads, ANCHORD_LIGHT_THREADS.  Flags beat environment beats file.\n\n");
+    conf_write_help(&b);
+    fputs(b.data, stdout);
+    buf_clear(&b);
+    return EXIT_DONE;
+}
+
+static int print_usage(const struct command *c)
+{
+    printf("usage: anchord %s [SETTINGS]%s%s\n\n%s\n\n`anchord help settings` lists the settings.\n", c->name,
+           *c->usage ? " " : "", c->usage, c->help);
+    return EXIT_DONE;
+}
+
+static int help(const char *topic)
+{
+    const struct command *c = find(topic);
+    return !strcmp(topic, "settings") ? print_settings() : c ? print_usage(c) : print_help(*topic ? stderr : stdout);
+}
+
+/* libgomp and OpenBLAS read the environment before main() begins, so it is set and the program started anew. */
+static void restart_with_one_thread(char **argv)
+{
+    static const char *const wanted[][2] = {
+        {"OMP_NUM_THREADS", "1"}, {"OPENBLAS_NUM_THREADS", "1"}, {"OMP_WAIT_POLICY", "PASSIVE"}};
+    char self[4096];
+    bool right = true;
+    for (size_t i = 0; i < COUNT(wanted); i++) {
+        const char *now = getenv(wanted[i][0]);
+        right = right && now && !strcmp(now, wanted[i][1]);
+        setenv(wanted[i][0], wanted[i][1], 1);
+    }
+    ssize_t n = right ? -1 : readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n <= 0)
+        return;
+    self[n] = 0;
+    execv(self, argv);
+    fputs("anchord: cannot start itself anew; computing may be slower\n", stderr);
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (!strcmp(argv[i], "--help"))
+            return true;
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    if (!strcmp(name, "--version")) {
+        puts("anchord " ANCHORD_VERSION);
+        return EXIT_DONE;
+    }
+    if (!strcmp(name, "help") || !strcmp(name, "--help"))
+        return help(argc > 2 ? argv[2] : "");
+    const struct command *c = find(name);
+    if (!c) {
+        if (*name)
+            fprintf(stderr, "anchord: no such command: %s\n", name);
+        return print_help(stderr);
+    }
+    if (asks_for_help(argc, argv))
+        return print_usage(c);
+    if (c->one_thread)
+        restart_with_one_thread(argv);
+    signal(SIGPIPE, SIG_IGN);
+    json_init();
+    return c->run(argc - 2, argv + 2);
 }

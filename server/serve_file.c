@@ -1,12 +1,14 @@
-/* serve_file.c - reads the addresses that the serving process left in its data folder. */
+/* serve_file.c - the addresses that the serving process leaves in its data folder. */
 #include "server/serve_file.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/json_writer.h"
 
 enum { FILE_MAX = 4096 };
 
@@ -33,4 +35,27 @@ bool serve_file_read(const char *dir, struct serve_addresses *out, struct err *e
     json_free(doc);
     free(text);
     return ok;
+}
+
+bool serve_file_write(const char *dir, const char *public_url, const char *admin_url, struct err *e)
+{
+    char path[PATH_MAX];
+    struct buf text = {0};
+    struct json_writer w = jw_to(&text);
+    jw_object(&w, NULL);
+    jw_int(&w, "pid", getpid());
+    jw_text(&w, "public", public_url);
+    jw_text(&w, "admin", admin_url);
+    jw_end(&w);
+    snprintf(path, sizeof path, "%s/serve.json", dir);
+    bool ok = file_replace(path, text.data, text.len, e);
+    buf_clear(&text);
+    return ok;
+}
+
+void serve_file_remove(const char *dir)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/serve.json", dir);
+    unlink(path);
 }

@@ -14,5 +14,7 @@ struct serve_addresses {
 
 /* ERR_NOT_FOUND when there is none. */
 MUST_CHECK bool serve_file_read(const char *dir, struct serve_addresses *out, struct err *e);
+MUST_CHECK bool serve_file_write(const char *dir, const char *public_url, const char *admin_url, struct err *e);
+void serve_file_remove(const char *dir);
 
 #endif
