@@ -50,15 +50,12 @@ static bool make_folders(const char *dir, struct err *e)
     bool made = false;
     for (unsigned i = 0; i < FOLDERS; i++) {
         snprintf(path, sizeof path, "%s/%02x", dir, i);
-        if (mkdir(path, 0700) != 0) {
-            if (errno != EEXIST)
-                return err_sys(e, "making the folder %s", path);
-            continue;
-        }
-        made = true;
-        if (!file_sync_dir(path, e))
-            return false;
+        if (mkdir(path, 0700) == 0)
+            made = true;
+        else if (errno != EEXIST)
+            return err_sys(e, "making the folder %s", path);
     }
+    /* Their names; each folder itself is synced with the first file in it. */
     return !made || file_sync_dir(dir, e);
 }
 

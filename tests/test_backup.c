@@ -1,0 +1,265 @@
+/* test_backup.c - backups made while the store is written to, and what they become again. */
+#include "tests/t.h"
+
+#include <pthread.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "index/store.h"
+#include "tests/lib/stores.h"
+
+struct fixture {
+    char *dir, *other; /* the store's folder; an empty one */
+    struct store *s;
+};
+
+static int open_store(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    struct err e = {0};
+    log_set_level(LOG_OFF);
+    f->dir = t_make_dir();
+    f->other = t_make_dir();
+    f->s = stores_open(f->dir, &e);
+    *state = f;
+    return f->s && stores_create(f->s, "default", &e) ? 0 : -1;
+}
+
+static int close_store(void **state)
+{
+    struct fixture *f = *state;
+    store_close(f->s);
+    t_remove_dir(f->dir);
+    t_remove_dir(f->other);
+    free(f);
+    return 0;
+}
+
+static bool put(struct store *s, unsigned i)
+{
+    char id[16];
+    snprintf(id, sizeof id, "i%u", i);
+    return stores_put(s, &(struct stores_image){.id = id, .content = i, .metadata = "{\"k\":1}"}, NULL, NULL);
+}
+
+static bool back_up(struct fixture *f, char path[512], struct err *e)
+{
+    struct write w = {.kind = WRITE_BACKUP};
+    bool ok = store_write(f->s, &w, e);
+    snprintf(path, 512, "%s/backups/%s", f->dir, w.name);
+    return ok;
+}
+
+static void add_model(struct fixture *f, const char *id, const char *bytes, struct err *e)
+{
+    char path[512];
+    struct write w = {.kind = WRITE_MODEL_ADD};
+    snprintf(w.row_model.id, sizeof w.row_model.id, "%s", id);
+    store_model_path(f->s, id, path, sizeof path);
+    if (bytes)
+        assert_ok(file_replace(path, bytes, strlen(bytes), e), *e);
+    assert_ok(store_write(f->s, &w, e), *e);
+}
+
+static void a_backup_becomes_the_same_store_elsewhere(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    char path[512], model[512];
+    struct backup_row *rows;
+    size_t n, len;
+    void *bytes;
+    for (unsigned i = 0; i < 20; i++)
+        assert_true(put(f->s, i));
+    assert_true(put(f->s, 3)); /* one replaced */
+    add_model(f, "anchord-base", "weights", &e);
+    assert_ok(back_up(f, path, &e), e);
+    assert_ok(stores_delete(f->s, "i5", &e), e); /* the backup keeps its own */
+    assert_ok(store_backups(f->s, &rows, &n, &e), e);
+    assert_int_equal(n, 1);
+    assert_int_equal(rows[0].images, 20);
+    assert_true(rows[0].bytes > 20 * 300);
+    free(rows);
+    assert_ok(store_restore(path, f->other, &e), e);
+    struct store *s = stores_open(f->other, &e);
+    assert_non_null(s);
+    assert_ok(stores_check(s, f->other, &e), e);
+    assert_true(stores_finds(s, 5, "i5"));
+    store_model_path(s, "anchord-base", model, sizeof model);
+    assert_ok(file_read(model, 100, &bytes, &len, &e), e);
+    assert_string_equal(bytes, "weights");
+    free(bytes);
+    assert_true(put(s, 100)); /* and goes on */
+    store_close(s);
+}
+
+/* Puts ascending ids and deletes some of them, until told to stop; `acknowledged` are stored. */
+struct load {
+    struct store *s;
+    unsigned acknowledged;
+    bool stop, failed;
+};
+
+static void *write_on(void *arg)
+{
+    struct load *l = arg;
+    for (unsigned i = 0; !__atomic_load_n(&l->stop, __ATOMIC_SEQ_CST) && i < 900; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "i%u", i - 1);
+        l->failed = l->failed || !put(l->s, i) || (i % 3 == 1 && !stores_delete(l->s, id, NULL));
+        __atomic_store_n(&l->acknowledged, i, __ATOMIC_SEQ_CST);
+    }
+    return NULL;
+}
+
+static void a_backup_made_while_writing_holds_all_that_was_acknowledged_before(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    char path[512];
+    pthread_t thread;
+    struct load load = {.s = f->s};
+    assert_int_equal(pthread_create(&thread, NULL, write_on, &load), 0);
+    while (__atomic_load_n(&load.acknowledged, __ATOMIC_SEQ_CST) < 60)
+        usleep(1000);
+    unsigned before = __atomic_load_n(&load.acknowledged, __ATOMIC_SEQ_CST);
+    assert_ok(back_up(f, path, &e), e);
+    unsigned after = __atomic_load_n(&load.acknowledged, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&load.stop, true, __ATOMIC_SEQ_CST);
+    pthread_join(thread, NULL);
+    assert_false(load.failed);
+    print_message("%u written before the backup, %u while it was made\n", before, after - before);
+    assert_true(after > before); /* or this shows nothing */
+    assert_ok(stores_check(f->s, NULL, &e), e);
+    assert_ok(store_restore(path, f->other, &e), e);
+    struct store *s = stores_open(f->other, &e);
+    assert_non_null(s);
+    assert_ok(stores_check(s, f->other, &e), e);
+    for (unsigned i = 0; i <= before; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "i%u", i);
+        if (i % 3 == 0 && i + 1 <= before)
+            assert_false(stores_finds(s, i, id)); /* deleted before */
+        else if (i % 3 != 0)
+            assert_true(stores_finds(s, i, id));
+    }
+    store_close(s);
+}
+
+static void flip_last_byte(const char *path)
+{
+    struct err e = {0};
+    void *bytes;
+    size_t len;
+    assert_ok(file_read(path, 1 << 24, &bytes, &len, &e), e);
+    ((unsigned char *)bytes)[len - 1] ^= 1;
+    assert_ok(file_replace(path, bytes, len, &e), e); /* a new file: the store's own stays as it is */
+    free(bytes);
+}
+
+static void a_damaged_backup_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct image_row row;
+    char path[512], file[700];
+    assert_ok(stores_put(f->s, &(struct stores_image){.id = "a", .content = 1}, &row, &e), e);
+    add_model(f, "m", "weights", &e);
+    const char *parts[] = {"anchord.db", "models/m.safetensors", "backup.json", NULL};
+    char blob[128];
+    snprintf(blob, sizeof blob, "blobs/%.2s/%s", row.sha256, row.sha256);
+    parts[3] = blob;
+    for (size_t i = 0; i < COUNT(parts); i++)
+        for (int gone = 0; gone < 2; gone++) {
+            assert_ok(back_up(f, path, &e), e);
+            snprintf(file, sizeof file, "%s/%s", path, parts[i]);
+            if (gone)
+                assert_int_equal(unlink(file), 0);
+            else
+                flip_last_byte(file);
+            if (store_restore(path, f->other, &e))
+                fail_msg("%s %s was not noticed", parts[i], gone ? "gone" : "damaged");
+            e = (struct err){0};
+            t_remove_dir(f->other);
+            f->other = t_make_dir();
+        }
+    assert_ok(stores_check(f->s, f->dir, &e), e);
+    image_row_clear(&row);
+}
+
+static void a_folder_with_something_in_it_is_not_overwritten(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    char path[512];
+    assert_ok(back_up(f, path, &e), e);
+    assert_err(store_restore(path, f->dir, &e), e, ERR_BUSY);
+    snprintf(path + strlen(path), 16, "/nothing");
+    assert_err(store_restore(path, f->other, &e), e, ERR_NOT_FOUND);
+    path[strlen(path) - 8] = 0;
+    e = (struct err){0};
+    assert_ok(store_restore(path, f->other, &e), e);
+    assert_err(store_restore(path, f->other, &e), e, ERR_CONFLICT);
+}
+
+static void a_backup_that_cannot_be_whole_fails_and_leaves_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct backup_row *rows;
+    size_t n;
+    char path[512];
+    add_model(f, "lost", NULL, &e);
+    assert_false(back_up(f, path, &e));
+    assert_ok(store_backups(f->s, &rows, &n, &(struct err){0}), e);
+    assert_int_equal(n, 0);
+    free(rows);
+    snprintf(path + strlen(path), 8, ".tmp");
+    assert_int_equal(access(path, F_OK), -1);
+    assert_true(put(f->s, 1));
+}
+
+static void backup_is_done(struct write *w)
+{
+    __atomic_fetch_add((int *)w->user, 1, __ATOMIC_SEQ_CST);
+}
+
+static void one_backup_at_a_time_and_closing_waits_for_it(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct backup_row *rows;
+    size_t n;
+    int done = 0;
+    struct write first = {.kind = WRITE_BACKUP, .done = backup_is_done, .user = &done}, second = first;
+    struct write *both[] = {&first, &second};
+    for (unsigned i = 0; i < 50; i++)
+        assert_true(put(f->s, i));
+    assert_ok(store_submit(f->s, both, 2, &e), e);
+    store_close(f->s);
+    assert_int_equal(done, 2);
+    assert_int_equal(first.err.code, ERR_NONE);
+    assert_int_equal(second.err.code, ERR_BUSY);
+    f->s = stores_open(f->dir, &e);
+    assert_ok(store_backups(f->s, &rows, &n, &e), e);
+    assert_int_equal(n, 1);
+    assert_string_equal(rows[0].name, first.name);
+    free(rows);
+}
+
+int main(void)
+{
+    json_init();
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_store, close_store)
+    const struct CMUnitTest tests[] = {
+        TEST(a_backup_becomes_the_same_store_elsewhere),
+        TEST(a_backup_made_while_writing_holds_all_that_was_acknowledged_before),
+        TEST(a_damaged_backup_is_refused),
+        TEST(a_folder_with_something_in_it_is_not_overwritten),
+        TEST(a_backup_that_cannot_be_whole_fails_and_leaves_nothing),
+        TEST(one_backup_at_a_time_and_closing_waits_for_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

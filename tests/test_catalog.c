@@ -1,0 +1,318 @@
+/* test_catalog.c - the catalogue by itself: transactions, sessions, attributes, checks. */
+#include "tests/t.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+
+#include "base/json.h"
+#include "index/catalog.h"
+#include "index/filter.h"
+
+enum { DIMENSIONS = 4 };
+
+struct fixture {
+    char *dir, path[400];
+    struct catalog *c;
+    struct session *w;
+    struct collection_row row;
+};
+
+static int open_catalog(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    struct err e = {0};
+    f->dir = t_make_dir();
+    snprintf(f->path, sizeof f->path, "%s/anchord.db", f->dir);
+    f->c = catalog_open(f->path, &e);
+    *state = f;
+    if (!f->c)
+        return -1;
+    f->w = catalog_writer(f->c);
+    f->row = (struct collection_row){.name = "default", .model = "m", .dimensions = DIMENSIONS};
+    return catalog_begin(f->w, &e) && catalog_collection_add(f->w, &f->row, &e) && catalog_commit(f->w, &e) ? 0 : -1;
+}
+
+static int close_catalog(void **state)
+{
+    struct fixture *f = *state;
+    catalog_close(f->c, false);
+    t_remove_dir(f->dir);
+    free(f);
+    return 0;
+}
+
+/* Adds an image inside the transaction. */
+static int64_t add(struct fixture *f, const char *id, const char *label, const char *metadata)
+{
+    static const float vector[DIMENSIONS] = {1};
+    struct err e = {0};
+    struct image_row row;
+    struct image_put put = {.id = id, .len = 1, .media_type = "image/png", .label = label, .metadata = metadata,
+                            .vector = vector, .generation = f->row.generation};
+    hash_text(id, strlen(id), put.sha256);
+    assert_ok(catalog_image_put(f->w, &f->row, &put, NULL, &row, &e), e);
+    int64_t number = row.number;
+    image_row_clear(&row);
+    return number;
+}
+
+static int64_t count(struct fixture *f, struct session *s, const char *filter)
+{
+    struct err e = {0};
+    int64_t n = -1;
+    struct json *doc = filter ? json_parse(filter, strlen(filter), 0, &e) : NULL;
+    struct filter *parsed = filter ? filter_parse(doc, "filter", &e) : NULL;
+    if (filter && !parsed)
+        fail_msg("%s: %s", filter, e.text);
+    assert_ok(catalog_count(s, f->row.number, parsed, &n, &e), e);
+    filter_free(parsed);
+    json_free(doc);
+    return n;
+}
+
+static void what_is_undone_was_never_there_and_the_rest_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct collection_row row;
+    assert_ok(catalog_begin(f->w, &e), e);
+    assert_ok(catalog_mark(f->w, &e), e);
+    add(f, "a", NULL, NULL);
+    assert_ok(catalog_keep(f->w, &e), e);
+    assert_ok(catalog_mark(f->w, &e), e);
+    add(f, "b", "x", "{\"n\":1}");
+    assert_int_equal(count(f, f->w, NULL), 2); /* the writer sees its own */
+    assert_true(catalog_undo(f->w));
+    assert_ok(catalog_mark(f->w, &e), e);
+    add(f, "c", NULL, NULL);
+    assert_ok(catalog_keep(f->w, &e), e);
+    struct session *r = catalog_reader(f->c, &e);
+    assert_int_equal(count(f, r, NULL), 0); /* readers see what is committed */
+    assert_ok(catalog_commit(f->w, &e), e);
+    assert_int_equal(count(f, r, NULL), 2);
+    assert_int_equal(count(f, r, "{\"must\":[{\"key\":\"n\",\"match\":{\"value\":1}}]}"), 0);
+    assert_ok(catalog_collection(r, "default", &row, &e), e);
+    assert_int_equal(row.images, 2);
+    assert_ok(catalog_verify(r, &e), e);
+    catalog_reader_done(f->c, r);
+    assert_ok(catalog_begin(f->w, &e), e);
+    add(f, "d", NULL, NULL);
+    catalog_rollback(f->w);
+    assert_int_equal(count(f, f->w, NULL), 2);
+}
+
+static void metadata_is_found_by_its_leaves(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    assert_ok(catalog_begin(f->w, &e), e);
+    add(f, "a", "cat", "{\"n\":1,\"r\":2.5,\"t\":\"1\",\"b\":true,\"o\":{\"p\":{\"q\":\"deep\"}},\"l\":[\"u\",\"v\",7,{\"m\":3}]}");
+    add(f, "b", NULL, "{\"n\":9007199254740993,\"none\":null,\"b\":false,\"l\":[],\"t\":\"\\u00e9\"}");
+    assert_ok(catalog_commit(f->w, &e), e);
+    static const struct {
+        const char *key, *condition;
+        int expected;
+    } cases[] = {
+        {"label", "\"match\":{\"value\":\"cat\"}", 1},     {"n", "\"match\":{\"value\":1}", 1},
+        {"n", "\"match\":{\"value\":\"1\"}", 0},           {"t", "\"match\":{\"value\":\"1\"}", 1},
+        {"t", "\"match\":{\"value\":1}", 0},               {"r", "\"range\":{\"gt\":2,\"lt\":3}", 1},
+        {"b", "\"match\":{\"value\":true}", 1},            {"b", "\"match\":{\"value\":1}", 0},
+        {"b", "\"match\":{\"value\":false}", 1},           {"o.p.q", "\"match\":{\"value\":\"deep\"}", 1},
+        {"o.p", "\"match\":{\"value\":\"deep\"}", 0},      {"l", "\"match\":{\"value\":\"v\"}", 1},
+        {"l", "\"match\":{\"value\":7}", 1},               {"l.m", "\"match\":{\"value\":3}", 1},
+        {"n", "\"match\":{\"value\":9007199254740993}", 1}, {"n", "\"match\":{\"value\":9007199254740992}", 0},
+        {"none", "\"match\":{\"value\":false}", 0},        {"t", "\"match\":{\"any\":[\"\xc3\xa9\",\"1\"]}", 2},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[200];
+        snprintf(text, sizeof text, "{\"must\":[{\"key\":\"%s\",%s}]}", cases[i].key, cases[i].condition);
+        int64_t found = count(f, f->w, text);
+        if (found != cases[i].expected)
+            fail_msg("%s finds %lld, expected %d", text, (long long)found, cases[i].expected);
+    }
+}
+
+static void a_filter_gives_numbers_in_ascending_order_of_its_own_collection_only(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    int64_t *numbers, first[3];
+    size_t n;
+    struct collection_row other = {.name = "other", .model = "m", .dimensions = DIMENSIONS};
+    assert_ok(catalog_begin(f->w, &e), e);
+    first[0] = add(f, "z", "x", "{\"n\":5}");
+    first[1] = add(f, "y", "x", "{\"n\":3}");
+    add(f, "x", "y", "{\"n\":99}");
+    first[2] = add(f, "a", "x", "{\"n\":4}");
+    assert_ok(catalog_collection_add(f->w, &other, &e), e);
+    struct collection_row mine = f->row;
+    f->row = other;
+    add(f, "z", "x", "{\"n\":5}");
+    f->row = mine;
+    assert_ok(catalog_commit(f->w, &e), e);
+    static const char text[] = "{\"should\":[{\"key\":\"n\",\"range\":{\"lte\":5}},"
+                               "{\"key\":\"label\",\"match\":{\"value\":\"x\"}}]}";
+    struct json *doc = json_parse(text, sizeof text - 1, 0, &e);
+    struct filter *filter = doc ? filter_parse(doc, "filter", &e) : NULL;
+    if (!filter)
+        fail_msg("%s", e.text);
+    assert_ok(catalog_numbers(f->w, f->row.number, filter, &numbers, &n, &e), e);
+    assert_int_equal(n, 3);
+    assert_memory_equal(numbers, first, sizeof first);
+    free(numbers);
+    struct image_row *rows;
+    bool more;
+    assert_ok(catalog_images(f->w, f->row.number, filter, "a", 1, &rows, &n, &more, &e), e);
+    assert_int_equal(n, 1);
+    assert_true(more);
+    assert_string_equal(rows[0].id, "y");
+    image_row_clear(&rows[0]);
+    free(rows);
+    filter_free(filter);
+    json_free(doc);
+}
+
+static bool note_vector(void *arg, const struct catalog_vector *v, struct err *e)
+{
+    size_t *n = arg;
+    (void)e;
+    ++*n;
+    return strcmp(v->id, "bad") != 0;
+}
+
+static void a_vector_of_an_older_revision_is_not_loaded(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct image_row row;
+    size_t n = 0;
+    assert_ok(catalog_begin(f->w, &e), e);
+    add(f, "a", NULL, NULL);
+    add(f, "b", NULL, NULL);
+    assert_ok(catalog_image(f->w, f->row.number, "a", &row, &e), e);
+    assert_ok(catalog_image_update(f->w, f->row.number, &row, &e), e); /* carries its vector along */
+    assert_ok(catalog_commit(f->w, &e), e);
+    assert_ok(catalog_vectors(f->w, f->row.generation, DIMENSIONS, note_vector, &n, &e), e);
+    assert_int_equal(n, 2);
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "UPDATE vector SET revision = revision - 1 WHERE image = 1", 0, 0, 0), 0);
+    sqlite3_close(db);
+    n = 0;
+    assert_ok(catalog_vectors(f->w, f->row.generation, DIMENSIONS, note_vector, &n, &e), e);
+    assert_int_equal(n, 1);
+    assert_err(catalog_vectors(f->w, f->row.generation, DIMENSIONS + 1, note_vector, &n, &e), e, ERR_CORRUPT);
+    image_row_clear(&row);
+}
+
+static void contradictions_between_tables_are_found(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    static const char *const wrongs[] = {
+        "UPDATE collection SET images = images + 1",
+        "DELETE FROM image WHERE id = 'a'",
+        "INSERT INTO attribute VALUES (999, 1, 'k', 1, NULL, NULL)",
+        "UPDATE collection SET generation = 77",
+    };
+    assert_ok(catalog_begin(f->w, &e), e);
+    add(f, "a", NULL, "{\"n\":1}");
+    assert_ok(catalog_commit(f->w, &e), e);
+    assert_ok(catalog_verify(f->w, &e), e);
+    for (size_t i = 0; i < COUNT(wrongs); i++) {
+        char copy[420];
+        snprintf(copy, sizeof copy, "%s/copy%zu.db", f->dir, i);
+        assert_ok(catalog_copy(f->w, copy, &e), e);
+        sqlite3 *db;
+        assert_int_equal(sqlite3_open(copy, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, wrongs[i], 0, 0, 0), SQLITE_OK);
+        sqlite3_close(db);
+        struct catalog *c = catalog_open_copy(copy, &e);
+        assert_non_null(c);
+        assert_null(catalog_writer(c));
+        struct session *s = catalog_reader(c, &e);
+        if (catalog_verify(s, &e))
+            fail_msg("not found: %s", wrongs[i]);
+        assert_int_equal(e.code, ERR_CORRUPT);
+        e = (struct err){0};
+        catalog_reader_done(c, s);
+        catalog_close(c, false);
+    }
+}
+
+static void a_damaged_file_is_refused_at_the_start(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    assert_ok(catalog_begin(f->w, &e), e);
+    for (int i = 0; i < 400; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "i%d", i);
+        add(f, id, "label", "{\"key\":\"value\"}");
+    }
+    assert_ok(catalog_commit(f->w, &e), e);
+    catalog_close(f->c, false);
+    FILE *file = fopen(f->path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 0, SEEK_END), 0);
+    long pages = ftell(file) / 8192;
+    assert_true(pages > 10);
+    unsigned char junk[512];
+    memset(junk, 0xa7, sizeof junk);
+    for (long page = 2; page < pages; page++) { /* all but the schema */
+        assert_int_equal(fseek(file, page * 8192, SEEK_SET), 0);
+        assert_int_equal(fwrite(junk, sizeof junk, 1, file), 1);
+    }
+    fclose(file);
+    f->c = catalog_open(f->path, &e);
+    assert_null(f->c);
+    assert_int_equal(e.code, ERR_CORRUPT);
+}
+
+struct waiter {
+    struct catalog *c;
+    bool got; /* atomic */
+};
+
+static void *take_one(void *arg)
+{
+    struct waiter *w = arg;
+    struct session *s = catalog_reader(w->c, NULL);
+    __atomic_store_n(&w->got, s != NULL, __ATOMIC_SEQ_CST);
+    catalog_reader_done(w->c, s);
+    return NULL;
+}
+
+static void a_reader_waits_for_a_free_session(void **state)
+{
+    struct fixture *f = *state;
+    struct session *taken[8];
+    struct waiter w = {.c = f->c};
+    pthread_t thread;
+    for (size_t i = 0; i < COUNT(taken); i++)
+        assert_non_null(taken[i] = catalog_reader(f->c, NULL));
+    assert_int_equal(pthread_create(&thread, NULL, take_one, &w), 0);
+    usleep(30000);
+    assert_false(__atomic_load_n(&w.got, __ATOMIC_SEQ_CST));
+    catalog_reader_done(f->c, taken[0]);
+    pthread_join(thread, NULL);
+    assert_true(w.got);
+    for (size_t i = 1; i < COUNT(taken); i++)
+        catalog_reader_done(f->c, taken[i]);
+}
+
+int main(void)
+{
+    json_init();
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_catalog, close_catalog)
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_undone_was_never_there_and_the_rest_is_kept),
+        TEST(metadata_is_found_by_its_leaves),
+        TEST(a_filter_gives_numbers_in_ascending_order_of_its_own_collection_only),
+        TEST(a_vector_of_an_older_revision_is_not_loaded),
+        TEST(contradictions_between_tables_are_found),
+        TEST(a_damaged_file_is_refused_at_the_start),
+        TEST(a_reader_waits_for_a_free_session),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,232 @@
+/* test_store_threads.c - many writers and readers at once; meant for ThreadSanitizer, too. */
+#include "tests/t.h"
+
+#include <pthread.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "index/store.h"
+#include "tests/lib/stores.h"
+
+enum { WRITERS = 4, READERS = 3, STEPS = 150, IDS = 12 };
+
+struct shared {
+    struct store *s;
+    bool stop;
+    unsigned errors; /* what may not happen; atomic */
+    unsigned searches;
+};
+
+struct worker {
+    struct shared *shared;
+    unsigned number;
+    pthread_t thread;
+    unsigned content[IDS]; /* of the ids of this writer, 0: none */
+};
+
+static void complain(struct shared *x, const char *what, const struct err *e)
+{
+    __atomic_fetch_add(&x->errors, 1, __ATOMIC_SEQ_CST);
+    print_message("%s: %s\n", what, e ? e->text : "");
+}
+
+static bool patch(struct store *s, const char *id, struct err *e)
+{
+    struct write w = {.kind = WRITE_IMAGE_PATCH, .collection = "default",
+                      .patch = {.id = id, .set_label = true, .label = "patched"}};
+    bool ok = store_write(s, &w, e);
+    write_clear(&w);
+    return ok;
+}
+
+/* Each writer has ids of its own, so it knows what must be there. */
+static void *write_on(void *arg)
+{
+    struct worker *w = arg;
+    struct rng r = rng_for(3, w->number, 0);
+    for (unsigned step = 0; step < STEPS; step++) {
+        struct err e = {0};
+        char id[24];
+        size_t k = rng_below(&r, IDS);
+        unsigned what = (unsigned)rng_below(&r, 4), content = w->number * 1000 + step + 1;
+        snprintf(id, sizeof id, "w%u-%zu", w->number, k);
+        bool ok = true;
+        if (what == 0 && w->content[k]) {
+            ok = stores_delete(w->shared->s, id, &e);
+            w->content[k] = 0;
+        } else if (what == 1 && w->content[k]) {
+            ok = patch(w->shared->s, id, &e);
+        } else {
+            ok = stores_put(w->shared->s, &(struct stores_image){.id = id, .content = content, .label = "new",
+                                                                 .metadata = "{\"n\":1}"}, NULL, &e);
+            w->content[k] = content;
+        }
+        if (!ok)
+            complain(w->shared, id, &e);
+        if (w->content[k] && !stores_finds(w->shared->s, w->content[k], id)) /* at once, by whoever wrote it */
+            complain(w->shared, "not found after its answer", NULL);
+    }
+    return NULL;
+}
+
+static void search_once(struct shared *x, const struct filter *f, unsigned content)
+{
+    struct err e = {0};
+    struct hits hits = {0};
+    float q[STORES_DIMENSIONS];
+    stores_vector(content, q);
+    struct view *v = store_view(x->s, "default", 0, &e);
+    if (!v || !view_search(v, &(struct search){.vector = q, .limit = 5, .filter = f}, &hits, &e))
+        complain(x, "search", &e);
+    for (size_t i = 1; i < hits.n; i++)
+        if (!(hits.items[i - 1].score >= hits.items[i].score))
+            complain(x, "out of order", NULL);
+    hits_clear(&hits);
+    view_release(v);
+}
+
+static void list_once(struct shared *x)
+{
+    struct err e = {0};
+    struct image_row *rows = NULL;
+    size_t n = 0;
+    bool more;
+    if (!store_images(x->s, "default", NULL, NULL, 20, &rows, &n, &more, &e))
+        complain(x, "list", &e);
+    for (size_t i = 0; i < n; i++)
+        image_row_clear(&rows[i]);
+    free(rows);
+}
+
+static void *read_on(void *arg)
+{
+    struct worker *w = arg;
+    struct shared *x = w->shared;
+    struct err e = {0};
+    struct store_stats stats;
+    static const char text[] = "{\"must\":[{\"key\":\"label\",\"match\":{\"value\":\"new\"}}]}";
+    struct json *doc = json_parse(text, sizeof text - 1, 0, &e);
+    struct filter *f = filter_parse(doc, "filter", &e);
+    for (unsigned i = 0; !__atomic_load_n(&x->stop, __ATOMIC_SEQ_CST); i++) {
+        search_once(x, i % 2 ? f : NULL, i);
+        list_once(x);
+        store_get_stats(x->s, &stats);
+        __atomic_fetch_add(&x->searches, 1, __ATOMIC_SEQ_CST);
+    }
+    filter_free(f);
+    json_free(doc);
+    return NULL;
+}
+
+static void check_all(struct shared *x, const struct worker *writers)
+{
+    for (size_t i = 0; i < WRITERS; i++)
+        for (size_t k = 0; k < IDS; k++) {
+            struct image_row row;
+            char id[24];
+            snprintf(id, sizeof id, "w%zu-%zu", i, k);
+            bool there = store_image(x->s, "default", id, &row, NULL);
+            if (there)
+                image_row_clear(&row);
+            unsigned content = writers[i].content[k];
+            assert_int_equal(there, content != 0);
+            assert_true(!there || stores_finds(x->s, content, id));
+        }
+}
+
+static void writers_and_readers_at_once_see_whole_images_and_lose_none(void **state)
+{
+    UNUSED(state);
+    char *dir = t_make_dir();
+    struct err e = {0};
+    struct shared x = {.s = stores_open(dir, &e)};
+    struct worker writers[WRITERS] = {0}, readers[READERS] = {0};
+    struct write backup = {.kind = WRITE_BACKUP};
+    assert_ok(x.s && stores_create(x.s, "default", &e), e);
+    for (unsigned i = 0; i < WRITERS; i++) {
+        writers[i] = (struct worker){.shared = &x, .number = i};
+        assert_int_equal(pthread_create(&writers[i].thread, NULL, write_on, &writers[i]), 0);
+    }
+    for (unsigned i = 0; i < READERS; i++) {
+        readers[i] = (struct worker){.shared = &x, .number = i};
+        assert_int_equal(pthread_create(&readers[i].thread, NULL, read_on, &readers[i]), 0);
+    }
+    assert_ok(store_write(x.s, &backup, &e), e);
+    for (unsigned i = 0; i < WRITERS; i++)
+        pthread_join(writers[i].thread, NULL);
+    __atomic_store_n(&x.stop, true, __ATOMIC_SEQ_CST);
+    for (unsigned i = 0; i < READERS; i++)
+        pthread_join(readers[i].thread, NULL);
+    assert_int_equal(x.errors, 0);
+    assert_true(x.searches > READERS);
+    check_all(&x, writers);
+    assert_ok(stores_check(x.s, dir, &e), e);
+    store_close(x.s);
+    x.s = stores_open(dir, &e);
+    assert_non_null(x.s);
+    check_all(&x, writers);
+    store_close(x.s);
+    t_remove_dir(dir);
+}
+
+static void writes_that_wait_together_share_their_commits(void **state)
+{
+    UNUSED(state);
+    char *dir = t_make_dir();
+    struct err e = {0};
+    struct store_stats stats;
+    struct shared x = {.s = stores_open(dir, &e)};
+    struct worker writers[WRITERS] = {0};
+    assert_ok(x.s && stores_create(x.s, "default", &e), e);
+    for (unsigned i = 0; i < WRITERS; i++) {
+        writers[i] = (struct worker){.shared = &x, .number = i};
+        assert_int_equal(pthread_create(&writers[i].thread, NULL, write_on, &writers[i]), 0);
+    }
+    for (unsigned i = 0; i < WRITERS; i++)
+        pthread_join(writers[i].thread, NULL);
+    store_get_stats(x.s, &stats);
+    print_message("%lld writes in %lld groups\n", (long long)stats.writes, (long long)stats.groups);
+    assert_int_equal(stats.writes, WRITERS * STEPS + 1);
+    assert_true(stats.groups * 4 < stats.writes * 3);
+    store_close(x.s);
+    t_remove_dir(dir);
+}
+
+static void the_log_of_the_catalogue_stays_small_while_much_is_written(void **state)
+{
+    UNUSED(state);
+    char *dir = t_make_dir();
+    struct err e = {0};
+    struct store_stats stats;
+    struct store *s = stores_open(dir, &e);
+    int64_t most = 0;
+    assert_ok(s && stores_create(s, "default", &e), e);
+    for (unsigned i = 0; i < 600; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "i%u", i);
+        assert_ok(stores_put(s, &(struct stores_image){.id = id, .content = i}, NULL, &e), e);
+        store_get_stats(s, &stats);
+        most = stats.wal_bytes > most ? stats.wal_bytes : most;
+    }
+    assert_true(most > 4 << 20); /* or this shows nothing */
+    assert_true(most < 16 << 20);
+    usleep(1200000); /* a pause empties it */
+    store_get_stats(s, &stats);
+    assert_int_equal(stats.wal_bytes, 0);
+    store_close(s);
+    t_remove_dir(dir);
+}
+
+int main(void)
+{
+    json_init();
+    log_set_level(LOG_WARN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(writers_and_readers_at_once_see_whole_images_and_lose_none),
+        cmocka_unit_test(writes_that_wait_together_share_their_commits),
+        cmocka_unit_test(the_log_of_the_catalogue_stays_small_while_much_is_written),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
