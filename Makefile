@@ -33,7 +33,7 @@ WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wdouble-promotion -Wf
            -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla -Wwrite-strings -Wcast-qual \
            -Wpointer-arith $(if $(filter gcc%,$(notdir $(CC))),-Wno-format-truncation) \
            $(if $(filter 1,$(WERROR)),-Werror)
-CPPFLAGS += -I. -D_GNU_SOURCE -DANCHORD_ONEDNN=$(ONEDNN)
+CPPFLAGS += -I. -D_GNU_SOURCE -DANCHORD_ONEDNN=$(ONEDNN) $(if $(HAVE_FAISS_C),-DHAVE_FAISS_C)
 CFLAGS_ALL   = -std=gnu17 $(MODE_$(MODE)) $(WARN) -fopenmp -pthread $(CFLAGS)
 CXXFLAGS_ALL = -std=c++17 $(MODE_$(MODE)) -Wall -Wextra -Wshadow $(if $(filter 1,$(WERROR)),-Werror) \
                -fopenmp -pthread $(CXXFLAGS)
@@ -48,7 +48,6 @@ SRC     := $(filter-out server/main.c,$(wildcard $(LAYERS:%=%/*.c)))
 ifeq ($(ONEDNN),0)
 SRC     := $(filter-out %_dnnl.c,$(SRC))
 endif
-SHIM    := $(if $(HAVE_FAISS_C),,index/faiss_shim.cc)
 OBJ     := $(SRC:%.c=$(B)/%.o) $(patsubst %.cc,$(B)/%.o,$(wildcard index/*.cc))
 LIB     := $(B)/libanchord.a
 TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "index/segment.h"
 
 struct chunk *chunk_new(size_t d)
 {
@@ -41,9 +42,18 @@ struct picture *picture_new(const struct picture *from, size_t more)
     struct picture *p = mem_new(1, sizeof *p + n * sizeof *p->chunks);
     p->refs = 1;
     p->n_chunks = n;
+    if (from)
+        picture_seal(p, segment_share(from->sealed), from->sealed_end);
     for (size_t i = 0; i < old; i++)
         p->chunks[i] = chunk_share(from->chunks[i]);
     return p;
+}
+
+void picture_seal(struct picture *p, struct segment *sealed, size_t sealed_end)
+{
+    segment_release(p->sealed);
+    p->sealed = sealed;
+    p->sealed_end = sealed_end;
 }
 
 struct picture *picture_share(struct picture *p)
@@ -58,5 +68,12 @@ void picture_release(struct picture *p)
         return;
     for (size_t i = 0; i < p->n_chunks; i++)
         chunk_release(p->chunks[i]);
+    segment_release(p->sealed);
     free(p);
+}
+
+void picture_drop_chunk(struct picture *p, size_t c)
+{
+    chunk_release(p->chunks[c]);
+    p->chunks[c] = NULL;
 }

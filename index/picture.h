@@ -1,8 +1,9 @@
-/* picture.h - what one search holds: the chunks with vectors and entries.
+/* picture.h - what one search holds: the chunks with vectors and entries, and the sealed graph.
  *
  * A slot is a vector and its entry; slots are numbered from 0 and never used again.  Chunk c has the slots
  * c * CHUNK_SLOTS onwards; chunks never move, so that a row may be pointed at for as long as its chunk is
- * held.  A picture is an immutable list of chunks; the vindex publishes a new one when a chunk is added.
+ * held.  A picture is an immutable list of chunks and at most one sealed segment; the vindex publishes a new
+ * one when a chunk is added, a segment was built or an empty chunk goes.
  *
  * Time is a version, counted up with each change.  Slot s is there for a search that began at version V,
  * with `count` slots published, when s < count and died(s) > V.  Therefore a replacement (a new slot, and the
@@ -18,6 +19,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct segment;
 
 enum { CHUNK_SLOTS = 1024 };
 #define ALIVE UINT64_MAX
@@ -40,16 +43,22 @@ struct chunk {
 
 struct picture {
     atomic_size_t refs;
+    struct segment *sealed; /* NULL: none; shared */
+    size_t sealed_end;      /* slots from here on are in no segment */
     size_t n_chunks;
     struct chunk *chunks[]; /* NULL once all of a chunk's images were dead; shared */
 };
 
 struct chunk *chunk_new(size_t d);
 
-/* A picture of the chunks of `from` (NULL: none), with `more` further places that are NULL. */
+/* A picture of the same as `from` (NULL: nothing), with `more` further places for chunks that are NULL. */
 struct picture *picture_new(const struct picture *from, size_t more);
 struct picture *picture_share(struct picture *p);
 void picture_release(struct picture *p); /* NULL is fine */
+
+/* Only before the picture is published: sets the segment (taken over), lets go of chunk c. */
+void picture_seal(struct picture *p, struct segment *sealed, size_t sealed_end);
+void picture_drop_chunk(struct picture *p, size_t c);
 
 static inline struct chunk *picture_chunk(const struct picture *p, size_t slot)
 {

@@ -36,9 +36,11 @@ static bool relabel(struct store *s, const struct effect *fx, struct err *e)
 static bool add_collection(struct store *s, const struct effect *fx, struct err *e)
 {
     struct vindex *index = store_make_index(s, &fx->write->row_collection, e);
-    if (index)
-        shelf_add(s->shelf, &fx->write->row_collection, index);
-    return index != NULL;
+    if (!index)
+        return false;
+    vindex_load_cache(index); /* nothing to load: building may begin */
+    shelf_add(s->shelf, &fx->write->row_collection, index);
+    return true;
 }
 
 static void remove_from_index(struct store *s, const struct effect *fx)

@@ -7,7 +7,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "base/num.h"
+#include "index/segment.h"
 #include "index/vindex_state.h"
 
 struct vindex *vindex_new(const struct vindex_options *o, struct err *e)
@@ -20,9 +20,13 @@ struct vindex *vindex_new(const struct vindex_options *o, struct err *e)
     x->refs = 1;
     x->o = *o;
     x->cache_dir = mem_text(o->cache_dir);
+    x->o.hnsw_from = o->hnsw_from ? o->hnsw_from : HNSW_FROM;
+    x->o.seal_at = o->seal_at ? o->seal_at : SEAL_AT;
+    x->ready = !o->cache_dir;
     hash_random(&x->seed, sizeof x->seed);
     pthread_rwlock_init(&x->lock, NULL);
     x->picture = picture_new(NULL, 0);
+    builder_open(&x->builder);
     return x;
 }
 
@@ -36,6 +40,7 @@ void vindex_release(struct vindex *x)
 {
     if (!x || atomic_fetch_sub_explicit(&x->refs, 1, memory_order_acq_rel) != 1)
         return;
+    builder_close(x);
     picture_release(x->picture);
     table_clear(&x->by_number);
     table_clear(&x->by_id);
@@ -83,6 +88,8 @@ static void bury(struct vindex *x, size_t slot)
     atomic_store_explicit(picture_died(x->picture, slot), x->version + 1, memory_order_relaxed);
     picture_chunk(x->picture, slot)->living--;
     x->living--;
+    if (slot < x->picture->sealed_end)
+        x->sealed_living--;
 }
 
 /* Makes number and id lead to `slot`; what they led to before dies. */
@@ -108,11 +115,12 @@ static void make_room(struct vindex *x)
         return;
     struct picture *old = x->picture, *p = picture_new(old, 1);
     p->chunks[old->n_chunks] = chunk_new(x->o.dimensions);
+    x->held += CHUNK_SLOTS;
     x->picture = p;
     picture_release(old);
 }
 
-static void append(struct vindex *x, const struct entry *entry, const float *vector)
+void vindex_append(struct vindex *x, const struct entry *entry, const float *vector)
 {
     make_room(x);
     size_t slot = x->count;
@@ -138,8 +146,9 @@ bool vindex_add(struct vindex *x, const struct entry *entry, const float *vector
     if (!all_finite(vector, x->o.dimensions))
         return err_field(e, "vector", "not all values are finite numbers");
     pthread_rwlock_wrlock(&x->lock);
-    append(x, entry, vector);
+    vindex_append(x, entry, vector);
     pthread_rwlock_unlock(&x->lock);
+    builder_call(x);
     return true;
 }
 
@@ -152,6 +161,7 @@ void vindex_remove(struct vindex *x, int64_t number)
         x->version++;
     }
     pthread_rwlock_unlock(&x->lock);
+    builder_call(x);
 }
 
 bool vindex_relabel(struct vindex *x, const struct entry *entry, struct err *e)
@@ -171,12 +181,6 @@ bool vindex_relabel(struct vindex *x, const struct entry *entry, struct err *e)
     free(label);
     return slot != NO_SLOT || err_set(e, ERR_NOT_FOUND, "no image with the number %lld is in the index",
                                       (long long)entry->number);
-}
-
-/* Nothing is kept in files yet: the index is what was added. */
-void vindex_load_cache(struct vindex *x)
-{
-    UNUSED(x);
 }
 
 /* ---- asking ---- */
@@ -201,18 +205,23 @@ bool vindex_vector(struct vindex *x, const char *id, float *out, struct err *e)
 
 static uint64_t bytes_of(const struct vindex *x)
 {
-    uint64_t chunk = sizeof(struct chunk) + (uint64_t)CHUNK_SLOTS * x->o.dimensions * sizeof(float);
-    return x->picture->n_chunks * chunk;
+    uint64_t slot = sizeof(struct chunk) / CHUNK_SLOTS + x->o.dimensions * sizeof(float);
+    return x->held * slot + (x->picture->sealed ? segment_bytes(x->picture->sealed) : 0);
 }
 
 void vindex_get_stats(struct vindex *x, struct vindex_stats *out)
 {
     pthread_rwlock_rdlock(&x->lock);
+    size_t empty = x->picture->n_chunks * CHUNK_SLOTS - x->count; /* at the end of the last chunk */
     *out = (struct vindex_stats){
         .living = x->living,
-        .dead = x->count - x->living,
-        .fresh = x->count,
+        .dead = x->held - empty - x->living,
+        .fresh = x->living - x->sealed_living,
+        .segments = x->picture->sealed != NULL,
         .bytes = bytes_of(x),
     };
     pthread_rwlock_unlock(&x->lock);
+    pthread_mutex_lock(&x->builder.lock);
+    out->building = x->builder.running;
+    pthread_mutex_unlock(&x->builder.lock);
 }

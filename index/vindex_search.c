@@ -3,19 +3,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "index/scan.h"
+#include "index/segment.h"
 #include "index/vindex_state.h"
 
 /* What a search sees.  Taken under the lock in one go, so that it is of one moment. */
 struct scope {
     struct picture *picture;
-    size_t count;
+    size_t count, sealed_living;
     uint64_t version;
-    size_t *listed; /* the slots of a filter, ascending; owned */
-    size_t n_listed;
     bool is_listed;
+    size_t *listed; /* the slots of a filter, ascending; owned */
+    size_t n_listed, n_listed_sealed;
+    uint8_t *bitmap; /* of listed slots below sealed_end; owned; NULL until it is needed */
     size_t *excluded; /* ascending; owned */
     size_t n_excluded;
 };
@@ -35,6 +38,7 @@ static void scope_open(struct scope *s, struct vindex *x, const struct search *q
     s->picture = picture_share(x->picture);
     s->count = x->count;
     s->version = x->version;
+    s->sealed_living = x->sealed_living;
     for (size_t i = 0; i < n; i++) {
         size_t slot = vindex_find_number(x, numbers[i]);
         if (slot != NO_SLOT)
@@ -48,12 +52,15 @@ static void scope_open(struct scope *s, struct vindex *x, const struct search *q
     pthread_rwlock_unlock(&x->lock);
     qsort(s->listed, s->n_listed, sizeof *s->listed, by_value);
     qsort(s->excluded, s->n_excluded, sizeof *s->excluded, by_value);
+    while (s->n_listed_sealed < s->n_listed && s->listed[s->n_listed_sealed] < s->picture->sealed_end)
+        s->n_listed_sealed++;
 }
 
 static void scope_close(struct scope *s)
 {
     picture_release(s->picture);
     free(s->listed);
+    free(s->bitmap);
     free(s->excluded);
 }
 
@@ -75,10 +82,10 @@ static int order_by_id(const void *context, size_t a, size_t b)
     return order ? order : (a > b) - (a < b);
 }
 
-/* Exactly: the slots of the filter, one by one. */
-static void scan_listed(const struct scope *s, const float *query, size_t d, struct top *top)
+/* Exactly: the slots of the filter, from the i-th on, one by one. */
+static void scan_listed(const struct scope *s, const float *query, size_t d, size_t i, struct top *top)
 {
-    for (size_t i = 0; i < s->n_listed; i++) {
+    for (; i < s->n_listed; i++) {
         size_t slot = s->listed[i];
         float score = scan_product(picture_row(s->picture, slot), query, d);
         if (top_wants(top, score) && is_wanted(s, slot))
@@ -100,6 +107,74 @@ static void scan_all(const struct scope *s, const float *query, size_t d, size_t
         }
         from = end;
     }
+}
+
+/* ---- through the graph ---- */
+
+static bool is_wanted_member(const void *context, size_t slot)
+{
+    const struct scope *s = context;
+    return (!s->bitmap || s->bitmap[slot / 8] >> slot % 8 & 1) && is_wanted(s, slot);
+}
+
+static void make_bitmap(struct scope *s)
+{
+    s->bitmap = mem_new(s->picture->sealed_end / 8 + 1, 1);
+    for (size_t i = 0; i < s->n_listed_sealed; i++)
+        s->bitmap[s->listed[i] / 8] |= (uint8_t)(1 << s->listed[i] % 8);
+}
+
+/* How many of the sealed may be found. */
+static size_t sealed_wanted(const struct scope *s)
+{
+    size_t n = s->is_listed ? s->n_listed_sealed : s->sealed_living;
+    for (size_t i = 0; i < s->n_excluded; i++)
+        if (s->excluded[i] < s->picture->sealed_end && (!s->is_listed || is_in(s->listed, s->n_listed, s->excluded[i])))
+            n--;
+    return n;
+}
+
+/* Looking at a wanted member through the graph means passing by all the others on the way: about VISITS
+ * members for each one kept in sight, and those of them that are wanted are as few as in the whole.  When the
+ * wanted are few, it is less work to look at each of them. */
+static bool is_graph_worth_it(const struct scope *s, size_t wanted, size_t ef)
+{
+    enum { VISITS = 12 };
+    size_t members = segment_members(s->picture->sealed)->n;
+    return (double)wanted * (double)wanted > VISITS * (double)ef * (double)members;
+}
+
+/* False when the graph is of no use, or did not find what there is: then nothing was offered. */
+static bool search_sealed(struct scope *s, const float *query, const struct search *q, struct top *top)
+{
+    size_t wanted = sealed_wanted(s), n = 0;
+    size_t ef = max_size(q->ef ? q->ef : SEGMENT_EF, q->limit + q->limit / 2);
+    if (q->exact || !s->picture->sealed || !is_graph_worth_it(s, wanted, ef))
+        return false;
+    if (s->is_listed)
+        make_bitmap(s);
+    bool all = !s->is_listed && wanted == segment_members(s->picture->sealed)->n;
+    struct segment_query sq = {.vector = query, .k = min_size(q->limit, wanted), .ef = ef,
+                               .wanted = all ? NULL : is_wanted_member, .context = s};
+    struct scored *found = mem_new(sq.k, sizeof *found);
+    struct err why = {0};
+    bool ok = sq.k == 0 || (segment_search(s->picture->sealed, &sq, found, &n, &why) && n == sq.k);
+    if (why.code)
+        log_error("graph_search", "error=\"%s\"", why.text);
+    for (size_t i = 0; ok && i < n; i++)
+        top_offer(top, found[i].score, found[i].slot);
+    free(found);
+    return ok;
+}
+
+/* What the sealed graph does not answer is scanned. */
+static void look(struct scope *s, const float *query, size_t d, const struct search *q, struct top *top)
+{
+    bool sealed = search_sealed(s, query, q, top);
+    if (s->is_listed)
+        scan_listed(s, query, d, sealed ? s->n_listed_sealed : 0, top);
+    else
+        scan_all(s, query, d, sealed ? s->picture->sealed_end : 0, top);
 }
 
 /* Copies the answer into the arena.  Labels may change meanwhile, hence the lock. */
@@ -159,10 +234,7 @@ bool vindex_search(struct vindex *x, const struct search *q, const int64_t *numb
     struct top top;
     scope_open(&scope, x, q, numbers, n_numbers);
     top_init(&top, q->limit, order_by_id, &scope);
-    if (scope.is_listed)
-        scan_listed(&scope, query, d, &top);
-    else
-        scan_all(&scope, query, d, 0, &top);
+    look(&scope, query, d, q, &top);
     top_sort(&top);
     answer(x, &scope, q, &top, out);
     top_clear(&top);

@@ -26,7 +26,7 @@ home() { # PATTERN FILE...: only these files may include what matches
 home 'jansson'     base/json.c
 home 'nettle/'     base/hash.c base/base64.c
 home 'sqlite3'     index/sql.c
-home 'faiss/'      index/faiss_shim.cc index/segment.c
+home 'faiss/'      index/faiss_shim.cc index/faiss_shim.h
 home 'microhttpd'  server/http.c server/http_exchange.c
 home 'jpeglib|jerror|turbojpeg' engine/image_jpeg.c
 home 'png\.h'      engine/image_png.c
