@@ -3,15 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "api/registry.h"
 #include "base/buf.h"
+#include "base/cores.h"
 #include "base/file.h"
 #include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/pool.h"
+#include "server/app_settings.h"
 #include "server/command.h"
 
 struct crew { /* the threads share the list: each takes the next picture, and prints when its turn has come */
@@ -107,7 +107,7 @@ static void close_lane(void *lane)
 
 static bool run_crew(struct crew *c, struct err *e)
 {
-    size_t threads = min_size((size_t)sysconf(_SC_NPROCESSORS_ONLN), c->n);
+    size_t threads = min_size(cores_usable(), c->n);
     struct member *members = mem_new(threads, sizeof *members);
     bool ok = true;
     struct pool *pool = pool_new(&(struct pool_options){.name = "embed", .threads = threads, .capacity = threads,
@@ -132,7 +132,7 @@ static void model_id(const char *path, char *out, size_t size)
 
 static struct encoder *open_encoder(const struct conf *conf, const char *path, struct err *e)
 {
-    const struct encoder_options o = {precision_parse(conf->precision), BACKEND_AUTO};
+    const struct encoder_options o = encoder_settings(conf);
     double worst;
     struct model *m = model_load(path, NULL, e);
     if (!m && e->code == ERR_NOT_FOUND)
@@ -156,12 +156,8 @@ static int run(const struct conf *conf, char **paths, size_t n)
     struct encoder *enc = open_encoder(conf, file, &e);
     if (!enc)
         return command_failed(&e);
-    struct crew c = {.encoder = enc, .model = id, .limits = image_default_limits, .paths = paths, .n = n,
+    struct crew c = {.encoder = enc, .model = id, .limits = image_settings(conf), .paths = paths, .n = n,
                      .mu = PTHREAD_MUTEX_INITIALIZER, .turn = PTHREAD_COND_INITIALIZER};
-    c.limits.bytes = (size_t)conf->max_body_bytes;
-    c.limits.pixels = (uint64_t)conf->max_image_pixels;
-    c.limits.side = (uint32_t)conf->max_image_side;
-    c.limits.scans = (uint32_t)conf->max_jpeg_scans;
     bool ok = run_crew(&c, &e);
     encoder_release(enc);
     if (!ok)

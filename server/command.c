@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/log.h"
+
 int command_failed(const struct err *e)
 {
     struct err told = *e;
@@ -27,5 +29,6 @@ int command_begin(const char *command, struct conf *c, int *argc, char **argv, c
         fprintf(stderr, "anchord: %s\n", e.text);
         return EXIT_BAD_CONFIG;
     }
+    log_set_level(LOG_WARN); /* a command tells its result, not its course */
     return flags_take(argc, argv, flags, n, &e) ? EXIT_DONE : command_misused(command, &e);
 }

@@ -21,10 +21,15 @@ static const struct command {
      "add a folder of pictures; its first sub-folder is the label"},
     {"embed", cmd_embed, true, "[--model FILE] IMAGE...", "pictures to vectors without a server, one JSON line for each"},
     {"model", cmd_model, true,
-     "new [--arch A] [--stem S] [--width N] [--projection N] [--size N] [--seed N] FILE\n"
-     "       anchord model new --like FILE [--seed N] FILE | info FILE | import FILE FILE | export FILE FILE",
+     "new [--arch resnet18|resnet34|resnet50] [--stem imagenet|small1|small2] [--width N]\n"
+     "                         [--projection N] [--size N] [--seed N] [--force] FILE\n"
+     "       anchord model new --like FILE [--seed N] [--force] FILE\n"
+     "       anchord model info FILE\n"
+     "       anchord model import [--stem small2] [--size N] [--force] TORCHVISION.safetensors FILE\n"
+     "       anchord model export [--force] FILE TORCHVISION.safetensors",
      "make, look at and convert model files"},
     {"key", cmd_key, true, "add --role read|write|admin [--name NAME] | list | revoke ID", "API keys of a data folder"},
+    {"health", cmd_health, false, "[--url URL]", "ask the server of the data folder whether it is ready"},
     {"restore", cmd_restore, true, "BACKUP", "a backup into an empty data folder"},
 };
 
