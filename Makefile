@@ -57,7 +57,6 @@ FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS := $(FUZZERS:%=$(B)/tests/fuzz/replay_%)
 BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/bench_*.c))
 
-export OMP_NUM_THREADS OPENBLAS_NUM_THREADS
 .DEFAULT_GOAL := build/anchord
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -139,6 +138,9 @@ fuzz: ## one fuzz target for S seconds (clang): make fuzz T=image S=60
 run: build/anchord ## build and serve on 127.0.0.1:8080, data in ./data
 	@exec ./build/anchord serve
 
+demo: build/anchord ## a drawn catalogue, served, searched and shown on a contact sheet
+	@./configs/demo.sh ./build/anchord build/demo
+
 layers: ## includes point only downwards, each library stays in its home
 	@./tests/layers.sh
 
@@ -153,4 +155,4 @@ clean: ## remove everything that was built
 
 -include $(FUZZERS:%=$(B)/tests/fuzz/fuzz_%.d)
 
-.PHONY: help deps test tests asan tsan fuzz run layers headers clean
+.PHONY: help deps test tests asan tsan fuzz run demo layers headers clean

@@ -20,6 +20,8 @@ int cmd_key(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_health(int argc, char **argv);
+int cmd_demo_pictures(int argc, char **argv);
+int cmd_sheet(int argc, char **argv);
 
 /* Prints "anchord: TEXT" and gives the exit code that fits: 75 for ERR_BUSY and ERR_RATE_LIMITED, else 1. */
 int command_failed(const struct err *e);

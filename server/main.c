@@ -31,6 +31,11 @@ static const struct command {
     {"key", cmd_key, true, "add --role read|write|admin [--name NAME] | list | revoke ID", "API keys of a data folder"},
     {"health", cmd_health, false, "[--url URL]", "ask the server of the data folder whether it is ready"},
     {"restore", cmd_restore, true, "BACKUP", "a backup into an empty data folder"},
+    {"demo-pictures", cmd_demo_pictures, true, "[--each N] [--from N] [--side PIXELS] DIR",
+     "draw a catalogue of pictures to try things with"},
+    {"sheet", cmd_sheet, true, "[--side PIXELS] OUT.png < ROWS\n"
+     "       each row: file names, separated by tabs; a mark in front picks the frame: = blue, + green, - red",
+     "a contact sheet of rows of pictures"},
 };
 
 static const struct command *find(const char *name)
@@ -45,9 +50,9 @@ static int print_help(FILE *out)
 {
     fputs("usage: anchord COMMAND [SETTINGS] [ARGUMENTS]\n\n", out);
     for (size_t i = 0; i < COUNT(commands); i++)
-        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
-    fputs("  help       this list; `anchord help COMMAND` tells its arguments, `anchord help settings` the settings\n"
-          "  --version  the version\n",
+        fprintf(out, "  %-13s %s\n", commands[i].name, commands[i].help);
+    fputs("  help          this list; `anchord help COMMAND` tells its arguments, `anchord help settings` the settings\n"
+          "  --version     the version\n",
           out);
     return out == stdout ? EXIT_DONE : EXIT_WRONG_USE;
 }
