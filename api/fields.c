@@ -139,13 +139,20 @@ static bool is_type(const char *content_type, const char *wanted)
     return wanted[len - 1] == '/' || after == 0 || after == ';' || after == ' ' || after == '\t';
 }
 
+/* `curl --data-binary @photo.jpg` says that it sends a form.  What the bytes are is what counts. */
+static bool is_curls_default(const struct request *r)
+{
+    return is_type(r->content_type, "application/x-www-form-urlencoded") &&
+           image_sniff(r->body, r->body_len) != IMAGE_UNKNOWN;
+}
+
 unsigned content_of(const struct call *c)
 {
     const char *type = c->request->content_type;
     unsigned kind = 0;
     if (!type || is_type(type, "application/octet-stream"))
         kind = TAKES_IMAGE | TAKES_BYTES;
-    else if (is_type(type, "image/"))
+    else if (is_type(type, "image/") || is_curls_default(c->request))
         kind = TAKES_IMAGE;
     else if (is_type(type, "multipart/form-data"))
         kind = TAKES_MULTIPART;

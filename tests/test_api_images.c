@@ -73,6 +73,22 @@ static void what_was_put_is_given_back(void **state)
     buf_clear(&file);
 }
 
+static void what_curl_calls_a_form_is_taken_for_what_it_is(void **state)
+{
+    UNUSED(state);
+    struct buf file = rig_picture(1, 9);
+    struct extra x = {.type = "application/x-www-form-urlencoded", .body = file.data, .len = file.len};
+    struct outcome o = rig_expect(rig, 201, "PUT " IMAGE("curl"), &x);
+    outcome_clear(&o);
+    x.body = "{\"id\":\"curl\"}";
+    x.len = strlen(x.body);
+    o = rig_expect(rig, 415, "PUT " IMAGE("curl"), &x);
+    outcome_clear(&o);
+    o = rig_expect(rig, 204, "DELETE " IMAGE("curl"), NULL);
+    outcome_clear(&o);
+    buf_clear(&file);
+}
+
 static void a_deleted_image_is_gone(void **state)
 {
     UNUSED(state);
@@ -94,6 +110,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_image_is_new_once_and_then_replaced),
         cmocka_unit_test(what_was_put_is_given_back),
+        cmocka_unit_test(what_curl_calls_a_form_is_taken_for_what_it_is),
         cmocka_unit_test(a_deleted_image_is_gone),
     };
     return cmocka_run_group_tests(tests, open_rig, close_rig);
