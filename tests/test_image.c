@@ -54,6 +54,24 @@ static void a_png_comes_back_exactly_and_a_jpeg_nearly(void **state)
     image_clear(&jpeg);
 }
 
+static void a_file_that_claims_four_gigabytes_is_refused(void **state)
+{
+    static const struct { const char *what, *bytes; size_t len; } claims[] = {
+        {"JPEG segment", "\xff\xd8\xff\xe0\xff\xff", 6},
+        {"PNG chunk", "\x89PNG\r\n\x1a\n\xff\xff\xff\xffIHDR\0\0\0\x10\0\0\0\x10\x08\x02\0\0\0", 29},
+        {"WebP file", "RIFF\xff\xff\xff\xffWEBPVP8 \xff\xff\xff\xff", 20},
+        {"WebP chunk", "RIFF\x0c\0\0\0WEBPVP8L\xff\xff\xff\xff", 20},
+    };
+    UNUSED(state);
+    for (size_t i = 0; i < COUNT(claims); i++) {
+        struct err e;
+        struct image_info info;
+        struct image img;
+        assert_err(image_probe(claims[i].bytes, claims[i].len, limits, &info, &e), e, ERR_UNDECODABLE);
+        assert_err(image_decode(claims[i].bytes, claims[i].len, limits, 0, &img, &e), e, ERR_UNDECODABLE);
+    }
+}
+
 /* How a camera stores an upright picture for each orientation: the definition, pixel by pixel. */
 static struct image store_turned(const struct image *up, unsigned orientation)
 {
@@ -179,6 +197,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_content_tells_the_format),
         cmocka_unit_test(what_is_no_picture_is_refused_by_type),
+        cmocka_unit_test(a_file_that_claims_four_gigabytes_is_refused),
         cmocka_unit_test(a_png_comes_back_exactly_and_a_jpeg_nearly),
         cmocka_unit_test(all_eight_orientations_come_out_upright),
         cmocka_unit_test(hostile_exif_means_upright),
