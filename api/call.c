@@ -11,9 +11,7 @@
 #include "api/route.h"
 #include "api/stage.h"
 #include "base/base64.h"
-#include "base/clock.h"
 #include "base/log.h"
-#include "base/metric.h"
 
 /* Parsing this much JSON takes a light thread longer than many searches. */
 enum { LONG_BODY = 256 << 10 };
@@ -306,11 +304,7 @@ void call_image(struct image_job *job, struct lanes *lanes, const struct image_l
         return;
     const struct picture *p = &job->picture;
     struct lane *lane = lanes_get(lanes, job->encoder, &job->err);
-    double start = clock_s();
-    bool ok = lane && lane_embed(lane, p->bytes, p->len, limits, job->vector, &job->info, &job->err);
-    metric_observe(METRIC_embed_duration_seconds, clock_s() - start, NULL);
-    metric_add(METRIC_images_embedded_total, 1, ok ? "ok" : err_name(job->err.code), NULL);
-    if (ok && job->want_hash)
+    if (lane && lane_embed(lane, p->bytes, p->len, limits, job->vector, &job->info, &job->err) && job->want_hash)
         hash_text(p->bytes, p->len, job->sha256);
 }
 

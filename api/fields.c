@@ -210,7 +210,10 @@ bool err_prefix(struct call *c, const char *prefix)
 {
     char field[sizeof c->err.param];
     snprintf(field, sizeof field, "%s", c->err.param);
-    snprintf(c->err.param, sizeof c->err.param, "%s%s", prefix, field);
+    size_t len = strlen(prefix);
+    if (!field[0] && len && prefix[len - 1] == '.')
+        len--; /* the whole item is at fault */
+    snprintf(c->err.param, sizeof c->err.param, "%.*s%s", (int)len, prefix, field);
     return false;
 }
 

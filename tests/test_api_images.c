@@ -105,6 +105,185 @@ static void a_deleted_image_is_gone(void **state)
     }
 }
 
+
+static struct outcome patch(const char *json)
+{
+    return rig_ask(rig, "PATCH " IMAGE("d"), &(struct extra){.type = "application/merge-patch+json", .body = json});
+}
+
+static void a_patch_merges_label_and_metadata(void **state)
+{
+    UNUSED(state);
+    static const struct {
+        const char *json, *label, *metadata;
+    } steps[] = {
+        {"{\"metadata\":{\"a\":1,\"b\":{\"c\":2,\"d\":3}}}", "old", "{\"a\":1,\"b\":{\"c\":2,\"d\":3}}"},
+        {"{\"metadata\":{\"a\":null,\"b\":{\"c\":\"x\"}}}", "old", "{\"b\":{\"c\":\"x\",\"d\":3}}"},
+        {"{\"label\":\"new\"}", "new", "{\"b\":{\"c\":\"x\",\"d\":3}}"},
+        {"{\"label\":null}", NULL, "{\"b\":{\"c\":\"x\",\"d\":3}}"},
+        {"{}", NULL, "{\"b\":{\"c\":\"x\",\"d\":3}}"},
+        {"{\"metadata\":null,\"label\":\"last\"}", "last", NULL},
+    };
+    rig_put(rig, "d", 1, 4, "old");
+    for (size_t i = 0; i < COUNT(steps); i++) {
+        struct outcome o = patch(steps[i].json), row = rig_expect(rig, 200, "GET " IMAGE("d"), NULL);
+        struct buf metadata = {0};
+        if (o.status != 200)
+            fail_msg("%s: %s", steps[i].json, o.body.data);
+        if (steps[i].label)
+            assert_string_equal(outcome_text(&o, "label"), steps[i].label);
+        else
+            assert_null(outcome_text(&o, "label"));
+        if (outcome_at(&o, "metadata"))
+            json_dump(outcome_at(&o, "metadata"), &metadata);
+        if (steps[i].metadata)
+            assert_string_equal(metadata.data, steps[i].metadata);
+        else
+            assert_null(metadata.data);
+        assert_string_equal(o.body.data, row.body.data); /* what is answered is what is kept */
+        outcome_clear(&o);
+        outcome_clear(&row);
+        buf_clear(&metadata);
+    }
+    static const char *const bad[] = {"[]", "{\"label\":5}", "{\"metadata\":5}", "{\"metadata\":[]}", "{\"id\":\"e\"}"};
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        struct outcome o = patch(bad[i]);
+        if (o.status != 400)
+            fail_msg("%s gave %d", bad[i], o.status);
+        outcome_clear(&o);
+    }
+}
+
+/* A write is made only while its condition holds. */
+static void conditions_guard_writes(void **state)
+{
+    UNUSED(state);
+    struct buf file = rig_picture(6, 6);
+    struct extra x = {.type = "image/jpeg", .body = file.data, .len = file.len, .if_none_match = "*"};
+    struct outcome first = rig_expect(rig, 201, "PUT " IMAGE("e"), &x), o;
+    char old[128];
+    snprintf(old, sizeof old, "%s", outcome_header(&first, "etag"));
+    o = rig_expect(rig, 412, "PUT " IMAGE("e"), &x);
+    outcome_clear(&o);
+    x.if_none_match = NULL;
+    x.if_match = old;
+    o = rig_expect(rig, 200, "PUT " IMAGE("e"), &x);
+    char now[128];
+    snprintf(now, sizeof now, "%s", outcome_header(&o, "etag"));
+    outcome_clear(&o);
+    o = rig_expect(rig, 412, "PUT " IMAGE("e"), &x); /* the tag is old by now */
+    assert_string_equal(outcome_text(&o, "error.code"), "precondition_failed");
+    outcome_clear(&o);
+    x.if_match = "*";
+    o = rig_expect(rig, 412, "PUT " IMAGE("nobody"), &x);
+    outcome_clear(&o);
+    struct extra p = {.type = "application/json", .body = "{\"label\":\"x\"}", .if_match = old};
+    o = rig_expect(rig, 412, "PATCH " IMAGE("e"), &p);
+    outcome_clear(&o);
+    o = rig_expect(rig, 412, "DELETE " IMAGE("e"), &(struct extra){.if_match = old});
+    outcome_clear(&o);
+    o = rig_expect(rig, 204, "DELETE " IMAGE("e"), &(struct extra){.if_match = now});
+    outcome_clear(&o);
+    static const struct {
+        const char *if_match, *if_none_match;
+        int status;
+    } odd[] = {{"e", NULL, 412}, {"\"\"", NULL, 412}, {"W/\"x-1\"", NULL, 412}, {"\"a\", \"b\"", NULL, 400}, {NULL, "\"a\"", 400},
+               {"\"0000000000000000000000000000000000000000000000000000000000000000-99999999999999999999\"", NULL, 412}};
+    for (size_t i = 0; i < COUNT(odd); i++) {
+        x.if_match = odd[i].if_match;
+        x.if_none_match = odd[i].if_none_match;
+        o = rig_expect(rig, odd[i].status, "PUT " IMAGE("e"), &x);
+        outcome_clear(&o);
+    }
+    outcome_clear(&first);
+    buf_clear(&file);
+}
+
+/* A query text of n bytes. */
+static struct outcome put_with(const char *name, const char *begin, size_t n, const char *end)
+{
+    struct buf line = {0}, file = rig_picture(1, 1);
+    buf_print(&line, "PUT " IMAGE("m") "?%s=%s", name, begin);
+    for (size_t i = strlen(begin) + strlen(end); i < n; i++)
+        buf_char(&line, 'x');
+    buf_text(&line, end);
+    struct outcome o = rig_ask(rig, line.data, &(struct extra){.body = file.data, .len = file.len});
+    buf_clear(&line);
+    buf_clear(&file);
+    return o;
+}
+
+static void labels_and_metadata_have_limits(void **state)
+{
+    UNUSED(state);
+    static const struct {
+        const char *name, *begin;
+        size_t n;
+        const char *end;
+        int status;
+    } cases[] = {
+        {"label", "", 256, "", 201},
+        {"label", "", 257, "", 400},
+        {"label", "%ff", 3, "", 400},
+        {"label", "", 0, "", 200},
+        {"metadata", "{\"a\":\"", 4096, "\"}", 200},
+        {"metadata", "{\"a\":\"", 4097, "\"}", 400},
+        {"metadata", "[1]", 3, "", 400},
+        {"metadata", "5", 1, "", 400},
+        {"metadata", "{", 1, "", 400},
+        {"metadata", "", 0, "", 400},
+        {"metadata", "{\"a\":\"\\u0000\"}", 0, "", 400},
+        {"metadata", "{\"a\":\"\\ud800\"}", 0, "", 400},
+        {"metadata", "{\"a\":1,\"a\":2}", 0, "", 400},
+        {"metadata", "{}", 0, "", 200},
+        {"Label", "x", 1, "", 400},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct outcome o = put_with(cases[i].name, cases[i].begin, cases[i].n, cases[i].end);
+        if (o.status != cases[i].status)
+            fail_msg("%s=%s (%zu) gave %d: %.200s", cases[i].name, cases[i].begin, cases[i].n, o.status, o.body.data);
+        if (o.status == 400)
+            assert_string_equal(outcome_text(&o, "error.param"), cases[i].name);
+        outcome_clear(&o);
+    }
+}
+
+/* Nothing that a client writes is ever more than text. */
+static void strange_texts_are_kept_literally(void **state)
+{
+    UNUSED(state);
+    static const char *const texts[] = {"'; DROP TABLE image; --", "$(reboot)`id`", "a\\nlevel=error forged", "<script>alert(1)</script>",
+                                        "%s%n%x", "\\u001b[31mred", "../../etc/passwd", "\xf0\x9f\x90\x88"};
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        struct buf body = {0};
+        rig_put(rig, "s", 1, 1, NULL);
+        buf_print(&body, "{\"label\":\"%s\",\"metadata\":{\"k\":\"%s\",\"%s\":1}}", texts[i], texts[i], texts[i]);
+        struct outcome o = rig_ask(rig, "PATCH " IMAGE("s"), &(struct extra){.type = "application/json", .body = body.data});
+        struct outcome row = rig_expect(rig, 200, "GET " IMAGE("s"), NULL);
+        struct err e = {0};
+        struct json *sent = json_parse(body.data, body.len, 0, &e);
+        assert_int_equal(o.status, 200);
+        assert_string_equal(outcome_text(&row, "label"), json_as_text(json_member(sent, "label"), NULL));
+        assert_string_equal(outcome_text(&row, "metadata.k"), json_as_text(json_member(sent, "label"), NULL));
+        json_free(sent);
+        outcome_clear(&o);
+        outcome_clear(&row);
+        buf_clear(&body);
+    }
+}
+
+static void everything_is_there_after_a_restart(void **state)
+{
+    UNUSED(state);
+    rig_put(rig, "kept", 7, 7, "l");
+    struct outcome before = rig_expect(rig, 200, "GET " IMAGE("kept"), NULL);
+    rig_reopen(rig);
+    struct outcome after = rig_expect(rig, 200, "GET " IMAGE("kept"), NULL);
+    assert_string_equal(before.body.data, after.body.data);
+    outcome_clear(&before);
+    outcome_clear(&after);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +291,11 @@ int main(void)
         cmocka_unit_test(what_was_put_is_given_back),
         cmocka_unit_test(what_curl_calls_a_form_is_taken_for_what_it_is),
         cmocka_unit_test(a_deleted_image_is_gone),
+        cmocka_unit_test(a_patch_merges_label_and_metadata),
+        cmocka_unit_test(conditions_guard_writes),
+        cmocka_unit_test(labels_and_metadata_have_limits),
+        cmocka_unit_test(strange_texts_are_kept_literally),
+        cmocka_unit_test(everything_is_there_after_a_restart),
     };
     return cmocka_run_group_tests(tests, open_rig, close_rig);
 }
