@@ -57,6 +57,7 @@ bool collection_get(struct call *c)
 
 struct wanted {           /* what the request says; NULL where it says nothing */
     const char *model, *index;
+    int tries;
 };
 
 static bool read_index(struct call *c, const char *name, enum index_kind *out)
@@ -79,14 +80,16 @@ static bool compare(struct call *c, const struct wanted *q, const struct collect
     return answer_collection(c, 200, row);
 }
 
+static bool look(struct call *c);
+
 static bool created(struct call *c)
 {
     const struct write *w = c->writes[0];
-    struct collection_row row;
+    struct wanted *q = c->scratch;
     if (!w->err.code)
         return answer_collection(c, 201, &w->row_collection);
-    if (w->err.code == ERR_CONFLICT && store_collection(c->app->store, c->params[0], &row, NULL))
-        return compare(c, c->scratch, &row); /* somebody else was faster */
+    if (w->err.code == ERR_CONFLICT && q->tries++ < 3)
+        return call_next(c, look); /* somebody else was faster, and may have deleted it again */
     return call_fail(c, &w->err);
 }
 
@@ -98,24 +101,28 @@ static bool create(struct call *c)
     return (!q->index || read_index(c, q->index, &w->row_collection.index)) && call_write(c, created);
 }
 
-bool collection_put(struct call *c)
+static bool look(struct call *c)
 {
-    static const char *const known[] = {"model", "index"};
-    struct wanted *q = c->scratch = call_new(c, 1, sizeof *q);
+    const struct wanted *q = c->scratch;
     struct collection_row row;
     struct err why = {0};
-    enum index_kind index;
-    if (c->json && (!json_only(c->json, "", known, COUNT(known), &c->err) ||
-                    !json_get_text(c->json, "model", ID_MAX, &q->model, &c->err) ||
-                    !json_get_text(c->json, "index", 16, &q->index, &c->err)))
-        return false;
-    if ((q->model && !check_id(c, q->model, "model")) || (q->index && !read_index(c, q->index, &index)))
-        return false;
     if (store_collection(c->app->store, c->params[0], &row, &why))
         return compare(c, q, &row);
     if (why.code != ERR_NOT_FOUND)
         return call_fail(c, &why);
     return call_load(c, q->model ? q->model : c->app->default_model, PRECISION_AUTO, create);
+}
+
+bool collection_put(struct call *c)
+{
+    static const char *const known[] = {"model", "index"};
+    struct wanted *q = c->scratch = call_new(c, 1, sizeof *q);
+    enum index_kind index;
+    if (c->json && (!json_only(c->json, "", known, COUNT(known), &c->err) ||
+                    !json_get_text(c->json, "model", ID_MAX, &q->model, &c->err) ||
+                    !json_get_text(c->json, "index", 16, &q->index, &c->err)))
+        return false;
+    return (!q->model || check_id(c, q->model, "model")) && (!q->index || read_index(c, q->index, &index)) && look(c);
 }
 
 /* ---- DELETE ---- */

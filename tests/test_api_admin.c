@@ -1,0 +1,323 @@
+/* test_api_admin.c - collections, models, keys and backups; what an empty data folder is given. */
+#include "tests/t.h"
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "tests/lib/rig.h"
+
+static struct rig *rig;
+
+static int open_rig(void **state)
+{
+    UNUSED(state);
+    rig = rig_open();
+    return 0;
+}
+
+static int close_rig(void **state)
+{
+    UNUSED(state);
+    rig_close(rig);
+    return 0;
+}
+
+static struct outcome admin(const char *line, const char *json)
+{
+    return rig_ask(rig, line, &(struct extra){.admin = true, .type = json ? "application/json" : NULL, .body = json});
+}
+
+static void a_new_folder_has_an_untrained_model_and_a_collection(void **state)
+{
+    UNUSED(state);
+    struct outcome o = rig_expect(rig, 200, "GET /v1/models", NULL);
+    bool trained = true, standard = false;
+    assert_int_equal(json_count(outcome_at(&o, "data")), 1);
+    assert_string_equal(outcome_text(&o, "data.0.id"), "anchord-base");
+    assert_true(json_as_bool(outcome_at(&o, "data.0.trained"), &trained) && !trained);
+    assert_true(json_as_bool(outcome_at(&o, "data.0.default"), &standard) && standard);
+    assert_true(outcome_number(&o, "data.0.dimensions") == RIG_DIMENSIONS);
+    outcome_clear(&o);
+    o = rig_expect(rig, 200, "GET /v1/collections/default", NULL);
+    assert_string_equal(outcome_text(&o, "model"), "anchord-base");
+    assert_true(outcome_number(&o, "images") == 0);
+    outcome_clear(&o);
+}
+
+static void a_collection_is_made_once_and_kept_as_it_is(void **state)
+{
+    UNUSED(state);
+    static const struct {
+        const char *line, *json;
+        int status;
+    } steps[] = {
+        {"GET /v1/collections/flowers", NULL, 404},
+        {"PUT /v1/collections/flowers", "{\"index\":\"tree\"}", 400},
+        {"PUT /v1/collections/flowers", "{\"index\":5}", 400},
+        {"PUT /v1/collections/flowers", "{\"model\":\"none\"}", 404},
+        {"PUT /v1/collections/flowers", "{\"model\":\"a/b\"}", 400},
+        {"PUT /v1/collections/flowers", "{\"dimensions\":5}", 400},
+        {"PUT /v1/collections/flowers", "{\"index\":\"flat\",\"model\":\"anchord-base\"}", 201},
+        {"PUT /v1/collections/flowers", "{\"index\":\"flat\",\"model\":\"anchord-base\"}", 200},
+        {"PUT /v1/collections/flowers", "{}", 200},
+        {"PUT /v1/collections/flowers", NULL, 200},
+        {"PUT /v1/collections/flowers", "{\"index\":\"hnsw\"}", 409},
+        {"PUT /v1/collections/flowers", "{\"model\":\"other\"}", 409},
+        {"DELETE /v1/collections/default", NULL, 409},
+        {"DELETE /v1/collections/flowers", NULL, 204},
+        {"DELETE /v1/collections/flowers", NULL, 404},
+        {"GET /v1/collections/flowers", NULL, 404},
+    };
+    for (size_t i = 0; i < COUNT(steps); i++) {
+        struct outcome o = admin(steps[i].line, steps[i].json);
+        if (o.status != steps[i].status)
+            fail_msg("%s %s gave %d: %s", steps[i].line, steps[i].json, o.status, o.body.data);
+        outcome_clear(&o);
+    }
+}
+
+/* A new collection never shows what an old one of its name held. */
+static void generations_are_never_used_again(void **state)
+{
+    UNUSED(state);
+    double before = 0;
+    for (int i = 0; i < 3; i++) {
+        struct outcome o = admin("PUT /v1/collections/again", NULL);
+        assert_int_equal(o.status, 201);
+        assert_true(outcome_number(&o, "generation") > before);
+        before = outcome_number(&o, "generation");
+        outcome_clear(&o);
+        o = admin("DELETE /v1/collections/again", NULL);
+        outcome_clear(&o);
+    }
+}
+
+/* ---- models ---- */
+
+static struct buf model_file(uint64_t seed, bool goldens)
+{
+    struct arch a = {.depth = 18, .stem = STEM_SMALL2, .width = 8};
+    struct preprocess p = preprocess_imagenet;
+    struct buf out = {0};
+    struct err e = {0};
+    char path[300];
+    void *bytes;
+    size_t len;
+    p.size = p.resize = 32;
+    struct model *m = model_new_random(&a, &p, seed, &e);
+    assert_non_null(m);
+    if (goldens)
+        assert_ok(encoder_make_goldens(m, &e), e);
+    snprintf(path, sizeof path, "%s/made", rig->dir);
+    assert_ok(model_save(m, path, &e), e);
+    assert_ok(file_read(path, 1 << 26, &bytes, &len, &e), e);
+    buf_add(&out, bytes, len);
+    free(bytes);
+    model_free(m);
+    unlink(path);
+    return out;
+}
+
+static struct outcome import(const char *line, const struct buf *file)
+{
+    return rig_ask(rig, line, &(struct extra){.admin = true, .type = "application/octet-stream", .body = file->data, .len = file->len});
+}
+
+static void an_imported_model_embeds_and_is_deleted_when_unused(void **state)
+{
+    UNUSED(state);
+    struct buf file = model_file(5, true), picture = rig_picture(1, 1);
+    struct extra x = {.body = picture.data, .len = picture.len};
+    struct outcome o = import("POST /v1/models?id=second", &file);
+    if (o.status != 201)
+        fail_msg("%d %s", o.status, o.body.data);
+    assert_string_equal(outcome_text(&o, "id"), "second");
+    outcome_clear(&o);
+    o = import("POST /v1/models?id=second", &file); /* the same again */
+    assert_int_equal(o.status, 200);
+    outcome_clear(&o);
+    struct outcome base = rig_expect(rig, 200, "POST /v1/embeddings", &x), other = rig_expect(rig, 200, "POST /v1/embeddings?model=second", &x);
+    assert_string_equal(outcome_text(&other, "model"), "second");
+    assert_true(outcome_number(&base, "data.0.embedding.0") != outcome_number(&other, "data.0.embedding.0"));
+    outcome_clear(&base);
+    outcome_clear(&other);
+    o = admin("PUT /v1/collections/uses", "{\"model\":\"second\"}");
+    assert_int_equal(o.status, 201);
+    outcome_clear(&o);
+    o = rig_expect(rig, 201, "PUT /v1/collections/uses/images/a", &x);
+    outcome_clear(&o);
+    o = rig_expect(rig, 200, "POST /v1/collections/uses/search", &x);
+    assert_string_equal(outcome_text(&o, "model"), "second");
+    outcome_clear(&o);
+    o = admin("DELETE /v1/models/second", NULL);
+    assert_int_equal(o.status, 409);
+    outcome_clear(&o);
+    o = admin("DELETE /v1/collections/uses", NULL);
+    outcome_clear(&o);
+    o = admin("DELETE /v1/models/second", NULL);
+    assert_int_equal(o.status, 200);
+    assert_string_equal(outcome_text(&o, "object"), "model");
+    outcome_clear(&o);
+    o = rig_expect(rig, 404, "POST /v1/embeddings?model=second", &x);
+    outcome_clear(&o);
+    buf_clear(&file);
+    buf_clear(&picture);
+}
+
+static void a_model_without_goldens_gets_them_and_an_id(void **state)
+{
+    UNUSED(state);
+    struct buf file = model_file(6, false), picture = rig_picture(1, 1);
+    struct outcome o = import("POST /v1/models", &file);
+    if (o.status != 201)
+        fail_msg("%d %s", o.status, o.body.data);
+    char id[64], line[128], fingerprint[HASH_HEX];
+    snprintf(id, sizeof id, "%s", outcome_text(&o, "id"));
+    snprintf(fingerprint, sizeof fingerprint, "%s", outcome_text(&o, "fingerprint"));
+    assert_memory_equal(id, "resnet18-", 9);
+    assert_memory_equal(id + 9, fingerprint, 8);
+    outcome_clear(&o);
+    rig_reopen(rig); /* it is loaded anew, and proves itself by its goldens */
+    snprintf(line, sizeof line, "POST /v1/embeddings?model=%s", id);
+    o = rig_expect(rig, 200, line, &(struct extra){.body = picture.data, .len = picture.len});
+    outcome_clear(&o);
+    buf_clear(&file);
+    buf_clear(&picture);
+}
+
+static void what_is_no_model_is_refused(void **state)
+{
+    UNUSED(state);
+    struct buf file = model_file(7, true), other = model_file(8, true);
+    static const char *const junk[] = {"x", "{}", "\x08\0\0\0\0\0\0\0{}      "};
+    for (size_t i = 0; i < COUNT(junk); i++) {
+        struct buf b = {0};
+        buf_add(&b, junk[i], i == 2 ? 16 : strlen(junk[i]));
+        struct outcome o = import("POST /v1/models?id=junk", &b);
+        assert_int_equal(o.status, 400);
+        outcome_clear(&o);
+        buf_clear(&b);
+    }
+    size_t whole = file.len;
+    file.len -= 4;
+    struct outcome o = import("POST /v1/models?id=cut", &file);
+    assert_int_equal(o.status, 400);
+    outcome_clear(&o);
+    file.len = whole;
+    memset(file.data + file.len - 4, 0xff, 4); /* NaN */
+    o = import("POST /v1/models?id=nan", &file);
+    assert_int_equal(o.status, 400);
+    outcome_clear(&o);
+    o = import("POST /v1/models?id=anchord-base", &other);
+    assert_int_equal(o.status, 409);
+    outcome_clear(&o);
+    o = import("POST /v1/models?id=..", &other);
+    assert_int_equal(o.status, 400);
+    outcome_clear(&o);
+    o = rig_expect(rig, 200, "GET /v1/models/anchord-base", NULL); /* and it still serves */
+    outcome_clear(&o);
+    o = admin("DELETE /v1/models/anchord-base", NULL);
+    assert_int_equal(o.status, 409);
+    outcome_clear(&o);
+    o = admin("DELETE /v1/models/none", NULL);
+    assert_int_equal(o.status, 404);
+    outcome_clear(&o);
+    buf_clear(&file);
+    buf_clear(&other);
+}
+
+/* ---- keys and backups ---- */
+
+static void a_key_is_shown_once_and_kept_as_a_hash(void **state)
+{
+    UNUSED(state);
+    unsigned version = atomic_load(&rig->app->keys_version);
+    struct outcome o = admin("POST /v1/keys", "{\"role\":\"write\",\"name\":\"camera <1>\"}");
+    assert_int_equal(o.status, 201);
+    const char *text = outcome_text(&o, "key"), *id = outcome_text(&o, "id");
+    assert_int_equal(strlen(text), 57);
+    assert_memory_equal(text, "anch_", 5);
+    assert_memory_equal(text + 5, id, 8);
+    assert_true(text[13] == '_');
+    assert_string_equal(outcome_header(&o, "cache-control"), "no-store");
+    assert_true(atomic_load(&rig->app->keys_version) > version);
+    struct outcome list = admin("GET /v1/keys", NULL);
+    assert_string_equal(outcome_text(&list, "data.0.name"), "camera <1>");
+    assert_string_equal(outcome_text(&list, "data.0.role"), "write");
+    assert_null(strstr(list.body.data, text + 14));
+    struct key_row *rows;
+    size_t n;
+    struct err e = {0};
+    unsigned char hash[HASH_SIZE];
+    assert_ok(store_keys(rig->app->store, &rows, &n, &e), e);
+    hash_bytes(text, strlen(text), hash);
+    assert_memory_equal(rows[0].hash, hash, sizeof hash);
+    free(rows);
+    char line[64];
+    snprintf(line, sizeof line, "DELETE /v1/keys/%s", id);
+    version = atomic_load(&rig->app->keys_version);
+    struct outcome gone = admin(line, NULL), again = admin(line, NULL);
+    assert_int_equal(gone.status, 204);
+    assert_int_equal(again.status, 404);
+    assert_true(atomic_load(&rig->app->keys_version) == version + 1);
+    outcome_clear(&o);
+    outcome_clear(&list);
+    outcome_clear(&gone);
+    outcome_clear(&again);
+    static const char *const bad[] = {"{}", "{\"role\":\"root\"}", "{\"role\":null}", "{\"role\":\"read\",\"id\":\"x\"}", "{\"role\":\"none\"}"};
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        o = admin("POST /v1/keys", bad[i]);
+        assert_int_equal(o.status, 400);
+        outcome_clear(&o);
+    }
+}
+
+static void a_backup_is_made_and_restores(void **state)
+{
+    UNUSED(state);
+    rig_put(rig, "saved", 3, 3, "l");
+    struct outcome o = admin("POST /v1/backups", NULL);
+    if (o.status != 201)
+        fail_msg("%d %s", o.status, o.body.data);
+    char from[300], to[300];
+    struct err e = {0};
+    snprintf(from, sizeof from, "%s/backups/%s", rig->dir, outcome_text(&o, "name"));
+    snprintf(to, sizeof to, "%s/restored", rig->dir);
+    struct outcome list = admin("GET /v1/backups", NULL);
+    assert_string_equal(outcome_text(&list, "data.0.name"), outcome_text(&o, "name"));
+    assert_true(outcome_number(&list, "data.0.images") >= 1);
+    assert_ok(store_restore(from, to, &e), e);
+    outcome_clear(&o);
+    outcome_clear(&list);
+    o = admin("POST /v1/backups", "{\"name\":\"../../x\"}");
+    assert_int_equal(o.status, 400);
+    outcome_clear(&o);
+}
+
+static void readiness_tells_what_is_wrong(void **state)
+{
+    UNUSED(state);
+    struct outcome o = rig_expect(rig, 200, "GET /readyz", NULL);
+    outcome_clear(&o);
+    atomic_store(&rig->app->draining, true);
+    o = rig_expect(rig, 503, "GET /readyz", NULL);
+    bool draining = false;
+    assert_true(json_as_bool(outcome_at(&o, "draining"), &draining) && draining);
+    outcome_clear(&o);
+    atomic_store(&rig->app->draining, false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_new_folder_has_an_untrained_model_and_a_collection),
+        cmocka_unit_test(a_collection_is_made_once_and_kept_as_it_is),
+        cmocka_unit_test(generations_are_never_used_again),
+        cmocka_unit_test(an_imported_model_embeds_and_is_deleted_when_unused),
+        cmocka_unit_test(a_model_without_goldens_gets_them_and_an_id),
+        cmocka_unit_test(what_is_no_model_is_refused),
+        cmocka_unit_test(a_key_is_shown_once_and_kept_as_a_hash),
+        cmocka_unit_test(a_backup_is_made_and_restores),
+        cmocka_unit_test(readiness_tells_what_is_wrong),
+    };
+    return cmocka_run_group_tests(tests, open_rig, close_rig);
+}
