@@ -10,6 +10,7 @@ struct image_limits image_settings(const struct conf *c)
     l.pixels = (uint64_t)c->max_image_pixels;
     l.side = (uint32_t)c->max_image_side;
     l.scans = (uint32_t)c->max_jpeg_scans;
+    l.millis = (uint32_t)c->max_decode_milliseconds;
     return l;
 }
 

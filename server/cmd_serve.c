@@ -34,6 +34,7 @@ struct server {
     char *cert, *key;
     char *admin_key;
     char urls[2][320];
+    int64_t watchdog_ns, watchdog_due; /* systemd's; 0: it does not watch */
 };
 
 /* ---- what the parts ask of each other ---- */
@@ -61,10 +62,20 @@ static void submit(void *context, struct job *j)
     dispatch_submit(context, j);
 }
 
+static void tell_watchdog(void)
+{
+    notify("WATCHDOG=1");
+}
+
 static void tick(void *context)
 {
-    dispatch_measure(context);
+    struct server *s = context;
+    dispatch_measure(s->dispatch);
     log_flush();
+    if (s->watchdog_ns && clock_ns() >= s->watchdog_due) {
+        s->watchdog_due = clock_ns() + s->watchdog_ns / 4;
+        dispatch_ping(s->dispatch, tell_watchdog);
+    }
 }
 
 /* ---- from settings to parts ---- */
@@ -92,6 +103,12 @@ static char *read_text(const char *setting, const char *path, size_t max, struct
     while (len > 0 && strchr("\r\n ", t[len - 1]))
         t[--len] = 0;
     return t;
+}
+
+static void warn_of_odd_settings(const struct conf *c)
+{
+    if (c->body_memory_bytes < c->max_body_bytes || c->body_memory_bytes < c->max_json_bytes)
+        log_warn("settings", "body_memory_bytes is below what one body may have: such bodies will get 503");
 }
 
 static bool read_secrets(struct server *s, struct err *e)
@@ -160,7 +177,7 @@ static bool start_http(struct server *s, const int sockets[2], struct err *e)
                                               .tls_cert = tls ? s->cert : NULL,
                                               .tls_key = tls ? s->key : NULL,
                                               .tick = tick,
-                                              .tick_context = s->dispatch},
+                                              .tick_context = s},
                        e);
     for (size_t i = 0; i < 2; i++)
         address_url(&s->addresses[i], tls, s->urls[i], sizeof s->urls[i]);
@@ -183,7 +200,10 @@ static bool open_listeners(struct server *s, struct err *e)
 static bool start(struct server *s, struct err *e)
 {
     struct app_options o = app_settings(&s->conf);
+    const char *watchdog = getenv("WATCHDOG_USEC");
     log_set_level(level_of(s->conf.log_level));
+    s->watchdog_ns = watchdog ? strtoll(watchdog, NULL, 10) * 1000 : 0;
+    warn_of_odd_settings(&s->conf);
     if (!read_addresses(s, e) || !read_secrets(s, e))
         return false;
     s->app = app_open(&o, e);

@@ -17,6 +17,9 @@ struct dispatch {
     struct dispatch_options o;
     struct pool *heavy, *light;
     atomic_bool hurry;
+    struct work ping;
+    atomic_bool pinged;
+    void (*pong)(void);
 };
 
 struct image_task {
@@ -233,6 +236,23 @@ void dispatch_free(struct dispatch *d)
 void dispatch_hurry(struct dispatch *d)
 {
     atomic_store(&d->hurry, true);
+}
+
+static void answer_ping(struct work *w, void *state)
+{
+    struct dispatch *d = (struct dispatch *)(void *)((char *)w - offsetof(struct dispatch, ping));
+    UNUSED(state);
+    d->pong();
+    atomic_store(&d->pinged, false);
+}
+
+void dispatch_ping(struct dispatch *d, void (*pong)(void))
+{
+    if (atomic_exchange(&d->pinged, true))
+        return;
+    d->pong = pong;
+    d->ping.run = answer_ping;
+    pool_push(d->light, &d->ping);
 }
 
 void dispatch_measure(struct dispatch *d)

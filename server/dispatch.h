@@ -47,6 +47,9 @@ void dispatch_free(struct dispatch *d);
 void dispatch_submit(struct dispatch *d, struct job *j);
 /* From now on calls that wait for a thread are refused instead of run; what runs is finished. */
 void dispatch_hurry(struct dispatch *d);
+/* Runs `pong` on a light thread when its turn comes, which proves that the queue moves; while one is on its
+ * way this does nothing. */
+void dispatch_ping(struct dispatch *d, void (*pong)(void));
 /* Puts the lengths of the queues into the metrics. */
 void dispatch_measure(struct dispatch *d);
 

@@ -1,0 +1,212 @@
+/* test_dispatch.c - calls over the queues: all kinds at once, full queues, waiting too long, stopping. */
+#include "tests/t.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+
+#include "server/dispatch.h"
+#include "tests/lib/rig.h"
+
+struct task { /* a job and who waits for it */
+    struct job job;
+    sem_t done, *hold; /* done() posts the one and waits for the other, when there is one */
+    int order;
+};
+
+static atomic_int finished;
+
+static void job_done(struct job *j)
+{
+    struct task *t = (struct task *)(void *)j;
+    t->order = atomic_fetch_add(&finished, 1);
+    sem_t *hold = t->hold;
+    sem_post(&t->done);
+    if (hold)
+        sem_wait(hold);
+}
+
+static void send_task(struct dispatch *d, struct task *t, enum method m, const char *path, const char *type,
+                      const void *body, size_t len)
+{
+    sem_t *hold = t->hold;
+    *t = (struct task){.hold = hold};
+    t->job.request = (struct request){.method = m, .path = path, .content_type = type, .body = body, .body_len = len,
+                                      .role = ROLE_ADMIN, .request_id = "test"};
+    t->job.done = job_done;
+    sem_init(&t->done, 0, 0);
+    dispatch_submit(d, &t->job);
+}
+
+static void get(struct dispatch *d, struct task *t, const char *path)
+{
+    send_task(d, t, METHOD_GET, path, NULL, NULL, 0);
+}
+
+/* The status; the body is left in *body when that is wanted. */
+static int finish(struct task *t, struct buf *body)
+{
+    sem_wait(&t->done);
+    int status = t->job.call.response.status;
+    if (body)
+        buf_add(body, t->job.call.response.body.data, t->job.call.response.body.len);
+    call_free(&t->job.call);
+    sem_destroy(&t->done);
+    return status;
+}
+
+static struct dispatch *open_dispatch(struct rig *r, struct dispatch_options o)
+{
+    struct err e = {0};
+    o.app = r->app;
+    o.heavy_threads = o.heavy_threads ? o.heavy_threads : 2;
+    o.light_threads = o.light_threads ? o.light_threads : 2;
+    o.heavy_queue = o.heavy_queue ? o.heavy_queue : 512;
+    o.light_queue = o.light_queue ? o.light_queue : 512;
+    struct dispatch *d = dispatch_new(&o, &e);
+    if (!d)
+        fail_msg("%s", e.text);
+    return d;
+}
+
+static struct buf many_pictures(size_t n)
+{
+    struct buf body = {0};
+    struct buf picture = rig_base64(1, 1);
+    buf_text(&body, "{\"input\":[");
+    for (size_t i = 0; i < n; i++)
+        buf_print(&body, "%s\"%s\"", i ? "," : "", picture.data);
+    buf_text(&body, "]}");
+    buf_clear(&picture);
+    return body;
+}
+
+static void calls_of_all_kinds_go_on_at_once(void **state)
+{
+    UNUSED(state);
+    enum { N = 60 };
+    struct rig *r = rig_open();
+    struct dispatch *d = open_dispatch(r, (struct dispatch_options){.queue_timeout_s = 60});
+    static struct task tasks[N], searches[N], lists[N];
+    static char paths[N][64], questions[N][64];
+    struct buf picture = rig_picture(2, 7), answer = {0};
+    for (size_t i = 0; i < N; i++) {
+        snprintf(paths[i], sizeof paths[i], "/v1/collections/default/images/i%zu", i);
+        send_task(d, &tasks[i], METHOD_PUT, paths[i], "image/jpeg", picture.data, picture.len);
+        get(d, &lists[i], "/v1/collections/default/images");
+    }
+    for (size_t i = 0; i < N; i++) {
+        assert_int_equal(finish(&tasks[i], NULL), 201);
+        assert_int_equal(finish(&lists[i], NULL), 200);
+    }
+    for (size_t i = 0; i < N; i++) {
+        snprintf(questions[i], sizeof questions[i], "{\"id\":\"i%zu\",\"limit\":3}", i); /* what was answered is found */
+        send_task(d, &searches[i], METHOD_POST, "/v1/collections/default/search", "application/json", questions[i],
+                  strlen(questions[i]));
+    }
+    for (size_t i = 0; i < N; i++)
+        assert_int_equal(finish(&searches[i], i ? NULL : &answer), 200);
+    assert_non_null(strstr(answer.data, "\"score\":"));
+    dispatch_free(d);
+    buf_clear(&picture);
+    buf_clear(&answer);
+    rig_close(r);
+}
+
+static void a_search_does_not_wait_behind_a_huge_upload(void **state)
+{
+    UNUSED(state);
+    struct rig *r = rig_open();
+    struct dispatch *d = open_dispatch(r, (struct dispatch_options){.heavy_threads = 1, .queue_timeout_s = 60});
+    static struct task upload, search;
+    struct buf body = many_pictures(60);
+    rig_put(r, "a", 1, 1, NULL);
+    atomic_store(&finished, 0);
+    send_task(d, &upload, METHOD_POST, "/v1/embeddings", "application/json", body.data, body.len);
+    get(d, &search, "/v1/collections/default/images/a");
+    assert_int_equal(finish(&search, NULL), 200);
+    assert_int_equal(finish(&upload, NULL), 200);
+    assert_int_equal(search.order, 0);
+    dispatch_free(d);
+    buf_clear(&body);
+    rig_close(r);
+}
+
+static void what_does_not_fit_into_a_queue_is_refused_at_once(void **state)
+{
+    UNUSED(state);
+    struct rig *r = rig_open();
+    struct dispatch *d = open_dispatch(r, (struct dispatch_options){.light_threads = 1, .light_queue = 1, .heavy_queue = 3,
+                                                                    .queue_timeout_s = 60});
+    static struct task upload, fits, held, waiting, refused;
+    sem_t hold;
+    struct buf large = many_pictures(4), small = many_pictures(3), why = {0};
+    send_task(d, &upload, METHOD_POST, "/v1/embeddings", "application/json", large.data, large.len);
+    assert_int_equal(finish(&upload, &why), 503);
+    assert_non_null(strstr(why.data, "overloaded"));
+    send_task(d, &fits, METHOD_POST, "/v1/embeddings", "application/json", small.data, small.len);
+    assert_int_equal(finish(&fits, NULL), 200);
+
+    sem_init(&hold, 0, 0);
+    held.hold = &hold;
+    get(d, &held, "/healthz"); /* its done() keeps the only light thread ... */
+    sem_wait(&held.done);
+    get(d, &waiting, "/healthz"); /* ... this one fills the queue ... */
+    get(d, &refused, "/healthz"); /* ... and this one does not fit */
+    assert_int_equal(finish(&refused, NULL), 503);
+    sem_post(&hold);
+    assert_int_equal(finish(&waiting, NULL), 200);
+    call_free(&held.job.call);
+    dispatch_free(d);
+    sem_destroy(&hold);
+    buf_clear(&large);
+    buf_clear(&small);
+    buf_clear(&why);
+    rig_close(r);
+}
+
+static void who_waited_too_long_is_refused(void **state)
+{
+    UNUSED(state);
+    struct rig *r = rig_open();
+    struct dispatch *d = open_dispatch(r, (struct dispatch_options){.queue_timeout_s = 0});
+    static struct task t;
+    struct buf why = {0};
+    get(d, &t, "/v1/models");
+    assert_int_equal(finish(&t, &why), 503);
+    assert_non_null(strstr(why.data, "too long"));
+    dispatch_free(d);
+    buf_clear(&why);
+    rig_close(r);
+}
+
+static void in_a_hurry_nothing_new_begins_and_everything_is_answered(void **state)
+{
+    UNUSED(state);
+    struct rig *r = rig_open();
+    struct dispatch *d = open_dispatch(r, (struct dispatch_options){.heavy_threads = 1, .queue_timeout_s = 60});
+    static struct task upload, later;
+    struct buf body = many_pictures(60);
+    send_task(d, &upload, METHOD_POST, "/v1/embeddings", "application/json", body.data, body.len);
+    usleep(20000);
+    dispatch_hurry(d);
+    get(d, &later, "/v1/models");
+    assert_int_equal(finish(&later, NULL), 503);
+    int status = finish(&upload, NULL);
+    assert_true(status == 503 || status == 200); /* 200: this machine was quicker than the hurry */
+    dispatch_free(d);
+    buf_clear(&body);
+    rig_close(r);
+}
+
+int main(void)
+{
+    json_init();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(calls_of_all_kinds_go_on_at_once),
+        cmocka_unit_test(a_search_does_not_wait_behind_a_huge_upload),
+        cmocka_unit_test(what_does_not_fit_into_a_queue_is_refused_at_once),
+        cmocka_unit_test(who_waited_too_long_is_refused),
+        cmocka_unit_test(in_a_hurry_nothing_new_begins_and_everything_is_answered),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
