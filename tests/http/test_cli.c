@@ -1,0 +1,269 @@
+/* test_cli.c - the commands as a user runs them: model, embed, key, restore, health, and their exit codes. */
+#include "tests/t.h"
+
+#include "base/json.h"
+#include "tests/lib/client.h"
+#include "tests/lib/command.h"
+#include "tests/lib/process.h"
+
+static void in(char out[400], const char *dir, const char *name)
+{
+    snprintf(out, 400, "%s/%s", dir, name);
+}
+
+static void wrong_use_gives_2_and_refused_settings_78(void **state)
+{
+    UNUSED(state);
+    command_only(2, NULL);
+    command_only(2, "nonsense", NULL);
+    command_only(2, "model", NULL);
+    command_only(2, "model", "new", NULL);
+    command_only(2, "model", "new", "--arch", "vgg16", "x", NULL);
+    command_only(2, "model", "new", "--width", "9", "x", NULL);
+    command_only(2, "model", "new", "--seed", "-1", "x", NULL);
+    command_only(2, "embed", NULL);
+    command_only(2, "import", NULL);
+    command_only(2, "import", "a", "b", NULL);
+    command_only(2, "key", "add", NULL);
+    command_only(2, "key", "add", "--role", "root", NULL);
+    command_only(2, "key", "revoke", NULL);
+    command_only(2, "restore", NULL);
+    command_only(2, "health", "now", NULL);
+    char *out = command(2, "embed", "--colour", "red", "x.jpg", NULL);
+    assert_contains(out, "--colour");
+    assert_contains(out, "anchord embed --help");
+    free(out);
+    out = command(78, "embed", "--max-image-side", "none", "x.jpg", NULL);
+    assert_contains(out, "max_image_side");
+    free(out);
+    command_only(0, "help", NULL);
+    command_only(0, "model", "--help", NULL);
+    command_only(0, "--version", NULL);
+}
+
+static void a_model_is_made_looked_at_exported_and_imported_back(void **state)
+{
+    UNUSED(state);
+    char *dir = t_make_dir(), ours[400], torch[400], back[400], twin[400];
+    in(ours, dir, "ours.safetensors");
+    in(torch, dir, "torch.safetensors");
+    in(back, dir, "back.safetensors");
+    in(twin, dir, "twin.safetensors");
+    command_only(0, "model", "new", "--arch", "resnet34", "--stem", "small1", "--width", "8", "--size", "40", "--seed",
+                 "3", ours, NULL);
+    char *info = command(0, "model", "info", ours, NULL);
+    assert_contains(info, "resnet34, stem small1, width 8");
+    assert_contains(info, "40 x 40");
+    assert_contains(info, "no: random weights");
+    assert_contains(info, "embedded here");
+    command_only(0, "model", "new", "--like", ours, "--seed", "3", twin, NULL);
+    char *same = command(0, "model", "info", twin, NULL);
+    const char *print = strstr(info, "fingerprint");
+    assert_memory_equal(print, strstr(same, "fingerprint"), 14 + 64); /* the same shape and seed: the same model */
+
+    command_only(0, "model", "export", ours, torch, NULL);
+    char *foreign = command(0, "model", "info", torch, NULL);
+    assert_contains(foreign, "anchord model import");
+    command_only(1, "model", "import", ours, back, NULL); /* is ours already */
+    command_only(0, "model", "import", "--size", "40", torch, back, NULL);
+    char *again = command(0, "model", "info", back, NULL);
+    assert_memory_equal(print, strstr(again, "fingerprint"), 14 + 64);
+    assert_contains(again, "embedded here");
+    free(info);
+    free(same);
+    free(foreign);
+    free(again);
+    t_remove_dir(dir);
+}
+
+static void a_file_that_is_there_is_kept_unless_forced(void **state)
+{
+    UNUSED(state);
+    char *dir = t_make_dir(), path[400];
+    in(path, dir, "m");
+    write_file(dir, "m", "precious", 8);
+    char *out = command(1, "model", "new", "--stem", "small1", "--width", "8", path, NULL);
+    assert_contains(out, "--force");
+    free(out);
+    out = command(1, "model", "info", path, NULL);
+    assert_contains(out, "not a safetensors file"); /* still the eight bytes */
+    free(out);
+    command_only(0, "model", "new", "--stem", "small1", "--width", "8", "--force", path, NULL);
+    command_only(0, "model", "info", path, NULL);
+    t_remove_dir(dir);
+}
+
+/* The i-th line that is a JSON object; the caller frees. */
+static struct json *json_line(const char *out, size_t i)
+{
+    struct err e = {0};
+    for (const char *line = out; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+        if (line[0] == '{' && i-- == 0) {
+            struct json *doc = json_parse(line, strcspn(line, "\n"), 0, &e);
+            assert_ok(doc, e);
+            return doc;
+        }
+    fail_msg("no such line in %s", out);
+    return NULL;
+}
+
+static void embed_prints_vectors_in_order_and_goes_on_after_damage(void **state)
+{
+    UNUSED(state);
+    char *dir = t_make_dir(), paths[6][400];
+    static const char *const names[] = {"a.jpg", "b.jpg", "bad.jpg", "missing.jpg", "c.jpg", "a2.jpg"};
+    write_picture(dir, "a.jpg", 1);
+    write_picture(dir, "b.jpg", 2);
+    write_file(dir, "bad.jpg", "\xff\xd8\xff\xe0 not a picture", 18);
+    write_picture(dir, "c.jpg", 3);
+    write_picture(dir, "a2.jpg", 1);
+    for (size_t i = 0; i < COUNT(names); i++)
+        in(paths[i], dir, names[i]);
+    char *out = command(1, "embed", "--model", small_model(), "--precision", "fp32", paths[0], paths[1], paths[2],
+                        paths[3], paths[4], paths[5], NULL);
+    struct json *lines[6];
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        lines[i] = json_line(out, i);
+        assert_string_equal(json_as_text(json_member(lines[i], "file"), NULL), paths[i]);
+        bool bad = i == 2 || i == 3;
+        assert_int_equal(json_count(json_member(lines[i], "embedding")), bad ? 0 : 64);
+        assert_int_equal(json_member(lines[i], "error") != NULL, bad);
+    }
+    double norm = 0, same = 0;
+    for (size_t k = 0; k < 64; k++) {
+        double a = 0, a2 = 0;
+        assert_true(json_as_number(json_item(json_member(lines[0], "embedding"), k), &a));
+        assert_true(json_as_number(json_item(json_member(lines[5], "embedding"), k), &a2));
+        norm += a * a;
+        same += fabs(a - a2);
+    }
+    assert_true(fabs(norm - 1) < 1e-5 && same == 0);
+    assert_string_equal(json_as_text(json_member(lines[0], "model"), NULL), "small");
+    for (size_t i = 0; i < COUNT(lines); i++)
+        json_free(lines[i]);
+    free(out);
+    out = command(1, "embed", "--data", dir, paths[0], NULL);
+    assert_contains(out, "anchord model new");
+    free(out);
+    t_remove_dir(dir);
+}
+
+static int status_with(const struct server *s, const char *key)
+{
+    struct client c = client_to(s->port);
+    struct reply r = {0};
+    assert_true(client_ask(&c, &(struct ask){.method = "GET", .target = "/v1/models", .key = key}, &r));
+    int status = r.status;
+    reply_clear(&r);
+    client_close(&c);
+    return status;
+}
+
+/* The key among what `key add` printed; into out. */
+static void find_key(const char *printed, char out[80])
+{
+    const char *at = strstr(printed, "anch_");
+    assert_non_null(at);
+    snprintf(out, 80, "%.*s", (int)strcspn(at, " \r\n"), at);
+}
+
+static void keys_are_made_and_revoked_without_a_server(void **state)
+{
+    UNUSED(state);
+    char *dir = t_make_dir(), key[80], id[9];
+    struct server s;
+    struct err e = {0};
+    char *out = command(0, "key", "add", "--role", "read", "--name", "first one", "--data", dir, NULL);
+    find_key(out, key);
+    snprintf(id, sizeof id, "%.8s", key + 5);
+    free(out);
+    out = command(0, "key", "list", "--data", dir, NULL);
+    assert_contains(out, id);
+    assert_contains(out, "read");
+    assert_contains(out, "first one");
+    assert_null(strstr(out, key)); /* only its hash is kept */
+    free(out);
+
+    assert_ok(server_start(&s, &(struct server_options){.dir = dir}, &e), e);
+    assert_int_equal(status_with(&s, key), 200);
+    assert_int_equal(status_with(&s, NULL), 401);
+    out = command(75, "key", "list", "--data", dir, NULL); /* the server has the folder */
+    assert_contains(out, "/v1/keys");
+    free(out);
+    assert_int_equal(server_stop(&s), 0);
+
+    command_only(0, "key", "revoke", id, "--data", dir, NULL);
+    command_only(1, "key", "revoke", id, "--data", dir, NULL);
+    out = command(0, "key", "list", "--data", dir, NULL);
+    assert_null(strstr(out, id));
+    free(out);
+    server_remove(&s);
+    t_remove_dir(dir);
+}
+
+static void health_tells_whether_the_server_of_the_folder_is_ready(void **state)
+{
+    UNUSED(state);
+    struct server s;
+    struct err e = {0};
+    char dir[256], url[64];
+    assert_ok(server_start(&s, &(struct server_options){0}, &e), e);
+    snprintf(dir, sizeof dir, "%s", s.dir);
+    snprintf(url, sizeof url, "http://127.0.0.1:%u", s.port);
+    command_only(0, "health", "--data", dir, NULL);
+    command_only(0, "health", "--url", url, NULL);
+    assert_int_equal(server_stop(&s), 0);
+    command_only(1, "health", "--data", dir, NULL);
+    command_only(1, "health", "--url", url, NULL);
+    server_remove(&s);
+}
+
+static void a_backup_is_restored_into_a_new_folder_and_nowhere_else(void **state)
+{
+    UNUSED(state);
+    char *dir = t_make_dir(), pictures[400], data[400], fresh[400], backup[800];
+    struct server s;
+    struct client c;
+    struct reply r = {0};
+    struct err e = {0};
+    in(pictures, dir, "pictures");
+    in(data, dir, "data");
+    in(fresh, dir, "fresh");
+    write_picture(pictures, "cat/1.jpg", 1);
+    write_picture(pictures, "dog/2.jpg", 2);
+    command_only(0, "import", "--data", data, "--model", small_model(), pictures, NULL);
+    assert_ok(server_start(&s, &(struct server_options){.dir = data}, &e), e);
+    c = client_to(s.admin);
+    assert_true(client_ask(&c, &(struct ask){.method = "POST", .target = "/v1/backups", .type = "application/json",
+                                             .body = "{}", .len = 2}, &r));
+    assert_int_equal(r.status, 201);
+    struct json *made = json_parse(r.body.data, r.body.len, 0, &e);
+    assert_ok(made, e);
+    snprintf(backup, sizeof backup, "%s/backups/%s", data, json_as_text(json_member(made, "name"), NULL));
+    json_free(made);
+    client_close(&c);
+    assert_int_equal(server_stop(&s), 0);
+    server_remove(&s);
+
+    command_only(0, "restore", backup, "--data", fresh, NULL);
+    command_only(1, "restore", backup, "--data", fresh, NULL); /* it is not empty any more */
+    char *out = command(0, "import", "--json", "--data", fresh, "--model", small_model(), pictures, NULL);
+    assert_contains(out, "\"unchanged\":2");
+    free(out);
+    reply_clear(&r);
+    t_remove_dir(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wrong_use_gives_2_and_refused_settings_78),
+        cmocka_unit_test(a_model_is_made_looked_at_exported_and_imported_back),
+        cmocka_unit_test(a_file_that_is_there_is_kept_unless_forced),
+        cmocka_unit_test(embed_prints_vectors_in_order_and_goes_on_after_damage),
+        cmocka_unit_test(keys_are_made_and_revoked_without_a_server),
+        cmocka_unit_test(health_tells_whether_the_server_of_the_folder_is_ready),
+        cmocka_unit_test(a_backup_is_restored_into_a_new_folder_and_nowhere_else),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
