@@ -41,15 +41,18 @@ static bool has_bf16(void)
 #endif
 }
 
-static const struct conv_kernel *kernel_of(enum backend b)
+/* In order of preference. */
+static const struct conv_kernel *const *kernels_of(enum backend b)
 {
+    static const struct conv_kernel *const blas[] = {&conv_winograd, &conv_blas, NULL};
 #if ANCHORD_ONEDNN
+    static const struct conv_kernel *const dnnl[] = {&conv_winograd, &conv_dnnl, &conv_blas, NULL};
     if (b == BACKEND_DNNL)
-        return &conv_dnnl;
+        return dnnl;
 #else
     UNUSED(b);
 #endif
-    return &conv_blas;
+    return blas;
 }
 
 /* Turns what was asked for into what will be used. */
@@ -80,7 +83,7 @@ struct encoder *encoder_new(const struct model *m, const struct encoder_options 
     memcpy(enc->fingerprint, m->fingerprint, sizeof enc->fingerprint);
     if (settle(enc, o, e)) {
         enum dtype dtype = enc->precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
-        enc->network = network_new(m, dtype, kernel_of(enc->backend), e);
+        enc->network = network_new(m, dtype, kernels_of(enc->backend), e);
     }
     if (enc->network)
         return enc;

@@ -28,7 +28,15 @@ static void fold(const struct weight *conv, const struct weight norm[4], float *
     }
 }
 
-static bool pack_conv(struct network *net, size_t i, const struct conv_kernel *wanted, const struct model *m,
+static const struct conv_kernel *pick(const struct conv_kernel *const *kernels, const struct conv_spec *s)
+{
+    while (*kernels && !(*kernels)->supports(s))
+        kernels++;
+    assert(*kernels);
+    return *kernels;
+}
+
+static bool pack_conv(struct network *net, size_t i, const struct conv_kernel *const *kernels, const struct model *m,
                       struct err *e)
 {
     const struct node *n = &net->graph.nodes[i];
@@ -38,7 +46,7 @@ static bool pack_conv(struct network *net, size_t i, const struct conv_kernel *w
     float *weights = mem_aligned(conv->count, sizeof *weights), *bias = mem_aligned(n->c, sizeof *bias);
 
     assert(n->fused && conv->rank == 4 && conv->shape[0] == n->c);
-    l->kernel = wanted->supports(&s) ? wanted : &conv_blas;
+    l->kernel = pick(kernels, &s);
     fold(conv, &m->weights[n->norm], weights, bias);
     l->conv = l->kernel->pack(&s, weights, bias, e);
     free(weights);
@@ -46,7 +54,8 @@ static bool pack_conv(struct network *net, size_t i, const struct conv_kernel *w
     return l->conv != NULL;
 }
 
-struct network *network_new(const struct model *m, enum dtype dtype, const struct conv_kernel *wanted, struct err *e)
+struct network *network_new(const struct model *m, enum dtype dtype, const struct conv_kernel *const *kernels,
+                            struct err *e)
 {
     struct graph raw;
     struct network *net = mem_new(1, sizeof *net);
@@ -56,7 +65,7 @@ struct network *network_new(const struct model *m, enum dtype dtype, const struc
     graph_fuse(&raw, &net->graph);
     for (size_t i = 0; i < net->graph.n; i++) {
         const struct node *n = &net->graph.nodes[i];
-        if (n->kind == NODE_CONV && !pack_conv(net, i, wanted, m, e)) {
+        if (n->kind == NODE_CONV && !pack_conv(net, i, kernels, m, e)) {
             network_free(net);
             return NULL;
         }

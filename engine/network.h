@@ -24,9 +24,10 @@ struct network {
     struct layer layers[GRAPH_NODES_MAX];
 };
 
-/* `wanted` computes every convolution that it supports, conv_blas the others.  The model has passed the checks of
- * model.h.  NULL on failure. */
-struct network *network_new(const struct model *m, enum dtype dtype, const struct conv_kernel *wanted, struct err *e);
+/* `kernels` ends with NULL; the first that supports a convolution computes it, and one of them does.  The model has
+ * passed the checks of model.h.  NULL on failure. */
+struct network *network_new(const struct model *m, enum dtype dtype, const struct conv_kernel *const *kernels,
+                            struct err *e);
 void network_free(struct network *net); /* NULL is fine */
 
 /* The convolution that node `i` is, for a batch of n. */

@@ -47,7 +47,8 @@ struct conv_kernel {
     bool (*forward)(struct conv *c);         /* false: the library refused */
 };
 
-extern const struct conv_kernel conv_blas; /* every fp32 shape; always built */
+extern const struct conv_kernel conv_blas;     /* every fp32 shape; always built */
+extern const struct conv_kernel conv_winograd; /* large 3x3 ones of stride 1 in fp32; always built */
 #if ANCHORD_ONEDNN
 extern const struct conv_kernel conv_dnnl;
 bool conv_dnnl_has_bf16(void); /* the processor computes in it (AVX512-BF16 or AMX) */
