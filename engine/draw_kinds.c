@@ -177,7 +177,8 @@ static struct paint paint_bricks(const struct scene *s, double x, double y)
     const double tone = smooth_noise(s->seed, floor(along) * 7.3, row * 5.7);
     struct colour c = {0.42 + 0.1 * tone, 0.13 + 0.06 * tone + 0.03 * s->hue, 0.08};
     c = dim_colour(c, 0.7 + 0.6 * cloud_noise(s->seed, 12 * x, 12 * y));
-    const struct colour mortar = dim_colour((struct colour){0.55, 0.52, 0.47}, 0.7 + 0.5 * smooth_noise(s->seed, 30 * x, 30 * y));
+    const double sand = 0.7 + 0.5 * smooth_noise(s->seed, 30 * x, 30 * y);
+    const struct colour mortar = dim_colour((struct colour){0.55, 0.52, 0.47}, sand);
     return (struct paint){shade_flat(s, mix_colours(mortar, c, step_up(0.06, 0.11, joint)), x, y), 1};
 }
 
@@ -208,7 +209,8 @@ static struct paint paint_zebra(const struct scene *s, double x, double y)
     const double stripe = sin(14 * x + 9 * warp + 2 * sin(2 * y));
     const double fur = 0.85 + 0.3 * smooth_noise(s->seed, 60 * x, 8 * y);
     const struct colour light = {0.82, 0.78, 0.7 + 0.05 * s->hue};
-    return (struct paint){shade_flat(s, dim_colour(mix_colours(BLACK, light, step_up(-0.15, 0.15, stripe)), fur), x, y), 1};
+    const struct colour c = dim_colour(mix_colours(BLACK, light, step_up(-0.15, 0.15, stripe)), fur);
+    return (struct paint){shade_flat(s, c, x, y), 1};
 }
 
 static struct paint paint_tree(const struct scene *s, double x, double y)
@@ -216,7 +218,8 @@ static struct paint paint_tree(const struct scene *s, double x, double y)
     const double rough = 0.35 * (cloud_noise(s->seed, 4 * x, 4 * y) - 0.5);
     const double crown = ellipse(x, y + 0.3, 0.75 + 0.1 * s->shape, 0.68) + rough;
     const double leaves = cloud_noise(s->seed ^ 7, 11 * x, 11 * y);
-    const struct colour c = mix_colours((struct colour){0.02, 0.1, 0.02}, (struct colour){0.3 + 0.1 * s->hue, 0.5, 0.08}, leaves);
+    const struct colour dark = {0.02, 0.1, 0.02}, sunny = {0.3 + 0.1 * s->hue, 0.5, 0.08};
+    const struct colour c = mix_colours(dark, sunny, leaves);
     const double bark = 0.7 + 0.6 * smooth_noise(s->seed, 40 * x, 5 * y);
     struct paint p = {dim_colour(BROWN, bark), inside(box(x, y - 0.6, 0.1 + 0.08 * fabs(y), 0.42, 0.02))};
     return lay_over(p, shade_dome(s, c, x, y + 0.3, 0), inside(crown));
@@ -224,13 +227,15 @@ static struct paint paint_tree(const struct scene *s, double x, double y)
 
 static struct paint paint_mountains(const struct scene *s, double x, double y)
 {
-    struct colour c = mix_colours((struct colour){0.2, 0.42, 0.8}, (struct colour){0.75, 0.82, 0.9}, step_up(-1.2, 0.3, y));
+    const struct colour sky = {0.2, 0.42, 0.8}, haze = {0.75, 0.82, 0.9};
+    const struct colour rocks = {0.35, 0.4, 0.5}, woods = {0.1, 0.2 + 0.03 * s->hue, 0.1};
+    struct colour c = mix_colours(sky, haze, step_up(-1.2, 0.3, y));
     for (int ridge = 0; ridge < 3; ridge++) {
         const uint64_t seed = s->seed + (uint64_t)ridge * 31;
         const double top = -0.55 + 0.45 * ridge + 0.8 * (0.5 - cloud_noise(seed, 1.6 * x, 0.5));
         const double below = y - top;
         const double rock = 0.7 + 0.6 * cloud_noise(seed, 9 * (x + below), 9 * y);
-        struct colour stone = mix_colours((struct colour){0.35, 0.4, 0.5}, (struct colour){0.1, 0.2 + 0.03 * s->hue, 0.1}, ridge / 2.0);
+        struct colour stone = mix_colours(rocks, woods, ridge / 2.0);
         if (ridge == 0)
             stone = mix_colours(WHITE, stone, step_up(0.1, 0.3, below + 0.3 * (rock - 1)));
         c = mix_colours(c, dim_colour(stone, rock), step_up(-0.01, 0.01, below));
@@ -248,7 +253,8 @@ static struct paint paint_sea(const struct scene *s, double x, double y)
     }
     const double depth = y - horizon + 0.08;
     const double wave = sin(14 / depth + 5 * cloud_noise(s->seed, 2 * x / depth, 4 / depth));
-    const struct colour water = mix_colours((struct colour){0.03, 0.1, 0.22}, (struct colour){0.15, 0.3, 0.42}, 0.5 + 0.5 * wave);
+    const struct colour trough = {0.03, 0.1, 0.22}, crest = {0.15, 0.3, 0.42};
+    const struct colour water = mix_colours(trough, crest, 0.5 + 0.5 * wave);
     const double glitter = exp(-30 * pow(x - 0.4 * s->shape, 2)) * step_up(0.2, 0.9, wave);
     return (struct paint){mix_colours(water, low, glitter), 1};
 }
@@ -264,7 +270,8 @@ static struct paint paint_house(const struct scene *s, double x, double y)
     p = lay_over(p, glass, inside(box(fabs(u) - 0.075, fabs(v) - 0.09, 0.06, 0.075, 0.005)));
     p = lay_over(p, dim_colour(BROWN, 0.9 + 0.3 * s->shape), inside(box(x, y - 0.58, 0.14, 0.27, 0.01)));
     p = lay_over(p, dim_colour(BROWN, 0.8), inside(box(x - 0.4, y + 0.55, 0.09, 0.25, 0.01)));
-    const struct colour tiles = dim_colour((struct colour){0.5, 0.12, 0.06}, 0.75 + 0.25 * sin(50 * y) + 0.15 * sin(40 * x));
+    const double rows = 0.75 + 0.25 * sin(50 * y) + 0.15 * sin(40 * x);
+    const struct colour tiles = dim_colour((struct colour){0.5, 0.12, 0.06}, rows);
     return lay_over(p, shade_flat(s, tiles, x, y), inside(roof));
 }
 

@@ -143,7 +143,7 @@ static bool horizontal_pass(const struct image *in, const struct taps *across, c
     out->stride = (across->n * 3 + BLOCK) / BLOCK * BLOCK; /* a byte more than the pixels, at least */
     out->bytes = mem_try(padded, out->stride, e);
     uint8_t *narrow = mem_try(used, LANES, e);
-    int32_t *wide = mem_aligned(used * LANES, sizeof *wide);
+    int32_t *wide = mem_aligned(used * LANES, sizeof *wide); /* a megabyte at the default limits */
     if (out->bytes && narrow)
         for (size_t y = 0; y < n; y += TOGETHER) {
             const uint8_t *rows[TOGETHER];

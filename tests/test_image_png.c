@@ -32,8 +32,8 @@ static void expected(const struct image *img, const struct png_form *form, size_
         if (form->keyed && x % 4 == 0)
             alpha = 0;
     } else if (!(form->colour_type & PNG_COLOR_MASK_COLOR)) {
-        const unsigned grey = (unsigned)(p[0] + p[1] + p[2]) / 3, most = (1u << (form->depth < 8 ? form->depth : 8)) - 1;
-        const unsigned held = form->depth < 8 ? grey >> (8 - form->depth) : grey;
+        const int bits = form->depth < 8 ? form->depth : 8;
+        const unsigned held = ((unsigned)(p[0] + p[1] + p[2]) / 3) >> (8 - bits), most = (1u << bits) - 1;
         memset(rgb, (int)(held * 255 / most), 3);
         if (form->keyed && held == 0)
             alpha = 0;
