@@ -35,7 +35,7 @@ WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wdouble-promotion -Wf
            $(if $(filter 1,$(WERROR)),-Werror)
 CPPFLAGS += -I. -D_GNU_SOURCE -DANCHORD_ONEDNN=$(ONEDNN) $(if $(HAVE_FAISS_C),-DHAVE_FAISS_C)
 CFLAGS_ALL   = -std=gnu17 $(MODE_$(MODE)) $(WARN) -fopenmp -pthread $(CFLAGS)
-CXXFLAGS_ALL = -std=c++17 $(MODE_$(MODE)) -Wall -Wextra -Wshadow $(if $(filter 1,$(WERROR)),-Werror) \
+CXXFLAGS_ALL = -std=c++17 $(filter-out %fuzzer-no-link,$(MODE_$(MODE))) -Wall -Wextra -Wshadow $(if $(filter 1,$(WERROR)),-Werror) \
                -fopenmp -pthread $(CXXFLAGS)
 LIBS    := $(if $(HAVE_FAISS_C),-lfaiss_c) -lfaiss -lopenblas $(if $(filter 1,$(ONEDNN)),-ldnnl) \
            -lmicrohttpd -ljansson -lsqlite3 -lnettle -ljpeg -lpng -lwebp -lgomp -lstdc++ -lm -ldl -pthread
