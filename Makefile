@@ -93,7 +93,7 @@ $(B)/anchord: $(B)/server/main.o $(LIB)
 
 $(B)/tests/%: $(B)/tests/%.o $(TESTLIB) $(LIB)
 	@mkdir -p $(@D)
-	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) $(TESTLINK_$(notdir $*)) -o $@ $^ -lcmocka $(LIBS)
+	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) -o $@ $^ $(TESTLINK_$(notdir $*)) -lcmocka $(LIBS)
 
 $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(TESTLIB) $(LIB)
 	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)

@@ -38,8 +38,8 @@ struct caller {
 /* `key`: what the request carries, NULL for nothing.  ERR_UNAUTHENTICATED. */
 MUST_CHECK bool auth_check(struct auth *a, const char *key, struct caller *out, struct err *e);
 
-/* The key in `Authorization: Bearer KEY` (any case of Bearer), else in api-key, else in x-api-key; NULL when there is none.
- * Another scheme gives an empty text, which is no key. */
+/* The key in `Authorization: Bearer KEY` (Bearer in any case), else in api-key, else in x-api-key; NULL when
+ * there is none.  Another scheme gives an empty text, which is no key. */
 const char *auth_find_key(const char *authorization, const char *api_key, const char *x_api_key);
 bool key_is_well_formed(const char *key);
 

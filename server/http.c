@@ -132,6 +132,15 @@ static void on_panic(void *cls, const char *file, unsigned line, const char *why
     abort();
 }
 
+static void on_tick(void *context)
+{
+    struct http *h = context;
+    metric_set(METRIC_http_requests_in_flight, (double)atomic_load(&h->front.in_flight), NULL, NULL);
+    metric_set(METRIC_http_body_memory_bytes, (double)atomic_load(&h->front.body_bytes), NULL, NULL);
+    if (h->front.o.tick)
+        h->front.o.tick(h->front.o.tick_context);
+}
+
 /* ---- daemons ---- */
 
 static struct MHD_Daemon *start_daemon(struct http *h, enum listener which)
@@ -176,13 +185,13 @@ struct http *http_new(const struct http_options *o, struct err *e)
     h->front.o = *o;
     hash_random(&h->front.id_seed, sizeof h->front.id_seed);
     MHD_set_panic_func(on_panic, NULL);
-    h->deadlines = deadlines_new(o->tick, o->tick_context, e);
+    h->deadlines = deadlines_new(on_tick, h, e);
     for (enum listener i = LISTENER_PUBLIC; i <= LISTENER_ADMIN; i++) {
         h->listening[i] = (struct listening){h, i};
         h->daemons[i] = h->deadlines ? start_daemon(h, i) : NULL;
         if (h->daemons[i])
             continue;
-        err_set(e, ERR_INTERNAL, "the %s listener does not start%s", listener_names[i],
+        err_set(e, o->tls_cert ? ERR_BAD_INPUT : ERR_INTERNAL, "the %s listener does not start%s", listener_names[i],
                 o->tls_cert ? " (are the certificate and its key right?)" : "");
         for (enum listener k = i; k <= LISTENER_ADMIN; k++)
             close(o->sockets[k]);

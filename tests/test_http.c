@@ -5,179 +5,7 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
-#include "api/answer.h"
-#include "base/log.h"
-#include "server/address.h"
-#include "server/http.h"
-#include "tests/lib/client.h"
-
-#define KEY "anch_AAAAAAAA_0123456789012345678901234567890123456789-_x"
-
-/* ---- the double ---- */
-
-static const struct double_route {
-    enum method method;
-    const char *path;
-    enum role role;
-    size_t body_max;
-} routes[] = {
-    {METHOD_GET, "/fast", ROLE_NONE, 0},   {METHOD_GET, "/slow", ROLE_NONE, 0}, {METHOD_POST, "/echo", ROLE_NONE, 700000},
-    {METHOD_POST, "/write", ROLE_WRITE, 1 << 30}, {METHOD_GET, "/none", ROLE_NONE, 0}, {METHOD_GET, "/rated", ROLE_READ, 0},
-};
-
-static atomic_int executed;
-
-static bool find(void *context, enum listener l, enum method m, const char *path, struct route_info *out,
-                 const char **allow, struct err *e)
-{
-    UNUSED(context);
-    UNUSED(l);
-    bool known = false;
-    for (size_t i = 0; i < COUNT(routes); i++) {
-        if (strcmp(routes[i].path, path) != 0)
-            continue;
-        known = true;
-        if (routes[i].method != (m == METHOD_HEAD ? METHOD_GET : m))
-            continue;
-        *out = (struct route_info){.role = routes[i].role, .body_max = routes[i].body_max, .label = routes[i].path};
-        return true;
-    }
-    *allow = known ? "GET, HEAD" : NULL;
-    return err_set(e, known ? ERR_BAD_METHOD : ERR_NOT_FOUND, "not here");
-}
-
-static void answer(struct job *j)
-{
-    const struct request *r = &j->request;
-    struct response *a = &j->call.response;
-    atomic_fetch_add(&executed, 1);
-    a->status = 200;
-    a->content_type = "text/plain";
-    if (!strcmp(r->path, "/none")) {
-        answer_empty(a, 204);
-    } else if (!strcmp(r->path, "/echo")) {
-        buf_add(&a->body, r->body ? r->body : "", r->body_len);
-    } else {
-        buf_print(&a->body, "%s", r->path);
-        for (size_t i = 0; i < r->n_query; i++)
-            buf_print(&a->body, " %s=%s", r->query[i].name, r->query[i].value);
-    }
-    j->done(j);
-}
-
-/* What is slow waits here until somebody lets it go. */
-static struct {
-    pthread_mutex_t mu;
-    struct job *jobs[64];
-    size_t n;
-} shelf = {.mu = PTHREAD_MUTEX_INITIALIZER};
-
-static void submit(void *context, struct job *j)
-{
-    UNUSED(context);
-    if (strcmp(j->request.path, "/slow") != 0) {
-        answer(j);
-        return;
-    }
-    pthread_mutex_lock(&shelf.mu);
-    shelf.jobs[shelf.n++] = j;
-    pthread_mutex_unlock(&shelf.mu);
-}
-
-static size_t shelved(void)
-{
-    pthread_mutex_lock(&shelf.mu);
-    size_t n = shelf.n;
-    pthread_mutex_unlock(&shelf.mu);
-    return n;
-}
-
-static void *let_go(void *arg)
-{
-    UNUSED(arg);
-    usleep(200 * 1000);
-    pthread_mutex_lock(&shelf.mu);
-    while (shelf.n)
-        answer(shelf.jobs[--shelf.n]);
-    pthread_mutex_unlock(&shelf.mu);
-    return NULL;
-}
-
-static bool wait_for_shelf(size_t n)
-{
-    for (int i = 0; i < 500 && shelved() != n; i++)
-        usleep(10000);
-    return shelved() == n;
-}
-
-static unsigned no_version(void *context)
-{
-    UNUSED(context);
-    return 0;
-}
-
-static bool no_keys(void *context, struct key_row **out, size_t *n, struct err *e)
-{
-    UNUSED(context);
-    UNUSED(e);
-    *out = NULL;
-    *n = 0;
-    return true;
-}
-
-/* ---- one server ---- */
-
-struct fixture {
-    struct conf conf;
-    struct auth *auth;
-    struct gate *gate;
-    struct http *http;
-    uint16_t port;
-};
-
-static void open_fixture(struct fixture *f, const char *const *settings, const char *key)
-{
-    struct err e = {0};
-    int sockets[2];
-    *f = (struct fixture){0};
-    log_set_level(LOG_WARN);
-    atomic_store(&executed, 0);
-    conf_init(&f->conf);
-    for (size_t i = 0; settings && settings[i]; i += 2)
-        assert_ok(conf_set(&f->conf, settings[i], settings[i + 1], &e), e);
-    for (size_t i = 0; i < 2; i++) {
-        struct address a = {.host = "127.0.0.1"};
-        bool loopback;
-        sockets[i] = address_listen(&a, 100, &loopback, &e);
-        assert_true(sockets[i] >= 0);
-        if (i == LISTENER_PUBLIC)
-            f->port = a.port;
-    }
-    f->auth = auth_new(&(struct auth_source){NULL, no_version, no_keys}, key, false, &e);
-    f->gate = gate_new(&(struct gate_options){&f->conf, f->auth, {NULL, find}, {true, true}});
-    f->http = http_new(&(struct http_options){.conf = &f->conf, .gate = f->gate, .service = {NULL, submit},
-                                              .sockets = {sockets[0], sockets[1]}}, &e);
-    if (!f->http)
-        fail_msg("%s", e.text);
-}
-
-static void close_fixture(struct fixture *f)
-{
-    http_free(f->http);
-    gate_free(f->gate);
-    auth_free(f->auth);
-    conf_clear(&f->conf);
-}
-
-static void assert_header(const struct reply *r, const char *name, const char *want)
-{
-    char got[256];
-    const char *value = reply_header(r, name, got, sizeof got);
-    if (want ? !value || strcmp(value, want) != 0 : value != NULL)
-        fail_msg("header %s: got %s, expected %s", name, value ? value : "none", want ? want : "none");
-}
-
-/* ---- tests ---- */
+#include "tests/lib/http_double.h"
 
 static void many_requests_on_one_connection_are_answered_in_order(void **state)
 {
@@ -185,7 +13,7 @@ static void many_requests_on_one_connection_are_answered_in_order(void **state)
     struct fixture f;
     struct reply r = {0};
     struct buf all = {0};
-    open_fixture(&f, NULL, NULL);
+    fixture_open(&f, NULL, NULL, NULL, NULL);
     struct client c = client_to(f.port);
     for (int i = 0; i < 500; i++) {
         char target[64], want[64];
@@ -206,7 +34,7 @@ static void many_requests_on_one_connection_are_answered_in_order(void **state)
     buf_clear(&all);
     reply_clear(&r);
     client_close(&c);
-    close_fixture(&f);
+    fixture_close(&f);
 }
 
 static void what_is_refused_is_refused_before_its_body_is_read(void **state)
@@ -229,7 +57,7 @@ static void what_is_refused_is_refused_before_its_body_is_read(void **state)
     };
     struct fixture f;
     struct reply r = {0};
-    open_fixture(&f, NULL, KEY);
+    fixture_open(&f, NULL, DOUBLE_KEY, NULL, NULL);
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct client c = client_to(f.port);
         assert_true(client_connect(&c));
@@ -242,9 +70,9 @@ static void what_is_refused_is_refused_before_its_body_is_read(void **state)
         assert_false(r.continued);
         client_close(&c);
     }
-    assert_int_equal(atomic_load(&executed), 0);
+    assert_int_equal(atomic_load(&double_executed), 0);
     reply_clear(&r);
-    close_fixture(&f);
+    fixture_close(&f);
 }
 
 static void a_request_inside_another_is_not_executed(void **state)
@@ -259,7 +87,7 @@ static void a_request_inside_another_is_not_executed(void **state)
     };
     struct fixture f;
     struct reply r = {0};
-    open_fixture(&f, NULL, NULL);
+    fixture_open(&f, NULL, NULL, NULL, NULL);
     for (size_t i = 0; i < COUNT(shapes); i++) {
         struct client c = client_to(f.port);
         struct buf b = {0};
@@ -271,9 +99,9 @@ static void a_request_inside_another_is_not_executed(void **state)
         client_close(&c);
         buf_clear(&b);
     }
-    assert_int_equal(atomic_load(&executed), 0);
+    assert_int_equal(atomic_load(&double_executed), 0);
     reply_clear(&r);
-    close_fixture(&f);
+    fixture_close(&f);
 }
 
 static void a_chunked_body_over_the_limit_gets_413_and_far_over_it_is_cut(void **state)
@@ -284,7 +112,7 @@ static void a_chunked_body_over_the_limit_gets_413_and_far_over_it_is_cut(void *
     struct buf b = {0};
     char *bytes = malloc(700001);
     memset(bytes, 'x', 700001);
-    open_fixture(&f, NULL, NULL);
+    fixture_open(&f, NULL, NULL, NULL, NULL);
     for (size_t extra = 0; extra < 2; extra++) {
         struct client c = client_to(f.port);
         b.len = 0;
@@ -308,7 +136,7 @@ static void a_chunked_body_over_the_limit_gets_413_and_far_over_it_is_cut(void *
     free(bytes);
     buf_clear(&b);
     reply_clear(&r);
-    close_fixture(&f);
+    fixture_close(&f);
 }
 
 static void a_client_that_asks_first_is_told_to_continue(void **state)
@@ -316,7 +144,7 @@ static void a_client_that_asks_first_is_told_to_continue(void **state)
     UNUSED(state);
     struct fixture f;
     struct reply r = {0};
-    open_fixture(&f, NULL, NULL);
+    fixture_open(&f, NULL, NULL, NULL, NULL);
     struct client c = client_to(f.port);
     assert_true(client_connect(&c));
     assert_true(client_send_text(&c, "POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"));
@@ -328,7 +156,7 @@ static void a_client_that_asks_first_is_told_to_continue(void **state)
     assert_string_equal(r.body.data, "hello");
     reply_clear(&r);
     client_close(&c);
-    close_fixture(&f);
+    fixture_close(&f);
 }
 
 static void the_memory_of_all_bodies_together_is_bounded(void **state)
@@ -339,7 +167,7 @@ static void the_memory_of_all_bodies_together_is_bounded(void **state)
     struct fixture f;
     struct reply r = {0};
     char *bytes = calloc(1, 600000);
-    open_fixture(&f, settings, NULL);
+    fixture_open(&f, settings, NULL, NULL, NULL);
     struct client first = client_to(f.port), second = client_to(f.port);
     assert_true(client_connect(&first) && client_send_text(&first, head));
     usleep(200 * 1000);
@@ -357,7 +185,7 @@ static void the_memory_of_all_bodies_together_is_bounded(void **state)
     reply_clear(&r);
     client_close(&first);
     client_close(&second);
-    close_fixture(&f);
+    fixture_close(&f);
 }
 
 static void slow_clients_are_cut(void **state)
@@ -370,7 +198,7 @@ static void slow_clients_are_cut(void **state)
     struct fixture f;
     struct client c[4];
     struct reply r = {0};
-    open_fixture(&f, settings, NULL);
+    fixture_open(&f, settings, NULL, NULL, NULL);
     for (size_t i = 0; i < 3; i++) {
         c[i] = client_to(f.port);
         assert_true(client_connect(&c[i]) && client_send_text(&c[i], starts[i]));
@@ -389,7 +217,7 @@ static void slow_clients_are_cut(void **state)
         client_close(&c[i]);
     }
     reply_clear(&r);
-    close_fixture(&f);
+    fixture_close(&f);
 }
 
 static void clients_that_leave_while_their_request_is_at_work_do_no_harm(void **state)
@@ -397,18 +225,18 @@ static void clients_that_leave_while_their_request_is_at_work_do_no_harm(void **
     UNUSED(state);
     struct fixture f;
     struct reply r = {0};
-    open_fixture(&f, NULL, NULL);
+    fixture_open(&f, NULL, NULL, NULL, NULL);
     for (size_t i = 0; i < 30; i++) {
         struct client c = client_to(f.port);
         assert_true(client_connect(&c) && client_send_text(&c, "GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n"));
-        assert_true(wait_for_shelf(i + 1));
+        assert_true(shelf_wait(i + 1));
         if (i % 2)
             client_reset(&c);
         else
             client_close(&c);
     }
     assert_int_equal(http_in_flight(f.http), 30);
-    let_go(NULL);
+    shelf_let_go(NULL);
     for (int i = 0; i < 300 && http_in_flight(f.http); i++)
         usleep(10000);
     assert_int_equal(http_in_flight(f.http), 0);
@@ -417,7 +245,7 @@ static void clients_that_leave_while_their_request_is_at_work_do_no_harm(void **
     assert_int_equal(r.status, 200);
     reply_clear(&r);
     client_close(&c);
-    close_fixture(&f);
+    fixture_close(&f);
 }
 
 static void a_shutdown_answers_what_was_accepted_and_takes_no_more(void **state)
@@ -428,16 +256,16 @@ static void a_shutdown_answers_what_was_accepted_and_takes_no_more(void **state)
     struct client c[N], late;
     struct reply r = {0};
     pthread_t helper;
-    open_fixture(&f, NULL, NULL);
+    fixture_open(&f, NULL, NULL, NULL, NULL);
     for (size_t i = 0; i < N; i++) {
         c[i] = client_to(f.port);
         assert_true(client_connect(&c[i]) && client_send_text(&c[i], "GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     }
-    assert_true(wait_for_shelf(N));
+    assert_true(shelf_wait(N));
     http_quiesce(f.http);
     late = client_to(f.port);
     assert_false(client_connect(&late));
-    pthread_create(&helper, NULL, let_go, NULL);
+    pthread_create(&helper, NULL, shelf_let_go, NULL);
     for (int i = 0; i < 300 && http_in_flight(f.http); i++)
         usleep(10000);
     pthread_join(helper, NULL);
@@ -448,7 +276,7 @@ static void a_shutdown_answers_what_was_accepted_and_takes_no_more(void **state)
         client_close(&c[i]);
     }
     reply_clear(&r);
-    close_fixture(&f);
+    fixture_close(&f);
 }
 
 static void stopping_at_once_waits_for_suspended_connections(void **state)
@@ -456,12 +284,12 @@ static void stopping_at_once_waits_for_suspended_connections(void **state)
     UNUSED(state);
     struct fixture f;
     pthread_t helper;
-    open_fixture(&f, NULL, NULL);
+    fixture_open(&f, NULL, NULL, NULL, NULL);
     struct client c = client_to(f.port);
     assert_true(client_connect(&c) && client_send_text(&c, "GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n"));
-    assert_true(wait_for_shelf(1));
-    pthread_create(&helper, NULL, let_go, NULL);
-    close_fixture(&f); /* libmicrohttpd would abort() */
+    assert_true(shelf_wait(1));
+    pthread_create(&helper, NULL, shelf_let_go, NULL);
+    fixture_close(&f); /* libmicrohttpd would abort() */
     pthread_join(helper, NULL);
     client_close(&c);
 }
@@ -473,7 +301,7 @@ static void head_options_and_cors_are_answered_by_the_server(void **state)
     static const char preflight[] = "Origin: https://app.example\r\nAccess-Control-Request-Method: POST\r\n";
     struct fixture f;
     struct reply r = {0};
-    open_fixture(&f, settings, NULL);
+    fixture_open(&f, settings, NULL, NULL, NULL);
     struct client c = client_to(f.port);
     assert_true(client_ask(&c, &(struct ask){.method = "HEAD", .target = "/fast"}, &r));
     assert_int_equal(r.status, 200);
@@ -505,7 +333,7 @@ static void head_options_and_cors_are_answered_by_the_server(void **state)
     assert_true(r.keep);
     reply_clear(&r);
     client_close(&c);
-    close_fixture(&f);
+    fixture_close(&f);
 }
 
 static void rates_and_wrong_keys_are_limited(void **state)
@@ -515,10 +343,10 @@ static void rates_and_wrong_keys_are_limited(void **state)
     struct fixture f;
     struct reply r = {0};
     int limited = 0;
-    open_fixture(&f, settings, KEY);
+    fixture_open(&f, settings, DOUBLE_KEY, NULL, NULL);
     struct client c = client_to(f.port);
     for (int i = 0; i < 5; i++) {
-        assert_true(client_ask(&c, &(struct ask){.method = "GET", .target = "/rated", .key = KEY}, &r));
+        assert_true(client_ask(&c, &(struct ask){.method = "GET", .target = "/rated", .key = DOUBLE_KEY}, &r));
         limited += r.status == 429;
     }
     assert_int_equal(limited, 2);
@@ -532,7 +360,7 @@ static void rates_and_wrong_keys_are_limited(void **state)
     }
     reply_clear(&r);
     client_close(&c);
-    close_fixture(&f);
+    fixture_close(&f);
 }
 
 int main(void)

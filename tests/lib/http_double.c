@@ -1,0 +1,165 @@
+/* http_double.c - the service that answers in tests of the HTTP server. */
+#include "tests/lib/http_double.h"
+
+#include <pthread.h>
+
+#include "api/answer.h"
+#include "base/log.h"
+#include "server/address.h"
+#include "tests/t.h"
+
+static const struct double_route {
+    enum method method;
+    const char *path;
+    enum role role;
+    size_t body_max;
+} routes[] = {
+    {METHOD_GET, "/fast", ROLE_NONE, 0},   {METHOD_GET, "/slow", ROLE_NONE, 0}, {METHOD_POST, "/echo", ROLE_NONE, 700000},
+    {METHOD_POST, "/write", ROLE_WRITE, 1 << 30}, {METHOD_GET, "/none", ROLE_NONE, 0}, {METHOD_GET, "/rated", ROLE_READ, 0},
+};
+
+atomic_int double_executed;
+
+static bool find(void *context, enum listener l, enum method m, const char *path, struct route_info *out,
+                 const char **allow, struct err *e)
+{
+    UNUSED(context);
+    UNUSED(l);
+    bool known = false;
+    for (size_t i = 0; i < COUNT(routes); i++) {
+        if (strcmp(routes[i].path, path) != 0)
+            continue;
+        known = true;
+        if (routes[i].method != (m == METHOD_HEAD ? METHOD_GET : m))
+            continue;
+        *out = (struct route_info){.role = routes[i].role, .body_max = routes[i].body_max, .label = routes[i].path};
+        return true;
+    }
+    *allow = known ? "GET, HEAD" : NULL;
+    return err_set(e, known ? ERR_BAD_METHOD : ERR_NOT_FOUND, "not here");
+}
+
+static void answer(struct job *j)
+{
+    const struct request *r = &j->request;
+    struct response *a = &j->call.response;
+    atomic_fetch_add(&double_executed, 1);
+    a->status = 200;
+    a->content_type = "text/plain";
+    if (!strcmp(r->path, "/none")) {
+        answer_empty(a, 204);
+    } else if (!strcmp(r->path, "/echo")) {
+        buf_add(&a->body, r->body ? r->body : "", r->body_len);
+    } else {
+        buf_print(&a->body, "%s", r->path);
+        for (size_t i = 0; i < r->n_query; i++)
+            buf_print(&a->body, " %s=%s", r->query[i].name, r->query[i].value);
+    }
+    j->done(j);
+}
+
+/* What is slow waits here until somebody lets it go. */
+static struct {
+    pthread_mutex_t mu;
+    struct job *jobs[64];
+    size_t n;
+} shelf = {.mu = PTHREAD_MUTEX_INITIALIZER};
+
+static void submit(void *context, struct job *j)
+{
+    UNUSED(context);
+    if (strcmp(j->request.path, "/slow") != 0) {
+        answer(j);
+        return;
+    }
+    pthread_mutex_lock(&shelf.mu);
+    shelf.jobs[shelf.n++] = j;
+    pthread_mutex_unlock(&shelf.mu);
+}
+
+static size_t shelved(void)
+{
+    pthread_mutex_lock(&shelf.mu);
+    size_t n = shelf.n;
+    pthread_mutex_unlock(&shelf.mu);
+    return n;
+}
+
+void *shelf_let_go(void *unused)
+{
+    UNUSED(unused);
+    usleep(200 * 1000);
+    pthread_mutex_lock(&shelf.mu);
+    while (shelf.n)
+        answer(shelf.jobs[--shelf.n]);
+    pthread_mutex_unlock(&shelf.mu);
+    return NULL;
+}
+
+bool shelf_wait(size_t n)
+{
+    for (int i = 0; i < 500 && shelved() != n; i++)
+        usleep(10000);
+    return shelved() == n;
+}
+
+static unsigned no_version(void *context)
+{
+    UNUSED(context);
+    return 0;
+}
+
+static bool no_keys(void *context, struct key_row **out, size_t *n, struct err *e)
+{
+    UNUSED(context);
+    UNUSED(e);
+    *out = NULL;
+    *n = 0;
+    return true;
+}
+
+/* ---- one server ---- */
+
+void fixture_open(struct fixture *f, const char *const *settings, const char *key, const char *cert,
+                  const char *cert_key)
+{
+    struct err e = {0};
+    int sockets[2];
+    *f = (struct fixture){0};
+    log_set_level(LOG_WARN);
+    atomic_store(&double_executed, 0);
+    conf_init(&f->conf);
+    for (size_t i = 0; settings && settings[i]; i += 2)
+        assert_ok(conf_set(&f->conf, settings[i], settings[i + 1], &e), e);
+    for (size_t i = 0; i < 2; i++) {
+        struct address a = {.host = "127.0.0.1"};
+        bool loopback;
+        sockets[i] = address_listen(&a, 100, &loopback, &e);
+        assert_true(sockets[i] >= 0);
+        if (i == LISTENER_PUBLIC)
+            f->port = a.port;
+    }
+    f->auth = auth_new(&(struct auth_source){NULL, no_version, no_keys}, key, false, &e);
+    f->gate = gate_new(&(struct gate_options){&f->conf, f->auth, {NULL, find}, {true, true}});
+    f->http = http_new(&(struct http_options){.conf = &f->conf, .gate = f->gate, .service = {NULL, submit},
+                                              .sockets = {sockets[0], sockets[1]}, .tls_cert = cert,
+                                              .tls_key = cert_key}, &e);
+    if (!f->http)
+        fail_msg("%s", e.text);
+}
+
+void fixture_close(struct fixture *f)
+{
+    http_free(f->http);
+    gate_free(f->gate);
+    auth_free(f->auth);
+    conf_clear(&f->conf);
+}
+
+void assert_header(const struct reply *r, const char *name, const char *want)
+{
+    char got[256];
+    const char *value = reply_header(r, name, got, sizeof got);
+    if (want ? !value || strcmp(value, want) != 0 : value != NULL)
+        fail_msg("header %s: got %s, expected %s", name, value ? value : "none", want ? want : "none");
+}

@@ -1,0 +1,37 @@
+/* http_double.h - listeners on free ports in front of a service that is a double.
+ *
+ * Its routes: GET /fast (answers path and query), GET /slow (waits on a shelf until let go), GET /none (204), GET /rated
+ * (needs a key), POST /echo (up to 700,000 bytes), POST /write (needs a key with the role write).
+ */
+#ifndef ANCHORD_TESTS_HTTP_DOUBLE_H
+#define ANCHORD_TESTS_HTTP_DOUBLE_H
+
+#include <stdatomic.h>
+
+#include "server/http.h"
+#include "tests/lib/client.h"
+
+#define DOUBLE_KEY "anch_AAAAAAAA_0123456789012345678901234567890123456789-_x"
+
+struct fixture {
+    struct conf conf;
+    struct auth *auth;
+    struct gate *gate;
+    struct http *http;
+    uint16_t port;
+};
+
+/* `settings`: name, value, ..., NULL; NULL for the defaults.  `key`: the one key; NULL: none.  PEM texts or NULL. */
+void fixture_open(struct fixture *f, const char *const *settings, const char *key, const char *cert,
+                  const char *cert_key);
+void fixture_close(struct fixture *f);
+
+extern atomic_int double_executed; /* requests that reached the service since fixture_open() */
+bool shelf_wait(size_t n);         /* until so many requests are on it; false after 5 s */
+/* Answers what is on the shelf, 0.2 s later; a thread's main function. */
+void *shelf_let_go(void *unused);
+
+/* Fails the test unless the header has this value; `want` NULL: unless it is absent. */
+void assert_header(const struct reply *r, const char *name, const char *want);
+
+#endif

@@ -1,0 +1,131 @@
+/* test_tls.c - the listeners with a certificate: TLS 1.2 and 1.3 are spoken, older and plain text are not. */
+#include "tests/t.h"
+
+#include <arpa/inet.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+#include <sys/socket.h>
+
+#include "tests/lib/http_double.h"
+
+struct pem {
+    char cert[4096], key[4096];
+};
+
+static void must(int code)
+{
+    if (code < 0)
+        fail_msg("gnutls: %s", gnutls_strerror(code));
+}
+
+static void make_certificate(struct pem *out)
+{
+    gnutls_x509_privkey_t key;
+    gnutls_x509_crt_t cert;
+    size_t n = sizeof out->key;
+    must(gnutls_x509_privkey_init(&key));
+    must(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0));
+    must(gnutls_x509_privkey_export(key, GNUTLS_X509_FMT_PEM, out->key, &n));
+    must(gnutls_x509_crt_init(&cert));
+    must(gnutls_x509_crt_set_version(cert, 3));
+    must(gnutls_x509_crt_set_serial(cert, "\1", 1));
+    must(gnutls_x509_crt_set_activation_time(cert, time(NULL) - 60));
+    must(gnutls_x509_crt_set_expiration_time(cert, time(NULL) + 3600));
+    must(gnutls_x509_crt_set_dn_by_oid(cert, GNUTLS_OID_X520_COMMON_NAME, 0, "localhost", 9));
+    must(gnutls_x509_crt_set_key(cert, key));
+    must(gnutls_x509_crt_sign2(cert, cert, key, GNUTLS_DIG_SHA256, 0));
+    n = sizeof out->cert;
+    must(gnutls_x509_crt_export(cert, GNUTLS_X509_FMT_PEM, out->cert, &n));
+    gnutls_x509_crt_deinit(cert);
+    gnutls_x509_privkey_deinit(key);
+}
+
+static int connect_to(uint16_t port)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+/* Asks for /fast over TLS; false when no handshake comes about.  The answer is left in `answer`. */
+static bool ask_over_tls(uint16_t port, const char *priorities, char *answer, size_t size)
+{
+    static const char request[] = "GET /fast HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    gnutls_certificate_credentials_t any;
+    gnutls_session_t session;
+    size_t n = 0;
+    int fd = connect_to(port), code;
+    must(gnutls_certificate_allocate_credentials(&any));
+    must(gnutls_init(&session, GNUTLS_CLIENT));
+    must(gnutls_priority_set_direct(session, priorities, NULL));
+    must(gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, any));
+    gnutls_transport_set_int(session, fd);
+    gnutls_handshake_set_timeout(session, 5000);
+    do
+        code = gnutls_handshake(session);
+    while (code < 0 && !gnutls_error_is_fatal(code));
+    if (code == 0) {
+        must((int)gnutls_record_send(session, request, sizeof request - 1));
+        for (ssize_t got; n + 1 < size && (got = gnutls_record_recv(session, answer + n, size - 1 - n)) > 0;)
+            n += (size_t)got;
+        answer[n] = 0;
+    }
+    gnutls_deinit(session);
+    gnutls_certificate_free_credentials(any);
+    close(fd);
+    return code == 0;
+}
+
+static void modern_tls_is_spoken_and_nothing_else(void **state)
+{
+    UNUSED(state);
+    static struct pem pem;
+    struct fixture f;
+    char answer[4096];
+    make_certificate(&pem);
+    fixture_open(&f, NULL, NULL, pem.cert, pem.key);
+    static const char *const spoken[] = {"NORMAL:-VERS-ALL:+VERS-TLS1.3", "NORMAL:-VERS-ALL:+VERS-TLS1.2"};
+    for (size_t i = 0; i < COUNT(spoken); i++) {
+        assert_true(ask_over_tls(f.port, spoken[i], answer, sizeof answer));
+        assert_int_equal(strncmp(answer, "HTTP/1.1 200", 12), 0);
+        assert_non_null(strstr(answer, "\r\n\r\n/fast"));
+    }
+    assert_false(ask_over_tls(f.port, "NORMAL:-VERS-ALL:+VERS-TLS1.1:%COMPAT", answer, sizeof answer));
+    struct client plain = client_to(f.port);
+    struct reply r = {0};
+    assert_true(client_connect(&plain) && client_send_text(&plain, "GET /fast HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    client_receive(&plain, false, 5, &r);
+    assert_int_equal(r.status, 0);
+    reply_clear(&r);
+    client_close(&plain);
+    fixture_close(&f);
+}
+
+static void a_key_of_another_certificate_is_refused_at_the_start(void **state)
+{
+    UNUSED(state);
+    static struct pem one, other;
+    struct err e = {0};
+    struct conf conf;
+    int sockets[2] = {socket(AF_INET, SOCK_STREAM, 0), socket(AF_INET, SOCK_STREAM, 0)};
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(listen(sockets[i], 5), 0);
+    make_certificate(&one);
+    make_certificate(&other);
+    conf_init(&conf);
+    struct http_options o = {.conf = &conf, .sockets = {sockets[0], sockets[1]}, .tls_cert = one.cert, .tls_key = other.key};
+    assert_null(http_new(&o, &e));
+    assert_int_equal(e.code, ERR_BAD_INPUT);
+    assert_non_null(strstr(e.text, "certificate"));
+    conf_clear(&conf);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(modern_tls_is_spoken_and_nothing_else),
+        cmocka_unit_test(a_key_of_another_certificate_is_refused_at_the_start),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
