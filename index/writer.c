@@ -17,7 +17,7 @@
 enum {
     GROUP_MAX = 64,              /* writes; each may hold a descriptor */
     GROUP_BYTES_MAX = 64 << 20,  /* of image files */
-    LOG_BYTES_MAX = 8 << 20,     /* committed and not yet in the database file */
+    LOG_BYTES_MAX = 32 << 20,    /* committed and not yet in the database file */
     LOG_BYTES_ALARM = 256 << 20,
     REMOVALS_MAX = 512,          /* of files, between two groups */
     IDLE_MS = 500

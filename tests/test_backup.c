@@ -2,6 +2,7 @@
 #include "tests/t.h"
 
 #include <pthread.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
@@ -189,6 +190,45 @@ static void a_damaged_backup_is_refused(void **state)
     image_row_clear(&row);
 }
 
+/* Replaces the first `old` in a file by `new`, of the same length. */
+static void replace_text(const char *path, const char *old, const char *new)
+{
+    struct err e = {0};
+    void *text;
+    size_t len;
+    assert_ok(file_read(path, 1 << 24, &text, &len, &e), e);
+    char *at = strstr(text, old);
+    assert_non_null(at);
+    memcpy(at, new, strlen(new));
+    assert_ok(file_replace(path, text, len, &e), e);
+    free(text);
+}
+
+static void a_backup_that_contradicts_itself_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    char path[512], file[700], old[HASH_HEX], new[HASH_HEX];
+    void *bytes;
+    size_t len;
+    assert_true(put(f->s, 1));
+    assert_ok(back_up(f, path, &e), e);
+    snprintf(file, sizeof file, "%s/anchord.db", path);
+    assert_ok(file_read(file, 1 << 24, &bytes, &len, &e), e);
+    hash_text(bytes, len, old);
+    free(bytes);
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "UPDATE collection SET images = 2", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_ok(file_read(file, 1 << 24, &bytes, &len, &e), e);
+    hash_text(bytes, len, new);
+    free(bytes);
+    snprintf(file, sizeof file, "%s/backup.json", path);
+    replace_text(file, old, new);
+    assert_err(store_restore(path, f->other, &e), e, ERR_CORRUPT);
+}
+
 static void a_folder_with_something_in_it_is_not_overwritten(void **state)
 {
     struct fixture *f = *state;
@@ -257,6 +297,7 @@ int main(void)
         TEST(a_backup_becomes_the_same_store_elsewhere),
         TEST(a_backup_made_while_writing_holds_all_that_was_acknowledged_before),
         TEST(a_damaged_backup_is_refused),
+        TEST(a_backup_that_contradicts_itself_is_refused),
         TEST(a_folder_with_something_in_it_is_not_overwritten),
         TEST(a_backup_that_cannot_be_whole_fails_and_leaves_nothing),
         TEST(one_backup_at_a_time_and_closing_waits_for_it),

@@ -167,6 +167,8 @@ static void a_copy_is_a_link_that_is_never_written_through(void **state)
     assert_int_equal(link(from, to), 0);
     copy = blobs_open(other, &e);
     assert_ok(blobs_stage(copy, one, "one", 3, &e), e);
+    assert_int_equal(stat(from, &a) | stat(to, &b), 0);
+    assert_int_not_equal(a.st_ino, b.st_ino);
     assert_ok(blobs_commit(copy, &e), e);
     assert_true(blobs_present(f->b, one, 3));
     assert_ok(blobs_stage_from(copy, f->b, one, &bytes, &e), e);

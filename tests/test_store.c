@@ -206,6 +206,33 @@ static void a_put_for_another_generation_is_refused(void **state)
     assert_int_equal(stores_count_files(f->dir), 0);
 }
 
+static int64_t count_matching(struct fixture *f, const char *text)
+{
+    struct err e = {0};
+    struct json *doc;
+    int64_t count = -1;
+    struct filter *filter = parse_filter(text, &doc);
+    assert_ok(store_count(f->s, "default", filter, NULL, 0, &count, &e), e);
+    filter_free(filter);
+    json_free(doc);
+    return count;
+}
+
+/* What a search by the content shows of the best hit. */
+static void assert_shown(struct fixture *f, unsigned content, const char *label, const char *metadata)
+{
+    struct err e = {0};
+    struct hits hits = {0};
+    float q[STORES_DIMENSIONS];
+    stores_vector(content, q);
+    struct view *v = store_view(f->s, "default", 0, &e);
+    assert_ok(v && view_search(v, &(struct search){.vector = q, .limit = 1}, &hits, &e), e);
+    assert_string_equal(hits.items[0].label, label);
+    assert_string_equal(hits.items[0].metadata, metadata);
+    hits_clear(&hits);
+    view_release(v);
+}
+
 static void patch(struct fixture *f, struct write *w, const char *id, const char *metadata)
 {
     struct err e = {0};
@@ -230,6 +257,9 @@ static void a_patch_changes_label_and_metadata_and_keeps_the_vector(void **state
     assert_true(w.image.revision > before.revision);
     assert_string_equal(w.image.label, "y");
     assert_string_equal(w.image.metadata, "{\"m\":2,\"deep\":{\"k\":[1,2]}}");
+    assert_int_equal(count_matching(f, "{\"must\":[{\"key\":\"n\",\"match\":{\"value\":1}}]}"), 0);
+    assert_int_equal(count_matching(f, "{\"must\":[{\"key\":\"deep.k\",\"match\":{\"value\":2}}]}"), 1);
+    assert_shown(f, 3, "y", w.image.metadata);
     reopen(f);
     assert_true(stores_finds(f->s, 3, "a")); /* the vector followed the revision */
     write_clear(&w);
@@ -300,7 +330,12 @@ static void many_are_deleted_by_list_and_by_filter(void **state)
     }
     struct filter *odd = parse_filter("{\"must\":[{\"key\":\"label\",\"match\":{\"value\":\"odd\"}}]}", &doc);
     const char *ids[] = {"i00", "nothing", "i02"};
-    struct write w = {.kind = WRITE_IMAGES_DELETE, .collection = "default", .ids = ids, .n_ids = 3};
+    const char *wrong[] = {"i00", ".no-id"};
+    struct write w = {.kind = WRITE_IMAGES_DELETE, .collection = "default", .ids = wrong, .n_ids = 2};
+    assert_err(store_write(f->s, &w, &e), e, ERR_BAD_INPUT);
+    assert_true(stores_finds(f->s, 0, "i00")); /* all or none */
+    e = (struct err){0};
+    w = (struct write){.kind = WRITE_IMAGES_DELETE, .collection = "default", .ids = ids, .n_ids = 3};
     assert_ok(store_count(f->s, "default", NULL, ids, 3, &count, &e), e);
     assert_int_equal(count, 2);
     assert_ok(store_write(f->s, &w, &e), e);
@@ -556,6 +591,7 @@ static void a_nearly_full_disk_refuses_uploads_and_lets_deletes_pass(void **stat
     f->s = store_open(&(struct store_options){.dir = f->dir, .min_free_bytes = UINT64_MAX / 2}, &e);
     assert_non_null(f->s);
     assert_err(stores_put(f->s, &(struct stores_image){.id = "b", .content = 2}, NULL, &e), e, ERR_FULL);
+    assert_err(stores_put(f->s, &(struct stores_image){.id = "b", .content = 1}, NULL, &e), e, ERR_FULL);
     e = (struct err){0};
     assert_ok(stores_delete(f->s, "a", &e), e);
     assert_true(store_is_writable(f->s));
