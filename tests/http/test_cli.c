@@ -1,6 +1,10 @@
 /* test_cli.c - the commands as a user runs them: model, embed, key, restore, health, and their exit codes. */
 #include "tests/t.h"
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
 #include "base/json.h"
 #include "tests/lib/client.h"
 #include "tests/lib/command.h"
@@ -112,11 +116,11 @@ static void embed_prints_vectors_in_order_and_goes_on_after_damage(void **state)
     UNUSED(state);
     char *dir = t_make_dir(), paths[6][400];
     static const char *const names[] = {"a.jpg", "b.jpg", "bad.jpg", "missing.jpg", "c.jpg", "a2.jpg"};
-    write_picture(dir, "a.jpg", 1);
+    write_large_picture(dir, "a.jpg", 1); /* the others are ready long before it */
     write_picture(dir, "b.jpg", 2);
     write_file(dir, "bad.jpg", "\xff\xd8\xff\xe0 not a picture", 18);
     write_picture(dir, "c.jpg", 3);
-    write_picture(dir, "a2.jpg", 1);
+    write_large_picture(dir, "a2.jpg", 1);
     for (size_t i = 0; i < COUNT(names); i++)
         in(paths[i], dir, names[i]);
     char *out = command(1, "embed", "--model", small_model(), "--precision", "fp32", paths[0], paths[1], paths[2],
@@ -218,6 +222,47 @@ static void health_tells_whether_the_server_of_the_folder_is_ready(void **state)
     server_remove(&s);
 }
 
+/* Answers one connection, in a child process, with this status. */
+static pid_t answer_once(const char *status, uint16_t *port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    *port = ntohs(a.sin_port);
+    pid_t pid = fork();
+    if (pid == 0) {
+        char got[1024], answer[128];
+        int c = accept(fd, NULL, NULL);
+        ssize_t n = recv(c, got, sizeof got, 0);
+        snprintf(answer, sizeof answer, "HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n", status);
+        n += send(c, answer, strlen(answer), MSG_NOSIGNAL);
+        _exit(n < 0);
+    }
+    close(fd);
+    return pid;
+}
+
+static void health_believes_only_a_200(void **state)
+{
+    UNUSED(state);
+    static const struct {
+        const char *status;
+        int code;
+    } cases[] = {{"200 OK", 0}, {"503 Service Unavailable", 75}, {"404 Not Found", 75}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        uint16_t port;
+        char url[64];
+        int raw;
+        pid_t pid = answer_once(cases[i].status, &port);
+        snprintf(url, sizeof url, "http://127.0.0.1:%u", port);
+        command_only(cases[i].code, "health", "--url", url, NULL);
+        assert_int_equal(waitpid(pid, &raw, 0), pid);
+    }
+}
+
 static void a_backup_is_restored_into_a_new_folder_and_nowhere_else(void **state)
 {
     UNUSED(state);
@@ -263,6 +308,7 @@ int main(void)
         cmocka_unit_test(embed_prints_vectors_in_order_and_goes_on_after_damage),
         cmocka_unit_test(keys_are_made_and_revoked_without_a_server),
         cmocka_unit_test(health_tells_whether_the_server_of_the_folder_is_ready),
+        cmocka_unit_test(health_believes_only_a_200),
         cmocka_unit_test(a_backup_is_restored_into_a_new_folder_and_nowhere_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

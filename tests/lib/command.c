@@ -44,14 +44,24 @@ void write_file(const char *dir, const char *path, const void *bytes, size_t len
     assert_ok(file_replace(full, bytes, len, &e), e);
 }
 
-void write_picture(const char *dir, const char *path, uint64_t seed)
+static void draw(const char *dir, const char *path, uint64_t seed, uint32_t side)
 {
     struct image img;
     struct buf jpeg = {0};
     struct err e = {0};
-    assert_ok(draw_picture((uint32_t)(seed % DRAW_KINDS), seed, 64, &img, &e), e);
+    assert_ok(draw_picture((uint32_t)(seed % DRAW_KINDS), seed, side, &img, &e), e);
     assert_ok(image_write_jpeg(&img, 90, &jpeg, &e), e);
     write_file(dir, path, jpeg.data, jpeg.len);
     image_clear(&img);
     buf_clear(&jpeg);
+}
+
+void write_picture(const char *dir, const char *path, uint64_t seed)
+{
+    draw(dir, path, seed, 64);
+}
+
+void write_large_picture(const char *dir, const char *path, uint64_t seed)
+{
+    draw(dir, path, seed, 2048);
 }

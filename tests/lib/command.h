@@ -15,7 +15,8 @@ void assert_contains(const char *text, const char *part);
 
 /* Writes DIR/PATH, making its folders. */
 void write_file(const char *dir, const char *path, const void *bytes, size_t len);
-/* Writes a drawn JPEG; the same seed gives the same bytes. */
+/* Writes a drawn JPEG, 64 pixels square; the same seed gives the same bytes. */
 void write_picture(const char *dir, const char *path, uint64_t seed);
+void write_large_picture(const char *dir, const char *path, uint64_t seed); /* 2048 pixels: takes its time */
 
 #endif
