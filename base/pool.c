@@ -2,10 +2,12 @@
 #include "base/pool.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -108,6 +110,72 @@ size_t pool_waiting(struct pool *p)
 size_t pool_threads(const struct pool *p)
 {
     return p->o.threads;
+}
+
+/* One call of pool_each(): items are dealt out by a counter, so that one slow item holds up nobody. */
+struct deal {
+    size_t n;
+    void (*each)(size_t i, size_t slot, void *context);
+    void *context;
+    _Atomic size_t next;
+    pthread_mutex_t mu;
+    pthread_cond_t wake;
+    size_t running; /* guarded by mu */
+};
+
+struct dealer {
+    struct work work;
+    struct deal *deal;
+    size_t slot;
+};
+
+static void deal_items(struct work *w, void *thread_state)
+{
+    (void)thread_state;
+    struct dealer *own = (struct dealer *)w;
+    struct deal *d = own->deal;
+    for (size_t i; (i = atomic_fetch_add(&d->next, 1)) < d->n;)
+        d->each(i, own->slot, d->context);
+    pthread_mutex_lock(&d->mu);
+    d->running--;
+    pthread_cond_signal(&d->wake);
+    pthread_mutex_unlock(&d->mu);
+}
+
+static void wait_for_dealers(struct deal *d, void (*tick)(size_t done, size_t n, void *context))
+{
+    pthread_mutex_lock(&d->mu);
+    while (d->running) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec++;
+        pthread_cond_timedwait(&d->wake, &d->mu, &until);
+        size_t dealt = atomic_load(&d->next);
+        if (tick && d->running)
+            tick(dealt < d->n ? dealt : d->n, d->n, d->context);
+    }
+    pthread_mutex_unlock(&d->mu);
+}
+
+void pool_each(struct pool *p, size_t n, void (*each)(size_t i, size_t slot, void *context),
+               void (*tick)(size_t done, size_t n, void *context), void *context)
+{
+    struct deal d = {.n = n, .each = each, .context = context, .running = p ? p->o.threads : 0};
+    struct dealer *dealers = mem_new(d.running, sizeof *dealers);
+    pthread_mutex_init(&d.mu, NULL);
+    pthread_cond_init(&d.wake, NULL);
+    for (size_t i = 0; p && i < p->o.threads; i++) {
+        dealers[i] = (struct dealer){{.run = deal_items}, &d, i};
+        pool_push(p, &dealers[i].work);
+    }
+    for (size_t i = 0; !p && i < n; i++)
+        each(i, 0, context);
+    wait_for_dealers(&d, tick);
+    if (tick)
+        tick(n, n, context);
+    pthread_cond_destroy(&d.wake);
+    pthread_mutex_destroy(&d.mu);
+    free(dealers);
 }
 
 void pool_free(struct pool *p)

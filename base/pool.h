@@ -36,6 +36,12 @@ MUST_CHECK bool pool_add(struct pool *p, struct work *const *works, size_t n, st
 void pool_push(struct pool *p, struct work *w);
 size_t pool_waiting(struct pool *p);
 size_t pool_threads(const struct pool *p);
+/* Runs each(i, slot, context) for i = 0 .. n - 1 on the pool's threads, and waits.  `slot` is below pool_threads() and the
+ * same for all items that one thread takes, so scratch can be kept for each slot.  tick, when not NULL, is called
+ * on the caller's thread about once a second and at the end.  p NULL: all on the caller's thread, slot 0.
+ * Not from a thread of the pool itself. */
+void pool_each(struct pool *p, size_t n, void (*each)(size_t i, size_t slot, void *context),
+               void (*tick)(size_t done, size_t n, void *context), void *context);
 /* Runs everything that is queued, then ends the threads.  NULL is fine. */
 void pool_free(struct pool *p);
 

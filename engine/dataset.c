@@ -1,11 +1,9 @@
 /* dataset.c - decodes a manifest's files once, keeps what fits. */
 #include "engine/dataset.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -34,9 +32,11 @@ static bool decode(const struct dataset *d, size_t i, struct image *out, struct 
     return ok;
 }
 
-static void check_item(struct dataset *d, size_t i)
+static void check_item(size_t i, size_t slot, void *context)
 {
+    struct dataset *d = context;
     struct err e = {0};
+    (void)slot;
     struct picture *p = &d->pictures[i];
     if (!decode(d, i, &p->image, &e)) {
         char quoted[240];
@@ -52,55 +52,11 @@ static void check_item(struct dataset *d, size_t i)
     }
 }
 
-/* Items are dealt out by a counter, so that one slow picture holds up nobody. */
-struct check {
-    struct work work;
-    struct dataset *d;
-    _Atomic size_t *next;
-    size_t *running; /* guarded by mu */
-    pthread_mutex_t *mu;
-    pthread_cond_t *done;
-};
-
-static void check_items(struct work *w, void *thread_state)
+static void report(size_t done, size_t all, void *context)
 {
-    (void)thread_state;
-    struct check *c = (struct check *)w;
-    for (size_t i; (i = atomic_fetch_add(c->next, 1)) < c->d->manifest->n;)
-        check_item(c->d, i);
-    pthread_mutex_lock(c->mu);
-    --*c->running;
-    pthread_cond_signal(c->done);
-    pthread_mutex_unlock(c->mu);
-}
-
-static void report(const struct dataset *d, size_t done)
-{
+    const struct dataset *d = context;
     if (d->o.progress)
-        d->o.progress(done < d->manifest->n ? done : d->manifest->n, d->manifest->n, d->o.context);
-}
-
-static void check_on_pool(struct dataset *d)
-{
-    size_t threads = pool_threads(d->o.pool), running = threads;
-    _Atomic size_t next = 0;
-    pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
-    pthread_cond_t done = PTHREAD_COND_INITIALIZER;
-    struct check *checks = mem_new(threads, sizeof *checks);
-    for (size_t i = 0; i < threads; i++) {
-        checks[i] = (struct check){{.run = check_items}, d, &next, &running, &mu, &done};
-        pool_push(d->o.pool, &checks[i].work);
-    }
-    pthread_mutex_lock(&mu);
-    while (running) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec++;
-        pthread_cond_timedwait(&done, &mu, &until);
-        report(d, atomic_load(&next));
-    }
-    pthread_mutex_unlock(&mu);
-    free(checks);
+        d->o.progress(done, all, d->o.context);
 }
 
 /* Takes the damaged items out of the manifest and of the pictures. */
@@ -127,11 +83,7 @@ struct dataset *dataset_open(struct manifest *m, const struct dataset_options *o
     if (!d->o.memory)
         d->o.memory = (size_t)2 << 30;
     d->pictures = mem_new(m->n, sizeof *d->pictures);
-    if (o->pool)
-        check_on_pool(d);
-    for (size_t i = 0; !o->pool && i < m->n; i++)
-        check_item(d, i);
-    report(d, m->n);
+    pool_each(o->pool, m->n, check_item, report, d);
     drop_damaged(d);
     if (m->n)
         return d;

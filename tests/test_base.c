@@ -179,6 +179,43 @@ static void a_pool_runs_everything_that_it_accepted(void **state)
     assert_int_equal(counter, 100);
 }
 
+struct marks {
+    _Atomic int seen[1000];
+    _Atomic size_t highest_slot;
+    size_t last_tick;
+};
+
+static void mark(size_t i, size_t slot, void *context)
+{
+    struct marks *m = context;
+    atomic_fetch_add(&m->seen[i], 1);
+    if (slot > m->highest_slot)
+        m->highest_slot = slot;
+}
+
+static void note_tick(size_t done, size_t n, void *context)
+{
+    assert_true(done <= n);
+    ((struct marks *)context)->last_tick = done;
+}
+
+static void each_item_is_dealt_once_whatever_the_pool(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    for (size_t threads = 0; threads < 4; threads++) {
+        static struct marks m;
+        m = (struct marks){0};
+        struct pool *p = threads ? pool_new(&(struct pool_options){.name = "t", .threads = threads, .capacity = 1}, &e) : NULL;
+        pool_each(p, COUNT(m.seen), mark, note_tick, &m);
+        for (size_t i = 0; i < COUNT(m.seen); i++)
+            assert_int_equal(m.seen[i], 1);
+        assert_int_equal(m.last_tick, COUNT(m.seen));
+        assert_true(m.highest_slot < (threads ? threads : 1));
+        pool_free(p);
+    }
+}
+
 static void a_full_pool_takes_all_or_nothing(void **state)
 {
     UNUSED(state);
@@ -201,6 +238,7 @@ int main(void)
         cmocka_unit_test(quoted_log_text_cannot_forge_a_line),
         cmocka_unit_test(random_streams_are_reproducible_and_even),
         cmocka_unit_test(a_pool_runs_everything_that_it_accepted),
+        cmocka_unit_test(each_item_is_dealt_once_whatever_the_pool),
         cmocka_unit_test(a_full_pool_takes_all_or_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
