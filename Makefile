@@ -64,7 +64,9 @@ BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/bench_*.c))
 help: ## this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-build/anchord: $(B)/anchord ## build the program
+build: build/anchord ## build the program as build/anchord (what `make` alone does)
+
+build/anchord: $(B)/anchord
 	@cp -f $< $@.tmp && mv -f $@.tmp $@
 
 deps: ## install what is missing (apt, with sudo when not root)
@@ -155,4 +157,4 @@ clean: ## remove everything that was built
 
 -include $(FUZZERS:%=$(B)/tests/fuzz/fuzz_%.d)
 
-.PHONY: help deps test tests asan tsan fuzz run demo layers headers clean
+.PHONY: help build deps test tests asan tsan fuzz run demo layers headers clean
