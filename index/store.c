@@ -299,7 +299,19 @@ bool store_count(struct store *s, const char *collection, const struct filter *f
 
 bool store_content(struct store *s, const struct image_row *row, void **bytes, size_t *len, struct err *e)
 {
-    return blobs_read(s->blobs, row->sha256, bytes, len, e);
+    struct err why = {0};
+    bool used = false;
+    if (blobs_read(s->blobs, row->sha256, bytes, len, &why))
+        return true;
+    if (why.code == ERR_NOT_FOUND) { /* deleted since the row was read, or lost */
+        struct session *r = catalog_reader(s->catalog, e);
+        bool asked = r && catalog_hash_used(r, row->sha256, &used, e);
+        catalog_reader_done(s->catalog, r);
+        if (!asked)
+            return false;
+    }
+    return used ? err_set(e, ERR_CORRUPT, "the image file %s is missing", row->sha256)
+                : err_set(e, why.code, "%s", why.text);
 }
 
 bool store_metadata(struct store *s, int64_t number, char **out, struct err *e)

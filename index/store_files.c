@@ -103,10 +103,32 @@ static void drop_old_generation(struct store *s, const char *path, const char *n
     file_remove_tree(path);
 }
 
+/* A catalogue without a single collection beside image files is not theirs: it was lost or emptied, and
+ * sweeping would finish what the loss began. */
+static bool check_catalogue_is_theirs(struct store *s, struct err *e)
+{
+    struct collection_row *rows;
+    size_t n, n_files = 0;
+    if (!catalog_collections(catalog_writer(s->catalog), &rows, &n, e))
+        return false;
+    free(rows);
+    for (unsigned i = 0; i < 256 && n == 0 && n_files == 0; i++) {
+        char(*files)[HASH_HEX] = NULL;
+        if (!blobs_list(s->blobs, i, &files, &n_files, e))
+            return false;
+        free(files);
+    }
+    return n > 0 || n_files == 0 ||
+           err_set(e, ERR_CORRUPT, "the catalogue is empty and there are image files: restore a backup, or move "
+                   "the folder blobs away");
+}
+
 bool store_sweep(struct store *s, struct err *e)
 {
     struct sweep sweep = {0};
     struct generations g;
+    if (!check_catalogue_is_theirs(s, e))
+        return false;
     for (unsigned i = 0; i < 256; i++)
         if (!sweep_folder(s, i, &sweep, e))
             return false;
