@@ -192,6 +192,9 @@ static bool link_next(struct run *r, struct link *k, bool reopen, struct err *e)
     r->last_answer = now;
     if (reopen) {
         close(k->fd);
+        k->fd = -1;
+        if (!more_planned(r, now))
+            return true; /* nothing more to ask, and the server may be gone */
         if (!link_open(r, k, e))
             return false;
     }

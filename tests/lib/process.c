@@ -22,7 +22,7 @@
 
 extern char **environ;
 
-enum { MAX_ARGS = 40, MAX_ENV = 300 };
+enum { MAX_ARGS = 40, MAX_ENV = 300, RUN_MAX_S = 60 };
 
 const char *program_path(void)
 {
@@ -109,7 +109,7 @@ static pid_t spawn(char *const *args, const char *const *more_env, int out, int 
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_adddup2(&files, out, 1);
     posix_spawn_file_actions_adddup2(&files, err, 2);
-    int rc = posix_spawn(&pid, args[0], &files, &attr, args, env);
+    int rc = posix_spawnp(&pid, args[0], &files, &attr, args, env);
     posix_spawn_file_actions_destroy(&files);
     posix_spawnattr_destroy(&attr);
     free_list(env);
@@ -172,22 +172,33 @@ static bool prepare_dir(struct server *s, const char *dir, struct err *e)
     return true;
 }
 
-/* The command line; the last entry is NULL.  Everything is borrowed. */
+static void add_arg(char **args, const char *text)
+{
+    size_t n = 0;
+    while (args[n])
+        n++;
+    if (n < MAX_ARGS - 1)
+        args[n] = mem_text(text);
+}
+
 static void fill_args(char **args, const struct server *s, const struct server_options *o)
 {
-    const char *list[MAX_ARGS] = {program_path(), "serve", "--data", s->dir, "--listen", "127.0.0.1:0",
-                                  "--admin-listen", "127.0.0.1:0"};
-    size_t n = 8;
-    const char *model = o->model ? o->model : small_model();
-    if (model[0]) {
-        list[n++] = "--model";
-        list[n++] = model;
+    const char *const fixed[] = {program_path(), "serve", "--data", s->dir, "--listen", "127.0.0.1:0",
+                                 "--admin-listen", "127.0.0.1:0"};
+    for (size_t i = 0; o->under && o->under[i]; i++)
+        add_arg(args, o->under[i]);
+    for (size_t i = 0; i < COUNT(fixed); i++)
+        add_arg(args, fixed[i]);
+    if (!o->model || o->model[0]) {
+        add_arg(args, "--model");
+        add_arg(args, o->model ? o->model : small_model());
     }
-    for (size_t i = 0; o->args && o->args[i] && n < MAX_ARGS - 1; i++)
-        list[n++] = o->args[i];
-    for (size_t i = 0; i < n; i++)
-        args[i] = mem_text(list[i]);
-    args[n] = NULL;
+    if (!o->model) {
+        add_arg(args, "--precision");
+        add_arg(args, "fp32");
+    }
+    for (size_t i = 0; o->args && o->args[i]; i++)
+        add_arg(args, o->args[i]);
 }
 
 static const char *log_end(const struct server *s, char *out, size_t size)
@@ -406,8 +417,14 @@ int program_run(const char *const *args, const char *const *env, char **out)
         abort();
     pid_t pid = spawn(list, env, ends[1], ends[1]);
     close(ends[1]);
-    for (ssize_t got; (got = read(ends[0], chunk, sizeof chunk)) > 0;)
-        buf_add(&b, chunk, (size_t)got);
+    double deadline = clock_s() + RUN_MAX_S;
+    for (ssize_t got = 1; got > 0;) {
+        struct pollfd p = {.fd = ends[0], .events = POLLIN};
+        if (poll(&p, 1, 1000) > 0 && (got = read(ends[0], chunk, sizeof chunk)) > 0)
+            buf_add(&b, chunk, (size_t)got);
+        if (clock_s() > deadline && pid > 0)
+            kill(pid, SIGKILL);
+    }
     close(ends[0]);
     if (pid > 0)
         waitpid(pid, &raw, 0);

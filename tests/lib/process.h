@@ -7,9 +7,9 @@
  *     server_stop(&s);       SIGTERM, and its exit status
  *     server_remove(&s);     the scratch folder
  *
- * The program is $ANCHORD, else $B/anchord.  Ports are picked by the kernel.  Unless told otherwise it serves a
- * small untrained model in fp32, which starts in milliseconds.  The environment variables that settings come from are
- * taken out of its environment, so that a test sees what it set and nothing else.
+ * The program is $ANCHORD, else $B/anchord.  Ports are picked by the kernel.  Unless told otherwise it serves a small
+ * untrained model in fp32, which starts in milliseconds.  The environment variables that settings come from are taken
+ * out of its environment, so that a test sees what it set and nothing else.
  */
 #ifndef ANCHORD_TESTS_PROCESS_H
 #define ANCHORD_TESTS_PROCESS_H
@@ -36,6 +36,7 @@ struct server_options {
     const char *model;        /* model file; NULL: the small one; "": leave it to the program */
     const char *const *args;  /* more arguments, NULL at the end */
     const char *const *env;   /* "NAME=value", NULL at the end */
+    const char *const *under; /* a command that runs the program, such as strace, NULL at the end */
     double timeout;           /* until it listens; 0: 60 */
 };
 
@@ -64,8 +65,8 @@ bool server_alive(struct server *s);           /* the process runs */
 /* How often `text` is in the log. */
 size_t server_log_count(const struct server *s, const char *text);
 
-/* Runs the program with these arguments (NULL at the end) to its end; standard output and error go to *out, the
- * caller's to free().  Exit code or minus signal. */
+/* Runs the program with these arguments (NULL at the end) to its end, at most a minute; standard output and error go
+ * to *out, the caller's to free().  Exit code or minus signal. */
 int program_run(const char *const *args, const char *const *env, char **out);
 
 /* A small model file, made once for the life of the test program. */
