@@ -9,7 +9,7 @@
 #include "base/num.h"
 #include "tests/lib/seen.h"
 
-static const double quiet_s = 0.25; /* so long without a further answer: there is none */
+static const double quiet_s = 0.12; /* so long without a further answer: there is none */
 
 static bool status_fits(const char *want, const char *got)
 {
