@@ -204,7 +204,7 @@ static const struct {
     {"POST /v1/embeddings", "{\"input\":\"data:text/plain;base64,aGk=\"}", 400, "input"},
     {"POST /v1/embeddings", "{\"input\":\"data:image/png,abc\"}", 400, "input"},
     {"POST /v1/embeddings", "{\"input\":\"data:image/png\"}", 400, "input"},
-    {"POST /v1/embeddings", "{\"input\":\"aGVsbG8=\"}", 415, "input"},
+    {"POST /v1/embeddings", "{\"input\":\"aGVsbG8=\"}", 422, "input"},
     {"POST /v1/embeddings", "{\"input\":\"aGVsbG8\"}", 400, "input"},
     {"POST /v1/embeddings", "{\"input\":\"aGk=\",\"model\":\"none\"}", 404, "model"},
     {"POST /v1/embeddings", "{\"input\":\"aGk=\",\"model\":\"../x\"}", 400, "model"},
