@@ -105,7 +105,7 @@ build/fuzz-clang/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(TESTLIB) $(LIB)
 
 $(B)/bench/%: $(B)/bench/%.o $(TESTLIB) $(LIB)
 	@mkdir -p $(@D)
-	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
 
 # Preloaded by tests that lose power or break system calls; never with a sanitizer in it.
 PRELOAD := $(B)/tests/faults/preload.so
