@@ -72,15 +72,19 @@ build/anchord: $(B)/anchord
 deps: ## install what is missing (apt, with sudo when not root)
 	@./configs/deps.sh $(PACKAGES)
 
-$(B)/.deps:
+# When this file is new, make starts over and sees the libraries that were just installed.
+build/deps.mk: configs/deps.sh Makefile
 	@./configs/deps.sh --if-missing $(PACKAGES)
-	@mkdir -p $(B) && touch $@
+	@mkdir -p build && echo '# the packages are there' > $@
+ifneq ($(if $(MAKECMDGOALS),$(filter-out help deps layers clean,$(MAKECMDGOALS)),all),)
+include build/deps.mk
+endif
 
-$(B)/%.o: %.c Makefile | $(B)/.deps
+$(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "CC  $<"; $(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
-$(B)/%.o: %.cc Makefile | $(B)/.deps
+$(B)/%.o: %.cc Makefile
 	@mkdir -p $(@D)
 	@echo "CXX $<"; $(CXX) $(CPPFLAGS) $(CXXFLAGS_ALL) -MMD -MP -c $< -o $@
 
