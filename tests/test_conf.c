@@ -8,8 +8,8 @@ static void a_file_is_beaten_by_the_environment_and_that_by_flags(void **state)
 {
     UNUSED(state);
     char *dir = t_make_dir(), path[300], env_listen[] = "ANCHORD_LISTEN=0.0.0.0:1", env_port[] = "ANCHORD_PORT=tcp://x",
-         env_hosts[] = "ANCHORD_ALLOWED_HOSTS=a.example, b.example", env_other[] = "HOME=/";
-    char *env[] = {env_listen, env_port, env_hosts, env_other, NULL};
+         env_hosts[] = "ANCHORD_ALLOWED_HOSTS=a.example, b.example", env_data[] = "ANCHORD_DATA=/x", env_other[] = "HOME=/";
+    char *env[] = {env_listen, env_port, env_hosts, env_data, env_other, NULL};
     struct conf c;
     struct err e = {0};
     static const char text[] = "{\"listen\":\"a:1\",\"admin_listen\":\"a:2\",\"data\":\"/d\",\"rate_limit\":2.5,"
@@ -58,6 +58,7 @@ static void what_is_unknown_or_impossible_is_refused_by_name(void **state)
         {"{\"listen\":\"a\\u0000b\"}", ""},
         {"{\"cors_origins\":[\"a\",2]}", "cors_origins[1]"},
         {"{\"cors_origins\":{}}", "cors_origins"},
+        {"{\"cors_origins\":[\"a,b\"]}", "cors_origins[0]"},
         {"[]", "object"},
         {"{\"data\":\"a\",\"data\":\"b\"}", ""},
         {"{", ""},

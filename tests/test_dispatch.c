@@ -112,6 +112,41 @@ static void calls_of_all_kinds_go_on_at_once(void **state)
     rig_close(r);
 }
 
+static void each_picture_of_a_request_gets_its_own_vector(void **state)
+{
+    UNUSED(state);
+    struct rig *r = rig_open();
+    struct dispatch *d = open_dispatch(r, (struct dispatch_options){.queue_timeout_s = 60});
+    static struct task t;
+    struct buf body = {0}, answer = {0}, one = rig_base64(1, 1), other = rig_base64(2, 9);
+    struct err e = {0};
+    buf_print(&body, "{\"input\":[\"%s\",\"%s\",\"%s\"]}", one.data, other.data, one.data);
+    send_task(d, &t, METHOD_POST, "/v1/embeddings", "application/json", body.data, body.len);
+    assert_int_equal(finish(&t, &answer), 200);
+    struct json *doc = json_parse(answer.data, answer.len, 0, &e);
+    double first[3], norm[3] = {0};
+    for (size_t i = 0; i < 3; i++) {
+        const struct json *v = json_member(json_item(json_member(doc, "data"), i), "embedding");
+        assert_int_equal(json_count(v), RIG_DIMENSIONS);
+        for (size_t k = 0; k < RIG_DIMENSIONS; k++) {
+            double x = 0;
+            assert_true(json_as_number(json_item(v, k), &x));
+            norm[i] += x * x;
+            first[i] = k ? first[i] : x;
+        }
+        assert_true(fabs(norm[i] - 1) < 1e-3);
+    }
+    assert_true(fabs(first[0] - first[2]) < 1e-6);
+    assert_true(fabs(first[0] - first[1]) > 1e-6);
+    json_free(doc);
+    dispatch_free(d);
+    buf_clear(&body);
+    buf_clear(&answer);
+    buf_clear(&one);
+    buf_clear(&other);
+    rig_close(r);
+}
+
 static void a_search_does_not_wait_behind_a_huge_upload(void **state)
 {
     UNUSED(state);
@@ -203,6 +238,7 @@ int main(void)
     json_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_of_all_kinds_go_on_at_once),
+        cmocka_unit_test(each_picture_of_a_request_gets_its_own_vector),
         cmocka_unit_test(a_search_does_not_wait_behind_a_huge_upload),
         cmocka_unit_test(what_does_not_fit_into_a_queue_is_refused_at_once),
         cmocka_unit_test(who_waited_too_long_is_refused),

@@ -192,7 +192,7 @@ static void slow_clients_are_cut(void **state)
 {
     UNUSED(state);
     static const char *const settings[] = {"header_timeout_seconds", "1", "body_timeout_seconds", "1",
-                                           "idle_timeout_seconds", "1", NULL};
+                                           "idle_timeout_seconds", "2", NULL};
     static const char *const starts[] = {
         "GET /fast HTT", "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nabc", "\x16\x03\x01\x02"};
     struct fixture f;
@@ -205,18 +205,40 @@ static void slow_clients_are_cut(void **state)
     }
     c[3] = client_to(f.port);
     assert_true(client_ask(&c[3], &(struct ask){.method = "GET", .target = "/fast"}, &r));
-    for (int tick = 0; tick < 9; tick++) { /* one byte now and then must not keep them alive */
+    for (int tick = 0; tick < 14; tick++) { /* one byte now and then must not keep them alive */
         usleep(100 * 1000);
         for (size_t i = 0; i < 2; i++)
-            if (tick < 8)
-                (void)send(c[i].fd, "a", 1, MSG_NOSIGNAL);
+            (void)send(c[i].fd, "a", 1, MSG_NOSIGNAL);
     }
     for (size_t i = 0; i < 4; i++) {
-        if (!client_drained(&c[i], 2))
+        if (!client_drained(&c[i], i < 3 ? 0.5 : 2))
             fail_msg("client %zu is still connected", i);
         client_close(&c[i]);
     }
     reply_clear(&r);
+    fixture_close(&f);
+}
+
+static void a_long_body_that_keeps_its_rate_is_let_through(void **state)
+{
+    UNUSED(state);
+    static const char *const settings[] = {"body_timeout_seconds", "1", "min_body_rate", "10000", NULL};
+    static char piece[20000];
+    struct fixture f;
+    struct reply r = {0};
+    fixture_open(&f, settings, NULL, NULL, NULL);
+    struct client c = client_to(f.port);
+    assert_true(client_connect(&c));
+    assert_true(client_send_text(&c, "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n"));
+    for (int i = 0; i < 10; i++) {
+        assert_true(client_send(&c, piece, sizeof piece, 1));
+        usleep(200 * 1000);
+    }
+    assert_true(client_receive(&c, false, 5, &r));
+    assert_int_equal(r.status, 200);
+    assert_int_equal(r.body.len, 200000);
+    reply_clear(&r);
+    client_close(&c);
     fixture_close(&f);
 }
 
@@ -373,6 +395,7 @@ int main(void)
         cmocka_unit_test(a_client_that_asks_first_is_told_to_continue),
         cmocka_unit_test(the_memory_of_all_bodies_together_is_bounded),
         cmocka_unit_test(slow_clients_are_cut),
+        cmocka_unit_test(a_long_body_that_keeps_its_rate_is_let_through),
         cmocka_unit_test(clients_that_leave_while_their_request_is_at_work_do_no_harm),
         cmocka_unit_test(a_shutdown_answers_what_was_accepted_and_takes_no_more),
         cmocka_unit_test(stopping_at_once_waits_for_suspended_connections),
