@@ -56,7 +56,17 @@ static const char *const steps[] = {
     "  created_at INTEGER NOT NULL, bytes INTEGER NOT NULL, lineage TEXT);"
     "CREATE TABLE key ("
     "  id TEXT PRIMARY KEY, hash BLOB NOT NULL, role INTEGER NOT NULL, name TEXT NOT NULL,"
-    "  created_at INTEGER NOT NULL);",
+    "  created_at INTEGER NOT NULL);"
+    /* What the query planner shall believe, whatever is stored: a collection is large, so a filter begins with
+     * its attributes.  Rows for each value of the first column, of the first two, ... */
+    "ANALYZE sqlite_schema;"
+    "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES"
+    "  ('image', 'image_by_label', '1000000 1000000 1000'),"
+    "  ('image', 'sqlite_autoindex_image_1', '1000000 1000000 1'), ('image', 'image_by_hash', '1000000 1'),"
+    "  ('attribute', 'attribute_by_value', '3000000 3000000 300000 300 300 300 1'),"
+    "  ('attribute', 'attribute_by_image', '3000000 3'),"
+    "  ('vector', 'sqlite_autoindex_vector_1', '1000000 1000000 1');"
+    "ANALYZE sqlite_schema;",
 };
 
 /* All tables but `vector`, whose every page is read at the start. */

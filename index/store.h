@@ -3,7 +3,7 @@
  * One data folder, locked by one process:
  *
  *     DIR/anchord.db (+ -wal)   blobs/ab/<sha256>   segments/<generation>/<n>.faiss   models/<id>.safetensors
- *     DIR/backups/   DIR/lock
+ *     DIR/backups/   DIR/lock   DIR/ballast (16 MB, given up when the disk is full)
  *
  * The catalogue (SQLite) is the truth; files in segments/ are a cache that is rebuilt from it.
  *

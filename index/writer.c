@@ -228,8 +228,8 @@ static bool idle(struct writer *w)
         remove_freed(w);
         return w->n_freed > 0;
     }
-    if (catalog_log_bytes(w->group.session) > 0)
-        checkpoint(w, true);
+    if (catalog_log_bytes(w->group.session) > 0) /* a nearly full disk: what the log has, it keeps */
+        checkpoint(w, spare_bytes(w->store) > 0);
     store_take_ballast(w->store);
     return false;
 }

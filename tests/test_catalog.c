@@ -172,6 +172,37 @@ static void a_filter_gives_numbers_in_ascending_order_of_its_own_collection_only
     json_free(doc);
 }
 
+/* A collection of a million is not to be walked through for a filter that keeps ten. */
+static void a_filter_begins_with_its_attributes(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    static const char text[] = "{\"must\":[{\"key\":\"n\",\"match\":{\"value\":5}}]}";
+    struct json *doc = json_parse(text, sizeof text - 1, 0, &e);
+    struct filter *filter = filter_parse(doc, "filter", &e);
+    struct buf sql = {0}, values = {0};
+    struct sql_value collection = sql_int(1);
+    bool by_number = false;
+    sqlite3 *db;
+    sqlite3_stmt *st;
+    buf_add(&values, &collection, sizeof collection);
+    buf_text(&sql, "EXPLAIN QUERY PLAN SELECT number FROM image WHERE collection = ?1 AND ");
+    filter_sql(filter, &sql, &values);
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql.data, -1, &st, NULL), SQLITE_OK);
+    while (sqlite3_step(st) == SQLITE_ROW) {
+        const char *step = (const char *)sqlite3_column_text(st, 3);
+        by_number = by_number || strcmp(step, "SEARCH image USING INTEGER PRIMARY KEY (rowid=?)") == 0;
+    }
+    assert_true(by_number);
+    sqlite3_finalize(st);
+    sqlite3_close(db);
+    buf_clear(&sql);
+    buf_clear(&values);
+    filter_free(filter);
+    json_free(doc);
+}
+
 static bool note_vector(void *arg, const struct catalog_vector *v, struct err *e)
 {
     size_t *n = arg;
@@ -309,6 +340,7 @@ int main(void)
         TEST(what_is_undone_was_never_there_and_the_rest_is_kept),
         TEST(metadata_is_found_by_its_leaves),
         TEST(a_filter_gives_numbers_in_ascending_order_of_its_own_collection_only),
+        TEST(a_filter_begins_with_its_attributes),
         TEST(a_vector_of_an_older_revision_is_not_loaded),
         TEST(contradictions_between_tables_are_found),
         TEST(a_damaged_file_is_refused_at_the_start),
