@@ -114,8 +114,8 @@ static struct conv_weights *pack(const struct conv_spec *s, const float *weights
     UNUSED(e);
     w->w = mem_aligned(PLACES * s->c * s->k, sizeof(float));
     w->bias = mem_dup(bias, s->k * sizeof(float));
-    for (size_t k = 0; k < s->k; k++)
-        for (size_t c = 0; c < s->c; c++) {
+    for (size_t c = 0; c < s->c; c++)
+        for (size_t k = 0; k < s->k; k++) {
             double filter[PATCH][PATCH];
             transform_filter(weights + (k * s->c + c) * 9, filter);
             for (size_t i = 0; i < PLACES; i++)
