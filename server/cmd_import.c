@@ -60,8 +60,8 @@ static void print_counts(const struct import_counts *n, double seconds, bool jso
     size_t sent = n->added + n->replaced + n->labelled;
     double rate = seconds > 0 ? (double)(sent + n->unchanged) / seconds : 0;
     if (!json) {
-        printf("%zu added, %zu replaced, %zu labelled anew, %zu unchanged, %zu damaged, %zu not pictures; %.1f s, %.1f/s\n",
-               n->added, n->replaced, n->labelled, n->unchanged, n->damaged, n->passed_over, seconds, rate);
+        printf("%zu added, %zu replaced, %zu labelled anew, %zu unchanged, %zu refused, %zu not pictures; %.1f s, %.1f/s\n",
+               n->added, n->replaced, n->labelled, n->unchanged, n->refused, n->passed_over, seconds, rate);
         return;
     }
     struct buf line = {0};
@@ -71,7 +71,7 @@ static void print_counts(const struct import_counts *n, double seconds, bool jso
     jw_int(&w, "replaced", (int64_t)n->replaced);
     jw_int(&w, "labelled", (int64_t)n->labelled);
     jw_int(&w, "unchanged", (int64_t)n->unchanged);
-    jw_int(&w, "damaged", (int64_t)n->damaged);
+    jw_int(&w, "refused", (int64_t)n->refused);
     jw_int(&w, "passed_over", (int64_t)n->passed_over);
     jw_real(&w, "seconds", seconds);
     jw_end(&w);
@@ -87,9 +87,10 @@ static int run(const struct options *o, const struct conf *c, const char *dir)
     struct err e = {0};
     char *key = NULL;
     double start = clock_s();
+    const struct import_options what = {o->collection ? o->collection : "default", dir, (size_t)c->max_body_bytes};
 
     bool ok = import_list_make(dir, &list, &e) && read_key(o, c, &key, &e) && (t = open_target(o, c, key, &e)) &&
-              import_run(t, o->collection ? o->collection : "default", dir, &list, &counts, &e);
+              import_run(t, &what, &list, &counts, &e);
     import_target_free(t); /* finishes what is queued, before the result is told */
     if (t)
         print_counts(&counts, clock_s() - start, o->json);
@@ -97,7 +98,7 @@ static int run(const struct options *o, const struct conf *c, const char *dir)
     free(key);
     if (!ok)
         return command_failed(&e);
-    return counts.damaged ? EXIT_FAILED : EXIT_DONE;
+    return counts.refused ? EXIT_FAILED : EXIT_DONE;
 }
 
 int cmd_import(int argc, char **argv)

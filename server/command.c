@@ -6,19 +6,31 @@
 
 #include "base/log.h"
 
-int command_failed(const struct err *e)
+void make_printable(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 32 || *text == 127)
+            *text = '?';
+}
+
+static void print_error(const struct err *e)
 {
     struct err told = *e;
     err_unfield(&told);
+    make_printable(told.text);
     fprintf(stderr, "anchord: %s\n", told.text);
+}
+
+int command_failed(const struct err *e)
+{
+    print_error(e);
     return e->code == ERR_BUSY || e->code == ERR_RATE_LIMITED ? EXIT_TRY_AGAIN : EXIT_FAILED;
 }
 
 int command_misused(const char *command, const struct err *e)
 {
-    struct err told = *e;
-    err_unfield(&told);
-    fprintf(stderr, "anchord: %s\nTry `anchord %s --help`.\n", told.text, command);
+    print_error(e);
+    fprintf(stderr, "Try `anchord %s --help`.\n", command);
     return EXIT_WRONG_USE;
 }
 
@@ -26,7 +38,7 @@ int command_begin(const char *command, struct conf *c, int *argc, char **argv, c
 {
     struct err e = {0};
     if (!conf_load(c, argc, argv, environ, &e)) {
-        fprintf(stderr, "anchord: %s\n", e.text);
+        print_error(&e);
         return EXIT_BAD_CONFIG;
     }
     log_set_level(LOG_WARN); /* a command tells its result, not its course */

@@ -12,18 +12,17 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/json_writer.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/percent.h"
 #include "base/pool.h"
 #include "server/import_progress.h"
 
-enum { FILE_MAX = 1 << 30, TRIES = 60, WAIT_MAX_S = 10 };
+enum { TRIES = 60, WAIT_MAX_S = 10 };
 
 struct import {
     struct import_target *target;
-    const char *collection, *dir;
+    const struct import_options *options;
     const struct import_list *list;
     pthread_mutex_t mu;   /* guards what follows, and standard error */
     size_t taken, done;
@@ -52,9 +51,8 @@ static bool told(const struct http_reply *r, enum err_code code, struct err *e)
 {
     struct json *doc = r->body.len ? json_parse(r->body.data, r->body.len, 0, NULL) : NULL;
     const char *text = json_as_text(json_member(json_member(doc, "error"), "message"), NULL);
-    char quoted[200];
     if (text)
-        err_set(e, code, "the answer is %s", log_quote(text, quoted, sizeof quoted));
+        err_set(e, code, "%s", text);
     else
         err_set(e, code, "the answer has status %d", r->status);
     json_free(doc);
@@ -95,7 +93,7 @@ static bool may_go_on(const struct http_reply *r, struct err *e)
 static void path_of(const struct import *im, const struct import_file *f, struct buf *out)
 {
     buf_text(out, "/v1/collections/");
-    percent_encode(im->collection, out);
+    percent_encode(im->options->collection, out);
     if (f)
         buf_print(out, "/images/%s", f->id); /* an id needs no escapes */
 }
@@ -157,14 +155,13 @@ static void count(struct member *m, size_t *which)
     pthread_mutex_unlock(&m->import->mu);
 }
 
-static void count_damaged(struct member *m, const struct import_file *f, const char *why)
+static void count_refused(struct member *m, const struct import_file *f, const char *why)
 {
     struct buf line = {0};
-    char quoted[512];
     struct import *im = m->import;
-    buf_print(&line, "damaged: %s: %s", log_quote(f->path, quoted, sizeof quoted), why);
+    buf_print(&line, "refused: %s: %s", f->path, why);
     pthread_mutex_lock(&im->mu);
-    im->counts.damaged++;
+    im->counts.refused++;
     import_progress_say(&im->progress, line.data);
     pthread_mutex_unlock(&im->mu);
     buf_clear(&line);
@@ -198,7 +195,7 @@ static bool send_file(struct member *m, const struct import_file *f, const void 
     } else {
         struct err why = {0};
         told(&m->reply, ERR_UNDECODABLE, &why);
-        count_damaged(m, f, why.text);
+        count_refused(m, f, why.text);
     }
     ok = true;
 done:
@@ -234,13 +231,13 @@ static bool import_file(struct member *m, const struct import_file *f, struct er
     void *bytes = NULL;
     size_t len = 0;
     struct err why = {0};
-    snprintf(path, sizeof path, "%s/%s", m->import->dir, f->path);
+    snprintf(path, sizeof path, "%s/%s", m->import->options->dir, f->path);
     if (sniff_file(path) == IMAGE_UNKNOWN && !named_like_a_picture(f->path)) {
         count(m, &m->import->counts.passed_over);
         return true;
     }
-    if (!file_read(path, FILE_MAX, &bytes, &len, &why)) {
-        count_damaged(m, f, why.text);
+    if (!file_read(path, m->import->options->max_bytes, &bytes, &len, &why)) {
+        count_refused(m, f, why.text);
         return true;
     }
     bool ok = send_file(m, f, bytes, len, e);
@@ -301,7 +298,8 @@ static bool check_collection(struct import *im, struct err *e)
     bool ok = m.link && ask(&m, &(struct import_ask){.method = METHOD_GET, .path = path.data}, e) &&
               may_go_on(&m.reply, e);
     if (ok && m.reply.status == 404)
-        ok = err_set(e, ERR_NOT_FOUND, "there is no collection %s: make it first with PUT %s", im->collection, path.data);
+        ok = err_set(e, ERR_NOT_FOUND, "there is no collection %s: make it first with PUT %s", im->options->collection,
+                     path.data);
     else if (ok && !is_ok(&m.reply))
         ok = told(&m.reply, ERR_BAD_INPUT, e);
     buf_clear(&path);
@@ -310,11 +308,10 @@ static bool check_collection(struct import *im, struct err *e)
     return ok;
 }
 
-bool import_run(struct import_target *t, const char *collection, const char *dir, const struct import_list *list,
+bool import_run(struct import_target *t, const struct import_options *o, const struct import_list *list,
                 struct import_counts *out, struct err *e)
 {
-    struct import im = {.target = t, .collection = collection, .dir = dir, .list = list,
-                        .mu = PTHREAD_MUTEX_INITIALIZER};
+    struct import im = {.target = t, .options = o, .list = list, .mu = PTHREAD_MUTEX_INITIALIZER};
     if (!check_collection(&im, e))
         return false;
     im.progress = import_progress_start(list->n);

@@ -12,12 +12,17 @@
 #include "server/import_target.h"
 
 struct import_counts {
-    size_t added, replaced, labelled, unchanged, damaged, passed_over;
+    size_t added, replaced, labelled, unchanged, refused, passed_over;
 };
 
-/* Imports with as many threads as the target likes.  `dir` is where the list was made.  On failure `out`
- * tells how far it came. */
-MUST_CHECK bool import_run(struct import_target *t, const char *collection, const char *dir,
-                           const struct import_list *list, struct import_counts *out, struct err *e);
+struct import_options {
+    const char *collection;
+    const char *dir;   /* where the list was made */
+    size_t max_bytes;  /* a larger file is named and not read */
+};
+
+/* Imports with as many threads as the target likes.  On failure `out` tells how far it came. */
+MUST_CHECK bool import_run(struct import_target *t, const struct import_options *o, const struct import_list *list,
+                           struct import_counts *out, struct err *e);
 
 #endif

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "server/command.h"
 
 enum { BAR = 30 };
 
@@ -45,8 +46,9 @@ void import_progress_show(struct import_progress *p, size_t done)
     fflush(stderr);
 }
 
-void import_progress_say(struct import_progress *p, const char *line)
+void import_progress_say(struct import_progress *p, char *line)
 {
+    make_printable(line);
     fprintf(stderr, "%s%s\n", p->terminal ? "\r\033[K" : "", line);
     p->shown = p->terminal ? 0 : p->shown; /* the bar comes back at the next file */
 }

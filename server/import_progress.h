@@ -17,8 +17,9 @@ struct import_progress {
 struct import_progress import_progress_start(size_t total);
 /* After each file; shows at most ten times a second on a terminal, every ten seconds elsewhere. */
 void import_progress_show(struct import_progress *p, size_t done);
-/* Prints a line of its own, such as the name of a damaged file, without tearing the bar. */
-void import_progress_say(struct import_progress *p, const char *line);
+/* Prints a line of its own, such as the name of a refused file, without tearing the bar; control
+ * characters in it are replaced. */
+void import_progress_say(struct import_progress *p, char *line);
 void import_progress_end(struct import_progress *p);
 
 #endif

@@ -21,7 +21,7 @@ static struct place place_make(void)
 }
 
 struct counts {
-    int added, replaced, labelled, unchanged, damaged, passed_over;
+    int added, replaced, labelled, unchanged, refused, passed_over;
 };
 
 /* Runs the import and compares what it counted. */
@@ -32,8 +32,8 @@ static void import_counts(const struct place *p, int exit_code, const char *flag
                         p->pictures, flag, value, NULL);
     const char *line = strstr(out, "{\"added\"");
     struct counts got = {0};
-    if (!line || sscanf(line, "{\"added\":%d,\"replaced\":%d,\"labelled\":%d,\"unchanged\":%d,\"damaged\":%d,\"passed_over\":%d",
-                        &got.added, &got.replaced, &got.labelled, &got.unchanged, &got.damaged, &got.passed_over) != 6)
+    if (!line || sscanf(line, "{\"added\":%d,\"replaced\":%d,\"labelled\":%d,\"unchanged\":%d,\"refused\":%d,\"passed_over\":%d",
+                        &got.added, &got.replaced, &got.labelled, &got.unchanged, &got.refused, &got.passed_over) != 6)
         fail_msg("no counts in %s", out);
     if (memcmp(&got, want, sizeof got) != 0)
         fail_msg("got %s", line);
@@ -88,14 +88,14 @@ static void pictures_get_ids_and_labels_and_the_damaged_are_named(void **state)
     write_picture(p.pictures, "cat/old/1.jpg", 2);
     write_picture(p.pictures, "top.jpeg", 3);
     write_picture(p.pictures, "no ending", 4);                       /* a picture by its content */
-    write_file(p.pictures, "cat/broken.jpg", "\xff\xd8\xff\xe0", 4);
+    write_file(p.pictures, "cat/brok\ren\xc3\xa4.jpg", "\xff\xd8\xff\xe0", 4);
     write_file(p.pictures, "cat/empty.png", "", 0);                  /* a picture by its name */
     write_file(p.pictures, "notes.txt", "hello", 5);
     char *out = command(1, "import", "--data", p.data, "--model", small_model(), p.pictures, NULL);
-    assert_contains(out, "damaged: \"cat/broken.jpg\"");
-    assert_contains(out, "damaged: \"cat/empty.png\"");
+    assert_contains(out, "refused: cat/brok?en\xc3\xa4.jpg: ");
+    assert_contains(out, "refused: cat/empty.png: ");
     assert_contains(out, "4 added");
-    assert_contains(out, "2 damaged, 1 not pictures");
+    assert_contains(out, "2 refused, 1 not pictures");
     free(out);
 
     struct server s = serve(&p, NULL);
@@ -130,6 +130,20 @@ static void check_changes(struct place *p, bool through_server)
     check_image(&s, "cat.1", "cat", "{\"price\":7}"); /* replaced, and its metadata kept */
     check_image(&s, "dog.3", "dog", "");
     assert_int_equal(server_stop(&s), 0);
+}
+
+static void a_file_over_the_limit_is_named_and_the_rest_goes_on(void **state)
+{
+    UNUSED(state);
+    struct place p = place_make();
+    write_picture(p.pictures, "small.jpg", 1);
+    write_large_picture(p.pictures, "large.jpg", 2);
+    char *out = command(1, "import", "--data", p.data, "--model", small_model(), "--max-body-bytes", "20000", p.pictures, NULL);
+    assert_contains(out, "refused: large.jpg: ");
+    assert_contains(out, "the limit is 20000");
+    assert_contains(out, "1 added");
+    free(out);
+    t_remove_dir(p.dir);
 }
 
 static void only_what_changed_is_sent_to_the_folder(void **state)
@@ -209,6 +223,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pictures_get_ids_and_labels_and_the_damaged_are_named),
+        cmocka_unit_test(a_file_over_the_limit_is_named_and_the_rest_goes_on),
         cmocka_unit_test(only_what_changed_is_sent_to_the_folder),
         cmocka_unit_test(only_what_changed_is_sent_through_the_server),
         cmocka_unit_test(a_server_with_keys_wants_one_that_may_write),
