@@ -1,4 +1,5 @@
 /* cmd_serve.c - `anchord serve`: puts the parts together, serves until a signal, takes them apart in order. */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -282,6 +283,14 @@ static void raise_file_limit(void)
     }
 }
 
+/* glibc raises its threshold for mmap to the largest block that was ever freed, and then keeps dozens of
+ * megabytes after a few large bodies.  A fixed one gives them back. */
+static void keep_heap_small(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 8 << 20);
+}
+
 static void serve_until_signal(struct server *s, const sigset_t *signals)
 {
     struct err e = {0};
@@ -318,6 +327,7 @@ int cmd_serve(int argc, char **argv)
     }
     block_signals(&signals);
     raise_file_limit();
+    keep_heap_small();
     if (ok && start(&s, &e)) {
         serve_until_signal(&s, &signals);
     } else {

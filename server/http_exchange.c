@@ -379,11 +379,12 @@ static void write_access_log(const struct connection *c, double seconds)
 void exchange_end(struct connection *c)
 {
     struct exchange *x = &c->exchange;
-    char status[12];
+    char status[12] = "aborted"; /* by the client, or by libmicrohttpd over a malformed body */
     double seconds = (double)(clock_ns() - x->start) * 1e-9;
     const char *route = x->visit.route.label ? x->visit.route.label : "none";
 
-    snprintf(status, sizeof status, "%d", x->status);
+    if (x->status)
+        snprintf(status, sizeof status, "%d", x->status);
     metric_add(METRIC_http_requests_total, 1, route, status);
     metric_observe(METRIC_http_request_duration_seconds, seconds, route);
     metric_add(METRIC_http_response_body_bytes_total, (double)x->sent, NULL, NULL);
