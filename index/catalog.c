@@ -83,7 +83,7 @@ static bool migrate(struct sql *q, struct err *e)
     if (tables > 0 && application != APPLICATION_ID)
         return err_set(e, ERR_CONFLICT, "the catalogue was not written by anchord");
     if (version < 0 || (uint64_t)version > COUNT(steps))
-        return err_set(e, ERR_CONFLICT, "the catalogue was written by a newer anchord (schema %lld, this one knows %zu)",
+        return err_set(e, ERR_CONFLICT, "a newer anchord wrote the catalogue (schema %lld, this one knows %zu)",
                        (long long)version, COUNT(steps));
     for (size_t i = (size_t)version; i < COUNT(steps); i++) {
         snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %zu; COMMIT", APPLICATION_ID,

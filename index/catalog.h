@@ -82,7 +82,7 @@ MUST_CHECK bool catalog_hashes(struct session *s, const char *two_digits, char (
 /* The hashes that the images of a collection name, once each; for free(). */
 MUST_CHECK bool catalog_collection_hashes(struct session *s, int64_t collection, char (**out)[HASH_HEX], size_t *n,
                                           struct err *e);
-/* Like store_images(), store_count() and store_metadata(). */
+/* Like store_images() and store_count(). */
 MUST_CHECK bool catalog_images(struct session *s, int64_t collection, const struct filter *f, const char *after,
                                size_t limit, struct image_row **out, size_t *n, bool *more, struct err *e);
 MUST_CHECK bool catalog_count(struct session *s, int64_t collection, const struct filter *f, int64_t *count,
@@ -91,6 +91,7 @@ MUST_CHECK bool catalog_count(struct session *s, int64_t collection, const struc
 MUST_CHECK bool catalog_numbers(struct session *s, int64_t collection, const struct filter *f, int64_t **out,
                                 size_t *n, struct err *e);
 MUST_CHECK bool catalog_total_images(struct session *s, int64_t *count, struct err *e); /* of all collections */
+/* *out: compact JSON for free(); NULL when there is none. */
 MUST_CHECK bool catalog_metadata(struct session *s, int64_t number, char **out, struct err *e);
 
 struct catalog_vector { /* one living image of a generation; borrowed during the call */

@@ -114,7 +114,8 @@ bool catalog_image_put(struct session *s, const struct collection_row *c, const 
            catalog_attributes(s, c->number, out->number, out->metadata, e) &&
            sql_run(s->q,
                    "INSERT INTO vector (generation, image, revision, value) VALUES (?1, ?2, ?3, ?4)"
-                   " ON CONFLICT (generation, image) DO UPDATE SET revision = excluded.revision, value = excluded.value",
+                   " ON CONFLICT (generation, image)"
+                   " DO UPDATE SET revision = excluded.revision, value = excluded.value",
                    VALUES(sql_int(put->generation), sql_int(out->number), sql_int(out->revision),
                           sql_blob(put->vector, c->dimensions * sizeof *put->vector)),
                    e);

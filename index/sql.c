@@ -30,12 +30,18 @@ struct sql {
 
 /* ---- errors ---- */
 
-static enum err_code code_of(sqlite3 *db, int rc)
+/* What the system said is fresh for these codes only: SQLite notes it when it meets them. */
+static enum err_code code_of_io(sqlite3 *db, int rc)
 {
     int reason = db ? sqlite3_system_errno(db) : 0;
-    bool no_room = reason == ENOSPC || reason == EDQUOT;
-    if (rc != SQLITE_OK && (reason == EMFILE || reason == ENFILE)) /* passes by itself */
-        return ERR_BUSY;
+    bool grows = rc == SQLITE_IOERR_WRITE || rc == SQLITE_IOERR_SHMSIZE || rc == SQLITE_IOERR_SHMMAP;
+    if ((rc & 0xff) == SQLITE_CANTOPEN && (reason == EMFILE || reason == ENFILE))
+        return ERR_BUSY; /* passes by itself */
+    return grows && (reason == ENOSPC || reason == EDQUOT) ? ERR_FULL : ERR_IO;
+}
+
+static enum err_code code_of(sqlite3 *db, int rc)
+{
     switch (rc & 0xff) {
     case SQLITE_FULL:
         return ERR_FULL;
@@ -47,9 +53,9 @@ static enum err_code code_of(sqlite3 *db, int rc)
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         return ERR_CORRUPT;
-    case SQLITE_IOERR: /* growing a file may say "full" in this way; a sync that failed is never harmless */
-        return no_room && rc != SQLITE_IOERR_FSYNC && rc != SQLITE_IOERR_DIR_FSYNC ? ERR_FULL : ERR_IO;
+    case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
+        return code_of_io(db, rc);
     case SQLITE_PROTOCOL:
     case SQLITE_READONLY:
     case SQLITE_PERM:
@@ -259,11 +265,6 @@ bool sql_number(struct sql *q, const char *text, const struct sql_value *v, size
 int64_t sql_get_int(struct query *r, int column)
 {
     return sqlite3_column_int64(r->st, column);
-}
-
-bool sql_get_null(struct query *r, int column)
-{
-    return sqlite3_column_type(r->st, column) == SQLITE_NULL;
 }
 
 const char *sql_get_text(struct query *r, int column)

@@ -76,7 +76,6 @@ MUST_CHECK bool sql_number(struct sql *q, const char *text, const struct sql_val
                            int64_t *out, struct err *e);
 
 int64_t sql_get_int(struct query *r, int column);
-bool sql_get_null(struct query *r, int column);
 const char *sql_get_text(struct query *r, int column); /* until the next row; NULL for SQL's NULL */
 const void *sql_get_blob(struct query *r, int column, size_t *len);
 /* Copies a text column into out, cut to fit; "" for NULL. */

@@ -314,14 +314,6 @@ bool store_content(struct store *s, const struct image_row *row, void **bytes, s
                 : err_set(e, why.code, "%s", why.text);
 }
 
-bool store_metadata(struct store *s, int64_t number, char **out, struct err *e)
-{
-    struct session *r = catalog_reader(s->catalog, e);
-    bool ok = r && catalog_metadata(r, number, out, e);
-    catalog_reader_done(s->catalog, r);
-    return ok;
-}
-
 bool store_models(struct store *s, struct model_row **out, size_t *n, struct err *e)
 {
     struct session *r = catalog_reader(s->catalog, e);

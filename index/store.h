@@ -105,9 +105,10 @@ enum write_kind {
     WRITE_IMAGE_PATCH,       /* patch */
     WRITE_IMAGE_DELETE,      /* id, if_match; ERR_NOT_FOUND */
     WRITE_IMAGES_DELETE,     /* ids or filter; `count` tells how many went; one transaction */
-    WRITE_COLLECTION_CREATE, /* row.collection: name, model, fingerprint, precision, index, dimensions; fills generation */
+    WRITE_COLLECTION_CREATE, /* row_collection: name, model, fingerprint, precision, index, dimensions; fills the rest.
+                              * ERR_CONFLICT when the name is taken */
     WRITE_COLLECTION_DELETE, /* ERR_CONFLICT for `default` */
-    WRITE_MODEL_ADD,         /* row.model and its file, already complete, synced and at `path` below DIR/models */
+    WRITE_MODEL_ADD,         /* row_model, whose file is complete, synced and at store_model_path() */
     WRITE_MODEL_DELETE,      /* id; ERR_CONFLICT while a generation uses it; unlinks the file after the commit */
     WRITE_KEY_ADD, WRITE_KEY_REVOKE,
     WRITE_BACKUP             /* fills `name`: a folder below DIR/backups made by the server */
@@ -190,8 +191,6 @@ MUST_CHECK bool store_count(struct store *s, const char *collection, const struc
 /* The original bytes of an image; the content is checked against the hash.  *bytes is the caller's. */
 MUST_CHECK bool store_content(struct store *s, const struct image_row *row, void **bytes, size_t *len,
                               struct err *e);
-/* The metadata of an image by number, as compact JSON; *out NULL when none; the caller's. */
-MUST_CHECK bool store_metadata(struct store *s, int64_t number, char **out, struct err *e);
 MUST_CHECK bool store_models(struct store *s, struct model_row **out, size_t *n, struct err *e);
 MUST_CHECK bool store_model(struct store *s, const char *id, struct model_row *out, struct err *e);
 void store_model_path(struct store *s, const char *id, char *out, size_t size); /* DIR/models/ID.safetensors */

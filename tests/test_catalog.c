@@ -106,7 +106,9 @@ static void metadata_is_found_by_its_leaves(void **state)
     struct fixture *f = *state;
     struct err e = {0};
     assert_ok(catalog_begin(f->w, &e), e);
-    add(f, "a", "cat", "{\"n\":1,\"r\":2.5,\"t\":\"1\",\"b\":true,\"o\":{\"p\":{\"q\":\"deep\"}},\"l\":[\"u\",\"v\",7,{\"m\":3}]}");
+    add(f, "a", "cat",
+        "{\"n\":1,\"r\":2.5,\"t\":\"1\",\"b\":true,\"o\":{\"p\":{\"q\":\"deep\"}},"
+        "\"l\":[\"u\",\"v\",7,{\"m\":3}]}");
     add(f, "b", NULL, "{\"n\":9007199254740993,\"none\":null,\"b\":false,\"l\":[],\"t\":\"\\u00e9\"}");
     assert_ok(catalog_commit(f->w, &e), e);
     static const struct {

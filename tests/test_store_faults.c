@@ -316,6 +316,11 @@ static void a_lack_of_descriptors_passes(void **state)
     disarm();
     e = (struct err){0};
     assert_ok(try_put(c, 0, &e), e);
+    reopen(c, "EMFILE"); /* the first reader opens the catalogue */
+    struct image_row row;
+    arm(CALL_OPEN, 0, EMFILE, true);
+    assert_err(store_image(c->s, "default", "a", &row, &e), e, ERR_BUSY);
+    disarm();
     check(c, "EMFILE", true);
 }
 
