@@ -115,20 +115,12 @@ static bool is_clients_fault(enum err_code code)
     return err_status(code) < 500;
 }
 
-/* One bad item fails the request.  415 is about the body's own type, so an item inside it gets 422. */
-static bool fail_by_item(struct call *c, struct err *why)
-{
-    if (why->code == ERR_MEDIA_TYPE && why->param[0])
-        why->code = ERR_UNDECODABLE;
-    return call_fail(c, why);
-}
-
 static bool embeddings_render(struct call *c)
 {
     const struct embed_request *q = c->scratch;
     for (size_t i = 0; i < c->n_images; i++)
         if (!settle(q, &c->images[i], i) && !(q->per_item && is_clients_fault(c->images[i].err.code)))
-            return fail_by_item(c, &c->images[i].err);
+            return fail_picture(c, &c->images[i].err, "", c->images[i].err.param);
     struct json_writer w = answer_list(&c->response);
     for (size_t i = 0; i < c->n_images; i++)
         write_item(&w, q, &c->images[i], i);

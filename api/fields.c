@@ -355,6 +355,15 @@ struct picture body_picture(const struct call *c)
     return (struct picture){.bytes = c->request->body, .len = c->request->body_len};
 }
 
+bool fail_picture(struct call *c, const struct err *why, const char *where, const char *param)
+{
+    c->err = *why;
+    snprintf(c->err.param, sizeof c->err.param, "%s%s", where, param);
+    if (c->err.code == ERR_MEDIA_TYPE && c->err.param[0])
+        c->err.code = ERR_UNDECODABLE;
+    return false;
+}
+
 const char *etag_of(struct call *c, const struct image_row *row)
 {
     return arena_print(&c->arena, "\"%s-%lld\"", row->sha256, (long long)row->revision);

@@ -53,6 +53,10 @@ MUST_CHECK bool read_picture(struct call *c, const struct json *v, const char *p
 /* The picture that is the whole body. */
 struct picture body_picture(const struct call *c);
 
+/* Fails the call for the picture, or the id, that stands in field `where` `param`.  415 speaks of the type of the
+ * body itself, so a picture inside of one gets 422. */
+bool fail_picture(struct call *c, const struct err *why, const char *where, const char *param);
+
 /* "<hash>-<revision>" in quotes, in the arena. */
 const char *etag_of(struct call *c, const struct image_row *row);
 /* True when If-None-Match names this tag: the client has it already. */

@@ -23,13 +23,6 @@ struct search_request {
 
 /* ---- the query vector ---- */
 
-static bool fail_at(struct call *c, const struct question *q, const struct example *x, const struct err *e)
-{
-    c->err = *e;
-    snprintf(c->err.param, sizeof c->err.param, "%s%s", q->where, x->param);
-    return false;
-}
-
 /* The vector of an example; `room` [dimensions] takes that of a stored image. */
 static const float *example_vector(struct call *c, const struct question *q, const struct example *x, float *room)
 {
@@ -39,7 +32,7 @@ static const float *example_vector(struct call *c, const struct question *q, con
         return x->job->vector;
     if (view_vector(r->view, x->id, room, &e))
         return room;
-    fail_at(c, q, x, &e);
+    fail_picture(c, &e, q->where, x->param);
     return NULL;
 }
 
@@ -171,7 +164,7 @@ static bool pictures_done(struct call *c)
         const struct question *q = &r->questions[i];
         for (size_t k = 0; k < q->n_positive + q->n_negative; k++)
             if (q->examples[k].job && q->examples[k].job->err.code)
-                return fail_at(c, q, &q->examples[k], &q->examples[k].job->err);
+                return fail_picture(c, &q->examples[k].job->err, q->where, q->examples[k].param);
     }
     return answer(c);
 }
