@@ -63,8 +63,11 @@ static void what_was_put_is_given_back(void **state)
     struct err e = {0};
     assert_ok(image_probe(small.body.data, small.body.len, &image_default_limits, &info, &e), e);
     assert_int_equal(info.width, 16);
-    struct outcome same = rig_expect(rig, 304, "GET " IMAGE("b"), &(struct extra){.if_none_match = outcome_header(&row, "etag")});
+    const struct extra known = {.if_none_match = outcome_header(&row, "etag")};
+    struct outcome same = rig_expect(rig, 304, "GET " IMAGE("b"), &known);
     assert_int_equal(same.body.len, 0);
+    outcome_clear(&same);
+    same = rig_expect(rig, 304, "GET " IMAGE("b") "/content", &known);
     outcome_clear(&row);
     outcome_clear(&content);
     outcome_clear(&small);

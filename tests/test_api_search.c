@@ -261,6 +261,7 @@ static void settings_narrow_the_answer(void **state)
     outcome_clear(&o);
     o = rig_json(rig, SEARCH, "{\"id\":\"p.0\",\"limit\":1000,\"ef\":64,\"exact\":true}"); /* more than there are */
     assert_int_equal(json_count(outcome_at(&o, "data")), N - 1);
+    assert_null(outcome_at(&o, "data.0.vector"));
     outcome_clear(&o);
 }
 
@@ -326,7 +327,17 @@ static void what_makes_no_sense_is_refused_with_its_field(void **state)
             fail_msg("%s named %s", refused[i].json, param ? param : "nothing");
         outcome_clear(&o);
     }
-    struct outcome o = rig_ask(rig, SEARCH, &(struct extra){.type = "application/json", .body = "{\"id\":\"p.0\"}", .pin = "one"});
+    struct buf huge = {0};
+    buf_text(&huge, "{\"model\":\"anchord-base\",\"vector\":[1e39");
+    for (size_t d = 1; d < RIG_DIMENSIONS; d++)
+        buf_text(&huge, ",0");
+    buf_text(&huge, "]}");
+    struct outcome o = rig_json(rig, SEARCH, huge.data);
+    assert_int_equal(o.status, 400);
+    assert_string_equal(outcome_text(&o, "error.param"), "vector");
+    outcome_clear(&o);
+    buf_clear(&huge);
+    o = rig_ask(rig, SEARCH, &(struct extra){.type = "application/json", .body = "{\"id\":\"p.0\"}", .pin = "one"});
     assert_int_equal(o.status, 400);
     assert_string_equal(outcome_text(&o, "error.param"), "anchord-generation");
     outcome_clear(&o);
