@@ -98,11 +98,10 @@ static bool items_from_form(struct call *c, struct upload *u)
     u->items = call_new(c, u->n, sizeof *u->items);
     for (size_t i = 0; i < u->n; i++) {
         struct upload_item *item = &u->items[i];
-        char param[64];
-        snprintf(param, sizeof param, "file[%zu]", i);
+        item->param = arena_print(&c->arena, "file[%zu]", i);
         item->picture = (struct picture){.bytes = files[i].data, .len = files[i].len};
         item->id = files[i].filename && files[i].filename[0] ? id_of_file(c, files[i].filename) : new_uuid(c);
-        if (!check_id(c, item->id, param))
+        if (!check_id(c, item->id, item->param))
             keep_error(c, item);
     }
     return true;
@@ -136,6 +135,7 @@ static bool items_from_json(struct call *c, struct upload *u)
     for (size_t i = 0; i < u->n; i++) {
         char prefix[64];
         snprintf(prefix, sizeof prefix, "images[%zu].", i);
+        u->items[i].param = arena_print(&c->arena, "images[%zu].image", i);
         if (item_from_json(c, json_item(list, i), &u->items[i]))
             continue;
         err_prefix(c, prefix);

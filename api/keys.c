@@ -27,13 +27,18 @@ bool role_parse(const char *name, enum role *out, struct err *e)
     return err_field(e, "role", "must be \"read\", \"write\" or \"admin\"");
 }
 
-/* Each character holds 6 random bits. */
-static void random_text(char *out, size_t n)
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/* n characters, each one of the first `size` of the alphabet. */
+static void random_text(char *out, size_t n, unsigned size)
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    hash_random(out, n);
-    for (size_t i = 0; i < n; i++)
-        out[i] = alphabet[(unsigned char)out[i] & 63];
+    for (size_t i = 0; i < n; i++) {
+        unsigned char byte;
+        do
+            hash_random(&byte, 1);
+        while (byte >= 256 / size * size); /* the rest would favour the first ones */
+        out[i] = alphabet[byte % size];
+    }
     out[n] = 0;
 }
 
@@ -42,8 +47,8 @@ void key_make(const char *name, enum role role, struct key_row *row, char text[K
     enum { ID = 8, SECRET = 43 };
     char secret[SECRET + 1];
     *row = (struct key_row){.role = role, .created_at = clock_unix()};
-    random_text(row->id, ID);
-    random_text(secret, SECRET);
+    random_text(row->id, ID, 62); /* no hyphen: a command line would take it for a flag */
+    random_text(secret, SECRET, 64);
     snprintf(row->name, sizeof row->name, "%s", name);
     snprintf(text, KEY_TEXT_SIZE, "anch_%s_%s", row->id, secret);
     hash_bytes(text, strlen(text), row->hash);

@@ -1,12 +1,20 @@
 /* upload.c - embedding and storing the items of an upload, each on its own. */
 #include "api/upload.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Not yet ended, well or badly. */
 static bool is_open(const struct upload_item *item)
 {
     return !item->err.code && !item->write;
+}
+
+static void take_picture_error(struct upload_item *item)
+{
+    item->err = item->job->err;
+    if (item->param)
+        snprintf(item->err.param, sizeof item->err.param, "%s", item->param);
 }
 
 static bool settle(struct call *c);
@@ -20,7 +28,7 @@ static bool write_images(struct call *c)
         if (is_open(item) && !item->job->err.code)
             n++;
         else if (is_open(item))
-            item->err = item->job->err;
+            take_picture_error(item);
     }
     call_new_writes(c, n, WRITE_IMAGE_PUT, c->params[0]);
     for (size_t i = 0, k = 0; i < u->n; i++) {

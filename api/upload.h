@@ -10,6 +10,7 @@ struct upload_item {
     const char *id;              /* checked; borrowed from the call, like the others */
     const char *label, *metadata; /* NULL: none */
     struct picture picture;
+    const char *param;           /* the field that the picture stands in; NULL: it is the body */
     struct precondition pre;
     struct err err;              /* set beforehand: the item is passed over; afterwards: how it ended */
     const struct write *write;   /* afterwards, without an error: ->image and ->created */

@@ -238,6 +238,7 @@ static void a_key_is_shown_once_and_kept_as_a_hash(void **state)
     assert_memory_equal(text, "anch_", 5);
     assert_memory_equal(text + 5, id, 8);
     assert_true(text[13] == '_');
+    assert_true(id[strcspn(id, "-_")] == 0);
     assert_string_equal(outcome_header(&o, "cache-control"), "no-store");
     assert_true(atomic_load(&rig->app->keys_version) > version);
     struct outcome list = admin("GET /v1/keys", NULL);

@@ -64,6 +64,7 @@ static void files_of_a_form_get_their_names_as_ids(void **state)
     assert_string_equal(outcome_text(&o, "data.4.error.param"), "file[4]");
     assert_true(outcome_number(&o, "data.5.status") == 400);
     assert_true(outcome_number(&o, "data.6.status") == 422);
+    assert_string_equal(outcome_text(&o, "data.6.error.param"), "file[6]");
     assert_true(outcome_number(&o, "data.7.status") == 409); /* cat.1 again */
     outcome_clear(&o);
     o = rig_expect(rig, 200, "GET " IMAGES "/cat.1", NULL);
@@ -102,7 +103,7 @@ static void items_of_a_json_batch_succeed_and_fail_alone(void **state)
         int status;
         const char *param;
     } want[] = {{201, NULL}, {201, NULL}, {400, "images[2].image"}, {400, "images[3].id"}, {400, "images[4].tags"},
-                {415, NULL}, {400, "images[6]"}, {400, "images[7].metadata"}};
+                {415, "images[5].image"}, {400, "images[6]"}, {400, "images[7].metadata"}};
     assert_int_equal(o.status, 200);
     assert_int_equal(json_count(outcome_at(&o, "data")), COUNT(want));
     for (size_t i = 0; i < COUNT(want); i++) {
