@@ -32,7 +32,8 @@ static const struct {
     [ERR_BUSY] = {503, "server_error", NULL},
     [ERR_FULL] = {507, "server_error", "there is no room left to store this"},
     [ERR_IO] = {500, "server_error", "storage failed; the server's log says why, under this request's id"},
-    [ERR_CORRUPT] = {500, "server_error", "stored data is damaged; the server's log says where, under this request's id"},
+    [ERR_CORRUPT] = {500, "server_error",
+                     "stored data is damaged; the server's log says where, under this request's id"},
     [ERR_INTERNAL] = {500, "server_error", "the server failed; its log says why, under this request's id"},
 };
 

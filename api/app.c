@@ -83,7 +83,8 @@ static bool adopt_file(struct app *app, const char *file, struct err *e)
         ok = add_model(app, m, e);
     } else if (known == 1) {
         ok = strcmp(row.fingerprint, m->fingerprint) == 0 ||
-             err_set(e, ERR_CONFLICT, "another model is kept as %s already: rename the file", app->default_model);
+             err_set(e, ERR_CONFLICT, "another model is kept as %s already: rename the file",
+                     app->default_model);
         model_row_clear(&row);
     }
     model_free(m);

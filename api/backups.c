@@ -44,7 +44,8 @@ static bool describe(struct call *c)
             write_backup(&w, &rows[i]);
         }
     free(rows);
-    return c->response.status ? call_done(c) : err_set(&c->err, ERR_INTERNAL, "the backup that was made is not listed");
+    return c->response.status ? call_done(c)
+                              : err_set(&c->err, ERR_INTERNAL, "the backup that was made is not listed");
 }
 
 static bool create_done(struct call *c)

@@ -231,7 +231,8 @@ static bool check_body(struct call *c)
         return max == 0 ? err_set(&c->err, ERR_TOO_LARGE, "this route takes no body")
                         : err_set(&c->err, ERR_TOO_LARGE, "the body has more than %zu bytes", max);
     if (content_of(c) == TAKES_JSON && r->body_len > c->app->options.json_max)
-        return err_set(&c->err, ERR_TOO_LARGE, "the JSON body has more than %zu bytes", c->app->options.json_max);
+        return err_set(&c->err, ERR_TOO_LARGE, "the JSON body has more than %zu bytes",
+                       c->app->options.json_max);
     if (r->body_len == 0)
         return (c->route->takes & TAKES_NOTHING) ||
                err_set(&c->err, ERR_BAD_INPUT, "a body is needed: %s", content_wanted(c->route));
@@ -304,7 +305,8 @@ void call_image(struct image_job *job, struct lanes *lanes, const struct image_l
         return;
     const struct picture *p = &job->picture;
     struct lane *lane = lanes_get(lanes, job->encoder, &job->err);
-    if (lane && lane_embed(lane, p->bytes, p->len, limits, job->vector, &job->info, &job->err) && job->want_hash)
+    if (lane && lane_embed(lane, p->bytes, p->len, limits, job->vector, &job->info, &job->err) &&
+        job->want_hash)
         hash_text(p->bytes, p->len, job->sha256);
 }
 

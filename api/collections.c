@@ -76,7 +76,8 @@ static bool compare(struct call *c, const struct wanted *q, const struct collect
     if (q->model && strcmp(q->model, row->model) != 0)
         return err_set(&c->err, ERR_CONFLICT, "the collection is there already, with the model %s", row->model);
     if (q->index && strcmp(q->index, index_names[row->index]) != 0)
-        return err_set(&c->err, ERR_CONFLICT, "the collection is there already, with the index \"%s\"", index_names[row->index]);
+        return err_set(&c->err, ERR_CONFLICT, "the collection is there already, with the index \"%s\"",
+                       index_names[row->index]);
     return answer_collection(c, 200, row);
 }
 
@@ -97,7 +98,8 @@ static bool create(struct call *c)
 {
     const struct wanted *q = c->scratch;
     struct write *w = call_new_write(c, WRITE_COLLECTION_CREATE, c->params[0]);
-    collection_describe(c->encoder, c->params[0], q->model ? q->model : c->app->default_model, &w->row_collection);
+    collection_describe(c->encoder, c->params[0], q->model ? q->model : c->app->default_model,
+                        &w->row_collection);
     return (!q->index || read_index(c, q->index, &w->row_collection.index)) && call_write(c, created);
 }
 
@@ -122,7 +124,8 @@ bool collection_put(struct call *c)
                     !json_get_text(c->json, "model", ID_MAX, &q->model, &c->err) ||
                     !json_get_text(c->json, "index", 16, &q->index, &c->err)))
         return false;
-    return (!q->model || check_id(c, q->model, "model")) && (!q->index || read_index(c, q->index, &index)) && look(c);
+    return (!q->model || check_id(c, q->model, "model")) && (!q->index || read_index(c, q->index, &index)) &&
+           look(c);
 }
 
 /* ---- DELETE ---- */

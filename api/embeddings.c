@@ -18,7 +18,8 @@ struct embed_request {
     size_t n;
 };
 
-static bool pick(struct call *c, const char *param, const char *text, const char *no, const char *yes, bool *out)
+static bool pick(struct call *c, const char *param, const char *text, const char *no, const char *yes,
+                 bool *out)
 {
     if (text && strcmp(text, no) != 0 && strcmp(text, yes) != 0)
         return err_field(&c->err, param, "must be \"%s\" or \"%s\"", no, yes);
@@ -29,7 +30,8 @@ static bool pick(struct call *c, const char *param, const char *text, const char
 static bool read_options(struct call *c, struct embed_request *q, const char *encoding, const char *on_error)
 {
     q->model = q->model ? q->model : c->app->default_model;
-    return check_id(c, q->model, "model") && pick(c, "encoding_format", encoding, "float", "base64", &q->base64) &&
+    return check_id(c, q->model, "model") &&
+           pick(c, "encoding_format", encoding, "float", "base64", &q->base64) &&
            pick(c, "on_error", on_error, "request", "item", &q->per_item);
 }
 
@@ -45,11 +47,14 @@ static bool read_json(struct call *c, struct embed_request *q)
     static const char *const known[] = {"model", "input", "encoding_format", "dimensions", "on_error", "user"};
     const char *encoding = query_text(c, "encoding_format"), *on_error = query_text(c, "on_error"), *user;
     q->model = query_text(c, "model");
-    if (!json_only(c->json, "", known, COUNT(known), &c->err) || !json_get_text(c->json, "model", ID_MAX, &q->model, &c->err) ||
+    if (!json_only(c->json, "", known, COUNT(known), &c->err) ||
+        !json_get_text(c->json, "model", ID_MAX, &q->model, &c->err) ||
         !json_get_text(c->json, "encoding_format", 16, &encoding, &c->err) ||
-        !json_get_text(c->json, "on_error", 16, &on_error, &c->err) || !json_get_text(c->json, "user", 1024, &user, &c->err) ||
+        !json_get_text(c->json, "on_error", 16, &on_error, &c->err) ||
+        !json_get_text(c->json, "user", 1024, &user, &c->err) ||
         !query_int(c, "dimensions", 1, INT32_MAX, &q->dimensions) ||
-        !json_get_int(c->json, "dimensions", 1, INT32_MAX, &q->dimensions, &c->err) || !read_options(c, q, encoding, on_error))
+        !json_get_int(c->json, "dimensions", 1, INT32_MAX, &q->dimensions, &c->err) ||
+        !read_options(c, q, encoding, on_error))
         return false;
     q->input = json_member(c->json, "input");
     q->param = "input";
@@ -58,7 +63,8 @@ static bool read_json(struct call *c, struct embed_request *q)
     if (!q->input || q->n == 0)
         return err_field(&c->err, "input", "needs at least one picture");
     return q->n <= c->app->options.items_max ||
-           err_set(&c->err, ERR_TOO_LARGE, "input has %zu pictures, the limit is %zu", q->n, c->app->options.items_max);
+           err_set(&c->err, ERR_TOO_LARGE, "input has %zu pictures, the limit is %zu", q->n,
+                   c->app->options.items_max);
 }
 
 /* ---- the answer ---- */
@@ -95,7 +101,8 @@ static bool settle(const struct embed_request *q, struct image_job *job, size_t 
     return !job->err.code;
 }
 
-static void write_item(struct json_writer *w, const struct embed_request *q, const struct image_job *job, size_t i)
+static void write_item(struct json_writer *w, const struct embed_request *q, const struct image_job *job,
+                       size_t i)
 {
     size_t n = q->dimensions ? (size_t)q->dimensions : encoder_dimensions(job->encoder);
     jw_object(w, NULL);

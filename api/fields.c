@@ -20,7 +20,8 @@ bool path_params(struct call *c, const struct route_match *m)
         char name[32], *text = call_new(c, m->params[i].len + 1, 1);
         route_param_name(c->route, i, name, sizeof name);
         if (!percent_decode(m->params[i].start, m->params[i].len, text))
-            return err_field(&c->err, name, "a percent sign needs two hexadecimal digits behind it, not both zero");
+            return err_field(&c->err, name,
+                             "a percent sign needs two hexadecimal digits behind it, not both zero");
         if (!check_id(c, text, name))
             return false;
         c->params[i] = text;
@@ -190,7 +191,8 @@ bool read_form(struct call *c, struct part **files, size_t *n)
     const struct request *r = c->request;
     struct part *parts;
     size_t n_parts, max = c->app->options.items_max;
-    if (!multipart_parse(r->content_type, r->body, r->body_len, max + FIELDS_MAX, &c->arena, &parts, &n_parts, &c->err))
+    if (!multipart_parse(r->content_type, r->body, r->body_len, max + FIELDS_MAX, &c->arena, &parts, &n_parts,
+                         &c->err))
         return false;
     c->form = call_new(c, n_parts, sizeof *c->form);
     *files = parts;
@@ -258,7 +260,8 @@ static bool parse_etag(struct call *c, const char *tag, struct precondition *out
 {
     char *end;
     size_t len = strlen(tag);
-    if (len < HASH_HEX + 3 || tag[0] != '"' || tag[len - 1] != '"' || tag[HASH_HEX] != '-' || tag[HASH_HEX + 1] == '-')
+    if (len < HASH_HEX + 3 || tag[0] != '"' || tag[len - 1] != '"' || tag[HASH_HEX] != '-' ||
+        tag[HASH_HEX + 1] == '-')
         return false;
     char *hash = arena_text(&c->arena, tag + 1);
     hash[HASH_HEX - 1] = 0;
@@ -315,7 +318,8 @@ bool read_pin(struct call *c, int64_t *out)
     return true;
 }
 
-static bool read_picture_text(struct call *c, const char *text, size_t len, const char *param, struct picture *out)
+static bool read_picture_text(struct call *c, const char *text, size_t len, const char *param,
+                              struct picture *out)
 {
     if (strncasecmp(text, "data:", 5) == 0) {
         const char *comma = memchr(text, ',', min_size(len, 256));

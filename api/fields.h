@@ -44,7 +44,8 @@ MUST_CHECK bool compact_metadata(struct call *c, const struct json *v, const cha
 /* If-Match and If-None-Match of a write. */
 MUST_CHECK bool read_precondition(struct call *c, struct precondition *out);
 /* A list of ids from JSON, as an array in the arena. */
-MUST_CHECK bool read_ids(struct call *c, const struct json *list, const char *param, const char *const **ids, size_t *n);
+MUST_CHECK bool read_ids(struct call *c, const struct json *list, const char *param, const char *const **ids,
+                         size_t *n);
 /* The generation pinned by a header; 0: none. */
 MUST_CHECK bool read_pin(struct call *c, int64_t *out);
 

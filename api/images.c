@@ -56,7 +56,8 @@ bool image_put(struct call *c)
     item->label = query_text(c, "label");
     item->picture = body_picture(c);
     return check_label(c, item->label, "label") && query_json(c, "metadata", &metadata) &&
-           compact_metadata(c, metadata, "metadata", &item->metadata) && read_precondition(c, &item->pre) && upload_start(c);
+           compact_metadata(c, metadata, "metadata", &item->metadata) && read_precondition(c, &item->pre) &&
+           upload_start(c);
 }
 
 /* ---- GET ---- */
@@ -70,7 +71,9 @@ static void release_row(void *p)
 static const struct image_row *find_row(struct call *c)
 {
     struct image_row *row = call_new(c, 1, sizeof *row);
-    return store_image(c->app->store, c->params[0], c->params[1], row, &c->err) ? call_own(c, row, release_row) : NULL;
+    return store_image(c->app->store, c->params[0], c->params[1], row, &c->err)
+               ? call_own(c, row, release_row)
+               : NULL;
 }
 
 static bool not_modified(struct call *c, const char *etag)
@@ -90,6 +93,9 @@ bool image_get(struct call *c)
 }
 
 /* ---- content ---- */
+
+/* Reading a file means checking its hash: more than this takes longer than a light thread should. */
+enum { LONG_CONTENT = 1 << 20 };
 
 struct content {
     const struct image_row *row;
@@ -121,7 +127,8 @@ static bool send_content(struct call *c)
     }
     original.data = bytes;
     original.room = original.len;
-    bool ok = q->size ? thumbnail_write(original.data, original.len, &c->app->options.limits, (uint32_t)q->size, &small, &c->err) &&
+    bool ok = q->size ? thumbnail_write(original.data, original.len, &c->app->options.limits,
+                                        (uint32_t)q->size, &small, &c->err) &&
                             answer_bytes(c, q->row, "image/jpeg", &small)
                       : answer_bytes(c, q->row, q->row->media_type, &original);
     buf_clear(&small);
@@ -137,7 +144,7 @@ bool image_content(struct call *c)
     const char *etag = etag_of(c, q->row);
     if (etag_is_known(c, etag))
         return not_modified(c, etag);
-    return q->size ? call_next_heavy(c, send_content) : send_content(c);
+    return q->size || q->row->bytes > LONG_CONTENT ? call_next_heavy(c, send_content) : send_content(c);
 }
 
 /* ---- PATCH ---- */

@@ -87,7 +87,8 @@ static const char *id_of_file(struct call *c, const char *filename)
         if (*p == '/' || *p == '\\')
             name = p + 1;
     const char *dot = strrchr(name, '.');
-    return arena_print(&c->arena, "%.*s", (int)(dot && dot > name ? dot - name : (ptrdiff_t)strlen(name)), name);
+    return arena_print(&c->arena, "%.*s", (int)(dot && dot > name ? dot - name : (ptrdiff_t)strlen(name)),
+                       name);
 }
 
 static bool items_from_form(struct call *c, struct upload *u)
@@ -124,7 +125,8 @@ static bool items_from_json(struct call *c, struct upload *u)
     static const char *const known[] = {"images"};
     const struct json *list = NULL;
     size_t max = c->app->options.items_max;
-    if (!json_only(c->json, "", known, COUNT(known), &c->err) || !json_get_list(c->json, "images", &list, &c->err))
+    if (!json_only(c->json, "", known, COUNT(known), &c->err) ||
+        !json_get_list(c->json, "images", &list, &c->err))
         return false;
     u->n = list ? json_count(list) : 0;
     if (u->n == 0)
@@ -164,7 +166,8 @@ bool images_list(struct call *c)
     size_t n;
     bool more;
     const char *after = query_text(c, "after");
-    if (!query_int(c, "limit", 1, LIST_MAX, &limit) || (after && !check_id(c, after, "after")) || !query_filter(c, &filter) ||
+    if (!query_int(c, "limit", 1, LIST_MAX, &limit) || (after && !check_id(c, after, "after")) ||
+        !query_filter(c, &filter) ||
         !store_images(c->app->store, c->params[0], filter, after, (size_t)limit, &rows, &n, &more, &c->err))
         return false;
     struct json_writer w = answer_list(&c->response);
@@ -194,7 +197,8 @@ static bool read_selection(struct call *c, struct selection *s)
     *s = (struct selection){0};
     if (!c->json)
         return true;
-    if (!json_only(c->json, "", known, COUNT(known), &c->err) || !json_get_object(c->json, "filter", &filter, &c->err) ||
+    if (!json_only(c->json, "", known, COUNT(known), &c->err) ||
+        !json_get_object(c->json, "filter", &filter, &c->err) ||
         !json_get_list(c->json, "ids", &ids, &c->err))
         return false;
     if (filter && ids)

@@ -103,8 +103,8 @@ bool key_create(struct call *c)
     const char *role_text = NULL, *name = "";
     enum role role;
     if (!json_only(c->json, "", known, COUNT(known), &c->err) ||
-        !json_get_text(c->json, "role", 16, &role_text, &c->err) || !json_get_text(c->json, "name", ID_MAX, &name, &c->err) ||
-        !role_parse(role_text, &role, &c->err))
+        !json_get_text(c->json, "role", 16, &role_text, &c->err) ||
+        !json_get_text(c->json, "name", ID_MAX, &name, &c->err) || !role_parse(role_text, &role, &c->err))
         return false;
     struct write *w = call_new_write(c, WRITE_KEY_ADD, NULL);
     c->scratch = call_new(c, KEY_TEXT_SIZE, 1);

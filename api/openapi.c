@@ -42,7 +42,8 @@ static void write_ref(struct json_writer *w, const char *key, const char *kind, 
 
 /* ---- parameters ---- */
 
-static void write_parameter(struct json_writer *w, const char *name, const char *in, const char *help, const char *schema)
+static void write_parameter(struct json_writer *w, const char *name, const char *in, const char *help,
+                            const char *schema)
 {
     jw_object(w, NULL);
     jw_text(w, "name", name);
@@ -87,12 +88,16 @@ static void write_parameters(struct json_writer *w, const struct route *r)
         p += len;
     }
     if (is_about_image(r) && r->role == ROLE_WRITE)
-        write_parameter(w, "if-match", "header", "an image's ETag, or *: 412 when it is another by now, or none", text);
+        write_parameter(w, "if-match", "header",
+                        "an image's ETag, or *: 412 when it is another by now, or none", text);
     if (is_about_image(r) && r->method != METHOD_PATCH && r->method != METHOD_DELETE)
         write_parameter(w, "if-none-match", "header",
-                        r->method == METHOD_PUT ? "*: 412 when the image is there already" : "an image's ETag: 304 when it is still this", text);
+                        r->method == METHOD_PUT ? "*: 412 when the image is there already"
+                                                : "an image's ETag: 304 when it is still this",
+                        text);
     if (is_search(r))
-        write_parameter(w, "anchord-generation", "header", "412 when another generation answers by now", "{\"type\":\"integer\"}");
+        write_parameter(w, "anchord-generation", "header", "412 when another generation answers by now",
+                        "{\"type\":\"integer\"}");
     jw_end(w);
 }
 
@@ -122,7 +127,8 @@ static void write_request(struct json_writer *w, const struct route *r)
     if (r->takes & TAKES_MULTIPART)
         write_content(w, "multipart/form-data", r->form);
     if (r->takes & TAKES_JSON)
-        write_content(w, r->method == METHOD_PATCH ? "application/merge-patch+json" : "application/json", r->json);
+        write_content(w, r->method == METHOD_PATCH ? "application/merge-patch+json" : "application/json",
+                      r->json);
     if (r->method == METHOD_PATCH)
         write_content(w, "application/json", r->json);
     jw_end(w);
@@ -271,7 +277,8 @@ bool openapi_get(struct call *c)
     jw_object(&w, "info");
     jw_text(&w, "title", "anchord");
     jw_text(&w, "version", ANCHORD_VERSION);
-    jw_text(&w, "description", "Images in, likeness search out. Errors are one object everywhere; times are Unix seconds.");
+    jw_text(&w, "description",
+            "Images in, likeness search out. Errors are one object everywhere; times are Unix seconds.");
     jw_raw(&w, "license", "{\"name\":\"MIT\",\"identifier\":\"MIT\"}");
     jw_end(&w);
     jw_raw(&w, "security", "[{\"key\":[]}]");

@@ -34,11 +34,13 @@ static bool settings_from_json(struct call *c, const struct json *v, struct ques
 {
     const struct json *filter = NULL;
     q->settings.has_threshold |= json_member(v, "score_threshold") != NULL;
-    if (!json_get_int(v, "limit", 1, LIMIT_MAX, &s->limit, &c->err) || !json_get_int(v, "ef", 1, EF_MAX, &s->ef, &c->err) ||
+    if (!json_get_int(v, "limit", 1, LIMIT_MAX, &s->limit, &c->err) ||
+        !json_get_int(v, "ef", 1, EF_MAX, &s->ef, &c->err) ||
         !json_get_real(v, "score_threshold", -1e6, 1e6, &s->threshold, &c->err) ||
         !json_get_bool(v, "exact", &q->settings.exact, &c->err) ||
         !json_get_bool(v, "with_vector", &q->settings.with_vector, &c->err) ||
-        !json_get_text(v, "model", ID_MAX, &q->model, &c->err) || !json_get_object(v, "filter", &filter, &c->err))
+        !json_get_text(v, "model", ID_MAX, &q->model, &c->err) ||
+        !json_get_object(v, "filter", &filter, &c->err))
         return false;
     return !filter || (q->settings.filter = call_own_filter(c, filter_parse(filter, "filter", &c->err)));
 }
@@ -70,7 +72,8 @@ static bool read_example(struct call *c, const struct json *v, const char *param
     const struct json *id = json_member(v, "id");
     const char *text = json_as_text(v, NULL);
     x->param = param;
-    if (id && (!json_only(v, arena_print(&c->arena, "%s.", param), known, COUNT(known), &c->err) || json_member(v, "image")))
+    if (id && (!json_only(v, arena_print(&c->arena, "%s.", param), known, COUNT(known), &c->err) ||
+               json_member(v, "image")))
         return err_field(&c->err, param, "must be an id or a picture, not both");
     if (id || (text && strncmp(text, "data:", 5) != 0))
         return read_id(c, id ? id : v, param, x);
@@ -117,15 +120,18 @@ static bool read_vector(struct call *c, const struct json *list, struct question
         sum += (double)v[i] * (double)v[i];
     }
     q->vector = v;
-    return (sum > 1e-30 && isfinite(sum)) || err_field(&c->err, "vector", "has no direction: it is zero, or too large");
+    return (sum > 1e-30 && isfinite(sum)) ||
+           err_field(&c->err, "vector", "has no direction: it is zero, or too large");
 }
 
 static bool read_one(struct call *c, const struct json *v, struct question *q)
 {
-    const struct json *id = json_member(v, "id"), *image = json_member(v, "image"), *vector = json_member(v, "vector");
+    const struct json *id = json_member(v, "id"), *image = json_member(v, "image"),
+                      *vector = json_member(v, "vector");
     bool examples = json_member(v, "positive") || json_member(v, "negative");
     if (!!id + !!image + !!vector + examples != 1)
-        return err_set(&c->err, ERR_BAD_INPUT, "a search needs exactly one of image, vector, id, or positive with negative");
+        return err_set(&c->err, ERR_BAD_INPUT,
+                       "a search needs exactly one of image, vector, id, or positive with negative");
     if (vector)
         return read_vector(c, vector, q);
     if (examples)

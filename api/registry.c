@@ -78,7 +78,8 @@ static struct encoder *make_encoder(struct registry *r, const struct model *m, c
     struct encoder_options o = {.precision = precision, .backend = r->options.backend};
     struct err why = {0};
     struct encoder *enc = encoder_new(m, &o, &why);
-    if (!enc && why.code == ERR_BAD_INPUT && precision == PRECISION_BF16 && r->options.precision != PRECISION_BF16) {
+    if (!enc && why.code == ERR_BAD_INPUT && precision == PRECISION_BF16 &&
+        r->options.precision != PRECISION_BF16) {
         log_warn("model", "id=%s its vectors were made in bf16, which this processor lacks; fp32 goes on", id);
         o.precision = PRECISION_FP32;
         why = (struct err){0};
@@ -226,10 +227,12 @@ void model_describe(const struct model *m, const char *id, int64_t bytes, struct
     if (m->arch.stem == STEM_IMAGENET && m->arch.width == 64)
         snprintf(row->arch, sizeof row->arch, "%s", arch_name(&m->arch));
     else
-        snprintf(row->arch, sizeof row->arch, "%s-%s-w%u", arch_name(&m->arch), stem_name(m->arch.stem), m->arch.width);
+        snprintf(row->arch, sizeof row->arch, "%s-%s-w%u", arch_name(&m->arch), stem_name(m->arch.stem),
+                 m->arch.width);
 }
 
-void collection_describe(const struct encoder *enc, const char *name, const char *model, struct collection_row *row)
+void collection_describe(const struct encoder *enc, const char *name, const char *model,
+                         struct collection_row *row)
 {
     *row = (struct collection_row){.index = INDEX_AUTO, .dimensions = encoder_dimensions(enc)};
     snprintf(row->name, sizeof row->name, "%s", name);

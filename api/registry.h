@@ -30,7 +30,8 @@ void registry_forget(struct registry *r, const char *id);
 /* What the catalogue keeps of a model; `bytes` is the size of its file.  row->lineage is the row's own. */
 void model_describe(const struct model *m, const char *id, int64_t bytes, struct model_row *row);
 /* What a new collection takes over from its encoder: model, fingerprint, precision, dimensions. */
-void collection_describe(const struct encoder *enc, const char *name, const char *model, struct collection_row *row);
+void collection_describe(const struct encoder *enc, const char *name, const char *model,
+                         struct collection_row *row);
 /* Gives a model what it needs to be kept: goldens where it has none, and proof that it embeds them.
  * ERR_BAD_INPUT when it does not. */
 MUST_CHECK bool model_prove(struct model *m, const struct encoder_options *o, struct err *e);

@@ -15,8 +15,9 @@ static const struct route routes[] = {
 };
 
 static const char *const method_names[] = {
-    [METHOD_OTHER] = "OTHER", [METHOD_GET] = "GET",       [METHOD_HEAD] = "HEAD",     [METHOD_PUT] = "PUT",
-    [METHOD_POST] = "POST",   [METHOD_PATCH] = "PATCH", [METHOD_DELETE] = "DELETE", [METHOD_OPTIONS] = "OPTIONS",
+    [METHOD_OTHER] = "OTHER",   [METHOD_GET] = "GET",         [METHOD_HEAD] = "HEAD",
+    [METHOD_PUT] = "PUT",       [METHOD_POST] = "POST",       [METHOD_PATCH] = "PATCH",
+    [METHOD_DELETE] = "DELETE", [METHOD_OPTIONS] = "OPTIONS",
 };
 
 const struct route *route_table(size_t *n)
@@ -51,7 +52,8 @@ static bool matches(const char *pattern, const char *path, struct span *params)
 static void allow_method(char *allow, size_t size, enum method m)
 {
     size_t used = strlen(allow);
-    snprintf(allow + used, size - used, "%s%s%s", used ? ", " : "", method_name(m), m == METHOD_GET ? ", HEAD" : "");
+    snprintf(allow + used, size - used, "%s%s%s", used ? ", " : "", method_name(m),
+             m == METHOD_GET ? ", HEAD" : "");
 }
 
 bool route_find(enum listener l, enum method method, const char *path, struct route_match *m, struct err *e)

@@ -12,7 +12,7 @@
 #include "base/metric.h"
 #include "base/num.h"
 
-enum { SEARCHES_MAX = 100 };
+enum { SEARCHES_MAX = 100, SEARCHES_LIGHT = 8 };
 
 struct search_request {
     struct view *view;
@@ -24,7 +24,8 @@ struct search_request {
 /* ---- the query vector ---- */
 
 /* The vector of an example; `room` [dimensions] takes that of a stored image. */
-static const float *example_vector(struct call *c, const struct question *q, const struct example *x, float *room)
+static const float *example_vector(struct call *c, const struct question *q, const struct example *x,
+                                   float *room)
 {
     const struct search_request *r = c->scratch;
     struct err e = {0};
@@ -37,8 +38,8 @@ static const float *example_vector(struct call *c, const struct question *q, con
 }
 
 /* Adds weight x the mean of n examples to sum [d]. */
-static bool add_mean(struct call *c, const struct question *q, const struct example *x, size_t n, double weight, double *sum,
-                     float *room, size_t d)
+static bool add_mean(struct call *c, const struct question *q, const struct example *x, size_t n,
+                     double weight, double *sum, float *room, size_t d)
 {
     for (size_t i = 0; i < n; i++) {
         const float *v = example_vector(c, q, &x[i], room);
@@ -155,6 +156,13 @@ static bool answer(struct call *c)
     return call_done(c);
 }
 
+/* A long batch goes to a heavy thread, so that single searches pass it. */
+static bool answer_in_time(struct call *c)
+{
+    const struct search_request *r = c->scratch;
+    return r->n > SEARCHES_LIGHT ? call_next_heavy(c, answer) : answer(c);
+}
+
 /* ---- pictures ---- */
 
 static bool pictures_done(struct call *c)
@@ -166,7 +174,7 @@ static bool pictures_done(struct call *c)
             if (q->examples[k].job && q->examples[k].job->err.code)
                 return fail_picture(c, &q->examples[k].job->err, q->where, q->examples[k].param);
     }
-    return answer(c);
+    return answer_in_time(c);
 }
 
 static bool embed_pictures(struct call *c)
@@ -204,7 +212,8 @@ static bool read_questions(struct call *c, struct search_request *r)
         const char *where = r->batch ? arena_print(&c->arena, "searches[%zu].", i) : "";
         if (!question_read(c, r->batch ? json_item(list, i) : c->json, where, &r->questions[i]))
             return false;
-        if (r->batch && !r->questions[i].model && !json_get_text(c->json, "model", ID_MAX, &r->questions[i].model, &c->err))
+        if (r->batch && !r->questions[i].model &&
+            !json_get_text(c->json, "model", ID_MAX, &r->questions[i].model, &c->err))
             return false;
     }
     return true;
@@ -243,9 +252,10 @@ bool search_run(struct call *c)
         pictures += question_pictures(&r->questions[i]);
     }
     if (pictures == 0)
-        return answer(c);
+        return answer_in_time(c);
     if (pictures > c->app->options.items_max)
-        return err_set(&c->err, ERR_TOO_LARGE, "there are %zu pictures, the limit is %zu", pictures, c->app->options.items_max);
+        return err_set(&c->err, ERR_TOO_LARGE, "there are %zu pictures, the limit is %zu", pictures,
+                       c->app->options.items_max);
     return store_collection(c->app->store, c->params[0], &row, &c->err) &&
            call_load(c, view_model(r->view), precision_parse(row.precision), embed_pictures);
 }

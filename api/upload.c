@@ -41,9 +41,16 @@ static bool write_images(struct call *c)
         item->picture = job->picture; /* decoded by now, should it be needed again */
         w->pre = item->pre;
         w->put = (struct image_put){
-            .id = item->id, .bytes = job->picture.bytes, .len = job->picture.len,
-            .media_type = image_media_type(job->info.format), .width = job->info.width, .height = job->info.height,
-            .label = item->label, .metadata = item->metadata, .vector = job->vector, .generation = u->generation,
+            .id = item->id,
+            .bytes = job->picture.bytes,
+            .len = job->picture.len,
+            .media_type = image_media_type(job->info.format),
+            .width = job->info.width,
+            .height = job->info.height,
+            .label = item->label,
+            .metadata = item->metadata,
+            .vector = job->vector,
+            .generation = u->generation,
         };
         memcpy(w->put.sha256, job->sha256, sizeof w->put.sha256);
     }

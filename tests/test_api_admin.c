@@ -23,7 +23,8 @@ static int close_rig(void **state)
 
 static struct outcome admin(const char *line, const char *json)
 {
-    return rig_ask(rig, line, &(struct extra){.admin = true, .type = json ? "application/json" : NULL, .body = json});
+    return rig_ask(rig, line,
+                   &(struct extra){.admin = true, .type = json ? "application/json" : NULL, .body = json});
 }
 
 static void a_new_folder_has_an_untrained_model_and_a_collection(void **state)
@@ -119,7 +120,10 @@ static struct buf model_file(uint64_t seed, bool goldens)
 
 static struct outcome import(const char *line, const struct buf *file)
 {
-    return rig_ask(rig, line, &(struct extra){.admin = true, .type = "application/octet-stream", .body = file->data, .len = file->len});
+    return rig_ask(
+        rig, line,
+        &(struct extra){
+            .admin = true, .type = "application/octet-stream", .body = file->data, .len = file->len});
 }
 
 static void an_imported_model_embeds_and_is_deleted_when_unused(void **state)
@@ -135,7 +139,8 @@ static void an_imported_model_embeds_and_is_deleted_when_unused(void **state)
     o = import("POST /v1/models?id=second", &file); /* the same again */
     assert_int_equal(o.status, 200);
     outcome_clear(&o);
-    struct outcome base = rig_expect(rig, 200, "POST /v1/embeddings", &x), other = rig_expect(rig, 200, "POST /v1/embeddings?model=second", &x);
+    struct outcome base = rig_expect(rig, 200, "POST /v1/embeddings", &x),
+                   other = rig_expect(rig, 200, "POST /v1/embeddings?model=second", &x);
     assert_string_equal(outcome_text(&other, "model"), "second");
     assert_true(outcome_number(&base, "data.0.embedding.0") != outcome_number(&other, "data.0.embedding.0"));
     outcome_clear(&base);
@@ -264,7 +269,8 @@ static void a_key_is_shown_once_and_kept_as_a_hash(void **state)
     outcome_clear(&list);
     outcome_clear(&gone);
     outcome_clear(&again);
-    static const char *const bad[] = {"{}", "{\"role\":\"root\"}", "{\"role\":null}", "{\"role\":\"read\",\"id\":\"x\"}", "{\"role\":\"none\"}"};
+    static const char *const bad[] = {"{}", "{\"role\":\"root\"}", "{\"role\":null}",
+                                      "{\"role\":\"read\",\"id\":\"x\"}", "{\"role\":\"none\"}"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         o = admin("POST /v1/keys", bad[i]);
         assert_int_equal(o.status, 400);

@@ -38,7 +38,8 @@ static void read_vector(const struct json *v, float *out, size_t n)
 /* The vector that a raw body gives. */
 static void raw_vector(float *out)
 {
-    struct outcome o = rig_expect(rig, 200, "POST /v1/embeddings", &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});
+    struct outcome o = rig_expect(rig, 200, "POST /v1/embeddings",
+                                  &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});
     read_vector(outcome_at(&o, "data.0.embedding"), out, RIG_DIMENSIONS);
     outcome_clear(&o);
 }
@@ -55,7 +56,8 @@ static void a_raw_picture_gives_one_unit_vector_in_openais_shape(void **state)
 {
     UNUSED(state);
     float v[RIG_DIMENSIONS];
-    struct outcome o = rig_expect(rig, 200, "POST /v1/embeddings", &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});
+    struct outcome o = rig_expect(rig, 200, "POST /v1/embeddings",
+                                  &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});
     assert_string_equal(outcome_text(&o, "object"), "list");
     assert_string_equal(outcome_text(&o, "model"), "anchord-base");
     assert_string_equal(outcome_text(&o, "data.0.object"), "embedding");
@@ -77,7 +79,8 @@ static void all_forms_of_a_picture_mean_the_same(void **state)
         buf_print(&folded, "%.60s", text.data + i);
         buf_text(&folded, i % 120 ? "\\r\\n" : " ");
     }
-    const char *const forms[] = {"\"%s\"", "[\"%s\"]", "{\"image\":\"%s\"}", "[{\"image\":\"data:image/jpeg;base64,%s\"}]",
+    const char *const forms[] = {"\"%s\"", "[\"%s\"]", "{\"image\":\"%s\"}",
+                                 "[{\"image\":\"data:image/jpeg;base64,%s\"}]",
                                  "\"data:image/png;charset=x;base64,%s\""};
     for (size_t i = 0; i < 2 * COUNT(forms); i++) {
         const char *form = forms[i / 2], *at = strstr(form, "%s");
@@ -106,7 +109,9 @@ static void base64_vectors_are_little_endian_float32(void **state)
     void *bytes;
     size_t len;
     raw_vector(want);
-    buf_print(&body, "{\"input\":\"%s\",\"encoding_format\":\"base64\",\"model\":\"anchord-base\",\"user\":\"u\"}", text.data);
+    buf_print(&body,
+              "{\"input\":\"%s\",\"encoding_format\":\"base64\",\"model\":\"anchord-base\",\"user\":\"u\"}",
+              text.data);
     struct outcome o = rig_json(rig, "POST /v1/embeddings", body.data);
     const char *coded = outcome_text(&o, "data.0.embedding");
     assert_non_null(coded);
@@ -123,7 +128,8 @@ static void fewer_dimensions_are_the_first_ones_at_unit_length(void **state)
     UNUSED(state);
     float all[RIG_DIMENSIONS], few[16];
     raw_vector(all);
-    struct outcome o = rig_expect(rig, 200, "POST /v1/embeddings?dimensions=16", &(struct extra){.body = file.data, .len = file.len});
+    struct outcome o = rig_expect(rig, 200, "POST /v1/embeddings?dimensions=16",
+                                  &(struct extra){.body = file.data, .len = file.len});
     read_vector(outcome_at(&o, "data.0.embedding"), few, 16);
     double length = norm(all, 16);
     for (size_t i = 0; i < 16; i++)
@@ -136,7 +142,8 @@ static struct buf form_of(const char *const *files, const size_t *lens, size_t n
 {
     struct buf b = {0};
     for (size_t i = 0; i < n; i++) {
-        buf_print(&b, "--xyz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"%zu.jpg\"\r\n\r\n", i);
+        buf_print(&b, "--xyz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"%zu.jpg\"\r\n\r\n",
+                  i);
         buf_add(&b, files[i], lens[i]);
         buf_text(&b, "\r\n");
     }
@@ -151,10 +158,12 @@ static void a_form_embeds_each_file(void **state)
     struct buf other = rig_picture(5, 5);
     const char *const files[] = {other.data, file.data};
     const size_t lens[] = {other.len, file.len};
-    struct buf form = form_of(files, lens, 2, "--xyz\r\nContent-Disposition: form-data; name=\"encoding_format\"\r\n\r\nfloat\r\n");
+    struct buf form = form_of(
+        files, lens, 2, "--xyz\r\nContent-Disposition: form-data; name=\"encoding_format\"\r\n\r\nfloat\r\n");
     raw_vector(want);
-    struct outcome o = rig_expect(rig, 200, "POST /v1/embeddings",
-                                  &(struct extra){.type = "multipart/form-data; boundary=xyz", .body = form.data, .len = form.len});
+    struct outcome o = rig_expect(
+        rig, 200, "POST /v1/embeddings",
+        &(struct extra){.type = "multipart/form-data; boundary=xyz", .body = form.data, .len = form.len});
     assert_int_equal(json_count(outcome_at(&o, "data")), 2);
     assert_true(outcome_number(&o, "data.1.index") == 1);
     read_vector(outcome_at(&o, "data.1.embedding"), got, RIG_DIMENSIONS);
@@ -215,8 +224,10 @@ static const struct {
     {"POST /v1/embeddings", "{\"input\":\"aGk=\",\"modality\":\"image\"}", 400, "modality"},
     {"POST /v1/embeddings?size=3", "{\"input\":\"aGk=\"}", 400, "size"},
     {"POST /v1/embeddings?on_error=maybe", "{\"input\":\"aGk=\"}", 400, "on_error"},
-    {"POST /v1/embeddings", "{\"input\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,"
-                            "0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}", 413, NULL},
+    {"POST /v1/embeddings",
+     "{\"input\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,"
+     "0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}",
+     413, NULL},
 };
 
 static void what_is_no_picture_is_refused_with_its_field(void **state)

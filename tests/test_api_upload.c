@@ -51,8 +51,12 @@ static void it_is_embedded_again_once(void **state)
 {
     UNUSED(state);
     struct buf file = rig_picture(1, 1);
-    struct request q = {.method = METHOD_PUT, .path = "/v1/collections/moving/images/a", .body = file.data, .body_len = file.len,
-                        .role = ROLE_WRITE, .request_id = "test"};
+    struct request q = {.method = METHOD_PUT,
+                        .path = "/v1/collections/moving/images/a",
+                        .body = file.data,
+                        .body_len = file.len,
+                        .role = ROLE_WRITE,
+                        .request_id = "test"};
     struct call c;
     renew();
     call_begin(&c, rig->app, &q);
@@ -61,7 +65,8 @@ static void it_is_embedded_again_once(void **state)
     call_run(&c, rig->lanes);
     assert_int_equal(c.response.status, 201);
     call_free(&c);
-    struct outcome o = rig_expect(rig, 200, "POST /v1/collections/moving/search", &(struct extra){.body = file.data, .len = file.len});
+    struct outcome o = rig_expect(rig, 200, "POST /v1/collections/moving/search",
+                                  &(struct extra){.body = file.data, .len = file.len});
     assert_string_equal(outcome_text(&o, "data.0.id"), "a");
     outcome_clear(&o);
     buf_clear(&file);
@@ -71,8 +76,12 @@ static void the_second_time_the_client_is_told_to_come_back(void **state)
 {
     UNUSED(state);
     struct buf file = rig_picture(1, 1);
-    struct request q = {.method = METHOD_PUT, .path = "/v1/collections/moving/images/a", .body = file.data, .body_len = file.len,
-                        .role = ROLE_WRITE, .request_id = "test"};
+    struct request q = {.method = METHOD_PUT,
+                        .path = "/v1/collections/moving/images/a",
+                        .body = file.data,
+                        .body_len = file.len,
+                        .role = ROLE_WRITE,
+                        .request_id = "test"};
     struct call c;
     renew();
     call_begin(&c, rig->app, &q);
@@ -94,9 +103,17 @@ static void a_batch_goes_on_in_the_new_generation(void **state)
 {
     UNUSED(state);
     struct buf text = rig_base64(2, 2), body = {0};
-    buf_print(&body, "{\"images\":[{\"id\":\"a\",\"image\":\"%s\"},{\"id\":\"b\",\"image\":\"%s\"},{\"id\":\"c\",\"image\":\"aGk=\"}]}", text.data, text.data);
-    struct request q = {.method = METHOD_POST, .path = "/v1/collections/moving/images", .content_type = "application/json",
-                        .body = body.data, .body_len = body.len, .role = ROLE_WRITE, .request_id = "test"};
+    buf_print(&body,
+              "{\"images\":[{\"id\":\"a\",\"image\":\"%s\"},{\"id\":\"b\",\"image\":\"%s\"},{\"id\":\"c\","
+              "\"image\":\"aGk=\"}]}",
+              text.data, text.data);
+    struct request q = {.method = METHOD_POST,
+                        .path = "/v1/collections/moving/images",
+                        .content_type = "application/json",
+                        .body = body.data,
+                        .body_len = body.len,
+                        .role = ROLE_WRITE,
+                        .request_id = "test"};
     struct call c;
     renew();
     call_begin(&c, rig->app, &q);

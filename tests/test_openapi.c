@@ -47,10 +47,13 @@ static const struct json *resolve(const struct json *schema)
 static bool is_type(const struct json *v, const char *type)
 {
     enum json_kind k = json_kind(v);
-    return (!strcmp(type, "object") && k == JSON_KIND_OBJECT) || (!strcmp(type, "array") && k == JSON_KIND_LIST) ||
-           (!strcmp(type, "string") && k == JSON_KIND_TEXT) || (!strcmp(type, "integer") && k == JSON_KIND_INT) ||
+    return (!strcmp(type, "object") && k == JSON_KIND_OBJECT) ||
+           (!strcmp(type, "array") && k == JSON_KIND_LIST) ||
+           (!strcmp(type, "string") && k == JSON_KIND_TEXT) ||
+           (!strcmp(type, "integer") && k == JSON_KIND_INT) ||
            (!strcmp(type, "number") && (k == JSON_KIND_INT || k == JSON_KIND_REAL)) ||
-           (!strcmp(type, "boolean") && k == JSON_KIND_BOOL) || (!strcmp(type, "null") && k == JSON_KIND_NULL);
+           (!strcmp(type, "boolean") && k == JSON_KIND_BOOL) ||
+           (!strcmp(type, "null") && k == JSON_KIND_NULL);
 }
 
 static bool same(const struct json *a, const struct json *b)
@@ -76,7 +79,8 @@ static bool type_fits(const struct json *v, const struct json *type)
 
 static bool members_fit(const struct json *v, const struct json *schema, char *why, size_t size)
 {
-    const struct json *required = json_member(schema, "required"), *properties = json_member(schema, "properties"), *value;
+    const struct json *required = json_member(schema, "required"),
+                      *properties = json_member(schema, "properties"), *value;
     const char *key;
     for (size_t i = 0; i < json_count(required); i++) {
         const char *name = json_as_text(json_item(required, i), NULL);
@@ -105,12 +109,14 @@ static bool any_fits(const struct json *v, const struct json *list, bool all, ch
 static bool fits(const struct json *v, const struct json *schema, char *why, size_t size)
 {
     schema = resolve(schema);
-    const struct json *type = json_member(schema, "type"), *items = json_member(schema, "items"), *any = json_member(schema, "anyOf"),
-                      *all = json_member(schema, "allOf"), *is = json_member(schema, "const"), *list = json_member(schema, "enum");
+    const struct json *type = json_member(schema, "type"), *items = json_member(schema, "items"),
+                      *any = json_member(schema, "anyOf"), *all = json_member(schema, "allOf"),
+                      *is = json_member(schema, "const"), *list = json_member(schema, "enum");
     snprintf(why, size, "type");
     if (type && !type_fits(v, type))
         return false;
-    if ((is && !same(v, is)) || (any && !any_fits(v, any, false, why, size)) || (all && !any_fits(v, all, true, why, size)))
+    if ((is && !same(v, is)) || (any && !any_fits(v, any, false, why, size)) ||
+        (all && !any_fits(v, all, true, why, size)))
         return false;
     bool listed = !list;
     for (size_t i = 0; i < json_count(list); i++)
@@ -162,14 +168,17 @@ static const struct fixture {
     {"images_put", "POST /v1/collections/default/images", "multipart/form-data; boundary=xyz", &form, NULL},
     {"images_put", "POST /v1/collections/default/images", "application/json", &images_json, NULL},
     {"images_count", "POST /v1/collections/default/images/count", NULL, NULL, NULL},
-    {"images_delete", "POST /v1/collections/default/images/delete", "application/json", NULL, "{\"ids\":[\"d\"]}"},
+    {"images_delete", "POST /v1/collections/default/images/delete", "application/json", NULL,
+     "{\"ids\":[\"d\"]}"},
     {"image_put", "PUT /v1/collections/default/images/new?label=x", "image/jpeg", &raw, NULL},
     {"image_put", "PUT /v1/collections/default/images/new", NULL, &raw, NULL},
     {"image_get", "GET /v1/collections/default/images/a", NULL, NULL, NULL},
-    {"image_patch", "PATCH /v1/collections/default/images/a", "application/merge-patch+json", NULL, "{\"metadata\":{\"n\":1}}"},
+    {"image_patch", "PATCH /v1/collections/default/images/a", "application/merge-patch+json", NULL,
+     "{\"metadata\":{\"n\":1}}"},
     {"image_content", "GET /v1/collections/default/images/a/content?size=32", NULL, NULL, NULL},
     {"search_run", "POST /v1/collections/default/search?limit=2", "image/jpeg", &raw, NULL},
-    {"search_run", "POST /v1/collections/default/search", "application/json", NULL, "{\"id\":\"a\",\"with_vector\":true}"},
+    {"search_run", "POST /v1/collections/default/search", "application/json", NULL,
+     "{\"id\":\"a\",\"with_vector\":true}"},
     {"search_run", "POST /v1/collections/default/search", "application/json", &search_json, NULL},
     {"image_delete", "DELETE /v1/collections/default/images/a", NULL, NULL, NULL},
     {"key_create", "POST /v1/keys", "application/json", NULL, "{\"role\":\"read\",\"name\":\"n\"}"},
@@ -188,9 +197,17 @@ static void make_bodies(void)
     buf_text(&form, "--xyz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f.jpg\"\r\n\r\n");
     buf_add(&form, raw.data, raw.len);
     buf_text(&form, "\r\n--xyz--\r\n");
-    buf_print(&embed_json, "{\"input\":[\"%s\",\"aGk=\"],\"on_error\":\"item\",\"encoding_format\":\"base64\"}", text.data);
-    buf_print(&images_json, "{\"images\":[{\"id\":\"j\",\"image\":\"%s\",\"label\":\"l\",\"metadata\":{\"a\":1}},{\"id\":\"k\",\"image\":\"aGk=\"}]}", text.data);
-    buf_print(&search_json, "{\"searches\":[{\"id\":\"b\"},{\"positive\":[\"b\",{\"image\":\"%s\"}],\"negative\":[\"c\"]}]}", text.data);
+    buf_print(&embed_json,
+              "{\"input\":[\"%s\",\"aGk=\"],\"on_error\":\"item\",\"encoding_format\":\"base64\"}",
+              text.data);
+    buf_print(&images_json,
+              "{\"images\":[{\"id\":\"j\",\"image\":\"%s\",\"label\":\"l\",\"metadata\":{\"a\":1}},{\"id\":"
+              "\"k\",\"image\":\"aGk=\"}]}",
+              text.data);
+    buf_print(
+        &search_json,
+        "{\"searches\":[{\"id\":\"b\"},{\"positive\":[\"b\",{\"image\":\"%s\"}],\"negative\":[\"c\"]}]}",
+        text.data);
     buf_clear(&text);
 }
 
@@ -246,8 +263,11 @@ static struct outcome call_fixture(const struct fixture *f)
         snprintf(line, sizeof line, "%.*s%s", (int)(hole - f->line), f->line, key);
     else
         snprintf(line, sizeof line, "%s", f->line);
-    struct outcome o = rig_ask(rig, line, &(struct extra){.admin = true, .type = f->type, .body = f->body ? f->body->data : f->json,
-                                                          .len = f->body ? f->body->len : 0});
+    struct outcome o = rig_ask(rig, line,
+                               &(struct extra){.admin = true,
+                                               .type = f->type,
+                                               .body = f->body ? f->body->data : f->json,
+                                               .len = f->body ? f->body->len : 0});
     if (strcmp(f->operation, "key_create") == 0)
         snprintf(key, sizeof key, "%s", outcome_text(&o, "id"));
     return o;

@@ -53,7 +53,8 @@ static bool parse_first_line(char *line, struct request *q, struct pair *pairs, 
     static const struct {
         char letter;
         enum method method;
-    } methods[] = {{'G', METHOD_GET}, {'U', METHOD_PUT}, {'P', METHOD_POST}, {'A', METHOD_PATCH}, {'D', METHOD_DELETE}};
+    } methods[] = {
+        {'G', METHOD_GET}, {'U', METHOD_PUT}, {'P', METHOD_POST}, {'A', METHOD_PATCH}, {'D', METHOD_DELETE}};
     if (!line || strlen(line) < 2)
         return false;
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
@@ -70,7 +71,8 @@ static bool parse_first_line(char *line, struct request *q, struct pair *pairs, 
 
 static void drive(struct call *c)
 {
-    static const struct image_limits limits = {.bytes = 1 << 20, .pixels = 1 << 18, .side = 2048, .scans = 20, .millis = 2000};
+    static const struct image_limits limits = {
+        .bytes = 1 << 20, .pixels = 1 << 18, .side = 2048, .scans = 20, .millis = 2000};
     const struct err full = {.code = ERR_BUSY, .text = "no writes here"};
     while (c->state != CALL_DONE) {
         for (size_t i = 0; c->state == CALL_IMAGES && i < c->n_images; i++)
@@ -90,7 +92,9 @@ static void check_response(const struct response *r)
     if (r->content_type && strcmp(r->content_type, "application/json") == 0) {
         struct json *v = json_parse(r->body.data, r->body.len, (size_t)1 << 30, NULL);
         FUZZ_CHECK(v);
-        FUZZ_CHECK((r->status >= 400 && r->status != 503) == (json_member(json_member(v, "error"), "code") != NULL) || r->status == 503);
+        FUZZ_CHECK((r->status >= 400 && r->status != 503) ==
+                       (json_member(json_member(v, "error"), "code") != NULL) ||
+                   r->status == 503);
         json_free(v);
     }
 }

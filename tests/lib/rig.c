@@ -117,7 +117,8 @@ static void parse_line(char *line, struct request *q, struct pair *pairs, size_t
     q->method = method_of(line);
     q->path = path;
     q->query = pairs;
-    for (char *p = query ? strtok_r(query, "&", &save) : NULL; p && q->n_query < room; p = strtok_r(NULL, "&", &save)) {
+    for (char *p = query ? strtok_r(query, "&", &save) : NULL; p && q->n_query < room;
+         p = strtok_r(NULL, "&", &save)) {
         char *value = strchr(p, '=');
         if (value)
             *value++ = 0;
@@ -134,7 +135,8 @@ static struct outcome take_answer(struct call *c)
     r.body = c->response.body;
     c->response.body = (struct buf){0};
     for (size_t i = 0; i < r.n_headers; i++)
-        r.headers[i] = (struct header){mem_text(c->response.headers[i].name), mem_text(c->response.headers[i].value)};
+        r.headers[i] =
+            (struct header){mem_text(c->response.headers[i].name), mem_text(c->response.headers[i].value)};
     if (c->response.content_type && strcmp(c->response.content_type, "application/json") == 0) {
         struct err e = {0};
         r.json = json_parse(r.body.data, r.body.len, 0, &e);
@@ -185,7 +187,8 @@ struct outcome rig_expect(struct rig *r, int status, const char *line, const str
 {
     struct outcome reply = rig_ask(r, line, x);
     if (reply.status != status)
-        fail_msg("%s gave %d, expected %d: %.300s", line, reply.status, status, reply.body.data ? reply.body.data : "");
+        fail_msg("%s gave %d, expected %d: %.300s", line, reply.status, status,
+                 reply.body.data ? reply.body.data : "");
     return reply;
 }
 
@@ -212,8 +215,10 @@ void rig_put(struct rig *r, const char *id, unsigned kind, unsigned seed, const 
 {
     char line[512];
     struct buf file = rig_picture(kind, seed);
-    snprintf(line, sizeof line, "PUT /v1/collections/default/images/%s%s%s", id, label ? "?label=" : "", label ? label : "");
-    struct outcome reply = rig_ask(r, line, &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});
+    snprintf(line, sizeof line, "PUT /v1/collections/default/images/%s%s%s", id, label ? "?label=" : "",
+             label ? label : "");
+    struct outcome reply =
+        rig_ask(r, line, &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});
     if (reply.status != 200 && reply.status != 201)
         fail_msg("%s gave %d: %s", line, reply.status, reply.body.data);
     outcome_clear(&reply);
