@@ -32,7 +32,9 @@ home 'jpeglib|jerror|turbojpeg' engine/image_jpeg.c
 home 'png\.h'      engine/image_png.c
 home 'webp/'       engine/image_webp.c
 home 'cblas|openblas' engine/kernels/gemm_blas.c engine/kernels/conv_blas.c
-home 'dnnl|oneapi/' engine/kernels/conv_dnnl.c engine/kernels/gemm_dnnl.c
+home 'dnnl\.h|oneapi/' engine/kernels/common_dnnl.h
+home 'engine/kernels/common_dnnl' engine/kernels/common_dnnl.c engine/kernels/conv_dnnl.c engine/kernels/gemm_dnnl.c \
+    engine/kernels/conv_direct_dnnl.c
 
 [ $bad = 0 ] && echo "layers: clean"
 exit $bad

@@ -31,7 +31,7 @@ static void naive(const size_t s[3], float alpha, const float *a, const float *b
 static void products_agree_with_plain_loops(void **state)
 {
     UNUSED(state);
-    float a[MAX], b[MAX], got[MAX], want[MAX];
+    float a[MAX], b[MAX], got[MAX], want[MAX], turned[MAX];
     struct rng r = rng_new(1);
     for (size_t i = 0; i < COUNT(sizes); i++) {
         const size_t *s = sizes[i];
@@ -47,6 +47,12 @@ static void products_agree_with_plain_loops(void **state)
             gemm_nn(s[0], s[1], s[2], 2.0f, a, b, (float)beta, got);
             naive(s, 2.0f, a, b, 1, s[1], (float)beta, want);
             assert_close("gemm_nn", got, want, s[0] * s[1], 1e-5);
+            memcpy(got, want, sizeof got);
+            for (size_t j = 0; j < s[0] * s[2]; j++)
+                turned[j % s[2] * s[0] + j / s[2]] = a[j];
+            gemm_tn(s[0], s[1], s[2], 2.0f, turned, b, (float)beta, got);
+            naive(s, 2.0f, a, b, 1, s[1], (float)beta, want);
+            assert_close("gemm_tn", got, want, s[0] * s[1], 1e-5);
         }
     }
 }
@@ -54,10 +60,11 @@ static void products_agree_with_plain_loops(void **state)
 static void beta_zero_overwrites_even_nan(void **state)
 {
     UNUSED(state);
-    float a = 2, b = 3, nt = NAN, nn = NAN;
+    float a = 2, b = 3, nt = NAN, nn = NAN, tn = NAN;
     gemm_nt(1, 1, 1, 1, &a, &b, 0, &nt);
     gemm_nn(1, 1, 1, 1, &a, &b, 0, &nn);
-    assert_true(nt == 6.0f && nn == 6.0f);
+    gemm_tn(1, 1, 1, 1, &a, &b, 0, &tn);
+    assert_true(nt == 6.0f && nn == 6.0f && tn == 6.0f);
 }
 
 int main(void)

@@ -1,13 +1,11 @@
 /* conv_dnnl.c - the convolution by oneDNN: NHWC tensors, weights in the layout that its kernel asks for. */
 #include "engine/kernels/conv.h"
 
-#include <dnnl.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "engine/kernels/common_dnnl.h"
 
 struct conv_weights {
     dnnl_memory_desc_t desc;
@@ -28,36 +26,11 @@ struct conv {
     dnnl_memory_t own[3]; /* x, y, scratch */
 };
 
-static dnnl_engine_t the_engine; /* set once, by engine(); the library wants one for everything */
-
-static void make_engine(void)
-{
-    if (dnnl_engine_create(&the_engine, dnnl_cpu, 0) != dnnl_success)
-        the_engine = NULL;
-}
-
-static dnnl_engine_t engine(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, make_engine);
-    return the_engine;
-}
-
-static bool refused(struct err *e, const char *what)
-{
-    return err_set(e, ERR_INTERNAL, "oneDNN refused %s", what);
-}
-
-static dnnl_data_type_t data_type(enum dtype d)
-{
-    return d == DTYPE_BF16 ? dnnl_bf16 : dnnl_f32;
-}
-
 /* Our tensors are NHWC; oneDNN names their dimensions in the order NCHW all the same. */
 static bool describe_tensor(dnnl_memory_desc_t *out, enum dtype d, size_t n, size_t h, size_t w, size_t c)
 {
     dnnl_dims_t dims = {to_int(n), to_int(c), to_int(h), to_int(w)};
-    return dnnl_memory_desc_init_by_tag(out, 4, dims, data_type(d), dnnl_nhwc) == dnnl_success;
+    return dnnl_memory_desc_init_by_tag(out, 4, dims, onednn_type(d), dnnl_nhwc) == dnnl_success;
 }
 
 static bool describe_weights(dnnl_memory_desc_t *out, dnnl_data_type_t type, const struct conv_spec *s,
@@ -97,33 +70,25 @@ static bool describe_conv(const struct conv_spec *s, const dnnl_memory_desc_t *w
 
     if (weights)
         w = *weights;
-    else if (!describe_weights(&w, data_type(s->dtype), s, dnnl_format_tag_any))
+    else if (!describe_weights(&w, onednn_type(s->dtype), s, dnnl_format_tag_any))
         return false;
     bool ok = describe_tensor(&x, s->dtype, s->n, s->h, s->w, s->c) && describe_bias(&b, s) &&
               describe_tensor(&y, s->dtype, s->n, conv_out(s->h, s), conv_out(s->w, s), s->k) &&
               dnnl_convolution_forward_desc_init(&conv, dnnl_forward_inference, dnnl_convolution_direct, &x, &w, &b,
                                                  &y, strides, pad, pad) == dnnl_success &&
               dnnl_primitive_attr_create(&attr) == dnnl_success && describe_extras(attr, s) &&
-              dnnl_primitive_desc_create(out, &conv, attr, engine(), NULL) == dnnl_success;
+              dnnl_primitive_desc_create(out, &conv, attr, onednn_engine(), NULL) == dnnl_success;
     if (attr)
         dnnl_primitive_attr_destroy(attr);
     return ok;
 }
 
-/* Its reference code is right but slower than OpenBLAS; in bf16 there is nothing else. */
-static bool is_fast(dnnl_primitive_desc_t desc)
-{
-    const char *name = "";
-    return dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &name) == dnnl_success &&
-           strncmp(name, "ref", 3) != 0;
-}
-
 static bool supports(const struct conv_spec *s)
 {
     dnnl_primitive_desc_t desc = NULL;
-    if (!engine() || !describe_conv(s, NULL, &desc))
+    if (!onednn_engine() || !describe_conv(s, NULL, &desc))
         return false;
-    bool fast = s->dtype == DTYPE_BF16 || is_fast(desc);
+    bool fast = s->dtype == DTYPE_BF16 || onednn_is_fast(desc); /* in bf16 there is nothing else */
     dnnl_primitive_desc_destroy(desc);
     return fast;
 }
@@ -150,11 +115,11 @@ static bool reorder(const struct conv_spec *s, const float *weights, dnnl_memory
     dnnl_primitive_t primitive = NULL;
     dnnl_stream_t stream = NULL;
     bool ok = describe_weights(&plain, dnnl_f32, s, dnnl_oihw) &&
-              dnnl_memory_create(&from, &plain, engine(), (void *)(uintptr_t)weights) == dnnl_success &&
-              dnnl_reorder_primitive_desc_create(&reorder_desc, &plain, engine(), desc, engine(), NULL) ==
-                  dnnl_success &&
+              dnnl_memory_create(&from, &plain, onednn_engine(), (void *)(uintptr_t)weights) == dnnl_success &&
+              dnnl_reorder_primitive_desc_create(&reorder_desc, &plain, onednn_engine(), desc, onednn_engine(),
+                                                 NULL) == dnnl_success &&
               dnnl_primitive_create(&primitive, reorder_desc) == dnnl_success &&
-              dnnl_stream_create(&stream, engine(), dnnl_stream_default_flags) == dnnl_success;
+              dnnl_stream_create(&stream, onednn_engine(), dnnl_stream_default_flags) == dnnl_success;
     if (ok) {
         dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
         ok = dnnl_primitive_execute(primitive, stream, COUNT(args), args) == dnnl_success &&
@@ -178,7 +143,7 @@ static struct conv_weights *pack(const struct conv_spec *s, const float *weights
     struct conv_weights *w = NULL;
 
     if (!describe_conv(s, NULL, &desc)) {
-        refused(e, "a convolution");
+        onednn_refused(e, "a convolution");
         return NULL;
     }
     w = mem_new(1, sizeof *w);
@@ -187,11 +152,11 @@ static struct conv_weights *pack(const struct conv_spec *s, const float *weights
     w->data = mem_aligned(dnnl_memory_desc_get_size(&w->desc), 1);
     w->bias = mem_dup(bias, s->k * sizeof(float));
     if (describe_bias(&bias_desc, s) &&
-        dnnl_memory_create(&w->memory, &w->desc, engine(), w->data) == dnnl_success &&
-        dnnl_memory_create(&w->bias_memory, &bias_desc, engine(), w->bias) == dnnl_success &&
+        dnnl_memory_create(&w->memory, &w->desc, onednn_engine(), w->data) == dnnl_success &&
+        dnnl_memory_create(&w->bias_memory, &bias_desc, onednn_engine(), w->bias) == dnnl_success &&
         reorder(s, weights, w->memory, &w->desc))
         return w;
-    refused(e, "the weights of a convolution");
+    onednn_refused(e, "the weights of a convolution");
     weights_free(w);
     return NULL;
 }
@@ -218,9 +183,9 @@ static struct conv *open_conv(const struct conv_spec *s, const struct conv_weigh
 
     c->weights = w;
     if (describe_conv(s, &w->desc, &c->desc) && dnnl_primitive_create(&c->primitive, c->desc) == dnnl_success &&
-        dnnl_stream_create(&c->stream, engine(), dnnl_stream_default_flags) == dnnl_success)
+        dnnl_stream_create(&c->stream, onednn_engine(), dnnl_stream_default_flags) == dnnl_success)
         return c;
-    refused(e, "a convolution");
+    onednn_refused(e, "a convolution");
     close_conv(c);
     return NULL;
 }
@@ -238,8 +203,8 @@ static bool bind_conv(struct conv *c, const void *x, void *y, void *scratch_spac
 
     for (size_t i = 0; i < COUNT(c->own); i++) {
         const dnnl_memory_desc_t *desc = dnnl_primitive_desc_query_md(c->desc, kinds[i], 0);
-        if (dnnl_memory_create(&c->own[i], desc, engine(), places[i]) != dnnl_success)
-            return refused(e, "the memory of a convolution");
+        if (dnnl_memory_create(&c->own[i], desc, onednn_engine(), places[i]) != dnnl_success)
+            return onednn_refused(e, "the memory of a convolution");
         c->args[i] = (dnnl_exec_arg_t){names[i], c->own[i]};
     }
     c->args[3] = (dnnl_exec_arg_t){DNNL_ARG_WEIGHTS, c->weights->memory};

@@ -12,5 +12,7 @@
 void gemm_nt(size_t m, size_t n, size_t k, float alpha, const float *a, const float *b, float beta, float *c);
 /* c[m, n] = alpha * a[m, k] * b[k, n] + beta * c */
 void gemm_nn(size_t m, size_t n, size_t k, float alpha, const float *a, const float *b, float beta, float *c);
+/* c[m, n] = alpha * a[k, m]^T * b[k, n] + beta * c */
+void gemm_tn(size_t m, size_t n, size_t k, float alpha, const float *a, const float *b, float beta, float *c);
 
 #endif

@@ -16,3 +16,9 @@ void gemm_nn(size_t m, size_t n, size_t k, float alpha, const float *a, const fl
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, to_int(m), to_int(n), to_int(k), alpha, a, to_int(k), b,
                 to_int(n), beta, c, to_int(n));
 }
+
+void gemm_tn(size_t m, size_t n, size_t k, float alpha, const float *a, const float *b, float beta, float *c)
+{
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, to_int(m), to_int(n), to_int(k), alpha, a, to_int(m), b,
+                to_int(n), beta, c, to_int(n));
+}
