@@ -19,6 +19,7 @@
 #include "tests/lib/folder.h"
 #include "tests/lib/hashed.h"
 #include "tests/lib/load.h"
+#include "tests/lib/processor.h"
 
 enum work { PREPARE, FORWARD, EMBED }; /* decode and resize; the network alone; all of it */
 
@@ -121,26 +122,6 @@ static double resident_mb(void)
     if (f)
         fclose(f);
     return (double)pages * (double)sysconf(_SC_PAGESIZE) / 1e6;
-}
-
-static void name_processor(void)
-{
-    static const char *const features[] = {" avx2 ", " fma ", " avx512f ", " avx512_vnni ", " avx512_bf16 ",
-                                           " amx_tile ", " amx_bf16 "};
-    char line[8192];
-    FILE *f = fopen("/proc/cpuinfo", "r");
-    printf("processor: %ld cores,", sysconf(_SC_NPROCESSORS_ONLN));
-    while (f && fgets(line, sizeof line, f))
-        if (strncmp(line, "flags", 5) == 0) {
-            line[strcspn(line, "\n")] = ' ';
-            for (size_t i = 0; i < sizeof features / sizeof *features; i++)
-                if (strstr(line, features[i]))
-                    printf("%.*s", (int)strlen(features[i]) - 1, features[i]);
-            break;
-        }
-    if (f)
-        fclose(f);
-    printf("\n");
 }
 
 static struct model *get_model(const char *name, struct err *e)
@@ -266,7 +247,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", e.text);
         return 1;
     }
-    name_processor();
+    processor_print();
     printf("%s, stem %s, %u pixels; %zu pictures, %zu threads\n", arch_name(&m->arch), stem_name(m->arch.stem),
            m->pre.size, b.pictures.n, b.threads);
     bench_model(&b, m);

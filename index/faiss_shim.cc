@@ -1,8 +1,8 @@
 // faiss_shim.cc - the C bodies that Debian's FAISS lacks, and HNSW over borrowed rows.
 //
-// FAISS builds the graph; the search is ours (Malkov and Yashunin's algorithms 2 and 5), for three reasons:
-// release 1.7.3 ignores the efSearch of a single search, allocates and clears a table of all rows for each,
-// and its distances are SSE2 code in Debian's build.
+// FAISS builds the graph; the search is ours (Malkov and Yashunin's algorithms 2 and 5): release 1.7.3 ignores
+// the efSearch of a single search, allocates and clears a table of all rows for each, and fetches the vectors
+// one after the other.  Both see the rows as bytes (code.h); the answer is by the rows themselves.
 #include "index/faiss_shim.h"
 
 #include <faiss/AutoTune.h>
@@ -28,6 +28,7 @@
 #include <vector>
 
 extern "C" {
+#include "index/code.h"
 #include "index/scan.h"
 }
 
@@ -148,26 +149,86 @@ struct Scratch {
 
 thread_local Scratch scratch;
 
-// Distances are negative inner products: the nearest has the smallest.
-struct RowDistance final : faiss::DistanceComputer {
-    const std::vector<const float *> &rows;
-    size_t d;
-    const float *query = nullptr;
+constexpr size_t AHEAD = 8; // rows that are fetched while one is compared
 
-    RowDistance(const std::vector<const float *> &r, size_t dim) : rows(r), d(dim) {}
-    void set_query(const float *x) override { query = x; }
-    float operator()(faiss::Index::idx_t i) override { return -scan_product(rows[size_t(i)], query, d); }
+// The rows as bytes, each from a cache line of its own on.
+struct Codes {
+    struct alignas(64) Line {
+        int8_t bytes[64];
+    };
+    size_t d, lines; // of one row
+    std::vector<float> centre;
+    std::vector<Line> all;
+    std::vector<struct code> scales;
+
+    explicit Codes(size_t dim) : d(dim), lines((dim + sizeof(Line) - 1) / sizeof(Line)) {}
+
+    void reserve(size_t n)
+    {
+        all.reserve(n * lines);
+        scales.reserve(n);
+    }
+    // Moves the centre to where these rows are; only while there is no row.
+    void centre_on(const float *const *rows, size_t n)
+    {
+        size_t step = n / CENTRE_ROWS + 1;
+        std::vector<const float *> some;
+        for (size_t i = 0; i < n; i += step)
+            some.push_back(rows[i]);
+        centre.resize(d);
+        code_centre(some.data(), some.size(), d, centre.data());
+    }
+    void add(const float *row)
+    {
+        all.resize(all.size() + lines);
+        scales.emplace_back();
+        make(row, (all.end() - ptrdiff_t(lines))->bytes, scales.back());
+    }
+    void make(const float *row, int8_t *code, struct code &scale) const
+    {
+        code_make(row, centre.data(), d, code, &scale);
+    }
+    const int8_t *at(link_t i) const { return all[size_t(i) * lines].bytes; }
+    void prefetch(link_t i) const
+    {
+        for (size_t line = 0; line < lines; line++)
+            __builtin_prefetch(&all[size_t(i) * lines + line]);
+    }
+
+    static constexpr size_t CENTRE_ROWS = 4096; // enough to tell where the middle is
+};
+
+// Distances are negative inner products, by the codes: the nearest has the smallest.
+struct CodeDistance final : faiss::DistanceComputer {
+    const Codes &codes;
+    std::vector<Codes::Line> query;
+    struct code query_scale = {};
+
+    explicit CodeDistance(const Codes &c) : codes(c), query(c.lines) {}
+
+    float of(const int8_t *a, const struct code &x, const int8_t *b, const struct code &y) const
+    {
+        float product = float(code_product(a, b, codes.d));
+        return -(x.scale * y.scale * product + x.bias + y.bias);
+    }
+    void set_query(const float *x) override { codes.make(x, query[0].bytes, query_scale); }
+    float operator()(faiss::Index::idx_t i) override
+    {
+        return of(codes.at(link_t(i)), codes.scales[size_t(i)], query[0].bytes, query_scale);
+    }
     float symmetric_dis(faiss::Index::idx_t i, faiss::Index::idx_t j) override
     {
-        return -scan_product(rows[size_t(i)], rows[size_t(j)], d);
+        return of(codes.at(link_t(i)), codes.scales[size_t(i)], codes.at(link_t(j)), codes.scales[size_t(j)]);
     }
 };
 
 struct IndexHNSWRows final : faiss::Index {
     faiss::HNSW hnsw;
     std::vector<const float *> rows;
+    Codes codes;
 
-    IndexHNSWRows(int dim, int M, int ef_construction) : Index(dim, faiss::METRIC_INNER_PRODUCT), hnsw(M)
+    IndexHNSWRows(int dim, int M, int ef_construction)
+        : Index(dim, faiss::METRIC_INNER_PRODUCT), hnsw(M), codes(size_t(dim))
     {
         hnsw.efConstruction = ef_construction;
         hnsw.efSearch = 64;
@@ -186,30 +247,58 @@ struct IndexHNSWRows final : faiss::Index {
     {
         hnsw.reset();
         rows.clear();
+        codes = Codes(size_t(d));
         ntotal = 0;
     }
     void check_links() const;
 
+    void append(size_t n, const float *const *more);
+    void reserve(size_t n)
+    {
+        size_t links = size_t(hnsw.nb_neighbors(0)) + 2; // but for one row in M, which has more
+        rows.reserve(n);
+        codes.reserve(n);
+        hnsw.levels.reserve(n);
+        hnsw.offsets.reserve(n + 1);
+        hnsw.neighbors.reserve(n * links);
+    }
+
 private:
-    Found descend(RowDistance &distance) const;
-    void search_level(RowDistance &distance, int level, Found from, size_t ef, const faiss::IDSelector *sel) const;
+    void fetch(link_t row, int level, bool all) const;
+    Found look(CodeDistance &distance, size_t i) const // at scratch.fresh[i]
+    {
+        if (i + AHEAD < scratch.fresh.size())
+            codes.prefetch(scratch.fresh[i + AHEAD]);
+        return {distance(scratch.fresh[i]), scratch.fresh[i]};
+    }
+    Found descend(CodeDistance &distance) const;
+    void search_level(CodeDistance &distance, int level, Found from, size_t ef, const faiss::IDSelector *sel) const;
     void search_one(const float *x, size_t k, size_t ef, const faiss::IDSelector *sel, float *distances,
                     idx_t *labels) const;
 };
 
+void IndexHNSWRows::append(size_t n, const float *const *more)
+{
+    FAISS_THROW_IF_NOT_MSG(n < size_t(std::numeric_limits<link_t>::max()) - rows.size(), "too many rows");
+    if (rows.empty())
+        codes.centre_on(more, n);
+    rows.insert(rows.end(), more, more + n);
+    for (size_t i = 0; i < n; i++)
+        codes.add(more[i]);
+    ntotal = idx_t(rows.size());
+}
+
 void IndexHNSWRows::add_rows(size_t n, const float *const *more)
 {
     size_t before = rows.size();
-    FAISS_THROW_IF_NOT_MSG(before + n < size_t(std::numeric_limits<link_t>::max()), "too many rows");
-    rows.insert(rows.end(), more, more + n);
-    ntotal = idx_t(rows.size());
+    append(n, more);
     hnsw.rng = faiss::RandomGenerator(int64_t(before) + 12345); // the draw of levels goes on, also after a copy
     hnsw.prepare_level_tab(n);
     std::vector<omp_lock_t> locks(rows.size()); // FAISS wants them; there is only this thread
     for (omp_lock_t &lock : locks)
         omp_init_lock(&lock);
     faiss::VisitedTable visited(int(rows.size()));
-    RowDistance distance(rows, size_t(d));
+    CodeDistance distance(codes);
     for (size_t i = before; i < rows.size(); i++) {
         distance.set_query(rows[i]);
         hnsw.add_with_locks(distance, hnsw.levels[i] - 1, int(i), locks, visited);
@@ -218,21 +307,33 @@ void IndexHNSWRows::add_rows(size_t n, const float *const *more)
         omp_destroy_lock(&lock);
 }
 
+// Leaves the row's neighbours in scratch.fresh, all of them or those not seen before, with the first few on
+// their way from memory.
+void IndexHNSWRows::fetch(link_t row, int level, bool all) const
+{
+    Scratch &s = scratch;
+    size_t begin, end;
+    hnsw.neighbor_range(row, level, &begin, &end);
+    s.fresh.clear();
+    for (size_t j = begin; j < end && hnsw.neighbors[j] >= 0; j++)
+        if (all || s.see(hnsw.neighbors[j]))
+            s.fresh.push_back(hnsw.neighbors[j]);
+    for (size_t i = 0; i < AHEAD && i < s.fresh.size(); i++)
+        codes.prefetch(s.fresh[i]);
+}
+
 // Down the upper levels, always to the neighbour that is nearest.
-Found IndexHNSWRows::descend(RowDistance &distance) const
+Found IndexHNSWRows::descend(CodeDistance &distance) const
 {
     Found at{distance(hnsw.entry_point), hnsw.entry_point};
     for (int level = hnsw.max_level; level > 0; level--) {
         for (bool moved = true; moved;) {
-            size_t begin, end;
-            hnsw.neighbor_range(at.id, level, &begin, &end);
+            fetch(at.id, level, true);
             moved = false;
-            for (size_t j = begin; j < end && hnsw.neighbors[j] >= 0; j++) {
-                Found next{distance(hnsw.neighbors[j]), hnsw.neighbors[j]};
-                if (next < at) {
-                    at = next;
-                    moved = true;
-                }
+            for (size_t i = 0; i < scratch.fresh.size(); i++) {
+                Found next = look(distance, i);
+                moved |= next < at;
+                at = std::min(at, next);
             }
         }
     }
@@ -241,7 +342,7 @@ Found IndexHNSWRows::descend(RowDistance &distance) const
 
 // Leaves the nearest `ef` selected rows of the level in scratch.best.  What is not selected is passed
 // through all the same.
-void IndexHNSWRows::search_level(RowDistance &distance, int level, Found from, size_t ef,
+void IndexHNSWRows::search_level(CodeDistance &distance, int level, Found from, size_t ef,
                                  const faiss::IDSelector *sel) const
 {
     Scratch &s = scratch;
@@ -251,21 +352,16 @@ void IndexHNSWRows::search_level(RowDistance &distance, int level, Found from, s
     if (!sel || sel->is_member(from.id))
         s.keep(from, ef);
     while (!s.open.empty() && (s.best.size() < ef || !(s.open.front() > s.best.front()))) {
-        size_t begin, end;
-        hnsw.neighbor_range(s.open.front().id, level, &begin, &end);
+        fetch(s.open.front().id, level, false);
         std::pop_heap(s.open.begin(), s.open.end(), std::greater<Found>());
         s.open.pop_back();
-        s.fresh.clear();
-        for (size_t j = begin; j < end && hnsw.neighbors[j] >= 0; j++)
-            if (s.see(hnsw.neighbors[j]))
-                s.fresh.push_back(hnsw.neighbors[j]);
-        for (link_t id : s.fresh) {
-            Found f{distance(id), id};
+        for (size_t i = 0; i < s.fresh.size(); i++) {
+            Found f = look(distance, i);
             if (s.best.size() == ef && !(f < s.best.front()))
                 continue;
             s.open.push_back(f);
             std::push_heap(s.open.begin(), s.open.end(), std::greater<Found>());
-            if (!sel || sel->is_member(id))
+            if (!sel || sel->is_member(f.id))
                 s.keep(f, ef);
         }
     }
@@ -276,10 +372,12 @@ void IndexHNSWRows::search_one(const float *x, size_t k, size_t ef, const faiss:
 {
     size_t found = 0;
     if (ntotal > 0) {
-        RowDistance distance(rows, size_t(d));
+        CodeDistance distance(codes);
         distance.set_query(x);
         search_level(distance, 0, descend(distance), std::max(ef, k), sel);
-        std::sort_heap(scratch.best.begin(), scratch.best.end());
+        for (Found &f : scratch.best) // what the codes have found, by the rows themselves
+            f.distance = -scan_product(rows[size_t(f.id)], x, size_t(d));
+        std::sort(scratch.best.begin(), scratch.best.end());
         found = std::min(k, scratch.best.size());
     }
     for (size_t i = 0; i < k; i++) {
@@ -330,7 +428,8 @@ void check_shape(int d, int M, int ef_construction)
     FAISS_THROW_IF_NOT_MSG(M >= 2 && M <= 256 && ef_construction >= 1, "bad M or efConstruction");
 }
 
-IndexHNSWRows *restore(int d, int M, int ef_construction, const struct faiss_graph *graph, const float *const *rows)
+IndexHNSWRows *restore(int d, int M, int ef_construction, size_t room, const struct faiss_graph *graph,
+                       const float *const *rows)
 {
     check_shape(d, M, ef_construction);
     FAISS_THROW_IF_NOT_MSG(graph->n < size_t(std::numeric_limits<link_t>::max()), "too many rows");
@@ -344,8 +443,8 @@ IndexHNSWRows *restore(int d, int M, int ef_construction, const struct faiss_gra
         n_links += size_t(h.cum_nb_neighbors(graph->levels[i]));
     }
     FAISS_THROW_IF_NOT_MSG(n_links == graph->n_links, "too many or too few links");
-    index->rows.assign(rows, rows + graph->n);
-    index->ntotal = idx_t(graph->n);
+    index->reserve(std::max(room, graph->n));
+    index->append(graph->n, rows);
     h.levels.assign(graph->levels, graph->levels + graph->n);
     h.prepare_level_tab(graph->n, true);
     std::copy_n(graph->links, n_links, h.neighbors.begin());
@@ -466,12 +565,13 @@ int faiss_IDSelectorCall_new(FaissIDSelector **p_sel, faiss_member_fn *is_member
     });
 }
 
-int faiss_IndexHNSWRows_new(FaissIndex **p_index, int d, int M, int efConstruction)
+int faiss_IndexHNSWRows_new(FaissIndex **p_index, int d, int M, int efConstruction, size_t room)
 {
     return guarded([=] {
         check_shape(d, M, efConstruction);
-        faiss::Index *index = new IndexHNSWRows(d, M, efConstruction);
-        *p_index = reinterpret_cast<FaissIndex *>(index);
+        std::unique_ptr<IndexHNSWRows> index(new IndexHNSWRows(d, M, efConstruction));
+        index->reserve(room);
+        *p_index = reinterpret_cast<FaissIndex *>(static_cast<faiss::Index *>(index.release()));
     });
 }
 
@@ -494,11 +594,11 @@ int faiss_IndexHNSWRows_graph(const FaissIndex *index, struct faiss_graph *out)
     });
 }
 
-int faiss_IndexHNSWRows_new_from(FaissIndex **p_index, int d, int M, int efConstruction,
+int faiss_IndexHNSWRows_new_from(FaissIndex **p_index, int d, int M, int efConstruction, size_t room,
                                  const struct faiss_graph *graph, const float *const *rows)
 {
     return guarded([=] {
-        faiss::Index *index = restore(d, M, efConstruction, graph, rows);
+        faiss::Index *index = restore(d, M, efConstruction, room, graph, rows);
         *p_index = reinterpret_cast<FaissIndex *>(index);
     });
 }

@@ -5,7 +5,7 @@
  * here, unless a system libfaiss_c is linked.
  *
  *     FaissIndex *index = NULL;
- *     if (faiss_IndexHNSWRows_new(&index, d, 32, 100) || faiss_IndexHNSWRows_add(index, n, rows))
+ *     if (faiss_IndexHNSWRows_new(&index, d, 32, 100, n) || faiss_IndexHNSWRows_add(index, n, rows))
  *         puts(faiss_get_last_error());
  *     faiss_Index_search(index, 1, query, 10, scores, labels);
  *     faiss_Index_free(index);
@@ -52,9 +52,11 @@ typedef int faiss_member_fn(const void *context, idx_t id);
 int faiss_IDSelectorCall_new(FaissIDSelector **p_sel, faiss_member_fn *is_member, const void *context);
 
 /* An HNSW index (METRIC_INNER_PRODUCT, for vectors of unit length) over rows that stay in the caller's memory
- * and must outlive it.  It heeds the efSearch of the parameters as the number of *selected* neighbours that
- * are kept in sight, so that a selector does not cost recall.  d in [1, 65536], M in [2, 256]. */
-int faiss_IndexHNSWRows_new(FaissIndex **p_index, int d, int M, int efConstruction);
+ * and must outlive it.  The way through the graph is found by the rows' codes (code.h); scores and order of what
+ * is answered are those of scan_product().  It heeds the efSearch of the parameters as the number of *selected*
+ * neighbours that are kept in sight, so that a selector does not cost recall.  d in [1, 65536], M in [2, 256];
+ * `room`: for how many rows memory is set aside, more may come. */
+int faiss_IndexHNSWRows_new(FaissIndex **p_index, int d, int M, int efConstruction, size_t room);
 
 /* Adds n rows, each [d].  On failure the index must be freed. */
 int faiss_IndexHNSWRows_add(FaissIndex *index, idx_t n, const float *const *rows);
@@ -71,7 +73,7 @@ int faiss_IndexHNSWRows_graph(const FaissIndex *index, struct faiss_graph *out);
 
 /* An index with a copy of this graph over these rows [n].  Everything in the graph is checked: one that is
  * damaged is refused. */
-int faiss_IndexHNSWRows_new_from(FaissIndex **p_index, int d, int M, int efConstruction,
+int faiss_IndexHNSWRows_new_from(FaissIndex **p_index, int d, int M, int efConstruction, size_t room,
                                  const struct faiss_graph *graph, const float *const *rows);
 
 #ifdef __cplusplus

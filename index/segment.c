@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "index/code.h"
 #include "index/faiss_shim.h"
 #include "index/segment_file.h"
 
@@ -65,12 +66,13 @@ static struct segment *new_segment(size_t d)
 }
 
 /* The base's graph again, to be added to. */
-static bool copy_graph(struct segment *s, const struct segment *base, struct err *e)
+static bool copy_graph(struct segment *s, const struct segment *base, size_t room, struct err *e)
 {
     struct faiss_graph graph;
     members_append(&s->members, &base->members);
     return (faiss_IndexHNSWRows_graph(base->index, &graph) == 0 &&
-            faiss_IndexHNSWRows_new_from(&s->index, to_int(s->d), LINKS, BREADTH, &graph, s->members.rows) == 0) ||
+            faiss_IndexHNSWRows_new_from(&s->index, to_int(s->d), LINKS, BREADTH, room, &graph,
+                                         s->members.rows) == 0) ||
            faiss_failed(e, "copying a graph");
 }
 
@@ -79,9 +81,9 @@ struct segment *segment_build(const struct segment *base, size_t d, const struct
 {
     struct segment *s = new_segment(d);
     if (base) {
-        if (!copy_graph(s, base, e))
+        if (!copy_graph(s, base, base->members.n + more->n, e))
             goto failed;
-    } else if (faiss_IndexHNSWRows_new(&s->index, to_int(d), LINKS, BREADTH) != 0) {
+    } else if (faiss_IndexHNSWRows_new(&s->index, to_int(d), LINKS, BREADTH, more->n) != 0) {
         faiss_failed(e, "making a graph");
         goto failed;
     }
@@ -129,8 +131,8 @@ uint64_t segment_bytes(const struct segment *s)
     if (faiss_IndexHNSWRows_graph(s->index, &graph) != 0)
         return 0;
     size_t member = sizeof *s->members.slots + sizeof *s->members.numbers + 2 * sizeof *s->members.rows;
-    return graph.n_links * sizeof *graph.links + graph.n * (sizeof *graph.levels + sizeof(size_t)) +
-           s->members.room * member;
+    size_t row = s->d + sizeof(struct code) + sizeof *graph.levels + sizeof(size_t);
+    return graph.n_links * sizeof *graph.links + graph.n * row + s->members.room * member;
 }
 
 /* ---- searching ---- */
@@ -274,7 +276,7 @@ struct segment *segment_load(const char *path, int64_t generation, size_t d, seg
         prune(&f.graph, new_row, &pruned);
         f.graph = pruned.graph;
     }
-    ok = faiss_IndexHNSWRows_new_from(&s->index, to_int(d), LINKS, BREADTH, &f.graph, s->members.rows) == 0 ||
+    ok = faiss_IndexHNSWRows_new_from(&s->index, to_int(d), LINKS, BREADTH, 0, &f.graph, s->members.rows) == 0 ||
          err_set(e, ERR_CORRUPT, "%s", faiss_get_last_error());
 done:
     free(new_row);

@@ -114,7 +114,7 @@ static void make_room(struct vindex *x)
     if (x->count < x->picture->n_chunks * CHUNK_SLOTS)
         return;
     struct picture *old = x->picture, *p = picture_new(old, 1);
-    p->chunks[old->n_chunks] = chunk_new(x->o.dimensions);
+    p->chunks[old->n_chunks] = chunk_new(x->o.dimensions, old->n_chunks == 0);
     x->held += CHUNK_SLOTS;
     x->picture = p;
     picture_release(old);

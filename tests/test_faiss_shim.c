@@ -36,7 +36,7 @@ static int free_rows(void **state)
 static FaissIndex *index_over(const struct rows *r, size_t n)
 {
     FaissIndex *index = NULL;
-    assert_int_equal(faiss_IndexHNSWRows_new(&index, D, M, 60), OK);
+    assert_int_equal(faiss_IndexHNSWRows_new(&index, D, M, 60, n), OK);
     assert_int_equal(faiss_IndexHNSWRows_add(index, (idx_t)n / 2, r->at), OK);
     assert_int_equal(faiss_IndexHNSWRows_add(index, (idx_t)(n - n / 2), r->at + n / 2), OK);
     assert_int_equal(faiss_Index_ntotal(index), n);
@@ -130,7 +130,7 @@ static void a_copied_graph_answers_the_same_and_can_grow(void **state)
     FaissIndex *index = index_over(r, N / 2), *copy = NULL;
     struct faiss_graph graph;
     assert_int_equal(faiss_IndexHNSWRows_graph(index, &graph), OK);
-    assert_int_equal(faiss_IndexHNSWRows_new_from(&copy, D, M, 60, &graph, r->at), OK);
+    assert_int_equal(faiss_IndexHNSWRows_new_from(&copy, D, M, 60, 0, &graph, r->at), OK);
     float s[K], t[K];
     idx_t a[K], b[K];
     for (size_t i = 0; i < 50; i++) {
@@ -145,6 +145,33 @@ static void a_copied_graph_answers_the_same_and_can_grow(void **state)
     faiss_Index_free(copy);
 }
 
+/* As of an encoder that was hardly trained: the cosine of any two is above 0.99. */
+static void vectors_that_hardly_differ_are_told_apart(void **state)
+{
+    const struct rows *r = *state;
+    struct rows close = {mem_aligned(N * D, sizeof(float)), mem_new(N, sizeof *close.at)};
+    for (size_t i = 0; i < N; i++) {
+        float shifted[D];
+        for (size_t k = 0; k < D; k++)
+            shifted[k] = r->at[i][k] * 0.05F + (k % 2 ? 0.1F : 0.2F);
+        vectors_near(0, shifted, D, 0, close.data + i * D); /* at unit length */
+        close.at[i] = close.data + i * D;
+    }
+    assert_true(scan_product(close.at[3], close.at[4], D) > 0.99F);
+    FaissIndex *index = index_over(&close, N);
+    size_t found = 0;
+    for (size_t i = 0; i < 100; i++) {
+        float scores[K];
+        idx_t labels[K];
+        assert_int_equal(faiss_Index_search(index, 1, close.at[i * 11], K, scores, labels), OK);
+        found += hits(&close, close.at[i * 11], every, labels);
+    }
+    assert_true(found >= 980);
+    faiss_Index_free(index);
+    free(close.data);
+    free(close.at);
+}
+
 static void an_empty_index_answers_nothing(void **state)
 {
     UNUSED(state);
@@ -152,12 +179,12 @@ static void an_empty_index_answers_nothing(void **state)
     struct faiss_graph graph;
     float query[D] = {1}, scores[2];
     idx_t labels[2] = {7, 7};
-    assert_int_equal(faiss_IndexHNSWRows_new(&index, D, M, 60), OK);
+    assert_int_equal(faiss_IndexHNSWRows_new(&index, D, M, 60, 0), OK);
     assert_int_equal(faiss_Index_search(index, 1, query, 2, scores, labels), OK);
     assert_int_equal(labels[0], -1);
     assert_int_equal(labels[1], -1);
     assert_int_equal(faiss_IndexHNSWRows_graph(index, &graph), OK);
-    assert_int_equal(faiss_IndexHNSWRows_new_from(&copy, D, M, 60, &graph, NULL), OK);
+    assert_int_equal(faiss_IndexHNSWRows_new_from(&copy, D, M, 60, 0, &graph, NULL), OK);
     faiss_Index_free(index);
     faiss_Index_free(copy);
 }
@@ -168,7 +195,7 @@ static void an_empty_index_answers_nothing(void **state)
 static void refuse_graph(const struct rows *r, const struct faiss_graph *graph, const char *what)
 {
     FaissIndex *index = NULL;
-    if (faiss_IndexHNSWRows_new_from(&index, D, M, 60, graph, r->at) == OK)
+    if (faiss_IndexHNSWRows_new_from(&index, D, M, 60, 0, graph, r->at) == OK)
         fail_msg("%s is accepted", what);
     assert_null(index);
     assert_true(strlen(faiss_get_last_error()) > 0);
@@ -210,9 +237,9 @@ static void damaged_graphs_are_refused(void **state)
         upper += (size_t)M * (size_t)(levels[row] + 1);
     last = links[upper + 2 * M];
     REFUSE("a link between levels", links[upper + 2 * M] = low, links[upper + 2 * M] = last);
-    assert_int_equal(faiss_IndexHNSWRows_new_from(&(FaissIndex *){NULL}, D, 1, 60, &good, r->at), FAISS_EXCEPT);
+    assert_int_equal(faiss_IndexHNSWRows_new_from(&(FaissIndex *){NULL}, D, 1, 60, 0, &good, r->at), FAISS_EXCEPT);
     FaissIndex *copy = NULL;
-    assert_int_equal(faiss_IndexHNSWRows_new_from(&copy, D, M, 60, &bad, r->at), OK); /* all was undone */
+    assert_int_equal(faiss_IndexHNSWRows_new_from(&copy, D, M, 60, 0, &bad, r->at), OK); /* all was undone */
     faiss_Index_free(copy);
     faiss_Index_free(index);
     free(levels);
@@ -241,9 +268,9 @@ static void bad_arguments_are_refused_with_a_reason(void **state)
     assert_int_not_equal(faiss_IndexHNSWRows_add(index, -1, r->at), OK);
     assert_int_not_equal(faiss_Index_add(index, 1, r->data), OK); /* rows are not copied here */
     assert_int_equal(faiss_Index_ntotal(index), 100);
-    assert_int_not_equal(faiss_IndexHNSWRows_new(&none, 0, M, 60), OK);
-    assert_int_not_equal(faiss_IndexHNSWRows_new(&none, D, 1, 60), OK);
-    assert_int_not_equal(faiss_IndexHNSWRows_new(&none, D, M, 0), OK);
+    assert_int_not_equal(faiss_IndexHNSWRows_new(&none, 0, M, 60, 0), OK);
+    assert_int_not_equal(faiss_IndexHNSWRows_new(&none, D, 1, 60, 0), OK);
+    assert_int_not_equal(faiss_IndexHNSWRows_new(&none, D, M, 0, 0), OK);
     assert_int_not_equal(faiss_index_factory(&none, D, "no such index", METRIC_L2), OK);
     assert_int_not_equal(faiss_index_factory(&none, 0, "Flat", METRIC_L2), OK);
     assert_int_not_equal(faiss_SearchParametersHNSW_new_with(&params, NULL, 0), OK);
@@ -279,6 +306,7 @@ int main(void)
         cmocka_unit_test(hnsw_finds_nearly_all_of_the_nearest_and_more_with_a_higher_ef),
         cmocka_unit_test(a_selector_costs_no_recall),
         cmocka_unit_test(a_copied_graph_answers_the_same_and_can_grow),
+        cmocka_unit_test(vectors_that_hardly_differ_are_told_apart),
         cmocka_unit_test(an_empty_index_answers_nothing),
         cmocka_unit_test(damaged_graphs_are_refused),
         cmocka_unit_test(bad_arguments_are_refused_with_a_reason),
