@@ -20,6 +20,9 @@ static const struct command {
     {"import", cmd_import, true, "[--collection C] [--url URL] [--key-file FILE] [--json] DIR",
      "add a folder of pictures; its first sub-folder is the label"},
     {"embed", cmd_embed, true, "[--model FILE] IMAGE...", "pictures to vectors without a server, one JSON line for each"},
+    {"eval", cmd_eval, true, "--model FILE --data DIR [--train DIR]\n"
+     "       DIR: a folder of folders, whose names are the labels; --train: the bank for kNN and the linear probe",
+     "judge a model on labelled pictures"},
     {"model", cmd_model, true,
      "new [--arch resnet18|resnet34|resnet50] [--stem imagenet|small1|small2] [--width N]\n"
      "                         [--projection N] [--size N] [--seed N] [--force] FILE\n"
