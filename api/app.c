@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -12,7 +13,7 @@
 
 enum { BODY_MAX = 32 << 20, MODEL_MAX = 256 << 20, ITEMS_MAX = 256, FIRST_SEED = 1 };
 
-static const char untrained_id[] = "anchord-base";
+static const char standard_id[] = "anchord-base";
 
 static void fill_defaults(struct app_options *o)
 {
@@ -91,25 +92,37 @@ static bool adopt_file(struct app *app, const char *file, struct err *e)
     return ok;
 }
 
-static bool make_untrained(struct app *app, struct err *e)
+static struct model *make_untrained(struct app *app, struct err *e)
+{
+    struct model *m = model_new_random(&app->options.arch, &app->options.preprocess, FIRST_SEED, e);
+    if (m)
+        log_warn("untrained_model", "id=%s there was no model, so this one has random weights (seed %d): "
+                 "it tells pictures apart by colour and texture only", standard_id, FIRST_SEED);
+    return m;
+}
+
+/* Without --model: the one of the catalogue; in a new data folder the file that somebody has put there, or
+ * else random weights. */
+static bool find_standard(struct app *app, struct err *e)
 {
     struct model_row row;
-    snprintf(app->default_model, sizeof app->default_model, "%s", untrained_id);
+    char path[4096];
+    bool foreign;
+    snprintf(app->default_model, sizeof app->default_model, "%s", standard_id);
     int known = has_model(app, &row, e);
-    if (known == 0) {
-        struct model *m = model_new_random(&app->options.arch, &app->options.preprocess, FIRST_SEED, e);
-        bool ok = m && add_model(app, m, e);
-        if (ok)
-            log_warn("untrained_model", "id=%s there was no model, so this one has random weights (seed %d): "
-                     "it tells pictures apart by colour and texture only", untrained_id, FIRST_SEED);
-        model_free(m);
-        return ok;
-    }
-    if (known == 1 && !row.trained)
-        log_warn("untrained_model", "id=%s has random weights: give a trained one with --model", untrained_id);
-    if (known == 1)
+    if (known == 1) {
+        if (!row.trained)
+            log_warn("untrained_model", "id=%s has random weights: give a trained one with --model", standard_id);
         model_row_clear(&row);
-    return known == 1;
+        return true;
+    }
+    store_model_path(app->store, standard_id, path, sizeof path);
+    struct model *m = known < 0               ? NULL
+                      : access(path, F_OK) == 0 ? model_load(path, &foreign, e)
+                                                : make_untrained(app, e);
+    bool ok = m && add_model(app, m, e);
+    model_free(m);
+    return ok;
 }
 
 static bool make_default_collection(struct app *app, struct encoder *enc, struct err *e)
@@ -134,7 +147,7 @@ static bool make_default_collection(struct app *app, struct encoder *enc, struct
 static bool prepare(struct app *app, struct err *e)
 {
     const char *file = app->options.model_file;
-    if (!(file ? adopt_file(app, file, e) : make_untrained(app, e)))
+    if (!(file ? adopt_file(app, file, e) : find_standard(app, e)))
         return false;
     struct encoder *enc = registry_get(app->models, app->default_model, PRECISION_AUTO, e);
     bool ok = enc && make_default_collection(app, enc, e);

@@ -7,8 +7,9 @@
  *     ... call.response ...
  *     call_free(&call);
  *
- * Opening makes what an empty data folder lacks: the default model (a seeded, untrained ResNet-18 under the
- * id `anchord-base`, with a warning in the log) and the collection `default`.
+ * Opening makes what an empty data folder lacks: the default model (models/anchord-base.safetensors where
+ * somebody has put it there, else a seeded, untrained ResNet-18 under that id, with a warning in the log) and
+ * the collection `default`.
  */
 #ifndef ANCHORD_API_APP_H
 #define ANCHORD_API_APP_H
