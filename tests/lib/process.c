@@ -215,51 +215,76 @@ static const char *log_end(const struct server *s, char *out, size_t size)
     return out;
 }
 
-bool server_start_status(struct server *s, const struct server_options *o, int *exit_status, struct err *e)
+/* Runs it and reads its first line; s->log and s->dir are set.  False with the end of the log. */
+static bool launch(struct server *s, char *const *args, const char *const *env, double timeout, char *line, size_t size,
+                   struct err *e)
 {
-    int out[2] = {-1, -1}, log = -1;
-    char *args[MAX_ARGS] = {NULL}, line[400], tail[160];
+    int out[2] = {-1, -1};
     bool ok = false;
-    *s = (struct server){.out = -1};
-    if (!prepare_dir(s, o->dir, e))
-        goto done;
-    log = open(s->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int log = open(s->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (log < 0 || pipe2(out, O_CLOEXEC) != 0) {
         err_sys(e, "opening %s", s->log);
         goto done;
     }
-    fill_args(args, s, o);
     double start = clock_s();
-    s->pid = spawn(args, o->env, out[1], log);
+    pid_t pid = spawn(args, env, out[1], log);
     close(out[1]);
     out[1] = -1;
-    if (s->pid < 0) {
-        s->pid = 0;
-        err_set(e, ERR_IO, "cannot run %s", program_path());
+    if (pid < 0) {
+        err_set(e, ERR_IO, "cannot run %s", args[0]);
         goto done;
     }
-    ok = read_line(out[0], line, sizeof line, start + (o->timeout > 0 ? o->timeout : 60)) &&
-         parse_listening(line, s);
+    s->pid = pid;
+    ok = read_line(out[0], line, size, start + timeout);
     s->ready_s = clock_s() - start;
     s->out = out[0];
     out[0] = -1;
-    if (!ok) {
-        int status = server_wait(s, 5);
-        if (exit_status)
-            *exit_status = status;
-        if (status == STATUS_STILL_RUNNING)
-            server_kill(s);
-        err_set(e, ERR_INTERNAL, "it did not listen (status %d): %s", status, log_end(s, tail, sizeof tail));
-    }
 
 done:
-    free_list(args);
     for (int i = 0; i < 2; i++)
         if (out[i] >= 0)
             close(out[i]);
     if (log >= 0)
         close(log);
     return ok;
+}
+
+/* It printed no line, or the wrong one: how it ended, and what it said. */
+static bool not_listening(struct server *s, int *exit_status, struct err *e)
+{
+    char tail[160];
+    int status = s->pid > 0 ? server_wait(s, 5) : 0;
+    if (exit_status)
+        *exit_status = status;
+    if (status == STATUS_STILL_RUNNING)
+        server_kill(s);
+    return err_set(e, ERR_INTERNAL, "it did not listen (status %d): %s", status, log_end(s, tail, sizeof tail));
+}
+
+bool server_start_status(struct server *s, const struct server_options *o, int *exit_status, struct err *e)
+{
+    char *args[MAX_ARGS] = {NULL}, line[400];
+    *s = (struct server){.out = -1};
+    if (!prepare_dir(s, o->dir, e))
+        return false;
+    fill_args(args, s, o);
+    bool ok = launch(s, args, o->env, o->timeout > 0 ? o->timeout : 60, line, sizeof line, e) &&
+              parse_listening(line, s);
+    free_list(args);
+    return ok || not_listening(s, exit_status, e);
+}
+
+bool command_start(struct server *s, const char *const *command, double timeout, struct err *e)
+{
+    char *args[MAX_ARGS] = {NULL}, line[400] = "";
+    *s = (struct server){.out = -1};
+    if (!prepare_dir(s, NULL, e))
+        return false;
+    for (size_t i = 0; command[i]; i++)
+        add_arg(args, command[i]);
+    bool ok = launch(s, args, NULL, timeout, line, sizeof line, e) && strncmp(line, "listening", 9) == 0;
+    free_list(args);
+    return ok || not_listening(s, NULL, e);
 }
 
 bool server_start(struct server *s, const struct server_options *o, struct err *e)

@@ -49,6 +49,10 @@ MUST_CHECK bool server_start_status(struct server *s, const struct server_option
                                     struct err *e);
 MUST_CHECK bool server_start(struct server *s, const struct server_options *o, struct err *e);
 
+/* Any other server: runs the command (NULL at the end) until it prints a line that begins with "listening".  Its folder
+ * is for its log only. */
+MUST_CHECK bool command_start(struct server *s, const char *const *command, double timeout, struct err *e);
+
 enum { STATUS_STILL_RUNNING = -1000 };
 /* Exit code; minus the signal's number when it died of one; STATUS_STILL_RUNNING at the deadline. */
 int server_wait(struct server *s, double timeout);
