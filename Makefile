@@ -143,6 +143,28 @@ fuzz: ## one fuzz target for S seconds (clang): make fuzz T=image S=60
 	./build/fuzz-clang/fuzz_$(T) -max_total_time=$(S) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
 	  -artifact_prefix=build/fuzz-corpus/ build/fuzz-corpus/$(T) tests/fuzz/corpus/$(T)
 
+KILLS ?= 100
+kill: ## KILLS times kill -9 and loss of power under load, with a ledger
+	@$(MAKE) --no-print-directory $(B)/tests/http/test_kill $(PRELOAD) $(B)/anchord
+	@B=$(B) KILLS=$(KILLS) $(B)/tests/http/test_kill
+
+proof: ## each answer comes after the syncs of file, folder and log (needs strace)
+	@$(MAKE) --no-print-directory $(B)/tests/http/test_syncs $(B)/anchord
+	@B=$(B) $(B)/tests/http/test_syncs
+
+TORTURE := torture limits bodies images auth drain restart
+torture: ## what bad input gets, written to docs/bad-input.md
+	@$(MAKE) --no-print-directory $(TORTURE:%=$(B)/tests/http/test_%) $(B)/anchord
+	@B=$(B) ./tests/torture.sh docs/bad-input.md $(TORTURE:%=$(B)/tests/http/test_%)
+
+PHOTOS ?=
+bench: ## every figure beside what it is compared with: make bench PHOTOS=DIR
+	@$(MAKE) --no-print-directory $(BENCHES) $(B)/anchord
+	@./bench/run.sh $(B) $(PHOTOS)
+
+bench-peers: ## install the servers that make bench compares with (npm, python3-torch)
+	@./bench/peers/node/install.sh
+
 run: build/anchord ## build and serve on 127.0.0.1:8080, data in ./data
 	@exec ./build/anchord serve
 
@@ -163,4 +185,4 @@ clean: ## remove everything that was built
 
 -include $(FUZZERS:%=$(B)/tests/fuzz/fuzz_%.d)
 
-.PHONY: help build deps test tests asan tsan fuzz run demo layers headers clean
+.PHONY: help build deps test tests asan tsan fuzz kill proof torture bench bench-peers run demo layers headers clean
