@@ -2,6 +2,7 @@
  * others are served meanwhile.  Deadlines are shortened by settings. */
 #include "tests/t.h"
 
+#include <signal.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -204,6 +205,47 @@ static void connections_over_the_limit_wait_and_the_others_go_on(void **state)
     finish(&s);
 }
 
+/* How many of the first n connections get an answer to what they all ask while the server is stopped. */
+static size_t ask_together(struct server *s, struct client *list, size_t n)
+{
+    size_t answered = 0;
+    server_signal(s, SIGSTOP);
+    usleep(5000);
+    for (size_t i = 0; i < n; i++)
+        client_send_text(&list[i], HEAD("GET", "/healthz") "\r\n");
+    server_signal(s, SIGCONT);
+    for (size_t i = 0; i < n; i++) {
+        struct reply r = {0};
+        client_receive(&list[i], false, 2, &r);
+        answered += r.status == 200;
+        reply_clear(&r);
+    }
+    return answered;
+}
+
+/* libmicrohttpd takes 128 events at a time; a thread that gets exactly as many must not go to sleep over them.  Which
+ * connections share a thread is not known: with one more each time, each thread has its turn. */
+static void clients_that_are_ready_in_the_same_instant_are_all_answered(void **state)
+{
+    UNUSED(state);
+    enum { MOST = 320, LEAST = 128 };
+    static struct client list[MOST];
+    struct server s;
+    size_t silent = 0;
+    begin(&s, &(struct server_options){0});
+    for (size_t i = 0; i < MOST; i++) {
+        list[i] = client_to(s.port);
+        expect_status(&list[i], 200, &(struct ask){.method = "GET", .target = "/healthz"});
+    }
+    for (size_t n = LEAST; n <= MOST && silent == 0; n++)
+        silent = n - ask_together(&s, list, n);
+    seen(silent == 0, "128 to 320 requests in the same instant", "all answered", "%zu without an answer", silent);
+    assert_int_equal(silent, 0);
+    for (size_t i = 0; i < MOST; i++)
+        client_close(&list[i]);
+    finish(&s);
+}
+
 static void one_address_can_be_held_to_its_share(void **state)
 {
     UNUSED(state);
@@ -393,6 +435,7 @@ int main(void)
         cmocka_unit_test(a_client_that_never_reads_is_cut_off_and_costs_little),
         cmocka_unit_test(two_hundred_slow_clients_do_not_slow_the_others),
         cmocka_unit_test(connections_over_the_limit_wait_and_the_others_go_on),
+        cmocka_unit_test(clients_that_are_ready_in_the_same_instant_are_all_answered),
         cmocka_unit_test(one_address_can_be_held_to_its_share),
         cmocka_unit_test(overload_is_refused_quickly_while_work_goes_on),
         cmocka_unit_test(bodies_together_stay_within_their_memory),
