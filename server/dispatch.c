@@ -16,16 +16,17 @@ enum { HEAVY_NICE = 10 };
 struct dispatch {
     struct dispatch_options o;
     struct pool *heavy, *light;
+    atomic_size_t images; /* admitted and not finished */
     atomic_bool hurry;
     struct work ping;
     atomic_bool pinged;
     void (*pong)(void);
 };
 
-struct image_task {
+struct turn { /* one place of a call in the heavy queue; takes one image after the other */
     struct work work;
     struct job *job;
-    struct image_job *image;
+    size_t image;
     int64_t queued_at;
 };
 
@@ -50,41 +51,58 @@ static void finish_task(struct job *j)
         pool_push(j->d->light, &j->work);
 }
 
-static void refuse_image(struct image_job *image)
+static void run_image(struct dispatch *d, struct image_job *image, struct lanes *lanes)
 {
-    err_set(&image->err, ERR_BUSY, "the server is stopping");
-}
-
-static void run_image(struct work *w, void *state)
-{
-    struct image_task *t = (struct image_task *)(void *)((char *)w - offsetof(struct image_task, work));
-    struct dispatch *d = t->job->d;
     int64_t start = clock_ns();
-
-    metric_observe(METRIC_queue_wait_seconds, (double)(start - t->queued_at) * 1e-9, "heavy");
     if (atomic_load_explicit(&d->hurry, memory_order_relaxed)) {
-        refuse_image(t->image);
+        err_set(&image->err, ERR_BUSY, "the server is stopping");
     } else {
-        call_image(t->image, state, &d->o.app->options.limits);
+        call_image(image, lanes, &d->o.app->options.limits);
         metric_observe(METRIC_embed_duration_seconds, seconds_since(start), NULL);
     }
-    metric_add(METRIC_images_embedded_total, 1, t->image->err.code ? "failed" : "ok", NULL);
-    finish_task(t->job);
+    metric_add(METRIC_images_embedded_total, 1, image->err.code ? "failed" : "ok", NULL);
+}
+
+static void run_turn(struct work *w, void *state)
+{
+    struct turn *t = (struct turn *)(void *)((char *)w - offsetof(struct turn, work));
+    struct job *j = t->job;
+    struct dispatch *d = j->d;
+
+    metric_observe(METRIC_queue_wait_seconds, seconds_since(t->queued_at), "heavy");
+    run_image(d, &j->call.images[t->image], state);
+    atomic_fetch_sub_explicit(&d->images, 1, memory_order_relaxed);
+    t->image = atomic_fetch_add_explicit(&j->next_image, 1, memory_order_relaxed);
+    if (t->image < j->call.n_images) { /* before the image that is done counts as such: the call must live */
+        t->queued_at = clock_ns();
+        pool_push(d->heavy, &t->work);
+    }
+    finish_task(j);
+}
+
+static bool admit_images(struct dispatch *d, size_t n, struct err *e)
+{
+    if (atomic_fetch_add_explicit(&d->images, n, memory_order_relaxed) + n <= d->o.heavy_queue)
+        return true;
+    atomic_fetch_sub_explicit(&d->images, n, memory_order_relaxed);
+    return err_set(e, ERR_BUSY, "the server is at capacity; try again");
 }
 
 static bool queue_images(struct job *j, struct err *e)
 {
     struct call *c = &j->call;
-    struct image_task *tasks = arena_new(&c->arena, c->n_images, sizeof *tasks);
-    struct work **works = arena_new(&c->arena, c->n_images, sizeof *works);
-    int64_t now = clock_ns();
-
-    for (size_t i = 0; i < c->n_images; i++) {
-        tasks[i] = (struct image_task){{.run = run_image}, j, &c->images[i], now};
-        works[i] = &tasks[i].work;
-    }
+    struct dispatch *d = j->d;
+    size_t turns = min_size(c->n_images, d->o.heavy_threads);
+    if (!admit_images(d, c->n_images, e))
+        return false;
+    struct turn *t = arena_new(&c->arena, turns, sizeof *t);
     atomic_store_explicit(&j->pending, c->n_images, memory_order_relaxed);
-    return pool_add(j->d->heavy, works, c->n_images, e);
+    atomic_store_explicit(&j->next_image, turns, memory_order_relaxed);
+    for (size_t i = 0; i < turns; i++)
+        t[i] = (struct turn){{.run = run_turn}, j, i, clock_ns()};
+    for (size_t i = 0; i < turns; i++)
+        pool_push(d->heavy, &t[i].work);
+    return true;
 }
 
 /* ---- writes ---- */
@@ -257,6 +275,6 @@ void dispatch_ping(struct dispatch *d, void (*pong)(void))
 
 void dispatch_measure(struct dispatch *d)
 {
-    metric_set(METRIC_queue_waiting, (double)pool_waiting(d->heavy), "heavy", NULL);
+    metric_set(METRIC_queue_waiting, (double)atomic_load(&d->images), "heavy", NULL);
     metric_set(METRIC_queue_waiting, (double)pool_waiting(d->light), "light", NULL);
 }

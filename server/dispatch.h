@@ -4,9 +4,11 @@
  *     heavy   one task for each image (decode, forward, hash), and stages that a call names heavy; one thread
  *             a core, each with its own lanes
  *
- * A huge upload fills the heavy queue and never the light one, so searching goes on.  A queue that cannot
- * take a whole stage refuses the call at once (503).  Nothing waits while it holds a thread: whoever
- * finishes the last task of a stage moves the call on.
+ * A huge upload fills the heavy queue and never the light one, so searching goes on.  Calls take turns: one
+ * has as many images in the queue as there are heavy threads, and each that is finished sends the next to
+ * the end, so a single picture waits for a few others and not for a whole upload.  A queue that cannot take
+ * a whole stage refuses the call at once (503).  Nothing waits while it holds a thread: whoever finishes
+ * the last task of a stage moves the call on.
  *
  * A job is owned by whoever submits it and must live until done().
  */
@@ -30,7 +32,8 @@ struct job {
     struct dispatch *d;
     int64_t queued_at;
     bool begun;
-    atomic_size_t pending;          /* tasks of this stage that are not finished */
+    atomic_size_t pending;          /* images or writes of this stage that are not finished */
+    atomic_size_t next_image;       /* the first that no thread has taken */
 };
 
 struct dispatch_options {

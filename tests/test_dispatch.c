@@ -166,6 +166,25 @@ static void a_search_does_not_wait_behind_a_huge_upload(void **state)
     rig_close(r);
 }
 
+static void a_single_picture_takes_turns_with_a_huge_upload(void **state)
+{
+    UNUSED(state);
+    struct rig *r = rig_open();
+    struct dispatch *d = open_dispatch(r, (struct dispatch_options){.heavy_threads = 1, .queue_timeout_s = 60});
+    static struct task upload, single;
+    struct buf body = many_pictures(60), picture = rig_picture(1, 3);
+    atomic_store(&finished, 0);
+    send_task(d, &upload, METHOD_POST, "/v1/embeddings", "application/json", body.data, body.len);
+    send_task(d, &single, METHOD_POST, "/v1/embeddings", "image/jpeg", picture.data, picture.len);
+    assert_int_equal(finish(&single, NULL), 200);
+    assert_int_equal(finish(&upload, NULL), 200);
+    assert_int_equal(single.order, 0);
+    dispatch_free(d);
+    buf_clear(&body);
+    buf_clear(&picture);
+    rig_close(r);
+}
+
 static void what_does_not_fit_into_a_queue_is_refused_at_once(void **state)
 {
     UNUSED(state);
@@ -240,6 +259,7 @@ int main(void)
         cmocka_unit_test(calls_of_all_kinds_go_on_at_once),
         cmocka_unit_test(each_picture_of_a_request_gets_its_own_vector),
         cmocka_unit_test(a_search_does_not_wait_behind_a_huge_upload),
+        cmocka_unit_test(a_single_picture_takes_turns_with_a_huge_upload),
         cmocka_unit_test(what_does_not_fit_into_a_queue_is_refused_at_once),
         cmocka_unit_test(who_waited_too_long_is_refused),
         cmocka_unit_test(in_a_hurry_nothing_new_begins_and_everything_is_answered),
