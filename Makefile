@@ -14,7 +14,8 @@ HAVE_DNNL := $(wildcard /usr/include/dnnl.h /usr/include/*/dnnl.h /usr/local/inc
 ONEDNN  ?= $(if $(HAVE_DNNL),1,0)
 HAVE_FAISS_C := $(wildcard /usr/lib/libfaiss_c.* /usr/lib/*/libfaiss_c.* /usr/local/lib/libfaiss_c.*)
 
-LAYERS  := base engine engine/kernels engine/objectives index api server
+LAYERS  := base engine engine/pictures engine/kernels engine/objectives engine/training \
+           index index/catalog index/vectors api server server/http server/commands
 PACKAGES := gcc g++ make pkg-config curl libmicrohttpd-dev libjansson-dev libfaiss-dev \
             libopenblas-openmp-dev libdnnl-dev libjpeg62-turbo-dev libpng-dev libwebp-dev \
             libsqlite3-dev nettle-dev libcmocka-dev
@@ -50,7 +51,7 @@ SRC     := $(filter-out server/main.c,$(wildcard $(LAYERS:%=%/*.c)))
 ifeq ($(ONEDNN),0)
 SRC     := $(filter-out %_dnnl.c,$(SRC))
 endif
-OBJ     := $(SRC:%.c=$(B)/%.o) $(patsubst %.cc,$(B)/%.o,$(wildcard index/*.cc))
+OBJ     := $(SRC:%.c=$(B)/%.o) $(patsubst %.cc,$(B)/%.o,$(wildcard index/*/*.cc))
 LIB     := $(B)/libanchord.a
 TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
 TESTLIB := $(B)/libtest.a

@@ -6,7 +6,7 @@
 #include "api/fields.h"
 #include "api/upload.h"
 #include "base/num.h"
-#include "engine/thumbnail.h"
+#include "engine/pictures/thumbnail.h"
 
 void write_image(struct json_writer *w, const struct image_row *row, int status)
 {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "engine/draw.h"
+#include "engine/pictures/draw.h"
 
 /* 1 - cos of two unit vectors, without the cancellation that the direct formula has where it matters. */
 static double distance(const float *a, const float *b, size_t n)

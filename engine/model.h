@@ -17,7 +17,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "engine/arch.h"
-#include "engine/preprocess.h"
+#include "engine/pictures/preprocess.h"
 
 struct weight { /* one named tensor, fp32, in torchvision's layout (convolutions are OIHW) */
     char name[96];

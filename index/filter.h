@@ -11,7 +11,7 @@
 #define ANCHORD_INDEX_FILTER_H
 
 #include "base/json.h"
-#include "index/sql.h"
+#include "index/catalog/sql.h"
 
 struct filter; /* immutable; not tied to a collection */
 

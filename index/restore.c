@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "index/backup_file.h"
 #include "index/blob.h"
-#include "index/catalog.h"
+#include "index/catalog/catalog.h"
 
 enum { PATHS = PATH_MAX + 160, STAGED_MAX = 64 };
 

@@ -7,7 +7,7 @@
 #define ANCHORD_INDEX_SHELF_H
 
 #include "index/store.h"
-#include "index/vindex.h"
+#include "index/vectors/vindex.h"
 
 struct shelf;
 

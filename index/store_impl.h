@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 
 #include "index/blob.h"
-#include "index/catalog.h"
+#include "index/catalog/catalog.h"
 #include "index/shelf.h"
 #include "index/store.h"
 

@@ -14,10 +14,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "server/address.h"
+#include "server/http/address.h"
 #include "server/app_settings.h"
-#include "server/command.h"
-#include "server/http.h"
+#include "server/commands/command.h"
+#include "server/http/http.h"
 #include "server/notify.h"
 #include "server/serve_file.h"
 

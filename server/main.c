@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/num.h"
 #include "base/version.h"
-#include "server/command.h"
+#include "server/commands/command.h"
 
 static const struct command {
     const char *name;

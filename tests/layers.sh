@@ -25,12 +25,12 @@ home() { # PATTERN FILE...: only these files may include what matches
 }
 home 'jansson'     base/json.c
 home 'nettle/'     base/hash.c base/base64.c
-home 'sqlite3'     index/sql.c
-home 'faiss/'      index/faiss_shim.cc index/faiss_shim.h
-home 'microhttpd'  server/http.c server/http_exchange.c
-home 'jpeglib|jerror|turbojpeg' engine/image_jpeg.c
-home 'png\.h'      engine/image_png.c
-home 'webp/'       engine/image_webp.c
+home 'sqlite3'     index/catalog/sql.c
+home 'faiss/'      index/vectors/faiss_shim.cc index/vectors/faiss_shim.h
+home 'microhttpd'  server/http/http.c server/http/http_exchange.c
+home 'jpeglib|jerror|turbojpeg' engine/pictures/image_jpeg.c
+home 'png\.h'      engine/pictures/image_png.c
+home 'webp/'       engine/pictures/image_webp.c
 home 'cblas|openblas' engine/kernels/gemm_blas.c engine/kernels/conv_blas.c
 home 'dnnl\.h|oneapi/' engine/kernels/common_dnnl.h
 home 'engine/kernels/common_dnnl' engine/kernels/common_dnnl.c engine/kernels/conv_dnnl.c engine/kernels/gemm_dnnl.c \

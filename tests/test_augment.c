@@ -1,8 +1,8 @@
 /* test_augment.c - single steps against float64 oracles, views that depend on the seed alone. */
 #include "tests/t.h"
 
-#include "engine/augment.h"
-#include "engine/draw.h"
+#include "engine/pictures/augment.h"
+#include "engine/pictures/draw.h"
 #include "tests/lib/oracle.h"
 
 enum { SIDE = 2, PIXELS = SIDE * SIDE, VALUES = PIXELS * 3 };

@@ -2,9 +2,9 @@
 #include "tests/t.h"
 
 #include "base/mem.h"
-#include "server/address.h"
-#include "server/auth.h"
-#include "server/origin.h"
+#include "server/http/address.h"
+#include "server/http/auth.h"
+#include "server/http/origin.h"
 
 #define KEY_A "anch_AAAAAAAA_0123456789012345678901234567890123456789-_x"
 #define KEY_B "anch_BBBBBBBB_0123456789012345678901234567890123456789-_y"

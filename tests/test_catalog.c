@@ -5,7 +5,7 @@
 #include <sqlite3.h>
 
 #include "base/json.h"
-#include "index/catalog.h"
+#include "index/catalog/catalog.h"
 #include "index/filter.h"
 
 enum { DIMENSIONS = 4 };

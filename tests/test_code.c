@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
-#include "index/code.h"
+#include "index/vectors/code.h"
 #include "tests/lib/vectors.h"
 
 static void products_of_codes_are_exact_for_every_length(void **state)

@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
-#include "server/deadline.h"
+#include "server/http/deadline.h"
 
 enum { MS = 1000 * 1000 };
 

@@ -2,8 +2,8 @@
 #include "tests/t.h"
 
 #include "base/file.h"
-#include "engine/draw.h"
-#include "engine/image.h"
+#include "engine/pictures/draw.h"
+#include "engine/pictures/image.h"
 #include "tests/lib/process.h"
 
 static struct image load(const char *path)

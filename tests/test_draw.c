@@ -1,8 +1,8 @@
 /* test_draw.c - drawn pictures: the same for a seed, alike within a kind, unlike between kinds. */
 #include "tests/t.h"
 
-#include "engine/draw.h"
-#include "engine/preprocess.h"
+#include "engine/pictures/draw.h"
+#include "engine/pictures/preprocess.h"
 
 static void a_seed_gives_the_same_picture_and_another_seed_another(void **state)
 {

@@ -4,7 +4,7 @@
 #include <pthread.h>
 
 #include "base/mem.h"
-#include "engine/draw.h"
+#include "engine/pictures/draw.h"
 #include "engine/encoder.h"
 #include "tests/lib/hashed.h"
 

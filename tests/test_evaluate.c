@@ -3,8 +3,8 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "engine/draw.h"
-#include "engine/evaluate.h"
+#include "engine/pictures/draw.h"
+#include "engine/training/evaluate.h"
 
 enum { KINDS = 4, EACH = 6, N = KINDS * EACH };
 

@@ -3,8 +3,8 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
-#include "index/faiss_shim.h"
-#include "index/scan.h"
+#include "index/vectors/faiss_shim.h"
+#include "index/vectors/scan.h"
 #include "tests/lib/vectors.h"
 
 enum { N = 2000, D = 32, K = 10, M = 8 };

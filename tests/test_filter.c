@@ -2,7 +2,7 @@
 #include "t.h"
 
 #include "base/json.h"
-#include "index/catalog.h"
+#include "index/catalog/catalog.h"
 #include "index/filter.h"
 
 static const struct {

@@ -1,7 +1,7 @@
 /* test_flags.c - a command's own flags. */
 #include "tests/t.h"
 
-#include "server/flags.h"
+#include "server/commands/flags.h"
 
 static void flags_are_taken_and_operands_stay(void **state)
 {

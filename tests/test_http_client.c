@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/percent.h"
-#include "server/http_client.h"
+#include "server/commands/http_client.h"
 
 /* Each connection gets the next answer after each request head (and body) that arrives; NULL hangs up. */
 struct peer {

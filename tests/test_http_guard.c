@@ -2,7 +2,7 @@
 #include "tests/t.h"
 
 #include "base/percent.h"
-#include "server/http_guard.h"
+#include "server/http/http_guard.h"
 
 /* Lines of a head: "name: value", or "?name=value" for the query; NULL at the end. */
 static bool guard(const char *method, const char *path, const char *version, const char *const *lines,

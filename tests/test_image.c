@@ -1,8 +1,8 @@
 /* test_image.c - what holds for pictures of every format: sniffing, limits, orientation, round trips. */
 #include "tests/t.h"
 
-#include "engine/exif.h"
-#include "engine/image.h"
+#include "engine/pictures/exif.h"
+#include "engine/pictures/image.h"
 #include "tests/lib/pictures.h"
 
 static const struct image_limits *const limits = &image_default_limits;

@@ -3,8 +3,8 @@
 
 #include <time.h>
 
-#include "engine/image.h"
-#include "engine/jpeg_markers.h"
+#include "engine/pictures/image.h"
+#include "engine/pictures/jpeg_markers.h"
 #include "tests/lib/pictures.h"
 
 static const struct image_limits *const limits = &image_default_limits;

@@ -4,7 +4,7 @@
 #include <png.h>
 #include <time.h>
 
-#include "engine/image.h"
+#include "engine/pictures/image.h"
 #include "tests/lib/pictures.h"
 
 static const struct image_limits *const limits = &image_default_limits;

@@ -2,7 +2,7 @@
 #include "tests/t.h"
 
 #include "base/file.h"
-#include "engine/image.h"
+#include "engine/pictures/image.h"
 #include "tests/lib/pictures.h"
 
 static const struct image_limits *const limits = &image_default_limits;

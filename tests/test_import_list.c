@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "server/import_list.h"
+#include "server/commands/import_list.h"
 
 static void touch(const char *dir, const char *path)
 {

@@ -3,8 +3,8 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "engine/draw.h"
-#include "engine/loader.h"
+#include "engine/pictures/draw.h"
+#include "engine/training/loader.h"
 
 enum { KINDS = 3, EACH = 4, SIZE = 16, BATCH = 6, VALUES = SIZE * SIZE * 3 };
 

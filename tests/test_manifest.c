@@ -5,8 +5,8 @@
 
 #include "base/file.h"
 #include "base/rng.h"
-#include "engine/manifest.h"
-#include "engine/sampler.h"
+#include "engine/training/manifest.h"
+#include "engine/training/sampler.h"
 
 /* `labels` labels of `each` items; every item of content (i modulo `contents`), or its own when 0. */
 static struct manifest make(size_t labels, size_t each, size_t contents)

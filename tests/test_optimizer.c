@@ -1,7 +1,7 @@
 /* test_optimizer.c - three steps of each optimiser, the schedules and the EMA, against float64. */
 #include "tests/t.h"
 
-#include "engine/optimizer.h"
+#include "engine/training/optimizer.h"
 #include "tests/lib/oracle.h"
 
 /* Runs the case's three steps; `gradients` holds one row, or one for each step. */

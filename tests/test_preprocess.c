@@ -2,8 +2,8 @@
 #include "tests/t.h"
 
 #include "base/file.h"
-#include "engine/draw.h"
-#include "engine/preprocess.h"
+#include "engine/pictures/draw.h"
+#include "engine/pictures/preprocess.h"
 
 /* mean 0 and std 1/255: the output is the pixel itself. */
 static struct preprocess as_pixels(uint32_t resize, uint32_t size, enum resize_filter filter)

@@ -2,8 +2,8 @@
 #include "tests/t.h"
 
 #include "base/rng.h"
-#include "engine/lbfgs.h"
-#include "engine/probe.h"
+#include "engine/training/lbfgs.h"
+#include "engine/training/probe.h"
 
 static double rosenbrock(const double *x, double *g, size_t n, void *context)
 {

@@ -1,7 +1,7 @@
 /* test_ratelimit.c - token buckets: burst, rate, independence, a bounded table. */
 #include "tests/t.h"
 
-#include "server/ratelimit.h"
+#include "server/http/ratelimit.h"
 
 enum { SECOND = 1000000000 };
 

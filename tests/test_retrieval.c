@@ -1,7 +1,7 @@
 /* test_retrieval.c - the figures that judge an encoder, against hand-made tables and float64 oracles. */
 #include "tests/t.h"
 
-#include "engine/retrieval.h"
+#include "engine/training/retrieval.h"
 #include "tests/lib/oracle.h"
 
 /* Points on a line as unit vectors on a short arc: the order by cosine is the order by distance. */

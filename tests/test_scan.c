@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
-#include "index/scan.h"
+#include "index/vectors/scan.h"
 
 static float *random_rows(struct rng *r, size_t n)
 {

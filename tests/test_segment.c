@@ -7,7 +7,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "index/segment.h"
+#include "index/vectors/segment.h"
 #include "tests/lib/vectors.h"
 
 enum { D = 16, GENERATION = 5 };

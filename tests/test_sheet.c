@@ -1,7 +1,7 @@
 /* test_sheet.c - contact sheets, looked at pixel by pixel. */
 #include "tests/t.h"
 
-#include "engine/sheet.h"
+#include "engine/pictures/sheet.h"
 
 static const uint8_t *pixel(const struct image *img, size_t x, size_t y)
 {

@@ -2,7 +2,7 @@
 #include "t.h"
 
 #include "base/rng.h"
-#include "index/table.h"
+#include "index/vectors/table.h"
 
 static void many_equal_keys_are_all_found_and_removed_one_by_one(void **state)
 {

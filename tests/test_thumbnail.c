@@ -1,8 +1,8 @@
 /* test_thumbnail.c - sizes, orientation and refusals of thumbnails. */
 #include "tests/t.h"
 
-#include "engine/preprocess.h"
-#include "engine/thumbnail.h"
+#include "engine/pictures/preprocess.h"
+#include "engine/pictures/thumbnail.h"
 #include "tests/lib/pictures.h"
 
 static const struct image_limits *const limits = &image_default_limits;

@@ -6,8 +6,8 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
-#include "index/scan.h"
-#include "index/vindex_state.h"
+#include "index/vectors/scan.h"
+#include "index/vectors/vindex_state.h"
 #include "tests/lib/vectors.h"
 
 enum { D = 24 };

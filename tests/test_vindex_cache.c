@@ -5,7 +5,7 @@
 #include <fcntl.h>
 
 #include "base/mem.h"
-#include "index/vindex_state.h"
+#include "index/vectors/vindex_state.h"
 #include "tests/lib/vectors.h"
 
 enum { D = 16, N = 1200 };

@@ -7,7 +7,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
-#include "server/http_guard.h"
+#include "server/http/http_guard.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { FIELDS_MAX = 256 };

@@ -2,8 +2,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/image.h"
-#include "engine/preprocess.h"
+#include "engine/pictures/image.h"
+#include "engine/pictures/preprocess.h"
 #include "tests/fuzz/fuzz.h"
 
 /* Small, so that the time goes into the parsers and not into pixels. */

@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 
 #include "base/hash.h"
-#include "engine/image.h"
+#include "engine/pictures/image.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/probe.h"
 #include "tests/lib/seen.h"

@@ -3,7 +3,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
-#include "engine/draw.h"
+#include "engine/pictures/draw.h"
 #include "tests/lib/command.h"
 #include "tests/lib/process.h"
 

@@ -3,7 +3,7 @@
 
 #include <pthread.h>
 
-#include "engine/draw.h"
+#include "engine/pictures/draw.h"
 #include "tests/t.h"
 
 void begin(struct server *s, const struct server_options *o)

@@ -5,7 +5,7 @@
 
 #include "api/answer.h"
 #include "base/log.h"
-#include "server/address.h"
+#include "server/http/address.h"
 #include "tests/t.h"
 
 static const struct double_route {

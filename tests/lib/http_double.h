@@ -8,7 +8,7 @@
 
 #include <stdatomic.h>
 
-#include "server/http.h"
+#include "server/http/http.h"
 #include "tests/lib/client.h"
 
 #define DOUBLE_KEY "anch_AAAAAAAA_0123456789012345678901234567890123456789-_x"

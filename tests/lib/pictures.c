@@ -7,8 +7,8 @@
 #include <png.h>
 #include <webp/encode.h>
 
-#include "engine/draw.h"
-#include "engine/preprocess.h"
+#include "engine/pictures/draw.h"
+#include "engine/pictures/preprocess.h"
 
 static void set_form(j_compress_ptr jpeg, const struct jpeg_form *form)
 {

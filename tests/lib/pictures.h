@@ -3,7 +3,7 @@
 #define ANCHORD_TESTS_LIB_PICTURES_H
 
 #include "base/buf.h"
-#include "engine/image.h"
+#include "engine/pictures/image.h"
 
 enum jpeg_colours { JPEG_YCC, JPEG_GREY, JPEG_RGB, JPEG_CMYK, JPEG_YCCK };
 

@@ -9,7 +9,7 @@
 #include "base/base64.h"
 #include "base/log.h"
 #include "base/percent.h"
-#include "engine/draw.h"
+#include "engine/pictures/draw.h"
 
 static struct app *open_app(const char *dir)
 {

@@ -2,7 +2,7 @@
 """Makes the golden files of tests/test_preprocess.c with Pillow: what the evaluation transform of torchvision
 (resize the shorter side, crop the middle) gives for the pictures in_*.png, as PNG.
 
-The inputs were drawn by the program (engine/draw.h) and cut to odd sizes.  Run in this folder."""
+The inputs were drawn by the program (engine/pictures/draw.h) and cut to odd sizes.  Run in this folder."""
 
 from PIL import Image
 

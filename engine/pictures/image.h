@@ -1,0 +1,66 @@
+/* image.h - pictures: telling what they are, decoding them safely, writing them.
+ *
+ * What arrives is hostile until proven otherwise: the content decides the format (never a header or a
+ * file name), all limits are checked before a pixel is decoded, damaged and truncated files are refused
+ * (any decoder warning is an error).  EXIF orientation 1 to 8 is applied, so width and height are always
+ * those of the upright picture.
+ *
+ *     struct image_info info;
+ *     struct image img;
+ *     if (image_probe(bytes, len, &limits, &info, e) && image_decode(bytes, len, &limits, 256, &img, e))
+ *         ... image_clear(&img);
+ *
+ * Errors: ERR_MEDIA_TYPE (none of the formats we know), ERR_TOO_LARGE (a limit, which the text names),
+ * ERR_UNDECODABLE (damaged).  Threads: all functions are pure.
+ */
+#ifndef ANCHORD_ENGINE_PICTURES_IMAGE_H
+#define ANCHORD_ENGINE_PICTURES_IMAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum image_format { IMAGE_UNKNOWN, IMAGE_JPEG, IMAGE_PNG, IMAGE_WEBP };
+
+struct image { /* 8-bit RGB, upright: rgb[(y * width + x) * 3 + channel]; transparency lies over white */
+    uint32_t width, height;
+    uint8_t *rgb; /* owned; released by image_clear() */
+};
+
+struct image_info {
+    enum image_format format;
+    uint32_t width, height;   /* upright, full size */
+    uint8_t orientation;      /* EXIF, 1 to 8 */
+};
+
+struct image_limits {
+    size_t bytes;    /* of the file */
+    uint64_t pixels; /* width x height, before any scaling */
+    uint32_t side;   /* longest side */
+    uint32_t scans;  /* of a progressive JPEG */
+    uint32_t millis; /* wall time of one decode (JPEG, PNG); 0: no limit */
+};
+extern const struct image_limits image_default_limits; /* 32 MB, 50 million, 16384, 100, 10 s */
+enum { IMAGE_MIN_SIDE = 8 }; /* smaller pictures are refused: there is nothing to see in them */
+
+enum image_format image_sniff(const void *bytes, size_t len);
+const char *image_media_type(enum image_format f); /* "image/jpeg"; static */
+
+/* Reads the header only; checks every limit that the header shows. */
+MUST_CHECK bool image_probe(const void *bytes, size_t len, const struct image_limits *limits,
+                            struct image_info *info, struct err *e);
+
+/* Decodes to RGB.  With min_side > 0 a JPEG may be decoded at 1/2, 1/4 or 1/8 (DCT scaling) as long as its
+ * shorter side stays >= min_side; 0 asks for full size. */
+MUST_CHECK bool image_decode(const void *bytes, size_t len, const struct image_limits *limits,
+                             uint32_t min_side, struct image *out, struct err *e);
+MUST_CHECK bool image_new(uint32_t width, uint32_t height, struct image *out, struct err *e); /* black */
+void image_clear(struct image *img); /* frees rgb; an empty image is fine */
+
+/* Appends the encoded file to out; after a failure a part of it may be there. */
+MUST_CHECK bool image_write_png(const struct image *img, struct buf *out, struct err *e);
+MUST_CHECK bool image_write_jpeg(const struct image *img, int quality, struct buf *out, struct err *e);
+
+#endif

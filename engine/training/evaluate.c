@@ -1,0 +1,166 @@
+/* evaluate.c - embedding a data set on many threads, and all figures of its vectors in one struct. */
+#include "engine/training/evaluate.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json_writer.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/rng.h"
+
+enum { UNIFORMITY_ROWS = 2000 }; /* its cost grows with the square */
+
+struct embedding {
+    struct encoder *encoder;
+    const struct dataset *dataset;
+    const size_t *items;
+    float *out;
+    struct lane **lanes; /* one for each slot, made when first needed */
+    float **pixels;
+    pthread_mutex_t mu;
+    struct err err; /* the first failure; guarded by mu */
+};
+
+static bool embed_one(struct embedding *b, size_t i, size_t slot, struct err *e)
+{
+    const struct preprocess *p = encoder_preprocess(b->encoder);
+    uint32_t d = encoder_dimensions(b->encoder);
+    struct image img;
+    bool owned;
+    if (!b->lanes[slot]) {
+        b->lanes[slot] = lane_new(b->encoder, 1, e);
+        b->pixels[slot] = mem_aligned((size_t)p->size * p->size * 3, sizeof(float));
+    }
+    if (!b->lanes[slot] || !dataset_image(b->dataset, b->items[i], &img, &owned, e))
+        return false;
+    bool ok = preprocess_run(p, &img, b->pixels[slot], e) &&
+              lane_forward(b->lanes[slot], b->pixels[slot], 1, b->out + i * d, e);
+    if (owned)
+        image_clear(&img);
+    return ok;
+}
+
+static void embed_item(size_t i, size_t slot, void *context)
+{
+    struct embedding *b = context;
+    struct err e = {0};
+    if (embed_one(b, i, slot, &e))
+        return;
+    pthread_mutex_lock(&b->mu);
+    if (!b->err.code)
+        b->err = e;
+    pthread_mutex_unlock(&b->mu);
+}
+
+bool evaluate_embed(struct encoder *enc, const struct dataset *d, const size_t *items, size_t n,
+                    struct pool *pool, float *out, struct err *e)
+{
+    size_t slots = pool ? pool_threads(pool) : 1;
+    struct embedding b = {.encoder = enc, .dataset = d, .items = items, .out = out, .mu = PTHREAD_MUTEX_INITIALIZER};
+    b.lanes = mem_new(slots, sizeof *b.lanes);
+    b.pixels = mem_new(slots, sizeof *b.pixels);
+    pool_each(pool, n, embed_item, NULL, &b);
+    for (size_t i = 0; i < slots; i++) {
+        lane_free(b.lanes[i]);
+        free(b.pixels[i]);
+    }
+    free(b.lanes);
+    free(b.pixels);
+    if (b.err.code && e && !e->code)
+        *e = b.err;
+    return b.err.code == ERR_NONE;
+}
+
+/* Alignment of each row with the next one of its label, by the order they come in. */
+static double label_alignment(const struct evaluate_input *in)
+{
+    float *a = mem_aligned(in->n * in->d, sizeof *a), *b = mem_aligned(in->n * in->d, sizeof *b);
+    size_t *last = mem_new(in->classes, sizeof *last), pairs = 0, bytes = in->d * sizeof *a;
+    for (size_t i = 0; i < in->n; i++) {
+        size_t *before = &last[in->labels[i]]; /* one more than the row; 0: none yet */
+        if (*before) {
+            memcpy(a + pairs * in->d, in->x + (*before - 1) * in->d, bytes);
+            memcpy(b + pairs * in->d, in->x + i * in->d, bytes);
+            pairs++;
+        }
+        *before = i + 1;
+    }
+    double out = alignment(a, b, pairs, in->d);
+    free(last);
+    free(a);
+    free(b);
+    return out;
+}
+
+/* Of a random part of the rows when there are many. */
+static double sampled_uniformity(const struct evaluate_input *in)
+{
+    if (in->n <= UNIFORMITY_ROWS)
+        return uniformity(in->x, in->n, in->d);
+    struct rng r = rng_new(in->seed);
+    float *part = mem_aligned(UNIFORMITY_ROWS * in->d, sizeof *part);
+    size_t kept = 0;
+    for (size_t i = 0; i < in->n && kept < UNIFORMITY_ROWS; i++)
+        if (rng_below(&r, in->n - i) < UNIFORMITY_ROWS - kept)
+            memcpy(part + kept++ * in->d, in->x + i * in->d, in->d * sizeof *part);
+    double out = uniformity(part, kept, in->d);
+    free(part);
+    return out;
+}
+
+struct evaluation evaluate(const struct evaluate_input *in)
+{
+    struct evaluation v = {.knn_20 = -1, .knn_200 = -1, .linear = -1};
+    struct features all = {in->x, in->labels, in->n, in->d, in->classes};
+    v.retrieval = retrieval_measure(in->x, in->n, in->d, in->labels, NULL);
+    if (in->bank) {
+        v.knn_20 = knn_accuracy(in->bank, in->bank_labels, in->n_bank, in->x, in->labels, in->n, in->d, 20, 0.07);
+        v.knn_200 = knn_accuracy(in->bank, in->bank_labels, in->n_bank, in->x, in->labels, in->n, in->d, 200, 0.07);
+    }
+    if (in->bank && in->probe_grid) {
+        struct features bank = {in->bank, in->bank_labels, in->n_bank, in->d, in->classes};
+        v.linear = linear_probe(&bank, &all, in->probe_grid, in->seed).accuracy;
+    }
+    if (in->episodes)
+        v.few_shot = few_shot(&all, 5, 5, in->episodes, in->seed);
+    v.alignment = label_alignment(in);
+    v.uniformity = sampled_uniformity(in);
+    v.std = unit_std(in->x, in->n, in->d);
+    v.effective_rank = effective_rank(in->x, in->n, in->d);
+    v.rank_me = rank_me(in->x, in->n, in->d);
+    return v;
+}
+
+static void figure(struct json_writer *w, const char *key, double value, bool measured)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.6g", value); /* more digits than any of them is worth */
+    jw_raw(w, key, measured ? text : NULL);
+}
+
+void evaluation_write(const struct evaluation *v, struct buf *out)
+{
+    struct json_writer w = jw_to(out);
+    bool queries = v->retrieval.queries > 0;
+    jw_object(&w, NULL);
+    jw_int(&w, "queries", (int64_t)v->retrieval.queries);
+    figure(&w, "recall@1", v->retrieval.recall_1, queries);
+    figure(&w, "recall@5", v->retrieval.recall_5, queries);
+    figure(&w, "recall@10", v->retrieval.recall_10, queries);
+    figure(&w, "r_precision", v->retrieval.r_precision, queries);
+    figure(&w, "map@r", v->retrieval.map_r, queries);
+    figure(&w, "knn_20", v->knn_20, v->knn_20 >= 0);
+    figure(&w, "knn_200", v->knn_200, v->knn_200 >= 0);
+    figure(&w, "linear_probe", v->linear, v->linear >= 0);
+    figure(&w, "few_shot", v->few_shot.accuracy, v->few_shot.episodes > 0);
+    figure(&w, "few_shot_interval", v->few_shot.interval, v->few_shot.episodes > 0);
+    figure(&w, "alignment", v->alignment, true);
+    figure(&w, "uniformity", v->uniformity, true);
+    figure(&w, "std", v->std, true);
+    figure(&w, "effective_rank", v->effective_rank, true);
+    figure(&w, "rank_me", v->rank_me, true);
+    jw_end(&w);
+}

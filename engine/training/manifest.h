@@ -1,0 +1,50 @@
+/* manifest.h - the list of images that a run trains on, and its split into training and held-out parts.
+ *
+ * An item is a file, its content hash and its label.  A folder of folders gives labels (the first folder's
+ * name); a flat folder gives none.  The same folder always gives the same order (by path).
+ *
+ * The held-out part is stratified: about `fraction` of each label, at least two (labels with fewer than four
+ * different contents are all trained on), and files of equal content always lie on one side, so that nothing
+ * that is judged was trained on.
+ */
+#ifndef ANCHORD_ENGINE_TRAINING_MANIFEST_H
+#define ANCHORD_ENGINE_TRAINING_MANIFEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+
+enum { NO_LABEL = -1 };
+
+struct manifest_item {
+    char *path;              /* owned */
+    char sha256[HASH_HEX];
+    int32_t label;           /* index into labels, or NO_LABEL */
+    bool held_out;
+};
+
+struct manifest {
+    struct manifest_item *items; /* owned */
+    size_t n, room;
+    char **labels;               /* names, sorted; owned */
+    size_t n_labels;
+};
+
+/* Reads a folder; image files are told by their ending (.jpg .jpeg .png .webp, any case).  ERR_NOT_FOUND when
+ * there is none.  Files that cannot be read are left out and logged. */
+MUST_CHECK bool manifest_read_folder(struct manifest *m, const char *dir, struct err *e);
+/* Adds one item (for collections): copied. */
+void manifest_add(struct manifest *m, const char *path, const char sha256[HASH_HEX], const char *label);
+/* Sorts labels and items; after the last manifest_add(). */
+void manifest_seal(struct manifest *m);
+void manifest_clear(struct manifest *m);
+
+/* Marks the held-out items: the same for the same seed and content. */
+void manifest_split(struct manifest *m, double fraction, uint64_t seed);
+
+/* Indices of the items on one side; *n of them; the caller's to free. */
+size_t *manifest_side(const struct manifest *m, bool held_out, size_t *n);
+
+#endif

@@ -1,0 +1,303 @@
+/* catalog.c - the catalogue's file: its schema, its sessions, transactions, copies and checks. */
+#include "index/catalog/catalog.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "index/catalog/catalog_impl.h"
+
+enum { READERS_MAX = 8, APPLICATION_ID = 0x616e6368 /* "anch" */ };
+
+struct catalog {
+    char *path;
+    struct session *writer;
+    pthread_mutex_t lock;
+    pthread_cond_t returned;
+    struct session *free_readers; /* guarded by lock */
+    size_t n_readers;             /* guarded by lock */
+};
+
+/* ---- the schema: step i leads from user_version i to i + 1 and is never changed once released ---- */
+
+static const char *const steps[] = {
+    "CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+    "INSERT INTO counter VALUES ('revision', 0);"
+    "CREATE TABLE collection ("
+    "  number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, kind INTEGER NOT NULL,"
+    "  generation INTEGER NOT NULL, images INTEGER NOT NULL, created_at INTEGER NOT NULL);"
+    "CREATE TABLE generation ("
+    "  number INTEGER PRIMARY KEY AUTOINCREMENT, collection INTEGER NOT NULL REFERENCES collection,"
+    "  model TEXT NOT NULL, fingerprint TEXT NOT NULL, precision TEXT NOT NULL, dimensions INTEGER NOT NULL,"
+    "  created_at INTEGER NOT NULL);"
+    "CREATE INDEX generation_by_collection ON generation (collection);"
+    "CREATE INDEX generation_by_model ON generation (model);"
+    "CREATE TABLE image ("
+    "  number INTEGER PRIMARY KEY AUTOINCREMENT, collection INTEGER NOT NULL REFERENCES collection,"
+    "  id TEXT NOT NULL, revision INTEGER NOT NULL, sha256 TEXT NOT NULL, media_type TEXT NOT NULL,"
+    "  width INTEGER NOT NULL, height INTEGER NOT NULL, bytes INTEGER NOT NULL,"
+    "  created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, label TEXT, metadata TEXT,"
+    "  UNIQUE (collection, id));"
+    "CREATE INDEX image_by_hash ON image (sha256);"
+    "CREATE INDEX image_by_label ON image (collection, label);"
+    "CREATE TABLE vector ("
+    "  generation INTEGER NOT NULL, image INTEGER NOT NULL, revision INTEGER NOT NULL, value BLOB NOT NULL,"
+    "  UNIQUE (generation, image));"
+    "CREATE TABLE attribute ("
+    "  image INTEGER NOT NULL, collection INTEGER NOT NULL, key TEXT NOT NULL, number, text TEXT, flag INTEGER);"
+    "CREATE INDEX attribute_by_image ON attribute (image);"
+    "CREATE INDEX attribute_by_value ON attribute (collection, key, text, number, flag, image);"
+    "CREATE TABLE model ("
+    "  id TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, parent TEXT NOT NULL, arch TEXT NOT NULL,"
+    "  dimensions INTEGER NOT NULL, size INTEGER NOT NULL, trained INTEGER NOT NULL,"
+    "  created_at INTEGER NOT NULL, bytes INTEGER NOT NULL, lineage TEXT);"
+    "CREATE TABLE key ("
+    "  id TEXT PRIMARY KEY, hash BLOB NOT NULL, role INTEGER NOT NULL, name TEXT NOT NULL,"
+    "  created_at INTEGER NOT NULL);"
+    /* What the query planner shall believe, whatever is stored: a collection is large, so a filter begins with
+     * its attributes.  Rows for each value of the first column, of the first two, ... */
+    "ANALYZE sqlite_schema;"
+    "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES"
+    "  ('image', 'image_by_label', '1000000 1000000 1000'),"
+    "  ('image', 'sqlite_autoindex_image_1', '1000000 1000000 1'), ('image', 'image_by_hash', '1000000 1'),"
+    "  ('attribute', 'attribute_by_value', '3000000 3000000 300000 300 300 300 1'),"
+    "  ('attribute', 'attribute_by_image', '3000000 3'),"
+    "  ('vector', 'sqlite_autoindex_vector_1', '1000000 1000000 1');"
+    "ANALYZE sqlite_schema;",
+};
+
+/* All tables but `vector`, whose every page is read at the start. */
+static const char *const checked[] = {"counter", "collection", "generation", "image", "attribute", "model", "key"};
+
+static bool migrate(struct sql *q, struct err *e)
+{
+    int64_t version, application, tables;
+    char text[96];
+    if (!sql_number(q, "PRAGMA user_version", NO_VALUES, 0, &version, e) ||
+        !sql_number(q, "PRAGMA application_id", NO_VALUES, 0, &application, e) ||
+        !sql_number(q, "SELECT count(*) FROM sqlite_schema", NO_VALUES, 0, &tables, e))
+        return false;
+    if (tables > 0 && application != APPLICATION_ID)
+        return err_set(e, ERR_CONFLICT, "the catalogue was not written by anchord");
+    if (version < 0 || (uint64_t)version > COUNT(steps))
+        return err_set(e, ERR_CONFLICT, "a newer anchord wrote the catalogue (schema %lld, this one knows %zu)",
+                       (long long)version, COUNT(steps));
+    for (size_t i = (size_t)version; i < COUNT(steps); i++) {
+        snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %zu; COMMIT", APPLICATION_ID,
+                 i + 1);
+        if (!sql_script(q, "BEGIN IMMEDIATE", e) || !sql_script(q, steps[i], e) || !sql_script(q, text, e))
+            return false; /* closing takes the open transaction back */
+    }
+    return true;
+}
+
+/* Runs a check that answers "ok" or a list of what is wrong. */
+static bool check(struct sql *q, const char *pragma, struct err *e)
+{
+    bool fine = false;
+    struct query *r = sql_begin_once(q, pragma, NO_VALUES, e);
+    if (sql_row(r)) {
+        const char *found = sql_get_text(r, 0);
+        fine = found && strcmp(found, "ok") == 0;
+        if (!fine)
+            err_set(e, ERR_CORRUPT, "the catalogue is damaged: %s", found ? found : "no answer");
+    }
+    return sql_end(r, e) && fine;
+}
+
+static bool quick_check(struct sql *q, struct err *e)
+{
+    char text[64];
+    for (size_t i = 0; i < COUNT(checked); i++) {
+        snprintf(text, sizeof text, "PRAGMA quick_check(%s)", checked[i]);
+        if (!check(q, text, e))
+            return false;
+    }
+    return true;
+}
+
+/* ---- sessions ---- */
+
+static struct session *session_new(const char *path, enum sql_mode mode, struct err *e)
+{
+    struct sql *q = sql_open(path, mode, e);
+    if (!q)
+        return NULL;
+    struct session *s = mem_new(1, sizeof *s);
+    s->q = q;
+    return s;
+}
+
+static void session_free(struct session *s, bool damaged)
+{
+    if (s)
+        sql_close(s->q, damaged);
+    free(s);
+}
+
+static struct catalog *catalog_new(const char *path)
+{
+    struct catalog *c = mem_new(1, sizeof *c);
+    c->path = mem_text(path);
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_cond_init(&c->returned, NULL);
+    return c;
+}
+
+struct catalog *catalog_open_copy(const char *path, struct err *e)
+{
+    struct catalog *c = catalog_new(path);
+    struct session *s = catalog_reader(c, e);
+    int64_t version = 0;
+    bool ok = s && sql_number(s->q, "PRAGMA user_version", NO_VALUES, 0, &version, e) &&
+              (version == (int64_t)COUNT(steps) ||
+               err_set(e, ERR_CONFLICT, "the copy has schema %lld, this anchord knows %zu", (long long)version,
+                       COUNT(steps)));
+    catalog_reader_done(c, s);
+    if (ok)
+        return c;
+    catalog_close(c, false);
+    return NULL;
+}
+
+struct catalog *catalog_open(const char *path, struct err *e)
+{
+    struct catalog *c = catalog_new(path);
+    c->writer = session_new(path, SQL_WRITER, e);
+    if (c->writer && migrate(c->writer->q, e) && quick_check(c->writer->q, e))
+        return c;
+    catalog_close(c, false);
+    return NULL;
+}
+
+void catalog_close(struct catalog *c, bool damaged)
+{
+    if (!c)
+        return;
+    for (struct session *s; (s = c->free_readers);) {
+        c->free_readers = s->next;
+        session_free(s, damaged);
+    }
+    session_free(c->writer, damaged); /* the last one: it empties the log */
+    pthread_cond_destroy(&c->returned);
+    pthread_mutex_destroy(&c->lock);
+    free(c->path);
+    free(c);
+}
+
+struct session *catalog_writer(struct catalog *c)
+{
+    return c->writer;
+}
+
+struct session *catalog_reader(struct catalog *c, struct err *e)
+{
+    pthread_mutex_lock(&c->lock);
+    while (!c->free_readers && c->n_readers == READERS_MAX)
+        pthread_cond_wait(&c->returned, &c->lock);
+    struct session *s = c->free_readers;
+    if (s)
+        c->free_readers = s->next;
+    else
+        c->n_readers++;
+    pthread_mutex_unlock(&c->lock);
+    if (s)
+        return s;
+    s = session_new(c->path, SQL_READER, e);
+    if (!s) {
+        pthread_mutex_lock(&c->lock);
+        c->n_readers--;
+        pthread_cond_signal(&c->returned);
+        pthread_mutex_unlock(&c->lock);
+    }
+    return s;
+}
+
+void catalog_reader_done(struct catalog *c, struct session *s)
+{
+    if (!s)
+        return;
+    pthread_mutex_lock(&c->lock);
+    s->next = c->free_readers;
+    c->free_readers = s;
+    pthread_cond_signal(&c->returned);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- transactions ---- */
+
+bool catalog_begin(struct session *s, struct err *e)
+{
+    return sql_run(s->q, "BEGIN IMMEDIATE", NO_VALUES, e);
+}
+
+bool catalog_commit(struct session *s, struct err *e)
+{
+    if (sql_run(s->q, "COMMIT", NO_VALUES, e))
+        return true;
+    catalog_rollback(s);
+    return false;
+}
+
+void catalog_rollback(struct session *s)
+{
+    if (sql_in_transaction(s->q) && !sql_run(s->q, "ROLLBACK", NO_VALUES, NULL))
+        return; /* nothing more can be done: the next BEGIN fails and says so */
+}
+
+bool catalog_mark(struct session *s, struct err *e)
+{
+    return sql_run(s->q, "SAVEPOINT item", NO_VALUES, e);
+}
+
+bool catalog_keep(struct session *s, struct err *e)
+{
+    return sql_run(s->q, "RELEASE item", NO_VALUES, e);
+}
+
+bool catalog_undo(struct session *s)
+{
+    return sql_in_transaction(s->q) && sql_run(s->q, "ROLLBACK TO item", NO_VALUES, NULL) &&
+           sql_run(s->q, "RELEASE item", NO_VALUES, NULL);
+}
+
+int64_t catalog_log_bytes(struct session *s)
+{
+    return sql_log_bytes(s->q);
+}
+
+bool catalog_checkpoint(struct session *s, bool empty, struct err *e)
+{
+    return sql_checkpoint(s->q, empty, e);
+}
+
+bool catalog_copy(struct session *s, const char *path, struct err *e)
+{
+    return sql_run(s->q, "VACUUM INTO ?1", VALUES(sql_text(path)), e);
+}
+
+/* The counters and the links between tables, which a check of the file's structure does not know of. */
+bool catalog_verify(struct session *s, struct err *e)
+{
+    static const char *const strays[] = {
+        "SELECT count(*) FROM collection c"
+        " WHERE images <> (SELECT count(*) FROM image i WHERE i.collection = c.number)"
+        "    OR NOT EXISTS (SELECT 1 FROM generation g WHERE g.number = c.generation AND g.collection = c.number)",
+        "SELECT count(*) FROM image WHERE collection NOT IN (SELECT number FROM collection)",
+        "SELECT count(*) FROM vector WHERE image NOT IN (SELECT number FROM image)",
+        "SELECT count(*) FROM attribute WHERE image NOT IN (SELECT number FROM image)",
+    };
+    if (!check(s->q, "PRAGMA integrity_check", e))
+        return false;
+    for (size_t i = 0; i < COUNT(strays); i++) {
+        int64_t found;
+        if (!sql_number(s->q, strays[i], NO_VALUES, 0, &found, e))
+            return false;
+        if (found != 0)
+            return err_set(e, ERR_CORRUPT, "the catalogue contradicts itself in %lld places", (long long)found);
+    }
+    return true;
+}

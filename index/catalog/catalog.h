@@ -1,0 +1,119 @@
+/* catalog.h - what anchord remembers: collections, generations, images, vectors, models, keys.
+ *
+ * The catalogue is the truth; everything that searches faster is rebuilt from it.  All SQL stands behind this
+ * header, and nothing above it knows that SQLite is what it talks to.
+ *
+ *     collection  name, active generation, number of images
+ *     generation  an encoder and the vectors it made of one collection; its number is never used again
+ *     image       id within its collection, hash of its file, label, metadata; `number` is never used again and
+ *                 `revision` comes from one global counter, so a revision names one state of one image for ever
+ *     vector      (generation, image, revision, value): stale once the image has another revision
+ *     attribute   the leaves of the metadata, one row each, for filters: "a.b" for nested members, a row for
+ *                 each element of a list; number, text or flag (0 or 1) is set
+ *
+ * A session sees the catalogue.  The one writing session belongs to the store's writer thread, which alone
+ * changes anything, always between catalog_begin() and catalog_commit(); it sees its own changes at once.
+ * Reading sessions are taken by any thread, for one question, and see what is committed.
+ */
+#ifndef ANCHORD_INDEX_CATALOG_CATALOG_H
+#define ANCHORD_INDEX_CATALOG_CATALOG_H
+
+#include "index/store.h"
+
+struct catalog;
+struct session;
+
+/* Opens or creates the file, brings the schema up to date and checks the structure of all tables but the
+ * vectors (those are read in full at every start).  ERR_CONFLICT: written by a newer anchord, or not ours.
+ * ERR_CORRUPT: damaged. */
+struct catalog *catalog_open(const char *path, struct err *e);
+/* Opens a copy for reading only: there is no writing session.  The copy must have this anchord's schema. */
+struct catalog *catalog_open_copy(const char *path, struct err *e);
+void catalog_close(struct catalog *c, bool damaged); /* `damaged`: after an I/O error; NULL is fine */
+
+struct session *catalog_writer(struct catalog *c);
+struct session *catalog_reader(struct catalog *c, struct err *e); /* waits for a free one; NULL on failure */
+void catalog_reader_done(struct catalog *c, struct session *s);   /* NULL is fine */
+
+/* ---- transactions of the writing session ---- */
+
+MUST_CHECK bool catalog_begin(struct session *s, struct err *e);
+MUST_CHECK bool catalog_commit(struct session *s, struct err *e); /* durable when true; undone when false */
+void catalog_rollback(struct session *s);
+/* One change among those of a transaction, that may fail without the others. */
+MUST_CHECK bool catalog_mark(struct session *s, struct err *e);
+MUST_CHECK bool catalog_keep(struct session *s, struct err *e);
+/* Takes back what happened since the mark.  False: the whole transaction is lost. */
+MUST_CHECK bool catalog_undo(struct session *s);
+
+int64_t catalog_log_bytes(struct session *s); /* committed, but only in the write-ahead log so far */
+MUST_CHECK bool catalog_checkpoint(struct session *s, bool empty, struct err *e);
+
+/* A consistent copy as of now into the new file `path`, which is not yet synced. */
+MUST_CHECK bool catalog_copy(struct session *s, const char *path, struct err *e);
+/* Reads the whole file and checks that everything in it agrees. */
+MUST_CHECK bool catalog_verify(struct session *s, struct err *e);
+
+/* ---- collections and generations ---- */
+
+MUST_CHECK bool catalog_collection(struct session *s, const char *name, struct collection_row *out, struct err *e);
+MUST_CHECK bool catalog_collections(struct session *s, struct collection_row **out, size_t *n, struct err *e);
+/* Fills number, generation and created_at.  ERR_CONFLICT: the name is taken. */
+MUST_CHECK bool catalog_collection_add(struct session *s, struct collection_row *row, struct err *e);
+/* With all its images, vectors and generations. */
+MUST_CHECK bool catalog_collection_remove(struct session *s, const struct collection_row *row, struct err *e);
+
+/* ---- images ---- */
+
+MUST_CHECK bool catalog_image(struct session *s, int64_t collection, const char *id, struct image_row *out,
+                              struct err *e);
+/* Adds or replaces; `old` is the row that is there (NULL: none).  Fills *out. */
+MUST_CHECK bool catalog_image_put(struct session *s, const struct collection_row *c, const struct image_put *put,
+                                  const struct image_row *old, struct image_row *out, struct err *e);
+/* Gives `row` (as read, with label and metadata changed by the caller) its next revision; its vector follows. */
+MUST_CHECK bool catalog_image_update(struct session *s, int64_t collection, struct image_row *row, struct err *e);
+/* Removes by number; gives the hash of its file. */
+MUST_CHECK bool catalog_image_remove(struct session *s, int64_t collection, int64_t number, char sha256[HASH_HEX],
+                                     struct err *e);
+MUST_CHECK bool catalog_hash_used(struct session *s, const char *sha256, bool *used, struct err *e);
+/* The hashes that images name and that begin with these two digits, ascending, once each; for free(). */
+MUST_CHECK bool catalog_hashes(struct session *s, const char *two_digits, char (**out)[HASH_HEX], size_t *n,
+                               struct err *e);
+/* The hashes that the images of a collection name, once each; for free(). */
+MUST_CHECK bool catalog_collection_hashes(struct session *s, int64_t collection, char (**out)[HASH_HEX], size_t *n,
+                                          struct err *e);
+/* Like store_images() and store_count(). */
+MUST_CHECK bool catalog_images(struct session *s, int64_t collection, const struct filter *f, const char *after,
+                               size_t limit, struct image_row **out, size_t *n, bool *more, struct err *e);
+MUST_CHECK bool catalog_count(struct session *s, int64_t collection, const struct filter *f, int64_t *count,
+                              struct err *e);
+/* The numbers of the images that match (NULL: all), ascending; for free(), never NULL. */
+MUST_CHECK bool catalog_numbers(struct session *s, int64_t collection, const struct filter *f, int64_t **out,
+                                size_t *n, struct err *e);
+MUST_CHECK bool catalog_total_images(struct session *s, int64_t *count, struct err *e); /* of all collections */
+/* *out: compact JSON for free(); NULL when there is none. */
+MUST_CHECK bool catalog_metadata(struct session *s, int64_t number, char **out, struct err *e);
+
+struct catalog_vector { /* one living image of a generation; borrowed during the call */
+    int64_t number, revision;
+    const char *id, *label; /* label NULL: none */
+    bool has_metadata;
+    const float *value;     /* [dimensions] */
+};
+/* Calls `each` with the current vector of every image that has one; it may stop with an error. */
+MUST_CHECK bool catalog_vectors(struct session *s, int64_t generation, uint32_t dimensions,
+                                bool (*each)(void *arg, const struct catalog_vector *v, struct err *e), void *arg,
+                                struct err *e);
+
+/* ---- models and keys ---- */
+
+MUST_CHECK bool catalog_models(struct session *s, struct model_row **out, size_t *n, struct err *e);
+MUST_CHECK bool catalog_model(struct session *s, const char *id, struct model_row *out, struct err *e);
+MUST_CHECK bool catalog_model_add(struct session *s, struct model_row *row, struct err *e);
+/* ERR_CONFLICT while a generation uses it. */
+MUST_CHECK bool catalog_model_remove(struct session *s, const char *id, struct err *e);
+MUST_CHECK bool catalog_keys(struct session *s, struct key_row **out, size_t *n, struct err *e);
+MUST_CHECK bool catalog_key_add(struct session *s, struct key_row *row, struct err *e);
+MUST_CHECK bool catalog_key_remove(struct session *s, const char *id, struct err *e);
+
+#endif

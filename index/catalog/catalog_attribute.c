@@ -1,0 +1,77 @@
+/* catalog_attribute.c - the leaves of a metadata object as rows that a filter can find. */
+#include <string.h>
+
+#include "base/json.h"
+#include "index/catalog/catalog_impl.h"
+
+struct walk {
+    struct session *s;
+    int64_t collection, image;
+    struct buf path; /* "a.b" of the value at hand */
+};
+
+static bool add(struct walk *w, struct sql_value number, struct sql_value text, struct sql_value flag, struct err *e)
+{
+    return sql_run(w->s->q,
+                   "INSERT INTO attribute (image, collection, key, number, text, flag) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                   VALUES(sql_int(w->image), sql_int(w->collection), sql_text(w->path.data), number, text, flag), e);
+}
+
+static bool walk_value(struct walk *w, const struct json *v, struct err *e);
+
+static bool walk_object(struct walk *w, const struct json *object, struct err *e)
+{
+    const char *key;
+    const struct json *value;
+    size_t before = w->path.len;
+    bool ok = true;
+    for (void *it = NULL; ok && (it = json_next(object, it, &key, &value));) {
+        if (before > 0)
+            buf_char(&w->path, '.');
+        buf_text(&w->path, key);
+        ok = walk_value(w, value, e);
+        w->path.len = before;
+        w->path.data[before] = 0;
+    }
+    return ok;
+}
+
+static bool walk_value(struct walk *w, const struct json *v, struct err *e)
+{
+    const struct sql_value none = {.kind = SQL_NULL};
+    int64_t i;
+    double real;
+    bool flag, ok = true;
+    switch (json_kind(v)) {
+    case JSON_KIND_OBJECT:
+        return walk_object(w, v, e);
+    case JSON_KIND_LIST:
+        for (size_t k = 0; ok && k < json_count(v); k++)
+            ok = walk_value(w, json_item(v, k), e);
+        return ok;
+    case JSON_KIND_TEXT:
+        return add(w, none, sql_text(json_as_text(v, NULL)), none, e);
+    case JSON_KIND_INT:
+        return !json_as_int(v, &i) || add(w, sql_int(i), none, none, e);
+    case JSON_KIND_REAL:
+        return !json_as_number(v, &real) || add(w, sql_real(real), none, none, e);
+    case JSON_KIND_BOOL:
+        return !json_as_bool(v, &flag) || add(w, none, none, sql_int(flag), e);
+    case JSON_NONE:
+    case JSON_KIND_NULL: /* as if the member were absent */
+    default:
+        return true;
+    }
+}
+
+bool catalog_attributes(struct session *s, int64_t collection, int64_t image, const char *metadata, struct err *e)
+{
+    struct walk w = {.s = s, .collection = collection, .image = image};
+    if (!metadata)
+        return true;
+    struct json *doc = json_parse(metadata, strlen(metadata), 0, e);
+    bool ok = doc && walk_object(&w, doc, e);
+    json_free(doc);
+    buf_clear(&w.path);
+    return ok || err_wrap(e, "metadata");
+}

@@ -1,0 +1,22 @@
+/* catalog_impl.h - what catalog*.c share: the session behind catalog.h. */
+#ifndef ANCHORD_INDEX_CATALOG_CATALOG_IMPL_H
+#define ANCHORD_INDEX_CATALOG_CATALOG_IMPL_H
+
+#include "index/catalog/catalog.h"
+#include "index/catalog/sql.h"
+
+struct session {
+    struct sql *q;
+    struct session *next; /* in the catalogue's list of free readers */
+};
+
+#define IMAGE_COLUMNS                                                                                                \
+    "number, id, revision, sha256, media_type, width, height, bytes, created_at, updated_at, label, metadata"
+/* Fills *out from a row that begins with IMAGE_COLUMNS. */
+void catalog_read_image(struct query *r, struct image_row *out);
+
+/* Stores a row for each leaf of the metadata object text (NULL: none). */
+MUST_CHECK bool catalog_attributes(struct session *s, int64_t collection, int64_t image, const char *metadata,
+                                   struct err *e);
+
+#endif

@@ -1,0 +1,73 @@
+/* segment.h - a sealed segment: an HNSW graph over vectors that lie elsewhere.
+ *
+ * A segment is immutable and counted.  It knows its members by slot (where the vindex has them), by number
+ * (what the catalogue calls them) and by row (the vector, in a chunk that a picture holds: a segment is only
+ * to be searched together with a picture that holds the chunks of its members).
+ *
+ *     struct members m = {0};
+ *     members_add(&m, slot, number, row);
+ *     struct segment *s = segment_build(NULL, d, &m, &stop, e);
+ *     ... segment_search(s, ...) ...
+ *     segment_release(s);
+ *     members_clear(&m);
+ *
+ * Files.  A segment is saved as its graph alone, about 270 bytes a member, because the vectors are in the
+ * catalogue: a header, each member's number and a digest of its vector, levels, links, and a SHA-256 of all
+ * of it.  Loading believes nothing: a file whose size, checksum or generation is not right is refused, and a
+ * member whose vector is no longer the same is left out of the graph.
+ */
+#ifndef ANCHORD_INDEX_VECTORS_SEGMENT_H
+#define ANCHORD_INDEX_VECTORS_SEGMENT_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "index/vectors/scan.h"
+
+enum { SEGMENT_EF = 64 }; /* how many of the nearest a search keeps in sight, unless told otherwise */
+
+struct members {
+    size_t n, room;
+    size_t *slots;
+    int64_t *numbers;
+    const float **rows; /* each [d], borrowed */
+};
+void members_add(struct members *m, size_t slot, int64_t number, const float *row);
+void members_clear(struct members *m);
+
+struct segment;
+
+/* A segment with the members of `base` (NULL: none) and then `more`.  Takes long: 0.3 ms a member.  NULL with
+ * ERR_BUSY soon after *stop became true, or with another error. */
+struct segment *segment_build(const struct segment *base, size_t d, const struct members *more,
+                              const atomic_bool *stop, struct err *e);
+struct segment *segment_share(struct segment *s);
+void segment_release(struct segment *s); /* NULL is fine */
+
+const struct members *segment_members(const struct segment *s);
+uint64_t segment_bytes(const struct segment *s);
+
+struct segment_query {
+    const float *vector; /* [d], unit length, finite */
+    size_t k, ef;        /* ef: how many wanted members to keep in sight; at least k are */
+    bool (*wanted)(const void *context, size_t slot); /* NULL: all */
+    const void *context;
+};
+/* The (about) k nearest of the wanted, best first, into out [k]; *n of them. */
+MUST_CHECK bool segment_search(const struct segment *s, const struct segment_query *q, struct scored *out, size_t *n,
+                               struct err *e);
+
+/* Durably, over whatever is at `path`. */
+MUST_CHECK bool segment_save(const struct segment *s, const char *path, int64_t generation, struct err *e);
+
+/* Where a member is now: its slot and its row; false when it is gone. */
+typedef bool segment_find(void *arg, int64_t number, size_t *slot, const float **row);
+
+/* NULL with ERR_CORRUPT for a damaged file and one that is not ours, ERR_CONFLICT when it belongs to another
+ * generation or when more than a tenth of its members are gone. */
+struct segment *segment_load(const char *path, int64_t generation, size_t d, segment_find *find, void *arg,
+                             struct err *e);
+
+#endif

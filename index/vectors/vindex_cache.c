@@ -1,0 +1,93 @@
+/* vindex_cache.c - the sealed segment's file: written when it is worth it, used again at the next start. */
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "index/vectors/segment.h"
+#include "index/vectors/vindex_state.h"
+
+static const char file_name[] = "1.faiss";
+
+static void file_path(const struct vindex *x, const char *name, char out[PATH_MAX])
+{
+    snprintf(out, PATH_MAX, "%s/%s", x->cache_dir, name);
+}
+
+void vindex_save(struct vindex *x)
+{
+    struct builder *b = &x->builder;
+    struct err e = {0};
+    char path[PATH_MAX];
+    if (!x->cache_dir || b->saved == b->built)
+        return;
+    pthread_rwlock_rdlock(&x->lock);
+    struct picture *p = picture_share(x->picture);
+    pthread_rwlock_unlock(&x->lock);
+    file_path(x, file_name, path);
+    b->saved = b->built; /* also when it fails: the next graph is the next try */
+    b->saved_members = p->sealed ? segment_members(p->sealed)->n : 0;
+    if (!p->sealed)
+        unlink(path);
+    else if (!segment_save(p->sealed, path, x->o.generation, &e))
+        log_warn("segment_not_saved", "generation=%lld error=\"%s\"", (long long)x->o.generation, e.text);
+    picture_release(p);
+}
+
+/* ---- loading ---- */
+
+/* A crash may have left a temporary file; nothing else has any business here. */
+static void remove_strangers(const struct vindex *x)
+{
+    DIR *dir = opendir(x->cache_dir);
+    const struct dirent *entry;
+    char path[PATH_MAX];
+    while (dir && (entry = readdir(dir))) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+            strcmp(entry->d_name, file_name) == 0)
+            continue;
+        file_path(x, entry->d_name, path);
+        unlink(path);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+static bool find(void *arg, int64_t number, size_t *slot, const float **row)
+{
+    struct vindex *x = arg;
+    pthread_rwlock_rdlock(&x->lock);
+    *slot = vindex_find_number(x, number);
+    if (*slot != NO_SLOT)
+        *row = picture_row(x->picture, *slot);
+    pthread_rwlock_unlock(&x->lock);
+    return *slot != NO_SLOT;
+}
+
+void vindex_load_cache(struct vindex *x)
+{
+    char path[PATH_MAX];
+    struct err e = {0};
+    if (x->cache_dir && x->o.kind != INDEX_FLAT) {
+        file_path(x, file_name, path);
+        remove_strangers(x);
+        struct segment *s = segment_load(path, x->o.generation, x->o.dimensions, find, x, &e);
+        if (s) {
+            x->builder.saved_members = segment_members(s)->n;
+            vindex_adopt(x, s);
+            x->builder.saved = x->builder.built;
+        } else if (e.code != ERR_NOT_FOUND) {
+            log_warn("segment_refused", "generation=%lld error=\"%s\"", (long long)x->o.generation, e.text);
+            unlink(path);
+        }
+    }
+    pthread_rwlock_wrlock(&x->lock);
+    x->ready = true;
+    pthread_rwlock_unlock(&x->lock);
+    builder_call(x);
+}

@@ -1,0 +1,229 @@
+/* cmd_model.c - `anchord model new|info|import|export`: model files, without a server. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/num.h"
+#include "engine/encoder.h"
+#include "server/commands/command.h"
+
+struct options {
+    const char *arch, *stem, *width, *projection, *size, *seed, *like;
+    bool force;
+};
+
+static bool may_write(const char *path, bool force, struct err *e)
+{
+    return force || access(path, F_OK) != 0 ||
+           err_set(e, ERR_CONFLICT, "%s is there already: choose another name, or overwrite it with --force", path);
+}
+
+/* ---- new ---- */
+
+/* The rule of ImageNet for large pictures (resize to 8/7 of the side, cut the middle out); small ones whole. */
+static struct preprocess preprocess_for(enum stem stem, uint32_t size)
+{
+    struct preprocess p = preprocess_imagenet;
+    p.size = size;
+    p.resize = stem == STEM_IMAGENET ? (size * 8 + 3) / 7 : size;
+    return p;
+}
+
+static bool shape_of(const struct options *o, struct arch *a, struct preprocess *p, struct err *e)
+{
+    uint64_t width = a->width, projection = a->projection, size = p->size;
+    if ((o->arch && !arch_parse(o->arch, a, e)) || (o->stem && !stem_parse(o->stem, &a->stem, e)) ||
+        !flag_number("width", o->width, 8, 256, &width, e) ||
+        !flag_number("projection", o->projection, 0, 4096, &projection, e))
+        return false;
+    if (!size)
+        size = a->stem == STEM_IMAGENET ? 224 : 32;
+    if (!flag_number("size", o->size, 8, 1024, &size, e))
+        return false;
+    a->width = (uint32_t)width;
+    a->projection = (uint32_t)projection;
+    if (o->size || o->stem || !p->size)
+        *p = preprocess_for(a->stem, (uint32_t)size);
+    return arch_check(a, e) && preprocess_check(p, e);
+}
+
+static bool shape_like(const char *path, struct arch *a, struct preprocess *p, struct err *e)
+{
+    struct model *m = model_load(path, NULL, e);
+    if (!m)
+        return false;
+    *a = m->arch;
+    *p = m->pre;
+    model_free(m);
+    return true;
+}
+
+static int model_new(const struct options *o, char **files)
+{
+    struct arch a = {.depth = 18, .stem = STEM_IMAGENET, .width = 64};
+    struct preprocess p = {0};
+    struct err e = {0};
+    uint64_t seed = 1;
+
+    if (o->like && !shape_like(o->like, &a, &p, &e))
+        return command_failed(&e);
+    if (!shape_of(o, &a, &p, &e) || !flag_number("seed", o->seed, 0, INT64_MAX, &seed, &e))
+        return command_misused("model", &e);
+    if (!may_write(files[0], o->force, &e))
+        return command_failed(&e);
+    struct model *m = model_new_random(&a, &p, seed, &e);
+    bool ok = m && encoder_make_goldens(m, &e) && model_save(m, files[0], &e);
+    if (ok)
+        printf("%s: untrained %s, %u dimensions, fingerprint %.12s\n", files[0], arch_name(&a),
+               arch_dimensions(&a), m->fingerprint);
+    model_free(m);
+    return ok ? EXIT_DONE : command_failed(&e);
+}
+
+/* ---- info ---- */
+
+static void print_time(const char *key, int64_t unix_s)
+{
+    char text[40] = "?";
+    time_t t = (time_t)unix_s;
+    struct tm parts;
+    if (gmtime_r(&t, &parts))
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    printf("%-13s %s\n", key, text);
+}
+
+static void print_facts(const struct model *m, bool foreign)
+{
+    size_t parameters = 0;
+    for (size_t i = 0; i < m->n_weights; i++)
+        if (!strstr(m->weights[i].name, ".running_")) /* statistics are not learnt */
+            parameters += m->weights[i].count;
+    printf("%-13s %s, stem %s, width %u\n", "architecture", arch_name(&m->arch), stem_name(m->arch.stem),
+           m->arch.width);
+    printf("%-13s %u%s\n", "dimensions", arch_dimensions(&m->arch), m->arch.projection ? " (projected)" : "");
+    printf("%-13s %zu\n", "parameters", parameters);
+    printf("%-13s %u x %u, cut from a shorter side of %u\n", "input", m->pre.size, m->pre.size, m->pre.resize);
+    printf("%-13s %s\n", "trained", m->trained ? "yes" : "no: random weights");
+    printf("%-13s %s\n", "fingerprint", m->fingerprint);
+    if (foreign) {
+        printf("%-13s no: `anchord model import` makes it one of ours\n", "ours");
+        return;
+    }
+    printf("%-13s %llu\n", "seed", (unsigned long long)m->seed);
+    print_time("created", m->created_at);
+    printf("%-13s %s\n", "parent", m->parent[0] ? m->parent : "none");
+    printf("%-13s %s\n", "lineage", m->lineage ? m->lineage : "none");
+}
+
+/* Embeds the goldens here and tells how far the vectors are off; that is the real test of the file. */
+static bool print_goldens(const struct model *m, struct err *e)
+{
+    double worst = 0;
+    struct encoder *enc = encoder_new(m, &(struct encoder_options){.precision = PRECISION_FP32}, e);
+    bool ok = enc && encoder_check(enc, m, &worst, e);
+    if (ok)
+        printf("%-13s %zu, embedded here with a relative error of %.1e\n", "goldens", m->n_goldens, worst);
+    encoder_release(enc);
+    return ok;
+}
+
+static int model_info(const struct options *o, char **files)
+{
+    struct err e = {0};
+    bool foreign = false;
+    UNUSED(o);
+    struct model *m = model_load(files[0], &foreign, &e);
+    if (!m)
+        return command_failed(&e);
+    print_facts(m, foreign);
+    bool ok = foreign || print_goldens(m, &e);
+    model_free(m);
+    return ok ? EXIT_DONE : command_failed(&e);
+}
+
+/* ---- import and export ---- */
+
+/* What a foreign file cannot say: whether a small stem has a stride, and the size of its pictures. */
+static bool settle_foreign(struct model *m, const struct options *o, struct err *e)
+{
+    struct arch a = m->arch;
+    struct preprocess p = m->pre;
+    if (o->arch || o->width || o->projection || o->seed || o->like)
+        return err_set(e, ERR_BAD_INPUT, "import takes --stem, --size and --force only: the rest is in the file");
+    if (!shape_of(o, &a, &p, e))
+        return false;
+    if ((a.stem == STEM_IMAGENET) != (m->arch.stem == STEM_IMAGENET))
+        return err_set(e, ERR_BAD_INPUT, "--stem %s does not fit the %s stem in the file", stem_name(a.stem),
+                       m->arch.stem == STEM_IMAGENET ? "7x7" : "3x3");
+    m->arch = a;
+    m->pre = p;
+    model_seal(m);
+    return true;
+}
+
+static int model_import(const struct options *o, char **files)
+{
+    struct err e = {0};
+    bool foreign = false, ok = false;
+    struct model *m = model_load(files[0], &foreign, &e);
+    if (!m)
+        return command_failed(&e);
+    if (!foreign)
+        err_set(&e, ERR_BAD_INPUT, "%s is one of ours already: copy it, or give it to --model", files[0]);
+    else
+        ok = settle_foreign(m, o, &e) && may_write(files[1], o->force, &e) && encoder_make_goldens(m, &e) &&
+             model_save(m, files[1], &e);
+    if (ok)
+        printf("%s: %s, %u dimensions, fingerprint %.12s\n", files[1], arch_name(&m->arch),
+               arch_dimensions(&m->arch), m->fingerprint);
+    model_free(m);
+    return ok ? EXIT_DONE : command_failed(&e);
+}
+
+static int model_export_file(const struct options *o, char **files)
+{
+    struct err e = {0};
+    struct model *m = model_load(files[0], NULL, &e);
+    bool ok = m && may_write(files[1], o->force, &e) && model_export(m, files[1], &e);
+    model_free(m);
+    return ok ? EXIT_DONE : command_failed(&e);
+}
+
+/* ---- the command ---- */
+
+static const struct {
+    const char *name;
+    int files;
+    int (*run)(const struct options *o, char **files);
+} actions[] = {
+    {"new", 1, model_new},
+    {"info", 1, model_info},
+    {"import", 2, model_import},
+    {"export", 2, model_export_file},
+};
+
+int cmd_model(int argc, char **argv)
+{
+    struct options o = {0};
+    const struct flag flags[] = {
+        {.name = "arch", .text = &o.arch},   {.name = "stem", .text = &o.stem},
+        {.name = "width", .text = &o.width}, {.name = "projection", .text = &o.projection},
+        {.name = "size", .text = &o.size},   {.name = "seed", .text = &o.seed},
+        {.name = "like", .text = &o.like},   {.name = "force", .on = &o.force},
+    };
+    struct err e = {0};
+    if (!flags_take(&argc, argv, flags, COUNT(flags), &e))
+        return command_misused("model", &e);
+    for (size_t i = 0; argc > 0 && i < COUNT(actions); i++) {
+        if (strcmp(argv[0], actions[i].name) != 0)
+            continue;
+        if (argc - 1 == actions[i].files)
+            return actions[i].run(&o, argv + 1);
+        err_set(&e, ERR_BAD_INPUT, "model %s takes %d file name%s", argv[0], actions[i].files,
+                actions[i].files > 1 ? "s" : "");
+        return command_misused("model", &e);
+    }
+    err_set(&e, ERR_BAD_INPUT, "model must be followed by new, info, import or export");
+    return command_misused("model", &e);
+}

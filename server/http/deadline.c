@@ -1,0 +1,123 @@
+/* deadline.c - a list under a mutex, and the thread that walks it. */
+#include "server/http/deadline.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/metric.h"
+
+enum { TICK_NS = 200 * 1000 * 1000, NS = 1000 * 1000 * 1000 };
+
+struct deadlines {
+    pthread_t thread;
+    pthread_mutex_t mu;
+    pthread_cond_t wake; /* on the monotonic clock */
+    void (*tick)(void *context);
+    void *context;
+    /* guarded by mu */
+    struct deadline *first;
+    bool closing;
+};
+
+static void cut_late_locked(struct deadlines *d)
+{
+    int64_t now = clock_ns();
+    for (struct deadline *c = d->first; c; c = c->next) {
+        if (atomic_load_explicit(&c->due, memory_order_relaxed) > now)
+            continue;
+        shutdown(c->fd, SHUT_RDWR);
+        deadline_set(c, DEADLINE_NEVER); /* once is enough */
+        metric_add(METRIC_http_connections_cut_total, 1, "slow", NULL);
+    }
+}
+
+static void *watch(void *arg)
+{
+    struct deadlines *d = arg;
+    struct timespec until;
+    pthread_mutex_lock(&d->mu);
+    while (!d->closing) {
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += TICK_NS;
+        until.tv_sec += until.tv_nsec / NS;
+        until.tv_nsec %= NS;
+        pthread_cond_timedwait(&d->wake, &d->mu, &until);
+        cut_late_locked(d);
+        pthread_mutex_unlock(&d->mu);
+        if (d->tick)
+            d->tick(d->context);
+        pthread_mutex_lock(&d->mu);
+    }
+    pthread_mutex_unlock(&d->mu);
+    return NULL;
+}
+
+struct deadlines *deadlines_new(void (*tick)(void *context), void *context, struct err *e)
+{
+    struct deadlines *d = mem_new(1, sizeof *d);
+    pthread_condattr_t attr;
+    d->tick = tick;
+    d->context = context;
+    pthread_mutex_init(&d->mu, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&d->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    if (pthread_create(&d->thread, NULL, watch, d) != 0) {
+        err_set(e, ERR_INTERNAL, "cannot start the thread that cuts slow clients");
+        free(d);
+        return NULL;
+    }
+    pthread_setname_np(d->thread, "deadline");
+    return d;
+}
+
+void deadlines_free(struct deadlines *d)
+{
+    if (!d)
+        return;
+    pthread_mutex_lock(&d->mu);
+    d->closing = true;
+    pthread_cond_signal(&d->wake);
+    pthread_mutex_unlock(&d->mu);
+    pthread_join(d->thread, NULL);
+    pthread_cond_destroy(&d->wake);
+    pthread_mutex_destroy(&d->mu);
+    free(d);
+}
+
+void deadline_watch(struct deadlines *d, struct deadline *c, int fd, int64_t due)
+{
+    c->fd = fd;
+    deadline_set(c, due);
+    pthread_mutex_lock(&d->mu);
+    c->prev = NULL;
+    c->next = d->first;
+    if (d->first)
+        d->first->prev = c;
+    d->first = c;
+    pthread_mutex_unlock(&d->mu);
+}
+
+void deadline_forget(struct deadlines *d, struct deadline *c)
+{
+    pthread_mutex_lock(&d->mu);
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        d->first = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    pthread_mutex_unlock(&d->mu);
+}
+
+int64_t deadline_of_transfer(int64_t start, int64_t floor_s, uint64_t bytes, int64_t rate)
+{
+    double seconds = (double)bytes / (double)rate;
+    double least = (double)floor_s;
+    return start + (int64_t)((seconds > least ? seconds : least) * 1e9);
+}

@@ -1,0 +1,45 @@
+/* http.h - the HTTP server: two listeners, requests in, jobs out, answers back.
+ *
+ *     struct http *h = http_new(&(struct http_options){...}, e);
+ *     ... requests arrive as jobs at service.submit() ...
+ *     http_drain(h, ...);
+ *     http_free(h);
+ *
+ * libmicrohttpd (0.9.75) does the protocol, on a few epoll threads that parse and copy and nothing else;
+ * http.c and http_exchange.c are its only home.  A connection is suspended while its job is at work, so
+ * thousands of waiting requests hold no thread.
+ */
+#ifndef ANCHORD_SERVER_HTTP_HTTP_H
+#define ANCHORD_SERVER_HTTP_HTTP_H
+
+#include "base/conf.h"
+#include "server/dispatch.h"
+#include "server/http/gate.h"
+
+struct http_service { /* who answers; dispatch.h in the program */
+    void *context;
+    /* Takes a job with its request set; calls job->done() once, from any thread, even before it returns. */
+    void (*submit)(void *context, struct job *j);
+};
+
+struct http_options {
+    const struct conf *conf;       /* borrowed, as all here */
+    struct gate *gate;
+    struct http_service service;
+    int sockets[2];                /* [enum listener], listening; taken over */
+    const char *tls_cert, *tls_key; /* PEM texts; NULL: no TLS */
+    void (*tick)(void *context);   /* called a few times a second; NULL: nothing */
+    void *tick_context;
+};
+
+struct http;
+struct http *http_new(const struct http_options *o, struct err *e); /* NULL on failure; the sockets are closed */
+
+/* Stops listening: new connections are refused at once, answers from now on close theirs. */
+void http_quiesce(struct http *h);
+/* Requests whose answer is not complete. */
+size_t http_in_flight(struct http *h);
+/* Waits for the jobs that are at work (there must be somebody who ends them), then closes everything.  NULL is fine. */
+void http_free(struct http *h);
+
+#endif

@@ -1,0 +1,67 @@
+/* http_exchange.h - one request and its answer, between libmicrohttpd's callbacks (http.c) and the jobs that
+ * answer (dispatch.h).
+ *
+ *     HEAD      the header is there: the gate admits it, or it is refused at once, its body unread
+ *     BODY      pieces are put together; what is over a limit is dropped until the body ends
+ *     WORKING   the connection is suspended; the job belongs to the service
+ *     ANSWER    the job's response waits to be queued
+ *     SENT      ... and was
+ *
+ * A connection has one exchange at a time, so its memory is part of the connection's.
+ */
+#ifndef ANCHORD_SERVER_HTTP_HTTP_EXCHANGE_H
+#define ANCHORD_SERVER_HTTP_HTTP_EXCHANGE_H
+
+#include "server/http/address.h"
+#include "server/http/deadline.h"
+#include "server/http/gate.h"
+#include "server/http/http.h"
+
+struct MHD_Connection;
+
+struct front { /* what all exchanges share */
+    struct http_options o;
+    atomic_bool draining;
+    atomic_size_t in_flight;   /* from complete header to complete answer */
+    atomic_size_t suspended;   /* jobs that the service has */
+    _Atomic int64_t body_bytes;
+    uint64_t id_seed;
+    atomic_uint_least64_t ids;
+};
+
+enum exchange_phase { PHASE_HEAD, PHASE_BODY, PHASE_WORKING, PHASE_ANSWER, PHASE_SENT };
+
+struct exchange {
+    enum exchange_phase phase;
+    struct job job;
+    struct visit visit;
+    struct head head;
+    struct arena arena;
+    struct err over;           /* what the body ran into; answered when it has ended */
+    char *body;
+    size_t body_len, body_room;
+    size_t received, dropped;  /* bytes read before and after that */
+    int64_t reserved;          /* of front->body_bytes */
+    int64_t start;             /* clock_ns() when the header was complete */
+    int status;                /* answered; 0: nothing was */
+    size_t sent;               /* bytes of the answer's body */
+    bool close;                /* the connection ends with this answer */
+    char id[65];               /* request id */
+};
+
+struct connection { /* lives as long as the socket */
+    struct front *front;
+    struct MHD_Connection *mhd;
+    enum listener listener;
+    struct deadline deadline;
+    char address[ADDRESS_TEXT];
+    struct exchange exchange;
+};
+
+/* Each is called on the connection's thread.  False: close the connection without an answer. */
+MUST_CHECK bool exchange_begin(struct connection *c, const char *method, const char *path, const char *version);
+MUST_CHECK bool exchange_take_body(struct connection *c, const void *data, size_t len);
+MUST_CHECK bool exchange_continue(struct connection *c); /* the body is complete, or the job is done */
+void exchange_end(struct connection *c);                 /* sent, or the client has gone */
+
+#endif
