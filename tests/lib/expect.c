@@ -14,9 +14,12 @@ void begin(struct server *s, const struct server_options *o)
 
 void finish(struct server *s)
 {
+    char tail[3000];
     int status = server_stop(s);
+    server_log_end(s, tail, sizeof tail);
     server_remove(s);
-    assert_int_equal(status, 0);
+    if (status != 0)
+        fail_msg("it ended with %d: %s", status, tail);
 }
 
 static void ask_for(struct client *c, int status, const struct ask *q, struct reply *r)

@@ -201,7 +201,7 @@ static void fill_args(char **args, const struct server *s, const struct server_o
         add_arg(args, o->args[i]);
 }
 
-static const char *log_end(const struct server *s, char *out, size_t size)
+const char *server_log_end(const struct server *s, char *out, size_t size)
 {
     void *bytes = NULL;
     size_t len = 0;
@@ -258,7 +258,7 @@ static bool not_listening(struct server *s, int *exit_status, struct err *e)
         *exit_status = status;
     if (status == STATUS_STILL_RUNNING)
         server_kill(s);
-    return err_set(e, ERR_INTERNAL, "it did not listen (status %d): %s", status, log_end(s, tail, sizeof tail));
+    return err_set(e, ERR_INTERNAL, "it did not listen (status %d): %s", status, server_log_end(s, tail, sizeof tail));
 }
 
 bool server_start_status(struct server *s, const struct server_options *o, int *exit_status, struct err *e)

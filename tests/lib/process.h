@@ -66,6 +66,8 @@ size_t server_threads(const struct server *s);
 size_t server_fds(const struct server *s);
 double server_cpu(const struct server *s);     /* seconds used so far */
 bool server_alive(struct server *s);           /* the process runs */
+/* The end of the log, as much as fits; gives `out`. */
+const char *server_log_end(const struct server *s, char *out, size_t size);
 /* How often `text` is in the log. */
 size_t server_log_count(const struct server *s, const char *text);
 
