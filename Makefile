@@ -25,6 +25,7 @@ MODE_debug   := -O1 -g3
 MODE_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 MODE_tsan    := -O1 -g -fsanitize=thread -DANCHORD_TSAN
 MODE_fuzz    := $(MODE_asan) -fsanitize=fuzzer-no-link
+CXXMODE_fuzz := -fno-sanitize=vptr # its runtime comes with a C++ link only
 LINK_release := -Wl,-z,relro,-z,now
 SAN_asan     := -fsanitize=address,undefined
 SAN_tsan     := -fsanitize=thread
