@@ -55,20 +55,17 @@ static const struct conv_kernel *const *kernels_of(enum backend b)
     return blas;
 }
 
-/* Turns what was asked for into what will be used. */
-static bool settle(struct encoder *enc, const struct encoder_options *o, struct err *e)
+bool encoder_settle(enum backend *backend, enum precision *precision, struct err *e)
 {
-    enc->backend = o->backend;
-    if (enc->backend == BACKEND_AUTO)
-        enc->backend = has_dnnl() ? BACKEND_DNNL : BACKEND_BLAS;
-    if (enc->backend == BACKEND_DNNL && !has_dnnl())
+    if (*backend == BACKEND_AUTO)
+        *backend = has_dnnl() ? BACKEND_DNNL : BACKEND_BLAS;
+    if (*backend == BACKEND_DNNL && !has_dnnl())
         return err_field(e, "backend", "this program was built without oneDNN");
 
-    bool bf16 = enc->backend == BACKEND_DNNL && has_bf16();
-    enc->precision = o->precision;
-    if (enc->precision == PRECISION_AUTO)
-        enc->precision = bf16 ? PRECISION_BF16 : PRECISION_FP32;
-    if (enc->precision == PRECISION_BF16 && !bf16)
+    bool bf16 = *backend == BACKEND_DNNL && has_bf16();
+    if (*precision == PRECISION_AUTO)
+        *precision = bf16 ? PRECISION_BF16 : PRECISION_FP32;
+    if (*precision == PRECISION_BF16 && !bf16)
         return err_field(e, "precision", "bf16 needs oneDNN and a processor with AVX512-BF16 or AMX");
     return true;
 }
@@ -81,7 +78,9 @@ struct encoder *encoder_new(const struct model *m, const struct encoder_options 
     enc->pre = m->pre;
     enc->dimensions = arch_dimensions(&m->arch);
     memcpy(enc->fingerprint, m->fingerprint, sizeof enc->fingerprint);
-    if (settle(enc, o, e)) {
+    enc->backend = o->backend;
+    enc->precision = o->precision;
+    if (encoder_settle(&enc->backend, &enc->precision, e)) {
         enum dtype dtype = enc->precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
         enc->network = network_new(m, dtype, kernels_of(enc->backend), e);
     }

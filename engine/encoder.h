@@ -21,6 +21,10 @@ struct encoder_options {
     enum backend backend;
 };
 
+/* Turns what is asked for into what there is: *backend and *precision are never AUTO afterwards.  ERR_BAD_INPUT when
+ * the wanted precision or backend is not to be had here. */
+MUST_CHECK bool encoder_settle(enum backend *backend, enum precision *precision, struct err *e);
+
 struct encoder;
 struct lane;
 

@@ -121,4 +121,5 @@ def main():
         print(" ".join(f"{v:.7g}" for v in vector.tolist()))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,360 @@
+/* train_config.c - reading a run's settings, each with its bounds. */
+#include "engine/training/train_config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+
+/* ---- one table for each object: a field, its bounds, where its value goes ---- */
+
+enum field_kind { FIELD_REAL, FIELD_COUNT, FIELD_FLAG, FIELD_CHOICE, FIELD_PATH, FIELD_OTHER };
+
+struct field {
+    const char *name;
+    enum field_kind kind;
+    void *to;                 /* double, size_t, bool, int (index into choices), char * */
+    double lo, hi;
+    const char *const *choices; /* NULL-terminated */
+};
+
+static void path_of(char out[64], const char *where, const char *name)
+{
+    snprintf(out, 64, "%s%s%s", where, *where ? "." : "", name);
+}
+
+static bool read_choice(const struct json *v, const struct field *f, const char *path, struct err *e)
+{
+    const char *text = json_as_text(v, NULL);
+    char known[160] = "";
+    for (int i = 0; f->choices[i]; i++) {
+        if (text && strcmp(text, f->choices[i]) == 0) {
+            *(int *)f->to = i;
+            return true;
+        }
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", f->choices[i]);
+    }
+    return err_field(e, path, "must be one of %s", known);
+}
+
+static bool read_number(const struct json *v, const struct field *f, const char *path, struct err *e)
+{
+    double x;
+    int64_t whole;
+    bool ok = f->kind == FIELD_REAL ? json_as_number(v, &x) : json_as_int(v, &whole);
+    if (ok && f->kind == FIELD_COUNT)
+        x = (double)whole;
+    if (!ok || !(x >= f->lo && x <= f->hi))
+        return err_field(e, path, "must be a %snumber from %g to %g", f->kind == FIELD_COUNT ? "whole " : "", f->lo,
+                         f->hi);
+    if (f->kind == FIELD_REAL)
+        *(double *)f->to = x;
+    else
+        *(uint64_t *)f->to = (uint64_t)whole;
+    return true;
+}
+
+static bool read_field(const struct json *v, const struct field *f, const char *where, struct err *e)
+{
+    char path[64];
+    path_of(path, where, f->name);
+    switch (f->kind) {
+    case FIELD_REAL:
+    case FIELD_COUNT: return read_number(v, f, path, e);
+    case FIELD_FLAG: return json_as_bool(v, f->to) || err_field(e, path, "must be true or false");
+    case FIELD_CHOICE: return read_choice(v, f, path, e);
+    case FIELD_PATH:
+        if (!json_as_text(v, NULL) || !*json_as_text(v, NULL))
+            return err_field(e, path, "must be a path");
+        *(char **)f->to = mem_text(json_as_text(v, NULL));
+        return true;
+    case FIELD_OTHER: break; /* read by its own function */
+    }
+    return true;
+}
+
+static bool read_fields(const struct json *object, const char *where, const struct field *fields, size_t n,
+                        struct err *e)
+{
+    const char *key;
+    const struct json *v;
+    char path[64];
+    if (json_kind(object) != JSON_KIND_OBJECT)
+        return err_field(e, where, "must be an object");
+    for (void *it = NULL; (it = json_next(object, it, &key, &v));) {
+        size_t i = 0;
+        while (i < n && strcmp(fields[i].name, key) != 0)
+            i++;
+        path_of(path, where, key);
+        if (i == n)
+            return err_field(e, path, "there is no such setting");
+        if (json_kind(v) != JSON_KIND_NULL && !read_field(v, &fields[i], where, e))
+            return false;
+    }
+    return true;
+}
+
+/* ---- the objects ---- */
+
+static const char *const stems[] = {"imagenet", "small1", "small2", NULL};
+static const char *const positives[] = {"views", "labels", NULL};
+static const char *const forms[] = {"out", "in", NULL};
+static const char *const minings[] = {"batch_hard", "semi_hard", "facenet", "batch_all", NULL};
+static const char *const optimizers[] = {"sgd", "lars", "adamw", NULL};
+static const char *const precisions[] = {"auto", "fp32", "bf16", NULL};
+static const char *const backends[] = {"auto", "blas", "dnnl", NULL};
+
+static bool read_arch(struct train_config *c, const struct json *v, struct err *e)
+{
+    const char *name = "resnet18";
+    int stem = STEM_IMAGENET;
+    uint64_t width = 64, projection = 0, size = 224;
+    const struct field fields[] = {
+        {"name", FIELD_OTHER, NULL, 0, 0, NULL},
+        {"stem", FIELD_CHOICE, &stem, 0, 0, stems},
+        {"width", FIELD_COUNT, &width, 8, 256, NULL},
+        {"projection", FIELD_COUNT, &projection, 0, 4096, NULL},
+        {"size", FIELD_COUNT, &size, 16, 1024, NULL},
+    };
+    if (!read_fields(v, "arch", fields, COUNT(fields), e) || !json_get_text(v, "name", 16, &name, e) ||
+        !arch_parse(name, &c->arch, e))
+        return false;
+    c->arch.stem = (enum stem)stem;
+    c->arch.width = (uint32_t)width;
+    c->arch.projection = (uint32_t)projection;
+    c->size = (uint32_t)size;
+    return arch_check(&c->arch, e);
+}
+
+static bool read_settings(struct train_config *c, const struct json *v, const char *where, struct err *e)
+{
+    struct objective_settings *s = &c->settings;
+    int from = (int)s->positives, form = (int)s->form, mining = (int)s->mining;
+    const struct field fields[] = {
+        {"positives", FIELD_CHOICE, &from, 0, 0, positives},
+        {"temperature", FIELD_REAL, &s->temperature, 0.0005, 10, NULL},
+        {"form", FIELD_CHOICE, &form, 0, 0, forms},
+        {"margin", FIELD_REAL, &s->margin, 0, 2, NULL},
+        {"soft", FIELD_FLAG, &s->soft, 0, 0, NULL},
+        {"unit", FIELD_FLAG, &s->unit, 0, 0, NULL},
+        {"mining", FIELD_CHOICE, &mining, 0, 0, minings},
+        {"all_mean", FIELD_FLAG, &s->all_mean, 0, 0, NULL},
+    };
+    if (!read_fields(v, where, fields, COUNT(fields), e))
+        return false;
+    s->positives = (enum positives)from;
+    s->form = (enum contrast_form)form;
+    s->mining = (enum mining)mining;
+    return true;
+}
+
+/* {"type": T, T: {hyper-parameters}} */
+static bool read_method(struct train_config *c, const struct json *v, struct err *e)
+{
+    const char *type = json_as_text(json_member(v, "type"), NULL);
+    c->objective = type ? objective_find(type) : NULL;
+    if (!c->objective)
+        return err_field(e, "method.type", "must name an objective: infonce or triplet");
+    const struct field fields[] = {{"type", FIELD_OTHER, NULL, 0, 0, NULL}, {type, FIELD_OTHER, NULL, 0, 0, NULL}};
+    if (!read_fields(v, "method", fields, COUNT(fields), e))
+        return false;
+    char where[64];
+    path_of(where, "method", type);
+    c->settings = c->objective->defaults;
+    const struct json *own = json_member(v, type);
+    return (!own || read_settings(c, own, where, e)) && c->objective->check(&c->settings, e);
+}
+
+/* A recipe's name, or an object that changes some of its parameters in both views. */
+static bool read_augmentation(struct train_config *c, const struct json *v, struct err *e)
+{
+    bool object = json_kind(v) == JSON_KIND_OBJECT;
+    const char *name = json_as_text(object ? json_member(v, "recipe") : v, NULL);
+    const struct recipe *r = recipe_find(name ? name : object ? "simclr" : "");
+    if (!r)
+        return err_field(e, "augmentation", "must name a recipe, such as simclr, moco, byol, cifar or finetune");
+    snprintf(c->recipe, sizeof c->recipe, "%s", r->name);
+    for (size_t i = 0; i < 2; i++) {
+        struct augmentation *a = &c->augment[i];
+        *a = r->view[i];
+        const struct field fields[] = {
+            {"recipe", FIELD_OTHER, NULL, 0, 0, NULL}, {"crop_min", FIELD_REAL, &a->crop_min, 0.001, 1, NULL},
+            {"crop_max", FIELD_REAL, &a->crop_max, 0.001, 1, NULL}, {"flip", FIELD_REAL, &a->flip, 0, 1, NULL},
+            {"jitter", FIELD_REAL, &a->jitter, 0, 1, NULL}, {"brightness", FIELD_REAL, &a->brightness, 0, 1, NULL},
+            {"contrast", FIELD_REAL, &a->contrast, 0, 1, NULL},
+            {"saturation", FIELD_REAL, &a->saturation, 0, 1, NULL}, {"hue", FIELD_REAL, &a->hue, 0, 0.5, NULL},
+            {"gray", FIELD_REAL, &a->gray, 0, 1, NULL}, {"blur", FIELD_REAL, &a->blur, 0, 1, NULL},
+            {"sigma_min", FIELD_REAL, &a->sigma_min, 0.01, 20, NULL},
+            {"sigma_max", FIELD_REAL, &a->sigma_max, 0.01, 20, NULL},
+            {"solarize", FIELD_REAL, &a->solarize, 0, 1, NULL},
+        };
+        if (object && !read_fields(v, "augmentation", fields, COUNT(fields), e))
+            return false;
+        if (!augmentation_check(a, e))
+            return false;
+    }
+    return true;
+}
+
+static bool read_optimizer(struct train_config *c, const struct json *v, struct err *e)
+{
+    int chosen = OPTIMIZER_SGD;
+    const struct field kind = {"type", FIELD_CHOICE, &chosen, 0, 0, optimizers};
+    const struct json *type = json_member(v, "type"); /* first: the defaults of the others depend on it */
+    if (type && !read_choice(type, &kind, "optimizer.type", e))
+        return false;
+    c->optimizer = optimizer_defaults((enum optimizer_kind)chosen);
+    struct optimizer_settings *o = &c->optimizer;
+    const struct field fields[] = {
+        {"type", FIELD_OTHER, NULL, 0, 0, NULL},
+        {"learning_rate", FIELD_REAL, &c->learning_rate, 1e-8, 100, NULL},
+        {"head_rate", FIELD_REAL, &c->head_rate, 0.01, 1000, NULL},
+        {"warmup", FIELD_REAL, &c->warmup, 0, 0.5, NULL},
+        {"end_rate", FIELD_REAL, &c->end_rate, 0, 1, NULL},
+        {"momentum", FIELD_REAL, &o->momentum, 0, 0.9999, NULL},
+        {"nesterov", FIELD_FLAG, &o->nesterov, 0, 0, NULL},
+        {"eta", FIELD_REAL, &o->eta, 1e-6, 1, NULL},
+        {"clip", FIELD_FLAG, &o->clip, 0, 0, NULL},
+        {"beta1", FIELD_REAL, &o->beta1, 0, 0.9999, NULL},
+        {"beta2", FIELD_REAL, &o->beta2, 0, 0.999999, NULL},
+        {"epsilon", FIELD_REAL, &o->epsilon, 1e-16, 1, NULL},
+        {"weight_decay", FIELD_REAL, &o->weight_decay, 0, 1, NULL},
+    };
+    return read_fields(v, "optimizer", fields, COUNT(fields), e);
+}
+
+static bool read_head(struct train_config *c, const struct json *list, struct err *e)
+{
+    c->n_head = json_count(list);
+    if (json_kind(list) != JSON_KIND_LIST || c->n_head > HEAD_LAYERS_MAX)
+        return err_field(e, "head", "must be an array of at most %d layers", HEAD_LAYERS_MAX);
+    for (size_t i = 0; i < c->n_head; i++) {
+        uint64_t outputs = 0;
+        char where[64];
+        snprintf(where, sizeof where, "head[%zu]", i);
+        c->head[i] = (struct head_layer){0};
+        const struct field fields[] = {
+            {"outputs", FIELD_COUNT, &outputs, 2, 8192, NULL},
+            {"norm", FIELD_FLAG, &c->head[i].norm, 0, 0, NULL},
+            {"relu", FIELD_FLAG, &c->head[i].relu, 0, 0, NULL},
+        };
+        if (!read_fields(json_item(list, i), where, fields, COUNT(fields), e))
+            return false;
+        if (!outputs)
+            return err_field(e, where, "must have `outputs`");
+        c->head[i].outputs = (uint32_t)outputs;
+    }
+    return true;
+}
+
+static void set_defaults(struct train_config *c)
+{
+    *c = (struct train_config){.views = 2, .batch = 256, .learning_rate = 0.1, .head_rate = 1, .warmup = 0.05,
+                               .end_rate = 0.001, .held_out = 0.1, .seed = 1};
+    c->arch = (struct arch){.depth = 18, .stem = STEM_IMAGENET, .width = 64};
+    c->size = 224;
+    c->objective = objective_find("infonce");
+    c->settings = c->objective->defaults;
+    c->optimizer = optimizer_defaults(OPTIMIZER_SGD);
+    snprintf(c->recipe, sizeof c->recipe, "simclr");
+    memcpy(c->augment, recipe_find("simclr")->view, sizeof c->augment);
+    c->head[0] = (struct head_layer){512, true, true};
+    c->head[1] = (struct head_layer){128, false, false};
+    c->n_head = 2;
+}
+
+static bool read_top(struct train_config *c, const struct json *v, struct err *e)
+{
+    int precision = 0, backend = 0;
+    uint64_t stages = 0, views = 2, batch = c->batch, per_label = 0, chunk = 0, threads = 0, cache = 0;
+    const struct field fields[] = {
+        {"data", FIELD_PATH, &c->data, 0, 0, NULL}, {"validation", FIELD_PATH, &c->validation, 0, 0, NULL},
+        {"out", FIELD_PATH, &c->out, 0, 0, NULL}, {"model", FIELD_PATH, &c->model, 0, 0, NULL},
+        {"arch", FIELD_OTHER, NULL, 0, 0, NULL}, {"method", FIELD_OTHER, NULL, 0, 0, NULL},
+        {"augmentation", FIELD_OTHER, NULL, 0, 0, NULL}, {"optimizer", FIELD_OTHER, NULL, 0, 0, NULL},
+        {"head", FIELD_OTHER, NULL, 0, 0, NULL}, {"views", FIELD_COUNT, &views, 1, 2, NULL},
+        {"batch_size", FIELD_COUNT, &batch, 3, 65536, NULL}, {"per_label", FIELD_COUNT, &per_label, 0, 1024, NULL},
+        {"chunk", FIELD_COUNT, &chunk, 0, 65536, NULL}, {"epochs", FIELD_COUNT, &c->epochs, 1, 100000, NULL},
+        {"steps", FIELD_COUNT, &c->steps, 1, 1e9, NULL}, {"max_minutes", FIELD_REAL, &c->max_minutes, 0, 1e6, NULL},
+        {"clip_norm", FIELD_REAL, &c->clip_norm, 0, 1e6, NULL}, {"ema", FIELD_REAL, &c->ema, 0, 0.99999, NULL},
+        {"freeze_norm", FIELD_FLAG, &c->freeze_norm, 0, 0, NULL},
+        {"freeze_stages", FIELD_COUNT, &stages, 0, 5, NULL}, {"held_out", FIELD_REAL, &c->held_out, 0, 0.5, NULL},
+        {"evaluate_every", FIELD_COUNT, &c->evaluate_every, 0, 1e9, NULL},
+        {"checkpoint_every", FIELD_COUNT, &c->checkpoint_every, 0, 1e9, NULL},
+        {"seed", FIELD_COUNT, &c->seed, 0, 9e15, NULL}, {"precision", FIELD_CHOICE, &precision, 0, 0, precisions},
+        {"backend", FIELD_CHOICE, &backend, 0, 0, backends}, {"threads", FIELD_COUNT, &threads, 0, 256, NULL},
+        {"cache_bytes", FIELD_COUNT, &cache, 0, 1e12, NULL},
+    };
+    if (!read_fields(v, "", fields, COUNT(fields), e))
+        return false;
+    c->precision = (enum precision)precision;
+    c->backend = (enum backend)backend;
+    c->freeze_stages = (uint32_t)stages;
+    c->views = views;
+    c->batch = batch;
+    c->per_label = per_label;
+    c->chunk = chunk;
+    c->threads = threads;
+    c->cache_bytes = cache;
+    return true;
+}
+
+/* What only makes sense together. */
+static bool check_whole(struct train_config *c, const struct json *doc, struct err *e)
+{
+    if (!c->data)
+        return err_field(e, "data", "is missing: the folder of pictures");
+    if (!c->out)
+        return err_field(e, "out", "is missing: the folder of the run");
+    if (c->model && json_member(doc, "arch"))
+        return err_field(e, "arch", "cannot be given beside `model`, which has its own");
+    if (!c->epochs == !c->steps)
+        return err_field(e, c->steps ? "steps" : "epochs", "give one of `epochs` and `steps`");
+    if (c->settings.positives == POSITIVES_VIEWS && c->views != 2)
+        return err_field(e, "views", "must be 2 when the positives are views");
+    if (c->chunk && c->chunk < c->batch * c->views && !c->freeze_norm)
+        return err_field(e, "chunk", "needs `freeze_norm`: batch norm over a part of the batch is another loss");
+    if (c->model)
+        c->size = 0;
+    return true;
+}
+
+static char *text_of(const char *bytes, size_t len)
+{
+    char *text = mem_new(len + 1, 1);
+    memcpy(text, bytes, len);
+    return text;
+}
+
+bool train_config_parse(struct train_config *c, const char *text, size_t len, struct err *e)
+{
+    static const struct {
+        const char *name;
+        bool (*read)(struct train_config *c, const struct json *v, struct err *e);
+    } parts[] = {{"arch", read_arch}, {"method", read_method}, {"augmentation", read_augmentation},
+                 {"optimizer", read_optimizer}, {"head", read_head}};
+    set_defaults(c);
+    struct json *doc = json_parse(text, len, 0, e);
+    bool ok = doc && read_top(c, doc, e);
+    for (size_t i = 0; ok && i < COUNT(parts); i++) {
+        const struct json *v = json_member(doc, parts[i].name);
+        ok = !v || parts[i].read(c, v, e);
+    }
+    ok = ok && check_whole(c, doc, e);
+    if (ok)
+        c->text = text_of(text, len);
+    json_free(doc);
+    return ok;
+}
+
+void train_config_clear(struct train_config *c)
+{
+    free(c->data);
+    free(c->validation);
+    free(c->out);
+    free(c->model);
+    free(c->text);
+    *c = (struct train_config){0};
+}

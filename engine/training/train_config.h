@@ -1,0 +1,62 @@
+/* train_config.h - what a training run is told, as JSON with every field checked.
+ *
+ *     {
+ *       "data": "pictures/train",              folder of folders, or a flat one
+ *       "out": "runs/first",                   run folder: checkpoints, models, report
+ *       "model": "base.safetensors",           (optional) start from it; otherwise "arch"
+ *       "arch": {"name": "resnet18", "stem": "small1", "width": 64, "projection": 0, "size": 32},
+ *       "method": {"type": "infonce", "infonce": {"temperature": 0.2, "positives": "views"}},
+ *       "augmentation": "cifar",               a recipe, or {"recipe": "cifar", "crop_min": 0.2, ...}
+ *       "batch_size": 256, "per_label": 0,     per_label > 0: exact P x K batches
+ *       "epochs": 5,                           or "steps"
+ *       "optimizer": {"type": "sgd", "learning_rate": 0.12, "weight_decay": 0.0005, ...}
+ *     }
+ *
+ * A field that is unknown or impossible is refused with its path ("optimizer.momentum").  The text is kept whole in
+ * every checkpoint, so that a resumed run is told the same.
+ */
+#ifndef ANCHORD_ENGINE_TRAINING_TRAIN_CONFIG_H
+#define ANCHORD_ENGINE_TRAINING_TRAIN_CONFIG_H
+
+#include "base/json.h"
+#include "engine/pictures/augment.h"
+#include "engine/training/learner.h"
+#include "engine/objectives/objective.h"
+#include "engine/training/optimizer.h"
+
+struct train_config {
+    char *data, *validation, *out, *model; /* paths; owned; NULL: not given (data and out always are) */
+    struct arch arch;                      /* without `model` */
+    uint32_t size;                         /* input side; 0: the model's */
+    const struct objective *objective;     /* static */
+    struct objective_settings settings;
+    char recipe[32];
+    struct augmentation augment[2];
+    size_t views;                          /* 2; 1 when positives are labels and "views" says so */
+    size_t batch, per_label, chunk;        /* chunk: rows of one forward pass; 0: all (GradCache otherwise) */
+    uint64_t epochs, steps;                /* one of them is 0 */
+    double max_minutes;                    /* 0: no limit */
+    struct optimizer_settings optimizer;
+    double learning_rate, head_rate;       /* head_rate: times the learning rate, for the head */
+    double warmup, end_rate;               /* parts of the run, and of the learning rate */
+    double clip_norm;                      /* 0: none */
+    double ema;                            /* of the exported weights; 0: none */
+    struct head_layer head[HEAD_LAYERS_MAX];
+    size_t n_head;
+    bool freeze_norm;
+    uint32_t freeze_stages;
+    double held_out;                       /* fraction of each label */
+    uint64_t evaluate_every, checkpoint_every; /* steps; 0: at the end of each epoch */
+    uint64_t seed;
+    enum precision precision;
+    enum backend backend;
+    size_t threads;                        /* 0: all cores */
+    size_t cache_bytes;                    /* of decoded pictures; 0: 2 GB */
+    char *text;                            /* the JSON as it was given; owned */
+};
+
+/* Reads and checks.  c is to be cleared in either case. */
+MUST_CHECK bool train_config_parse(struct train_config *c, const char *text, size_t len, struct err *e);
+void train_config_clear(struct train_config *c);
+
+#endif

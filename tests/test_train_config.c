@@ -1,0 +1,108 @@
+/* test_train_config.c - every field of a run is read, and what cannot be is refused by its path. */
+#include "tests/t.h"
+
+#include "engine/training/train_config.h"
+
+static bool parse(struct train_config *c, const char *text, struct err *e)
+{
+    *e = (struct err){0};
+    return train_config_parse(c, text, strlen(text), e);
+}
+
+static void a_short_config_gets_sound_defaults(void **state)
+{
+    UNUSED(state);
+    struct train_config c;
+    struct err e;
+    assert_ok(parse(&c, "{\"data\":\"d\",\"out\":\"o\",\"epochs\":2}", &e), e);
+    assert_ptr_equal(c.objective, &objective_infonce);
+    assert_true(c.epochs == 2 && c.steps == 0 && c.batch == 256 && c.views == 2 && c.size == 224);
+    assert_true(c.n_head == 2 && c.head[1].outputs == 128 && c.arch.depth == 18);
+    assert_string_equal(c.recipe, "simclr");
+    assert_string_equal(c.text, "{\"data\":\"d\",\"out\":\"o\",\"epochs\":2}");
+    train_config_clear(&c);
+}
+
+static void every_field_arrives_where_it_belongs(void **state)
+{
+    UNUSED(state);
+    struct train_config c;
+    struct err e;
+    assert_ok(parse(&c,
+                    "{\"data\":\"d\",\"validation\":\"v\",\"out\":\"o\",\"steps\":70,\"batch_size\":64,\"per_label\":4,\"views\":1,"
+                    "\"arch\":{\"name\":\"resnet34\",\"stem\":\"small2\",\"width\":32,\"projection\":64,\"size\":48},"
+                    "\"method\":{\"type\":\"triplet\",\"triplet\":{\"margin\":0.3,\"mining\":\"semi_hard\",\"soft\":true}},"
+                    "\"augmentation\":{\"recipe\":\"byol\",\"hue\":0.05,\"flip\":0},"
+                    "\"optimizer\":{\"learning_rate\":0.002,\"type\":\"adamw\",\"beta2\":0.99,\"weight_decay\":0.01,\"warmup\":0.1},"
+                    "\"head\":[{\"outputs\":256,\"norm\":true,\"relu\":true},{\"outputs\":32}],"
+                    "\"freeze_norm\":true,\"freeze_stages\":2,\"clip_norm\":1,\"ema\":0.99,\"chunk\":16,\"held_out\":0.2,"
+                    "\"evaluate_every\":10,\"checkpoint_every\":20,\"seed\":9,\"precision\":\"fp32\",\"backend\":\"blas\","
+                    "\"threads\":3,\"max_minutes\":1.5,\"cache_bytes\":1000}", &e), e);
+    assert_true(c.arch.depth == 34 && c.arch.stem == STEM_SMALL2 && c.arch.width == 32 && c.arch.projection == 64 && c.size == 48);
+    assert_true(c.settings.mining == MINING_SEMI_HARD && c.settings.soft && c.settings.margin == 0.3);
+    assert_true(c.settings.positives == POSITIVES_LABELS);
+    assert_true(c.augment[0].hue == 0.05 && c.augment[1].flip == 0 && c.augment[0].blur == 1 && c.augment[1].solarize == 0.2);
+    assert_true(c.optimizer.kind == OPTIMIZER_ADAMW && c.optimizer.beta2 == 0.99 && c.optimizer.beta1 == 0.9);
+    assert_true(c.learning_rate == 0.002 && c.warmup == 0.1 && c.optimizer.weight_decay == 0.01);
+    assert_true(c.head[0].norm && !c.head[1].relu && c.n_head == 2 && c.head[1].outputs == 32);
+    assert_true(c.freeze_norm && c.freeze_stages == 2 && c.clip_norm == 1 && c.ema == 0.99 && c.chunk == 16);
+    assert_true(c.evaluate_every == 10 && c.checkpoint_every == 20 && c.seed == 9 && c.threads == 3);
+    assert_true(c.precision == PRECISION_FP32 && c.backend == BACKEND_BLAS && c.max_minutes == 1.5 && c.cache_bytes == 1000);
+    assert_string_equal(c.validation, "v");
+    train_config_clear(&c);
+}
+
+static void what_cannot_be_is_refused_by_its_path(void **state)
+{
+    UNUSED(state);
+#define BASE "\"data\":\"d\",\"out\":\"o\",\"epochs\":1"
+    static const struct {
+        const char *text, *param;
+    } cases[] = {
+        {"{\"out\":\"o\",\"epochs\":1}", "data"},
+        {"{\"data\":\"d\",\"epochs\":1}", "out"},
+        {"{\"data\":\"d\",\"out\":\"o\"}", "epochs"},
+        {"{" BASE ",\"steps\":5}", "steps"},
+        {"{" BASE ",\"colour\":5}", "colour"},
+        {"{" BASE ",\"batch_size\":2}", "batch_size"},
+        {"{" BASE ",\"batch_size\":2.5}", "batch_size"},
+        {"{" BASE ",\"views\":1}", "views"},
+        {"{" BASE ",\"chunk\":8}", "chunk"},
+        {"{" BASE ",\"precision\":\"fp8\"}", "precision"},
+        {"{" BASE ",\"model\":\"m\",\"arch\":{}}", "arch"},
+        {"{" BASE ",\"arch\":{\"stem\":\"large\"}}", "arch.stem"},
+        {"{" BASE ",\"arch\":{\"depths\":3}}", "arch.depths"},
+        {"{" BASE ",\"method\":{\"type\":\"magic\"}}", "method.type"},
+        {"{" BASE ",\"method\":{\"type\":\"triplet\",\"infonce\":{}}}", "method.infonce"},
+        {"{" BASE ",\"method\":{\"type\":\"infonce\",\"infonce\":{\"temperature\":0}}}", "method.infonce.temperature"},
+        {"{" BASE ",\"method\":{\"type\":\"triplet\",\"triplet\":{\"margin\":\"x\"}}}", "method.triplet.margin"},
+        {"{" BASE ",\"augmentation\":\"psychedelic\"}", "augmentation"},
+        {"{" BASE ",\"augmentation\":{\"hue\":0.7}}", "augmentation.hue"},
+        {"{" BASE ",\"augmentation\":{\"crop_max\":0.01}}", "crop_max"},
+        {"{" BASE ",\"optimizer\":{\"type\":\"adam\"}}", "optimizer.type"},
+        {"{" BASE ",\"optimizer\":{\"momentum\":1}}", "optimizer.momentum"},
+        {"{" BASE ",\"head\":[{\"outputs\":1}]}", "head[0].outputs"},
+        {"{" BASE ",\"head\":[{}]}", "head[0]"},
+        {"{" BASE ",\"freeze_stages\":6}", "freeze_stages"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct train_config c;
+        struct err e;
+        if (parse(&c, cases[i].text, &e))
+            fail_msg("accepted: %s", cases[i].text);
+        assert_int_equal(e.code, ERR_BAD_INPUT);
+        assert_string_equal(e.param, cases[i].param);
+        train_config_clear(&c);
+    }
+}
+
+int main(void)
+{
+    json_init();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_short_config_gets_sound_defaults),
+        cmocka_unit_test(every_field_arrives_where_it_belongs),
+        cmocka_unit_test(what_cannot_be_is_refused_by_its_path),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
