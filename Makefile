@@ -39,7 +39,7 @@ CPPFLAGS += -I. -D_GNU_SOURCE -DANCHORD_ONEDNN=$(ONEDNN) $(if $(HAVE_FAISS_C),-D
 # One OpenMP runtime, the one that OpenBLAS, FAISS and oneDNN bring; clang has no code for it and runs our loops in turn.
 OPENMP  := -fopenmp$(if $(filter clang%,$(notdir $(CC))),=libgomp)
 CFLAGS_ALL   = -std=gnu17 $(MODE_$(MODE)) $(WARN) $(OPENMP) -pthread $(CFLAGS)
-CXXFLAGS_ALL = -std=c++17 $(filter-out %fuzzer-no-link,$(MODE_$(MODE))) -Wall -Wextra -Wshadow $(if $(filter 1,$(WERROR)),-Werror) \
+CXXFLAGS_ALL = -std=c++17 $(filter-out %fuzzer-no-link,$(MODE_$(MODE))) $(CXXMODE_$(MODE)) -Wall -Wextra -Wshadow $(if $(filter 1,$(WERROR)),-Werror) \
                -fopenmp -pthread $(CXXFLAGS)
 LIBS    := $(if $(HAVE_FAISS_C),-lfaiss_c) -lfaiss -lopenblas $(if $(filter 1,$(ONEDNN)),-ldnnl) \
            -lmicrohttpd -ljansson -lsqlite3 -lnettle -ljpeg -lpng -lwebp -lgomp -lstdc++ -lm -ldl -pthread
