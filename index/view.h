@@ -1,9 +1,7 @@
 /* view.h - the immutable picture of a collection's index that one search holds.
  *
- * A view names one generation and never mixes two.  It is a few segments (sealed HNSW ones, and the fresh
- * chunks that are searched exactly), the bitmap of the living, and the table slot -> image.  Taking and
- * releasing one is cheap (a reference count); what is published later is not seen by it, except that
- * deletes may take effect at once.
+ * A view names one generation and never mixes two.  Taking and releasing one is cheap (a reference count).
+ * Each search of it is of one moment: a replaced image is found as it was or as it is, once.
  *
  *     struct view *v = store_view(s, "default", 0, e);
  *     struct hits hits = {0};

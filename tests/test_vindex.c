@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "index/vectors/scan.h"
+#include "index/vectors/segment.h"
 #include "index/vectors/vindex_state.h"
 #include "tests/lib/vectors.h"
 
@@ -36,7 +37,7 @@ static void search(struct vindex *x, const struct search *q, struct hits *out)
 
 /* ---- the oracle: every image in an array, every question answered by looking at all ---- */
 
-enum { IMAGES = 400 };
+enum { IMAGES = 1600 };
 
 struct oracle {
     struct { bool alive; char label[8]; int64_t revision; float v[D]; } image[IMAGES];
@@ -62,16 +63,21 @@ struct question {
     size_t limit;
     const int64_t *numbers; /* NULL: all */
     size_t n_numbers;
-    int64_t excluded;       /* 0: none */
+    int64_t excluded; /* 0: none */
     bool exact;
 };
 
+static int by_number(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
 static bool asked_for(const struct oracle *o, const struct question *a, size_t i)
 {
-    bool listed = !a->numbers;
-    for (size_t k = 0; k < a->n_numbers; k++)
-        listed |= a->numbers[k] == (int64_t)i + 1;
-    return o->image[i].alive && listed && a->excluded != (int64_t)i + 1;
+    int64_t number = (int64_t)i + 1;
+    return o->image[i].alive && a->excluded != number &&
+           (!a->numbers || bsearch(&number, a->numbers, a->n_numbers, sizeof number, by_number));
 }
 
 struct tally { /* over all questions: how many of the best were found */
@@ -95,7 +101,7 @@ static void check(struct vindex *x, const struct oracle *o, const struct questio
     const char *excluded = id;
     snprintf(id, sizeof id, "i%lld", (long long)a->excluded);
     struct search q = {.vector = a->q, .limit = a->limit, .exclude = &excluded, .n_exclude = a->excluded > 0,
-                       .with_vector = true, .exact = a->exact, .ef = 16};
+                       .with_vector = true, .exact = a->exact, .ef = 10};
     assert_ok(vindex_search(x, &q, a->numbers, a->n_numbers, &hits, &e), e);
     assert_int_equal(hits.n, min_size(a->limit, n));
     bool seen[IMAGES] = {0};
@@ -139,20 +145,22 @@ static void change(struct vindex *x, struct oracle *o, struct rng *r, int64_t re
     }
 }
 
-/* Asks for some of the numbers, or for all. */
-static void ask(struct vindex *x, const struct oracle *o, struct rng *r, bool some, bool exact, struct tally *tally)
+enum share { ALL, MOST, SOME };
+
+/* Asks for all numbers, nine of ten, or one of ten. */
+static void ask(struct vindex *x, const struct oracle *o, struct rng *r, enum share share, bool exact,
+                struct tally *tally)
 {
     float q[D];
-    int64_t numbers[40];
+    int64_t numbers[IMAGES];
     vectors_near(rng_next(r), NULL, D, 1, q);
-    struct question a = {.q = q, .limit = 1 + rng_below(r, exact ? 30 : 10), .excluded = (int64_t)rng_below(r, 40), .exact = exact};
-    if (some) {
+    struct question a = {.q = q, .limit = 1 + rng_below(r, exact ? 30 : 6), .excluded = (int64_t)rng_below(r, 40),
+                         .exact = exact};
+    if (share != ALL)
         a.numbers = numbers;
-        for (int64_t number = 0; a.n_numbers < COUNT(numbers) && number < IMAGES;) {
-            number += 1 + (int64_t)rng_below(r, 20);
+    for (int64_t number = 1; share != ALL && number <= IMAGES; number++)
+        if ((rng_below(r, 10) == 0) == (share == SOME))
             numbers[a.n_numbers++] = number;
-        }
-    }
     check(x, o, &a, tally);
 }
 
@@ -168,9 +176,9 @@ static void random_life(const struct vindex_options *options, bool exact, int64_
     for (int64_t step = 1; step <= steps; step++) {
         change(x, o, &r, step);
         assert_int_equal(vindex_living(x), o->living);
-        if (step % 4 == 0)
-            ask(x, o, &r, step % 8, exact, &tally);
-        if (rng_below(&r, 50) == 0)
+        if (step % 8 == 0)
+            ask(x, o, &r, (enum share)(step / 8 % 3), exact, &tally);
+        if (rng_below(&r, 100) == 0)
             built += vindex_build_step(x, &e);
     }
     assert_int_equal(e.code, ERR_NONE);
@@ -188,20 +196,20 @@ static void random_life(const struct vindex_options *options, bool exact, int64_
 static void random_changes_and_searches_agree_with_brute_force(void **state)
 {
     UNUSED(state);
-    random_life(&(struct vindex_options){.dimensions = D, .kind = INDEX_FLAT}, true, 12000);
+    random_life(&(struct vindex_options){.dimensions = D, .kind = INDEX_FLAT}, true, 8000);
 }
 
 static void they_do_so_while_segments_are_built_and_chunks_are_dropped(void **state)
 {
     UNUSED(state);
-    random_life(&(struct vindex_options){.dimensions = D, .kind = INDEX_HNSW, .seal_at = 30}, true, 12000);
+    random_life(&(struct vindex_options){.dimensions = D, .kind = INDEX_HNSW, .seal_at = 30}, true, 8000);
 }
 
 static void searches_through_the_graph_give_as_many_and_nearly_the_best(void **state)
 {
     UNUSED(state);
     random_life(&(struct vindex_options){.dimensions = D, .kind = INDEX_AUTO, .hnsw_from = 100, .seal_at = 30}, false,
-                12000);
+                8000);
 }
 
 static void what_was_just_added_is_found_first(void **state)
@@ -259,6 +267,7 @@ static void an_image_made_anew_under_its_id_takes_the_place_of_the_old_one(void 
     float v[D] = {1}, w[D] = {0, 1}, got[D];
     add(x, 1, 1, "cat", NULL, v);
     add(x, 2, 2, "cat", NULL, w);
+    assert_int_equal(vindex_living(x), 1);
     vindex_remove(x, 1); /* comes late; must not touch the new one */
     assert_int_equal(vindex_living(x), 1);
     assert_ok(vindex_vector(x, "cat", got, &e), e);
@@ -295,9 +304,68 @@ static void bad_vectors_and_limits_are_refused(void **state)
     vindex_release(x);
 }
 
+/* Equal vectors link to each other alone, and the graph has islands. */
+static void hundreds_of_equal_images_hide_neither_themselves_nor_the_others(void **state)
+{
+    UNUSED(state);
+    enum { EQUAL = 700, OTHERS = 1500, N = EQUAL + OTHERS };
+    struct vindex *x = make(&(struct vindex_options){.dimensions = D, .kind = INDEX_HNSW, .seal_at = N});
+    struct err e = {0};
+    float v[D], equal[D];
+    size_t found = 0;
+    vectors_near(1, NULL, D, 1, equal);
+    for (int64_t i = 1; i <= N; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "i%04lld", (long long)i);
+        vectors_near((uint64_t)i, NULL, D, 1, v);
+        add(x, i, 1, id, NULL, i <= EQUAL ? equal : v);
+    }
+    assert_ok(vindex_build_step(x, &e), e);
+    struct hits hits;
+    search(x, &(struct search){.vector = equal, .limit = 15, .ef = 16}, &hits);
+    assert_int_equal(hits.n, 15);
+    for (size_t i = 0; i < hits.n; i++)
+        assert_true(hits.items[i].number <= EQUAL);
+    hits_clear(&hits);
+    for (int64_t i = EQUAL + 1; i <= N; i += 10) {
+        vectors_near((uint64_t)i, NULL, D, 1, v);
+        search(x, &(struct search){.vector = v, .limit = 5, .ef = 16}, &hits);
+        assert_int_equal(hits.n, 5);
+        found += hits.items[0].number == i;
+        hits_clear(&hits);
+    }
+    assert_true(found >= OTHERS / 10 * 98 / 100);
+    vindex_release(x);
+}
+
+static void a_graph_with_many_dead_members_is_built_anew_without_them(void **state)
+{
+    UNUSED(state);
+    enum { N = 2000 };
+    struct vindex *x = make(&(struct vindex_options){.dimensions = D, .kind = INDEX_HNSW, .seal_at = N});
+    struct err e = {0};
+    float v[D];
+    for (int64_t i = 1; i <= N; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "i%lld", (long long)i);
+        vectors_near((uint64_t)i, NULL, D, 1, v);
+        add(x, i, 1, id, NULL, v);
+    }
+    assert_ok(vindex_build_step(x, &e), e);
+    for (int64_t i = 1; i <= N / 5; i++)
+        vindex_remove(x, i * 5);
+    assert_false(vindex_build_due(x));
+    for (int64_t i = 1; i <= N / 10; i++)
+        vindex_remove(x, i * 10 - 1);
+    assert_ok(vindex_build_step(x, &e), e);
+    assert_int_equal(segment_members(x->picture->sealed)->n, N - N / 5 - N / 10);
+    assert_false(vindex_build_due(x));
+    vindex_release(x);
+}
+
 /* ---- threads ---- */
 
-enum { PAIRS = 64 };
+enum { PAIRS = 64, OTHERS = 9000 };
 
 struct shared {
     struct vindex *x;
@@ -305,7 +373,14 @@ struct shared {
     atomic_size_t searches;
 };
 
-/* Searches while the writer replaces: image i is always there, once, as one of its versions. */
+/* Searches while the writer replaces: image i is always there, once, as one of its versions.  The others, which
+ * all lie on the other side, make each search take its time. */
+static void one_side(uint64_t seed, float side, float v[D])
+{
+    const float axis[D] = {side};
+    vectors_near(seed, axis, D, 0.3, v);
+}
+
 static void *searcher(void *arg)
 {
     struct shared *s = arg;
@@ -314,8 +389,8 @@ static void *searcher(void *arg)
         float q[D];
         bool seen[PAIRS] = {0};
         struct hits hits;
-        vectors_near(++seed, NULL, D, 1, q);
-        search(s->x, &(struct search){.vector = q, .limit = 2 * PAIRS}, &hits);
+        one_side(++seed, 1, q);
+        search(s->x, &(struct search){.vector = q, .limit = PAIRS}, &hits);
         assert_int_equal(hits.n, PAIRS);
         for (size_t i = 0; i < hits.n; i++) {
             size_t number = (size_t)hits.items[i].number;
@@ -332,14 +407,20 @@ static void *searcher(void *arg)
 static void a_search_sees_a_replaced_image_once_and_never_not_at_all(void **state)
 {
     UNUSED(state);
-    struct shared s = {.x = make(&(struct vindex_options){.dimensions = D})};
+    struct vindex_options o = {.dimensions = D, .kind = INDEX_FLAT, .background = true}; /* moves slots, too */
+    struct shared s = {.x = make(&o)};
     pthread_t threads[3];
     struct rng r = rng_new(5);
+    float v[D];
+    char id[16];
+    for (int64_t i = 0; i < OTHERS; i++) {
+        one_side(rng_next(&r), -1, v);
+        snprintf(id, sizeof id, "other%lld", (long long)i);
+        add(s.x, PAIRS + 1 + i, 0, id, NULL, v);
+    }
     for (int64_t step = 0; step < PAIRS || atomic_load(&s.searches) < 300; step++) {
-        float v[D];
-        char id[16];
         int64_t number = step < PAIRS ? step + 1 : 1 + (int64_t)rng_below(&r, PAIRS);
-        vectors_near(rng_next(&r), NULL, D, 1, v);
+        one_side(rng_next(&r), 1, v);
         snprintf(id, sizeof id, "i%lld", (long long)number);
         add(s.x, number, step, id, "label", v);
         struct err e = {0};
@@ -434,6 +515,8 @@ int main(void)
         cmocka_unit_test(equal_scores_come_in_the_order_of_their_ids),
         cmocka_unit_test(an_image_made_anew_under_its_id_takes_the_place_of_the_old_one),
         cmocka_unit_test(bad_vectors_and_limits_are_refused),
+        cmocka_unit_test(hundreds_of_equal_images_hide_neither_themselves_nor_the_others),
+        cmocka_unit_test(a_graph_with_many_dead_members_is_built_anew_without_them),
         cmocka_unit_test(a_search_sees_a_replaced_image_once_and_never_not_at_all),
         cmocka_unit_test(searches_go_on_undisturbed_while_the_background_builds),
     };

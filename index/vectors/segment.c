@@ -13,14 +13,13 @@
 enum {
     LINKS = 32,       /* M: on the upper levels; twice as many on the lowest */
     BREADTH = 100,    /* efConstruction */
-    BATCH = 256,      /* members added between two looks at `stop` */
-    GONE_PART = 10,   /* a file may have lost one in so many members */
+    BATCH = 256,      /* rows added between two looks at `stop` */
+    GONE_PART = 10,   /* a file may have lost one in so many rows */
 };
 
 struct segment {
     atomic_size_t refs;
-    size_t d;
-    struct members members; /* in the order of the graph's rows */
+    struct members members; /* their rows are the graph's */
     FaissIndex *index;
 };
 
@@ -29,77 +28,45 @@ static bool faiss_failed(struct err *e, const char *what)
     return err_set(e, ERR_INTERNAL, "%s: %s", what, faiss_get_last_error());
 }
 
-void members_add(struct members *m, size_t slot, int64_t number, const float *row)
-{
-    if (m->n == m->room) {
-        m->room = m->room ? m->room * 2 : 1024;
-        m->slots = mem_grow(m->slots, m->room, sizeof *m->slots);
-        m->numbers = mem_grow(m->numbers, m->room, sizeof *m->numbers);
-        m->rows = mem_grow(m->rows, m->room, sizeof *m->rows);
-    }
-    m->slots[m->n] = slot;
-    m->numbers[m->n] = number;
-    m->rows[m->n] = row;
-    m->n++;
-}
-
-void members_clear(struct members *m)
-{
-    free(m->slots);
-    free(m->numbers);
-    free(m->rows);
-    *m = (struct members){0};
-}
-
-static void members_append(struct members *m, const struct members *more)
-{
-    for (size_t i = 0; i < more->n; i++)
-        members_add(m, more->slots[i], more->numbers[i], more->rows[i]);
-}
-
 static struct segment *new_segment(size_t d)
 {
     struct segment *s = mem_new(1, sizeof *s);
     s->refs = 1;
-    s->d = d;
+    s->members.d = d;
     return s;
 }
 
-/* The base's graph again, to be added to. */
-static bool copy_graph(struct segment *s, const struct segment *base, size_t room, struct err *e)
+/* The base's graph again, to be added to; or an empty one. */
+static bool begin_graph(struct segment *s, const struct segment *base, struct err *e)
 {
     struct faiss_graph graph;
-    members_append(&s->members, &base->members);
-    return (faiss_IndexHNSWRows_graph(base->index, &graph) == 0 &&
-            faiss_IndexHNSWRows_new_from(&s->index, to_int(s->d), LINKS, BREADTH, room, &graph,
-                                         s->members.rows) == 0) ||
-           faiss_failed(e, "copying a graph");
+    int d = to_int(s->members.d);
+    size_t room = s->members.n_rows;
+    bool ok = base ? faiss_IndexHNSWRows_graph(base->index, &graph) == 0 &&
+                         faiss_IndexHNSWRows_new_from(&s->index, d, LINKS, BREADTH, room, &graph, s->members.rows) == 0
+                   : faiss_IndexHNSWRows_new(&s->index, d, LINKS, BREADTH, room) == 0;
+    return ok || faiss_failed(e, "making a graph");
 }
 
-struct segment *segment_build(const struct segment *base, size_t d, const struct members *more,
-                              const atomic_bool *stop, struct err *e)
+struct segment *segment_build(const struct segment *base, const struct members *more, const atomic_bool *stop,
+                              struct err *e)
 {
-    struct segment *s = new_segment(d);
-    if (base) {
-        if (!copy_graph(s, base, base->members.n + more->n, e))
-            goto failed;
-    } else if (faiss_IndexHNSWRows_new(&s->index, to_int(d), LINKS, BREADTH, more->n) != 0) {
-        faiss_failed(e, "making a graph");
-        goto failed;
+    struct segment *s = new_segment(more->d);
+    struct members *m = &s->members;
+    members_reserve(m, more->n + (base ? base->members.n : 0));
+    if (base)
+        members_append(m, &base->members);
+    size_t row = m->n_rows;
+    members_append(m, more);
+    bool ok = begin_graph(s, base, e);
+    for (; ok && row < m->n_rows; row += min_size(BATCH, m->n_rows - row)) {
+        if (atomic_load_explicit(stop, memory_order_relaxed))
+            ok = err_set(e, ERR_BUSY, "stopped while building a graph");
+        else if (faiss_IndexHNSWRows_add(s->index, (idx_t)min_size(BATCH, m->n_rows - row), m->rows + row) != 0)
+            ok = faiss_failed(e, "building a graph");
     }
-    for (size_t i = 0; i < more->n; i += BATCH) {
-        if (atomic_load_explicit(stop, memory_order_relaxed)) {
-            err_set(e, ERR_BUSY, "stopped while building a graph");
-            goto failed;
-        }
-        if (faiss_IndexHNSWRows_add(s->index, (idx_t)min_size(BATCH, more->n - i), more->rows + i) != 0) {
-            faiss_failed(e, "building a graph");
-            goto failed;
-        }
-    }
-    members_append(&s->members, more);
-    return s;
-failed:
+    if (ok)
+        return s;
     segment_release(s);
     return NULL;
 }
@@ -130,40 +97,70 @@ uint64_t segment_bytes(const struct segment *s)
     struct faiss_graph graph;
     if (faiss_IndexHNSWRows_graph(s->index, &graph) != 0)
         return 0;
-    size_t member = sizeof *s->members.slots + sizeof *s->members.numbers + 2 * sizeof *s->members.rows;
-    size_t row = s->d + sizeof(struct code) + sizeof *graph.levels + sizeof(size_t);
-    return graph.n_links * sizeof *graph.links + graph.n * row + s->members.room * member;
+    const struct members *m = &s->members;
+    size_t member = sizeof *m->slots + sizeof *m->numbers + sizeof *m->digests + sizeof *m->twins +
+                    2 * sizeof *m->rows + sizeof *m->heads;
+    size_t row = m->d + sizeof(struct code) + sizeof *graph.levels + 4 * sizeof(size_t); /* and the digests' table */
+    return graph.n_links * sizeof *graph.links + graph.n * row + m->room * member;
 }
 
 /* ---- searching ---- */
 
 struct asker {
-    const struct segment *segment;
+    const struct members *members;
     const struct segment_query *q;
 };
 
-static int is_member(const void *context, idx_t row)
+static bool is_wanted(const struct asker *a, size_t member)
 {
-    const struct asker *a = context;
-    return a->q->wanted(a->q->context, a->segment->members.slots[row]);
+    return !a->q->wanted || a->q->wanted(a->q->context, a->members->slots[member]);
 }
 
-bool segment_search(const struct segment *s, const struct segment_query *q, struct scored *out, size_t *n,
+/* A row is as good as the best of its images. */
+static int is_row_wanted(const void *context, idx_t row)
+{
+    const struct asker *a = context;
+    for (uint32_t i = a->members->heads[row]; i != MEMBERS_END; i = a->members->twins[i])
+        if (is_wanted(a, i))
+            return true;
+    return false;
+}
+
+/* All wanted images of the rows; their number is given.  Only counts while out is NULL. */
+static size_t expand(const struct asker *a, const idx_t *rows, const float *scores, size_t k, struct scored *out)
+{
+    size_t n = 0;
+    for (size_t r = 0; r < k && rows[r] >= 0; r++) {
+        for (uint32_t i = a->members->heads[rows[r]]; i != MEMBERS_END; i = a->members->twins[i]) {
+            if (!is_wanted(a, i))
+                continue;
+            if (out)
+                out[n] = (struct scored){scores[r], a->members->slots[i]};
+            n++;
+        }
+    }
+    return n;
+}
+
+bool segment_search(const struct segment *s, const struct segment_query *q, struct scored **out, size_t *n,
                     struct err *e)
 {
-    struct asker asker = {s, q};
+    struct asker asker = {&s->members, q};
     FaissIDSelector *selector = NULL;
     FaissSearchParametersHNSW *params = NULL;
     float *scores = mem_new(q->k, sizeof *scores);
     idx_t *rows = mem_new(q->k, sizeof *rows);
-    bool ok = (!q->wanted || faiss_IDSelectorCall_new(&selector, is_member, &asker) == 0) &&
+    *out = NULL;
+    *n = 0;
+    bool ok = (!q->wanted || faiss_IDSelectorCall_new(&selector, is_row_wanted, &asker) == 0) &&
               faiss_SearchParametersHNSW_new_with(&params, selector, to_int(q->ef)) == 0 &&
               faiss_Index_search_with_params(s->index, 1, q->vector, (idx_t)q->k, params, scores, rows) == 0;
-    if (!ok)
+    if (ok) {
+        *out = mem_new(expand(&asker, rows, scores, q->k, NULL), sizeof **out);
+        *n = expand(&asker, rows, scores, q->k, *out);
+    } else {
         faiss_failed(e, "searching a graph");
-    *n = 0;
-    for (size_t i = 0; ok && i < q->k && rows[i] >= 0; i++)
-        out[(*n)++] = (struct scored){scores[i], s->members.slots[rows[i]]};
+    }
     faiss_SearchParametersHNSW_free(params);
     faiss_IDSelector_free(selector);
     free(scores);
@@ -175,15 +172,18 @@ bool segment_search(const struct segment *s, const struct segment_query *q, stru
 
 bool segment_save(const struct segment *s, const char *path, int64_t generation, struct err *e)
 {
-    struct segment_file f = {.generation = generation, .d = s->d, .M = LINKS, .numbers = s->members.numbers};
+    const struct members *m = &s->members;
+    struct segment_file f = {.generation = generation, .d = m->d, .M = LINKS, .n_members = m->n,
+                             .numbers = m->numbers, .digests = m->digests};
     if (faiss_IndexHNSWRows_graph(s->index, &f.graph) != 0)
         return faiss_failed(e, "reading a graph");
-    uint64_t *digests = mem_new(s->members.n, sizeof *digests);
-    for (size_t i = 0; i < s->members.n; i++)
-        digests[i] = segment_file_digest(s->members.rows[i], s->d);
-    f.digests = digests;
+    int32_t *rows = mem_new(m->n, sizeof *rows);
+    for (size_t r = 0; r < m->n_rows; r++)
+        for (uint32_t i = m->heads[r]; i != MEMBERS_END; i = m->twins[i])
+            rows[i] = (int32_t)r;
+    f.rows = rows;
     bool ok = segment_file_write(&f, path, e);
-    free(digests);
+    free(rows);
     return ok;
 }
 
@@ -228,30 +228,67 @@ static void prune(const struct faiss_graph *g, const int32_t *new_row, struct pr
     *out = (struct pruned){{n, n_links, levels, links, entry}, levels, links};
 }
 
-/* Finds the file's members again.  Fills the segment's, and new_row. */
+/* The file's members, ordered by row: first[r], then next[i], until MEMBERS_END. */
+static void order_by_row(const struct segment_file *f, uint32_t *first, uint32_t *next)
+{
+    for (size_t r = 0; r < f->graph.n; r++)
+        first[r] = MEMBERS_END;
+    for (size_t i = f->n_members; i-- > 0;) {
+        next[i] = first[f->rows[i]];
+        first[f->rows[i]] = (uint32_t)i;
+    }
+}
+
+/* Whether this is the first time; a file may have an image twice, as it was and as it was put again. */
+static bool is_first(struct table *seen, int64_t number)
+{
+    uint64_t key = table_mix((uint64_t)number);
+    bool first = table_first(seen, key) == TABLE_END;
+    if (first)
+        table_add(seen, key, 0);
+    return first;
+}
+
+/* Finds the file's members again.  Fills the segment's, and new_row.  A row lives while one of its images does. */
 static bool find_members(struct segment *s, const struct segment_file *f, segment_find *find, void *arg,
                          int32_t *new_row, struct err *e)
 {
-    for (size_t i = 0; i < f->graph.n; i++) {
-        size_t slot;
+    struct members *m = &s->members;
+    uint32_t *first = mem_new(f->graph.n, sizeof *first), *next = mem_new(f->n_members, sizeof *next);
+    struct table seen = {0};
+    bool ok = true;
+    order_by_row(f, first, next);
+    members_reserve(m, f->n_members);
+    for (size_t r = 0; ok && r < f->graph.n; r++) {
+        size_t expected = m->n_rows, slot;
         const float *row;
-        new_row[i] = GONE;
-        if (!find(arg, f->numbers[i], &slot, &row) || segment_file_digest(row, f->d) != f->digests[i])
-            continue;
-        new_row[i] = (int32_t)s->members.n;
-        members_add(&s->members, slot, f->numbers[i], row);
+        new_row[r] = GONE;
+        for (uint32_t i = first[r]; i != MEMBERS_END; i = next[i]) {
+            if (!find(arg, f->numbers[i], &slot, &row) || members_digest(row, f->d) != f->digests[i] ||
+                !is_first(&seen, f->numbers[i]))
+                continue;
+            ok &= members_add(m, slot, f->numbers[i], f->digests[i], row) == expected;
+            new_row[r] = (int32_t)expected;
+        }
     }
-    size_t gone = f->graph.n - s->members.n;
-    return gone <= f->graph.n / GONE_PART ||
-           err_set(e, ERR_CONFLICT, "%zu of the %zu members are gone", gone, f->graph.n);
+    free(first);
+    free(next);
+    table_clear(&seen);
+    if (!ok)
+        return err_set(e, ERR_CORRUPT, "rows and vectors do not fit together");
+    size_t gone = f->graph.n - m->n_rows;
+    return gone <= f->graph.n / GONE_PART || err_set(e, ERR_CONFLICT, "%zu of the %zu rows are gone", gone, f->graph.n);
 }
 
-/* A link may lead anywhere as far as the checksum knows; prune() and FAISS follow it. */
-static bool check_links(const struct faiss_graph *g, struct err *e)
+/* Links may lead anywhere as far as the checksum knows; prune() and FAISS follow them. */
+static bool check_references(const struct segment_file *f, struct err *e)
 {
-    for (size_t i = 0; i < g->n_links; i++)
-        if (g->links[i] < -1 || g->links[i] >= (int64_t)g->n)
+    for (size_t i = 0; i < f->graph.n_links; i++)
+        if (f->graph.links[i] < -1 || f->graph.links[i] >= (int64_t)f->graph.n)
             return err_set(e, ERR_CORRUPT, "a link leads nowhere");
+    for (size_t i = 0; i < f->n_members; i++)
+        if (f->rows[i] < 0 || f->rows[i] >= (int64_t)f->graph.n)
+            return err_set(e, ERR_CORRUPT, "a member has no row");
     return true;
 }
 
@@ -270,9 +307,9 @@ struct segment *segment_load(const char *path, int64_t generation, size_t d, seg
         goto done;
     }
     new_row = mem_new(f.graph.n, sizeof *new_row);
-    if (!check_links(&f.graph, e) || !find_members(s, &f, find, arg, new_row, e))
+    if (!check_references(&f, e) || !find_members(s, &f, find, arg, new_row, e))
         goto done;
-    if (s->members.n < f.graph.n) {
+    if (s->members.n_rows < f.graph.n) {
         prune(&f.graph, new_row, &pruned);
         f.graph = pruned.graph;
     }

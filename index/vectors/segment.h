@@ -2,19 +2,18 @@
  *
  * A segment is immutable and counted.  It knows its members by slot (where the vindex has them), by number
  * (what the catalogue calls them) and by row (the vector, in a chunk that a picture holds: a segment is only
- * to be searched together with a picture that holds the chunks of its members).
+ * to be used together with a picture that holds the chunks of its members).
  *
- *     struct members m = {0};
- *     members_add(&m, slot, number, row);
- *     struct segment *s = segment_build(NULL, d, &m, &stop, e);
+ *     struct members m = {.d = d};
+ *     members_add(&m, slot, number, members_digest(row, d), row);
+ *     struct segment *s = segment_build(NULL, &m, &stop, e);
  *     ... segment_search(s, ...) ...
  *     segment_release(s);
  *     members_clear(&m);
  *
- * Files.  A segment is saved as its graph alone, about 270 bytes a member, because the vectors are in the
- * catalogue: a header, each member's number and a digest of its vector, levels, links, and a SHA-256 of all
- * of it.  Loading believes nothing: a file whose size, checksum or generation is not right is refused, and a
- * member whose vector is no longer the same is left out of the graph.
+ * Files.  A segment is saved as its graph alone, about 280 bytes a member, because the vectors are in the
+ * catalogue (segment_file.h).  Loading believes nothing: a file whose size, checksum or generation is not
+ * right is refused, and a member whose vector is no longer the same is left out of the graph.
  */
 #ifndef ANCHORD_INDEX_VECTORS_SEGMENT_H
 #define ANCHORD_INDEX_VECTORS_SEGMENT_H
@@ -24,25 +23,17 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "index/vectors/members.h"
 #include "index/vectors/scan.h"
 
 enum { SEGMENT_EF = 64 }; /* how many of the nearest a search keeps in sight, unless told otherwise */
 
-struct members {
-    size_t n, room;
-    size_t *slots;
-    int64_t *numbers;
-    const float **rows; /* each [d], borrowed */
-};
-void members_add(struct members *m, size_t slot, int64_t number, const float *row);
-void members_clear(struct members *m);
-
 struct segment;
 
-/* A segment with the members of `base` (NULL: none) and then `more`.  Takes long: 0.3 ms a member.  NULL with
+/* A segment with the members of `base` (NULL: none) and then `more`.  Takes long: 0.3 ms a row.  NULL with
  * ERR_BUSY soon after *stop became true, or with another error. */
-struct segment *segment_build(const struct segment *base, size_t d, const struct members *more,
-                              const atomic_bool *stop, struct err *e);
+struct segment *segment_build(const struct segment *base, const struct members *more, const atomic_bool *stop,
+                              struct err *e);
 struct segment *segment_share(struct segment *s);
 void segment_release(struct segment *s); /* NULL is fine */
 
@@ -55,8 +46,8 @@ struct segment_query {
     bool (*wanted)(const void *context, size_t slot); /* NULL: all */
     const void *context;
 };
-/* The (about) k nearest of the wanted, best first, into out [k]; *n of them. */
-MUST_CHECK bool segment_search(const struct segment *s, const struct segment_query *q, struct scored *out, size_t *n,
+/* The (about) k nearest of the wanted, and those that tie with them: *n in *out, which the caller frees. */
+MUST_CHECK bool segment_search(const struct segment *s, const struct segment_query *q, struct scored **out, size_t *n,
                                struct err *e);
 
 /* Durably, over whatever is at `path`. */

@@ -8,27 +8,27 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "index/vectors/table.h"
 
 struct header {
     char magic[8];
     uint32_t byte_order, M;
     int64_t generation;
-    uint64_t d, n, n_links;
+    uint64_t d, n, n_links, n_members;
     int32_t entry;
-    uint32_t unused[3];
+    uint32_t unused;
 };
 _Static_assert(sizeof(struct header) == 64, "the header's size is part of the format");
 
-static const char magic[8] = "anchGR1";
+static const char magic[8] = "anchGR2";
 enum { BYTE_ORDER_MARK = 0x01020304, LEVELS_MAX = 64 };
 
 /* The size of a whole file, false when it cannot be. */
 static bool size_of(const struct header *h, size_t *out)
 {
-    size_t per_member = sizeof(int64_t) + sizeof(uint64_t) + sizeof(int32_t), members, links;
-    return mul_fits(h->n, per_member, &members) && mul_fits(h->n_links, sizeof(int32_t), &links) &&
-           add_fits(members, links, out) && add_fits(*out, sizeof *h + HASH_SIZE, out);
+    size_t members, numbers;
+    return mul_fits(h->n_members, sizeof(int64_t) + sizeof(uint64_t) + sizeof(int32_t), &members) &&
+           add_fits(h->n, h->n_links, &numbers) && mul_fits(numbers, sizeof(int32_t), &numbers) &&
+           add_fits(members, numbers, out) && add_fits(*out, sizeof *h + HASH_SIZE, out);
 }
 
 static void *put(void *at, const void *from, size_t n, size_t size)
@@ -41,17 +41,18 @@ bool segment_file_write(const struct segment_file *f, const char *path, struct e
 {
     const struct faiss_graph *g = &f->graph;
     struct header h = {.byte_order = BYTE_ORDER_MARK, .M = (uint32_t)f->M, .generation = f->generation, .d = f->d,
-                       .n = g->n, .n_links = g->n_links, .entry = g->entry};
+                       .n = g->n, .n_links = g->n_links, .n_members = f->n_members, .entry = g->entry};
     size_t size;
     memcpy(h.magic, magic, sizeof magic);
     if (!size_of(&h, &size))
-        return err_set(e, ERR_TOO_LARGE, "a segment of %zu members", g->n);
+        return err_set(e, ERR_TOO_LARGE, "a segment of %zu members", f->n_members);
     unsigned char *data = mem_try(size, 1, e);
     if (!data)
         return false;
     void *at = put(data, &h, 1, sizeof h);
-    at = put(at, f->numbers, g->n, sizeof *f->numbers);
-    at = put(at, f->digests, g->n, sizeof *f->digests);
+    at = put(at, f->numbers, f->n_members, sizeof *f->numbers);
+    at = put(at, f->digests, f->n_members, sizeof *f->digests);
+    at = put(at, f->rows, f->n_members, sizeof *f->rows);
     at = put(at, g->levels, g->n, sizeof *g->levels);
     at = put(at, g->links, g->n_links, sizeof *g->links);
     hash_bytes(data, size - HASH_SIZE, at);
@@ -97,12 +98,14 @@ static bool parse(struct segment_file *f, size_t len, struct err *e)
     f->generation = h.generation;
     f->d = h.d;
     f->M = h.M;
+    f->n_members = h.n_members;
     f->numbers = (const void *)(data + sizeof h);
-    f->digests = (const void *)(f->numbers + h.n);
+    f->digests = (const void *)(f->numbers + h.n_members);
+    f->rows = (const void *)(f->digests + h.n_members);
     f->graph.n = h.n;
     f->graph.n_links = h.n_links;
     f->graph.entry = h.entry;
-    f->graph.levels = (const void *)(f->digests + h.n);
+    f->graph.levels = f->rows + h.n_members;
     f->graph.links = f->graph.levels + h.n;
     return check_levels(f, e);
 }
@@ -123,21 +126,4 @@ void segment_file_clear(struct segment_file *f)
 {
     free(f->data);
     *f = (struct segment_file){0};
-}
-
-uint64_t segment_file_digest(const float *row, size_t d)
-{
-    uint64_t digest = d;
-    size_t i = 0;
-    for (; i + 2 <= d; i += 2) {
-        uint64_t two;
-        memcpy(&two, row + i, sizeof two);
-        digest = table_mix(digest ^ two);
-    }
-    if (i < d) {
-        uint32_t one;
-        memcpy(&one, row + i, sizeof one);
-        digest = table_mix(digest ^ one);
-    }
-    return digest;
 }

@@ -1,9 +1,10 @@
 /* vindex.h - the vectors of one generation of one collection, and the search among them.
  *
- * Sealed segments (HNSW, immutable, cached on disk with a checksum), fresh chunks of fixed size that never
- * move (searched exactly, so what was just added is found at once), a bitmap of the living, and a table
- * slot -> entry.  A replaced image is a new slot and a cleared bit of the old one.  The background thread
- * seals fresh chunks, merges segments and drops the dead; it publishes a new list of segments by pointer.
+ * Vectors lie in chunks that never move.  Most of them are in the sealed segment (an HNSW graph over the rows
+ * where they lie, immutable, cached on disk with a checksum); the fresh ones are searched exactly, so what was
+ * just added is found at once.  A replaced image is a new slot and the death of the old one.  The background
+ * thread makes larger segments of the fresh, and smaller ones without the dead; it publishes a new picture of
+ * it all by pointer.
  *
  * Threads: vindex_add, _remove and _relabel come from the store's writer alone; vindex_search and
  * vindex_vector from any thread at any time, on a reference taken with vindex_share().

@@ -51,7 +51,8 @@ static struct picture *collect(struct vindex *x, bool fresh_only, struct members
     pthread_rwlock_unlock(&x->lock);
     for (size_t slot = fresh_only ? p->sealed_end : 0; slot < *end; slot++)
         if (picture_alive(p, slot, version))
-            members_add(out, slot, picture_slot(p, slot)->number, picture_row(p, slot));
+            members_add(out, slot, picture_slot(p, slot)->number, members_digest(picture_row(p, slot), out->d),
+                        picture_row(p, slot));
     return p;
 }
 
@@ -97,10 +98,10 @@ static void move(struct vindex *x, size_t slot)
 
 static bool extend(struct vindex *x, struct err *e)
 {
-    struct members fresh = {0};
+    struct members fresh = {.d = x->o.dimensions};
     size_t end;
     struct picture *p = collect(x, true, &fresh, &end);
-    struct segment *sealed = segment_build(p->sealed, x->o.dimensions, &fresh, &x->builder.stop, e);
+    struct segment *sealed = segment_build(p->sealed, &fresh, &x->builder.stop, e);
     if (sealed)
         publish(x, sealed, end);
     members_clear(&fresh);
@@ -127,14 +128,14 @@ static void empty_sparse_chunks(struct vindex *x)
 
 static bool rebuild(struct vindex *x, struct err *e)
 {
-    struct members all = {0};
+    struct members all = {.d = x->o.dimensions};
     struct segment *sealed = NULL;
     size_t end;
     empty_sparse_chunks(x);
     struct picture *p = collect(x, false, &all, &end);
     bool graph = all.n > 0 && p->sealed && (x->o.kind == INDEX_HNSW || all.n >= x->o.hnsw_from / 2);
     if (graph)
-        sealed = segment_build(NULL, x->o.dimensions, &all, &x->builder.stop, e);
+        sealed = segment_build(NULL, &all, &x->builder.stop, e);
     bool ok = sealed || !graph;
     if (ok)
         publish(x, sealed, end);

@@ -148,9 +148,9 @@ static bool search_sealed(struct scope *s, const float *query, const struct sear
         make_bitmap(s);
     bool all = !s->is_listed && wanted == segment_members(s->picture->sealed)->n;
     struct segment_query sq = {.vector = query, .k = k, .ef = ef, .wanted = all ? NULL : may_be_found, .context = s};
-    struct scored *found = mem_new(k, sizeof *found);
+    struct scored *found = NULL;
     struct err why = {0};
-    bool ok = segment_search(s->picture->sealed, &sq, found, &n, &why) && n == k;
+    bool ok = segment_search(s->picture->sealed, &sq, &found, &n, &why) && n >= k;
     if (why.code)
         log_error("graph_search", "error=\"%s\"", why.text);
     for (size_t i = 0; ok && i < n; i++)

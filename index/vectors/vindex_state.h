@@ -2,6 +2,8 @@
  *
  * Slots below picture->sealed_end are members of the sealed segment, or dead; the others are fresh.  Changes
  * come from the store's writer and, where living slots are moved, from the builder; each is one version.
+ *
+ * Locks: builder.lock may be held when `lock` is taken, never the other way round.
  */
 #ifndef ANCHORD_INDEX_VECTORS_VINDEX_STATE_H
 #define ANCHORD_INDEX_VECTORS_VINDEX_STATE_H

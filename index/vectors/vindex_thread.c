@@ -68,13 +68,16 @@ static void *builder_main(void *arg)
 {
     struct vindex *x = arg;
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
-    do {
+    for (;;) {
         while (!work(x) && !atomic_load(&x->builder.stop))
             wait_for_call(&x->builder, RETRY_S, false);
-        if (!wait_for_call(&x->builder, QUIET_S, true) && !atomic_load(&x->builder.stop))
+        if (wait_for_call(&x->builder, QUIET_S, true))
+            continue;
+        if (!atomic_load(&x->builder.stop))
             vindex_save(x);
-    } while (!may_end(x));
-    return NULL;
+        if (may_end(x))
+            return NULL;
+    }
 }
 
 /* The builder's lock is held; no thread runs. */
