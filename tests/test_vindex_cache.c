@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include "base/mem.h"
+#include "index/vectors/segment_file.h"
 #include "index/vectors/vindex_state.h"
 #include "tests/lib/vectors.h"
 
@@ -182,6 +183,30 @@ static void damaged_and_foreign_files_are_removed_and_made_anew(void **state)
     refused(disk, INDEX_HNSW, 4); /* what the last one saved belongs to generation 3 */
 }
 
+/* A graph may be as bad as it likes: what it does not find is found by looking at all. */
+static void a_graph_that_leads_nowhere_costs_time_but_no_hits(void **state)
+{
+    const struct disk *disk = *state;
+    char path[320];
+    struct segment_file f;
+    struct err e = {0};
+    first_life(disk);
+    file_path(disk, "1.faiss", path);
+    assert_ok(segment_file_read(path, &f, &e), e);
+    int32_t *none = mem_new(f.graph.n_links, sizeof *none);
+    memset(none, 0xff, f.graph.n_links * sizeof *none);
+    f.graph.links = none;
+    assert_ok(segment_file_write(&f, path, &e), e);
+    segment_file_clear(&f);
+    free(none);
+    struct vindex *x = start(disk, INDEX_HNSW, 3);
+    add_all(x, disk);
+    vindex_load_cache(x);
+    assert_int_equal(stats_of(x).segments, 1);
+    expect_all_found(x, disk, N);
+    vindex_release(x);
+}
+
 static void left_over_temporary_files_are_removed(void **state)
 {
     const struct disk *disk = *state;
@@ -207,6 +232,14 @@ static void a_flat_collection_has_no_graph_whatever_lies_there(void **state)
     vindex_release(x);
 }
 
+static void wait_for_background(struct vindex *x)
+{
+    assert_true(stats_of(x).building);
+    for (size_t waited = 0; stats_of(x).building && waited < 2000; waited++)
+        usleep(10000);
+    assert_false(stats_of(x).building);
+}
+
 static void the_background_builds_saves_and_ends(void **state)
 {
     const struct disk *disk = *state;
@@ -218,11 +251,12 @@ static void the_background_builds_saves_and_ends(void **state)
     for (size_t i = 0; i < 499; i++)
         add(x, disk, i, i);
     assert_false(stats_of(x).building); /* small collections stay exact */
-    add_all(x, disk);
-    assert_true(stats_of(x).building);
-    for (size_t waited = 0; stats_of(x).building && waited < 1000; waited++)
-        usleep(10000);
-    assert_false(stats_of(x).building);
+    for (size_t i = 499; i < N; i++) {
+        add(x, disk, i, i);
+        if (i == 900)
+            wait_for_background(x); /* what follows does not double the graph */
+    }
+    wait_for_background(x);
     assert_int_equal(stats_of(x).segments, 1);
     assert_true(stats_of(x).fresh < 100);
     expect_all_found(x, disk, N);
@@ -242,6 +276,7 @@ int main(void)
         TEST(the_saved_graph_is_used_after_a_restart),
         TEST(what_changed_since_the_graph_was_saved_is_right_all_the_same),
         TEST(damaged_and_foreign_files_are_removed_and_made_anew),
+        TEST(a_graph_that_leads_nowhere_costs_time_but_no_hits),
         TEST(left_over_temporary_files_are_removed),
         TEST(a_flat_collection_has_no_graph_whatever_lies_there),
         TEST(the_background_builds_saves_and_ends),
