@@ -184,7 +184,7 @@ static void random_life(const struct vindex_options *options, bool exact, int64_
     assert_int_equal(e.code, ERR_NONE);
     if (options->kind != INDEX_FLAT)
         assert_true(built > 10);
-    assert_true(tally.found >= tally.wanted * 99 / 100);
+    assert_true(tally.found >= tally.wanted * 95 / 100);
     struct vindex_stats stats;
     vindex_get_stats(x, &stats);
     assert_int_equal(stats.segments, options->kind != INDEX_FLAT);
@@ -215,17 +215,20 @@ static void searches_through_the_graph_give_as_many_and_nearly_the_best(void **s
 static void what_was_just_added_is_found_first(void **state)
 {
     UNUSED(state);
-    struct vindex *x = make(&(struct vindex_options){.dimensions = D});
+    struct vindex *x = make(&(struct vindex_options){.dimensions = D, .kind = INDEX_HNSW, .seal_at = 600});
+    struct err e = {0};
     for (int64_t i = 1; i <= 3000; i++) {
         float v[D];
         char id[16];
         vectors_near((uint64_t)i, NULL, D, 1, v);
         snprintf(id, sizeof id, "%lld", (long long)i);
         add(x, i, i, id, NULL, v);
+        if (i % 600 == 0)
+            assert_ok(vindex_build_step(x, &e), e);
         if (i % 250)
             continue;
         struct hits hits;
-        search(x, &(struct search){.vector = v, .limit = 1}, &hits);
+        search(x, &(struct search){.vector = v, .limit = 1, .ef = 8}, &hits);
         assert_string_equal(hits.items[0].id, id);
         assert_null(hits.items[0].label);
         assert_true(hits.items[0].score > 0.9999F && hits.items[0].score <= 1);
