@@ -30,6 +30,7 @@ struct app_options {
     size_t body_max;               /* bytes of an upload; 0: 32 MB */
     size_t json_max;               /* bytes of a JSON body; 0: 32 MB */
     size_t model_max;              /* bytes of an imported model file; 0: 256 MB */
+    bool admin_in_settings;        /* one key with the role admin is not in the store */
     size_t items_max;              /* pictures or searches in one request; 0: 256 */
 };
 

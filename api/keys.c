@@ -107,6 +107,7 @@ bool key_create(struct call *c)
         !json_get_text(c->json, "name", ID_MAX, &name, &c->err) || !role_parse(role_text, &role, &c->err))
         return false;
     struct write *w = call_new_write(c, WRITE_KEY_ADD, NULL);
+    w->admin_elsewhere = c->app->options.admin_in_settings;
     c->scratch = call_new(c, KEY_TEXT_SIZE, 1);
     key_make(name, role, &w->row_key, c->scratch);
     return call_write(c, create_done);
@@ -125,5 +126,6 @@ bool key_delete(struct call *c)
 {
     struct write *w = call_new_write(c, WRITE_KEY_REVOKE, NULL);
     w->id = c->params[0];
+    w->admin_elsewhere = c->app->options.admin_in_settings;
     return call_write(c, delete_done);
 }

@@ -281,6 +281,29 @@ static bool remove_model(struct group *g, struct write *w, struct err *e)
     return true;
 }
 
+/* ---- keys ---- */
+
+/* The first key closes the door for all who have none, so it must be one that opens /v1/keys. */
+static bool add_key(struct group *g, struct write *w, struct err *e)
+{
+    int64_t all, admins;
+    if (!catalog_key_counts(g->session, &all, &admins, e))
+        return false;
+    if (w->row_key.role != ROLE_ADMIN && admins == 0 && !w->admin_elsewhere)
+        return err_set(e, ERR_CONFLICT, "no key has the role admin yet: make one with that role first, or nobody could manage keys");
+    return catalog_key_add(g->session, &w->row_key, e);
+}
+
+static bool revoke_key(struct group *g, const struct write *w, struct err *e)
+{
+    int64_t all, before, after;
+    if (!catalog_key_counts(g->session, &all, &before, e) || !catalog_key_remove(g->session, w->id ? w->id : "", e) ||
+        !catalog_key_counts(g->session, &all, &after, e))
+        return false;
+    return after == before || after > 0 || all == 0 || w->admin_elsewhere ||
+           err_set(e, ERR_CONFLICT, "this is the last key with the role admin: revoke the others first, or make another one");
+}
+
 bool apply_write(struct group *g, struct write *w, struct err *e)
 {
     w->count = 0;
@@ -302,9 +325,9 @@ bool apply_write(struct group *g, struct write *w, struct err *e)
     case WRITE_MODEL_DELETE:
         return remove_model(g, w, e);
     case WRITE_KEY_ADD:
-        return catalog_key_add(g->session, &w->row_key, e);
+        return add_key(g, w, e);
     case WRITE_KEY_REVOKE:
-        return catalog_key_remove(g->session, w->id ? w->id : "", e);
+        return revoke_key(g, w, e);
     case WRITE_BACKUP: /* is no change; the writer hands it to the backup's thread */
     default:
         return err_set(e, ERR_INTERNAL, "not a change of the catalogue");

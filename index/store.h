@@ -110,7 +110,9 @@ enum write_kind {
     WRITE_COLLECTION_DELETE, /* ERR_CONFLICT for `default` */
     WRITE_MODEL_ADD,         /* row_model, whose file is complete, synced and at store_model_path() */
     WRITE_MODEL_DELETE,      /* id; ERR_CONFLICT while a generation uses it; unlinks the file after the commit */
-    WRITE_KEY_ADD, WRITE_KEY_REVOKE,
+    WRITE_KEY_ADD,           /* row_key */
+    WRITE_KEY_REVOKE,        /* id.  Both: ERR_CONFLICT when there would be keys and none with the role admin, unless
+                              * admin_elsewhere: nobody could manage them over HTTP */
     WRITE_BACKUP             /* fills `name`: a folder below DIR/backups made by the server */
 };
 
@@ -157,6 +159,7 @@ struct write {
     struct collection_row row_collection;
     struct model_row row_model;
     struct key_row row_key;
+    bool admin_elsewhere;          /* KEY_ADD, KEY_REVOKE: the settings have a key with the role admin */
 
     /* out */
     struct image_row image;        /* after PUT and PATCH; cleared by write_clear() */

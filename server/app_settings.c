@@ -23,6 +23,11 @@ struct encoder_options encoder_settings(const struct conf *c)
     return o;
 }
 
+bool admin_key_is_set(const struct conf *c)
+{
+    return *c->admin_key || *c->admin_key_file;
+}
+
 struct app_options app_settings(const struct conf *c)
 {
     return (struct app_options){
@@ -38,6 +43,7 @@ struct app_options app_settings(const struct conf *c)
         .body_max = (size_t)c->max_body_bytes,
         .json_max = (size_t)c->max_json_bytes,
         .model_max = (size_t)c->max_model_bytes,
+        .admin_in_settings = admin_key_is_set(c),
         .items_max = (size_t)c->max_request_images,
     };
 }

@@ -7,6 +7,7 @@
 
 /* Strings are borrowed from the settings. */
 struct app_options app_settings(const struct conf *c);
+bool admin_key_is_set(const struct conf *c); /* in the settings, beside the keys of the data folder */
 struct image_limits image_settings(const struct conf *c);
 struct encoder_options encoder_settings(const struct conf *c);
 

@@ -232,11 +232,75 @@ static void what_is_no_model_is_refused(void **state)
 
 /* ---- keys and backups ---- */
 
+static struct outcome delete_key(const char *id)
+{
+    char line[64];
+    snprintf(line, sizeof line, "DELETE /v1/keys/%s", id);
+    return admin(line, NULL);
+}
+
+/* Expects a refusal that no retry helps. */
+static void assert_conflict(struct outcome o)
+{
+    if (o.status != 409)
+        fail_msg("%d %s", o.status, o.body.data);
+    assert_string_equal(outcome_header(&o, "x-should-retry"), "false");
+    outcome_clear(&o);
+}
+
+static int key_count(void)
+{
+    struct outcome list = admin("GET /v1/keys", NULL);
+    int n = 0;
+    for (const char *at = list.body.data; (at = strstr(at, "\"object\":\"key\"")); at++)
+        n++;
+    outcome_clear(&list);
+    return n;
+}
+
+static void as_long_as_there_are_keys_one_of_them_may_manage_them(void **state)
+{
+    UNUSED(state);
+    unsigned version = atomic_load(&rig->app->keys_version);
+    assert_conflict(admin("POST /v1/keys", "{\"role\":\"read\"}"));
+    assert_conflict(admin("POST /v1/keys", "{\"role\":\"write\"}"));
+    assert_int_equal(key_count(), 0);
+    assert_true(atomic_load(&rig->app->keys_version) == version);
+    struct outcome chief = admin("POST /v1/keys", "{\"role\":\"admin\"}"), reader = admin("POST /v1/keys", "{\"role\":\"read\"}");
+    assert_int_equal(chief.status, 201);
+    assert_int_equal(reader.status, 201);
+    assert_conflict(delete_key(outcome_text(&chief, "id")));
+    assert_int_equal(key_count(), 2);
+    struct outcome second = admin("POST /v1/keys", "{\"role\":\"admin\"}");
+    const char *last_but_one[] = {outcome_text(&chief, "id"), outcome_text(&reader, "id"), outcome_text(&second, "id")};
+    for (size_t i = 0; i < COUNT(last_but_one); i++) {
+        struct outcome gone = delete_key(last_but_one[i]);
+        assert_int_equal(gone.status, 204);
+        outcome_clear(&gone);
+    }
+    assert_int_equal(key_count(), 0); /* open again, as before the first */
+    outcome_clear(&chief);
+    outcome_clear(&reader);
+    outcome_clear(&second);
+}
+
+static void a_key_in_the_settings_may_manage_those_of_the_folder(void **state)
+{
+    UNUSED(state);
+    rig->app->options.admin_in_settings = true;
+    struct outcome o = admin("POST /v1/keys", "{\"role\":\"read\"}"), gone = delete_key(outcome_text(&o, "id"));
+    assert_int_equal(o.status, 201);
+    assert_int_equal(gone.status, 204);
+    rig->app->options.admin_in_settings = false;
+    outcome_clear(&o);
+    outcome_clear(&gone);
+}
+
 static void a_key_is_shown_once_and_kept_as_a_hash(void **state)
 {
     UNUSED(state);
     unsigned version = atomic_load(&rig->app->keys_version);
-    struct outcome o = admin("POST /v1/keys", "{\"role\":\"write\",\"name\":\"camera <1>\"}");
+    struct outcome o = admin("POST /v1/keys", "{\"role\":\"admin\",\"name\":\"camera <1>\"}");
     assert_int_equal(o.status, 201);
     const char *text = outcome_text(&o, "key"), *id = outcome_text(&o, "id");
     assert_int_equal(strlen(text), 57);
@@ -248,7 +312,7 @@ static void a_key_is_shown_once_and_kept_as_a_hash(void **state)
     assert_true(atomic_load(&rig->app->keys_version) > version);
     struct outcome list = admin("GET /v1/keys", NULL);
     assert_string_equal(outcome_text(&list, "data.0.name"), "camera <1>");
-    assert_string_equal(outcome_text(&list, "data.0.role"), "write");
+    assert_string_equal(outcome_text(&list, "data.0.role"), "admin");
     assert_null(strstr(list.body.data, text + 14));
     struct key_row *rows;
     size_t n;
@@ -258,10 +322,8 @@ static void a_key_is_shown_once_and_kept_as_a_hash(void **state)
     hash_bytes(text, strlen(text), hash);
     assert_memory_equal(rows[0].hash, hash, sizeof hash);
     free(rows);
-    char line[64];
-    snprintf(line, sizeof line, "DELETE /v1/keys/%s", id);
     version = atomic_load(&rig->app->keys_version);
-    struct outcome gone = admin(line, NULL), again = admin(line, NULL);
+    struct outcome gone = delete_key(id), again = delete_key(id);
     assert_int_equal(gone.status, 204);
     assert_int_equal(again.status, 404);
     assert_true(atomic_load(&rig->app->keys_version) == version + 1);
@@ -323,6 +385,8 @@ int main(void)
         cmocka_unit_test(a_model_without_goldens_gets_them_and_an_id),
         cmocka_unit_test(what_is_no_model_is_refused),
         cmocka_unit_test(a_key_is_shown_once_and_kept_as_a_hash),
+        cmocka_unit_test(as_long_as_there_are_keys_one_of_them_may_manage_them),
+        cmocka_unit_test(a_key_in_the_settings_may_manage_those_of_the_folder),
         cmocka_unit_test(a_backup_is_made_and_restores),
         cmocka_unit_test(readiness_tells_what_is_wrong),
     };

@@ -455,7 +455,7 @@ static void keys_and_models_are_kept(void **state)
     struct key_row *keys;
     struct model_row *models, model;
     size_t n;
-    struct write w = {.kind = WRITE_KEY_ADD, .row_key = {.id = "abcd1234", .role = ROLE_WRITE, .name = "ci"}};
+    struct write w = {.kind = WRITE_KEY_ADD, .row_key = {.id = "abcd1234", .role = ROLE_ADMIN, .name = "ci"}};
     memset(w.row_key.hash, 0xa5, HASH_SIZE);
     assert_ok(store_write(f->s, &w, &e), e);
     assert_err(store_write(f->s, &w, &e), e, ERR_CONFLICT);
@@ -470,7 +470,7 @@ static void keys_and_models_are_kept(void **state)
     assert_ok(store_keys(f->s, &keys, &n, &e), e);
     assert_int_equal(n, 1);
     assert_string_equal(keys[0].name, "ci");
-    assert_int_equal(keys[0].role, ROLE_WRITE);
+    assert_int_equal(keys[0].role, ROLE_ADMIN);
     assert_int_equal(keys[0].hash[31], 0xa5);
     free(keys);
     assert_ok(store_models(f->s, &models, &n, &e), e);

@@ -113,6 +113,8 @@ MUST_CHECK bool catalog_model_add(struct session *s, struct model_row *row, stru
 /* ERR_CONFLICT while a generation uses it. */
 MUST_CHECK bool catalog_model_remove(struct session *s, const char *id, struct err *e);
 MUST_CHECK bool catalog_keys(struct session *s, struct key_row **out, size_t *n, struct err *e);
+/* How many there are, and how many of them have the role admin. */
+MUST_CHECK bool catalog_key_counts(struct session *s, int64_t *all, int64_t *admins, struct err *e);
 MUST_CHECK bool catalog_key_add(struct session *s, struct key_row *row, struct err *e);
 MUST_CHECK bool catalog_key_remove(struct session *s, const char *id, struct err *e);
 

@@ -213,6 +213,12 @@ bool catalog_keys(struct session *s, struct key_row **out, size_t *n, struct err
     return ok;
 }
 
+bool catalog_key_counts(struct session *s, int64_t *all, int64_t *admins, struct err *e)
+{
+    return sql_number(s->q, "SELECT count(*) FROM key", NO_VALUES, 0, all, e) &&
+           sql_number(s->q, "SELECT count(*) FROM key WHERE role = ?1", VALUES(sql_int(ROLE_ADMIN)), 0, admins, e);
+}
+
 bool catalog_key_add(struct session *s, struct key_row *row, struct err *e)
 {
     int64_t taken;

@@ -7,10 +7,12 @@
 #include "api/keys.h"
 #include "base/num.h"
 #include "index/store.h"
+#include "server/app_settings.h"
 #include "server/commands/command.h"
 
 struct options {
     const char *role, *name;
+    bool admin_elsewhere; /* the settings have an admin key, so those of the folder need none */
 };
 
 static struct store *open_store(const struct conf *c, struct err *e)
@@ -24,7 +26,7 @@ static struct store *open_store(const struct conf *c, struct err *e)
 /* The key alone goes to standard output, so that it can be piped into a file. */
 static bool key_add(struct store *s, const struct options *o, const char *operand, struct err *e)
 {
-    struct write w = {.kind = WRITE_KEY_ADD};
+    struct write w = {.kind = WRITE_KEY_ADD, .admin_elsewhere = o->admin_elsewhere};
     char text[KEY_TEXT_SIZE];
     enum role role;
     UNUSED(operand);
@@ -64,8 +66,7 @@ static bool key_list(struct store *s, const struct options *o, const char *opera
 
 static bool key_revoke(struct store *s, const struct options *o, const char *operand, struct err *e)
 {
-    struct write w = {.kind = WRITE_KEY_REVOKE, .id = operand};
-    UNUSED(o);
+    struct write w = {.kind = WRITE_KEY_REVOKE, .id = operand, .admin_elsewhere = o->admin_elsewhere};
     bool ok = store_write(s, &w, e) || err_wrap(e, "revoking %s", operand);
     write_clear(&w);
     return ok;
@@ -99,6 +100,7 @@ int cmd_key(int argc, char **argv)
         code = command_misused("key", &e);
     } else if (code == EXIT_DONE) {
         struct store *s = open_store(&c, &e);
+        o.admin_elsewhere = admin_key_is_set(&c);
         code = s && action->run(s, &o, argc > 1 ? argv[1] : NULL, &e) ? EXIT_DONE : command_failed(&e);
         store_close(s);
     }

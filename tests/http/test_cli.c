@@ -174,15 +174,23 @@ static void find_key(const char *printed, char out[80])
 static void keys_are_made_and_revoked_without_a_server(void **state)
 {
     UNUSED(state);
-    char *dir = t_make_dir(), key[80], id[9];
+    char *dir = t_make_dir(), key[80], id[9], reader[80], reader_id[9];
     struct server s;
     struct err e = {0};
-    char *out = command(0, "key", "add", "--role", "read", "--name", "first one", "--data", dir, NULL);
+    char *out = command(1, "key", "add", "--role", "read", "--data", dir, NULL);
+    assert_contains(out, "role admin"); /* the first one must be able to manage the others */
+    free(out);
+    out = command(0, "key", "add", "--role", "admin", "--name", "first one", "--data", dir, NULL);
     find_key(out, key);
     snprintf(id, sizeof id, "%.8s", key + 5);
     free(out);
+    out = command(0, "key", "add", "--role", "read", "--data", dir, NULL);
+    find_key(out, reader);
+    free(out);
+    snprintf(reader_id, sizeof reader_id, "%.8s", reader + 5);
     out = command(0, "key", "list", "--data", dir, NULL);
     assert_contains(out, id);
+    assert_contains(out, "admin");
     assert_contains(out, "read");
     assert_contains(out, "first one");
     assert_null(strstr(out, key)); /* only its hash is kept */
@@ -190,12 +198,15 @@ static void keys_are_made_and_revoked_without_a_server(void **state)
 
     assert_ok(server_start(&s, &(struct server_options){.dir = dir}, &e), e);
     assert_int_equal(status_with(&s, key), 200);
+    assert_int_equal(status_with(&s, reader), 200);
     assert_int_equal(status_with(&s, NULL), 401);
     out = command(75, "key", "list", "--data", dir, NULL); /* the server has the folder */
     assert_contains(out, "/v1/keys");
     free(out);
     assert_int_equal(server_stop(&s), 0);
 
+    command_only(1, "key", "revoke", id, "--data", dir, NULL); /* nobody could manage the reader's */
+    command_only(0, "key", "revoke", reader_id, "--data", dir, NULL);
     command_only(0, "key", "revoke", id, "--data", dir, NULL);
     command_only(1, "key", "revoke", id, "--data", dir, NULL);
     out = command(0, "key", "list", "--data", dir, NULL);
