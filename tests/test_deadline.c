@@ -26,7 +26,7 @@ static void only_who_is_late_is_cut(void **state)
 {
     UNUSED(state);
     struct err e = {0};
-    struct deadlines *d = deadlines_new(NULL, NULL, &e);
+    struct deadlines *d = deadlines_new(&(struct deadlines_options){0}, &e);
     struct deadline c[3];
     int pair[3][2];
     assert_non_null(d);
@@ -34,13 +34,13 @@ static void only_who_is_late_is_cut(void **state)
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair[i]), 0);
         deadline_watch(d, &c[i], pair[i][0], clock_ns() + 300 * MS);
     }
-    deadline_set(&c[1], DEADLINE_NEVER);
+    assert_true(deadline_set(&c[1], DEADLINE_NEVER, LATE_CUT));
     deadline_forget(d, &c[2]); /* closed: its number may be somebody else's now */
     assert_true(is_cut_within(pair[0][1], 1500));
     usleep(300 * 1000);
     assert_false(is_cut(pair[1][1]));
     assert_false(is_cut(pair[2][1]));
-    deadline_set(&c[1], clock_ns());
+    assert_true(deadline_set(&c[1], clock_ns(), LATE_CUT));
     assert_true(is_cut_within(pair[1][1], 1500));
     deadline_forget(d, &c[0]);
     deadline_forget(d, &c[1]);
@@ -49,6 +49,43 @@ static void only_who_is_late_is_cut(void **state)
         close(pair[i][0]);
         close(pair[i][1]);
     }
+}
+
+static void say_late(void *context, struct deadline *c)
+{
+    atomic_fetch_add((atomic_int *)context, 1);
+    (void)!send(c->fd, "late", 4, 0);
+}
+
+static void who_is_awaited_is_told_once_and_nobody_else_may_write_then(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    atomic_int told = 0;
+    struct deadlines *d = deadlines_new(&(struct deadlines_options){.late = say_late, .context = &told}, &e);
+    struct deadline c[2];
+    int pair[2][2];
+    char text[8] = "";
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair[i]), 0);
+        deadline_watch(d, &c[i], pair[i][0], DEADLINE_NEVER);
+    }
+    assert_true(deadline_set(&c[0], clock_ns() + 50 * MS, LATE_ANSWER));
+    assert_true(deadline_set(&c[1], clock_ns() + 50 * MS, LATE_CUT));
+    assert_true(is_cut_within(pair[1][1], 1500));
+    assert_int_equal(recv(pair[0][1], text, sizeof text, 0), 4);
+    assert_true(is_cut_within(pair[0][1], 1500));
+    usleep(500 * 1000); /* two more looks */
+    assert_int_equal(atomic_load(&told), 1);
+    assert_true(deadline_was_answered(&c[0]));
+    assert_false(deadline_was_answered(&c[1]));
+    for (size_t i = 0; i < 2; i++) {
+        assert_false(deadline_set(&c[i], DEADLINE_NEVER, LATE_CUT));
+        deadline_forget(d, &c[i]);
+        close(pair[i][0]);
+        close(pair[i][1]);
+    }
+    deadlines_free(d);
 }
 
 static void count_tick(void *context)
@@ -61,7 +98,7 @@ static void it_ticks_a_few_times_a_second(void **state)
     UNUSED(state);
     struct err e = {0};
     atomic_int ticks = 0;
-    struct deadlines *d = deadlines_new(count_tick, &ticks, &e);
+    struct deadlines *d = deadlines_new(&(struct deadlines_options){.tick = count_tick, .context = &ticks}, &e);
     usleep(900 * 1000);
     deadlines_free(d);
     assert_in_range(atomic_load(&ticks), 2, 6);
@@ -79,6 +116,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_who_is_late_is_cut),
+        cmocka_unit_test(who_is_awaited_is_told_once_and_nobody_else_may_write_then),
         cmocka_unit_test(it_ticks_a_few_times_a_second),
         cmocka_unit_test(a_transfer_has_a_floor_and_then_must_keep_its_rate),
     };

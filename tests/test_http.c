@@ -219,6 +219,110 @@ static void slow_clients_are_cut(void **state)
     fixture_close(&f);
 }
 
+/* One whole error object and nothing behind it. */
+static void assert_refusal(struct client *c, int status, const char *code, struct reply *r)
+{
+    char id[80], want[64];
+    if (!client_receive(c, false, 5, r) || r->status != status)
+        fail_msg("got %d, expected %d", r->status, status);
+    assert_header(r, "content-type", "application/json");
+    assert_header(r, "connection", "close");
+    assert_non_null(reply_header(r, "x-request-id", id, sizeof id));
+    snprintf(want, sizeof want, "\"code\":\"%s\"}}", code);
+    if (strncmp(r->body.data, "{\"error\":{\"message\":\"", 21) != 0 || !strstr(r->body.data, want))
+        fail_msg("%s: %s", code, r->body.data);
+    assert_true(client_drained(c, 1));
+    assert_int_equal(c->in.len, 0);
+}
+
+static void who_does_not_finish_a_request_in_time_is_told(void **state)
+{
+    UNUSED(state);
+    static const char *const settings[] = {"header_timeout_seconds", "1", "body_timeout_seconds", "1", NULL};
+    static const char *const told[] = {
+        "GET /fast HTTP/1.1\r\nHost: localhost\r\nX: ",
+        "POST /echo HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: mine\r\nContent-Length: 1000\r\n\r\nabc",
+        "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nabc"};
+    static const char *const not_told[] = {"", "GET /fa"}; /* who knows what they want */
+    struct fixture f;
+    struct client c[5];
+    struct reply r = {0};
+    fixture_open(&f, settings, NULL, NULL, NULL);
+    for (size_t i = 0; i < 5; i++) {
+        c[i] = client_to(f.port);
+        assert_true(client_connect(&c[i]) && client_send_text(&c[i], i < 3 ? told[i] : not_told[i - 3]));
+    }
+    for (size_t i = 0; i < 3; i++) {
+        assert_refusal(&c[i], 408, "timeout", &r);
+        if (i == 1)
+            assert_header(&r, "x-request-id", "mine");
+    }
+    for (size_t i = 3; i < 5; i++) {
+        client_receive(&c[i], false, 2, &r);
+        assert_int_equal(r.status, 0);
+        assert_true(r.closed);
+    }
+    assert_int_equal(http_in_flight(f.http), 0);
+    assert_int_equal(atomic_load(&double_executed), 0);
+    for (size_t i = 0; i < 5; i++)
+        client_close(&c[i]);
+    reply_clear(&r);
+    fixture_close(&f);
+}
+
+static void a_kept_connection_that_falls_silent_is_closed_without_a_word(void **state)
+{
+    UNUSED(state);
+    static const char *const settings[] = {"header_timeout_seconds", "1", "idle_timeout_seconds", "1", NULL};
+    struct fixture f;
+    struct reply r = {0};
+    fixture_open(&f, settings, NULL, NULL, NULL);
+    struct client c = client_to(f.port);
+    assert_true(client_ask(&c, &(struct ask){.method = "POST", .target = "/echo", .body = "x", .len = 1}, &r));
+    client_receive(&c, false, 4, &r);
+    assert_int_equal(r.status, 0);
+    assert_true(r.closed);
+    reply_clear(&r);
+    client_close(&c);
+    fixture_close(&f);
+}
+
+static void what_the_library_refuses_gets_the_same_error_object(void **state)
+{
+    UNUSED(state);
+    static const struct { const char *start, *repeated, *end; size_t n; int status; const char *code; } cases[] = {
+        {"GET /fast HTTP/1.1\r\nHost: localhost\r\nX: ", "a", "\r\n\r\n", 40000, 431, "too_large"},
+        {"GET /", "a", " HTTP/1.1\r\nHost: localhost\r\n\r\n", 40000, 414, "too_large"},
+        {"GET /fast?a=1", "&a=1", " HTTP/1.1\r\nHost: localhost\r\n\r\n", 5000, 431, "too_large"},
+        {"GET /fast HTTP/1.1\r\n\r\n", "", "", 0, 400, "invalid_request"},
+        {"GET /fast HTTP/2.0\r\nHost: localhost\r\n\r\n", "", "", 0, 505, "not_implemented"},
+        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", "", "", 0, 400, "invalid_request"},
+        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 18446744073709551616\r\n\r\n", "", "", 0, 413, "too_large"},
+        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", "", "", 0, 400, "invalid_request"},
+        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2;x=", "a", "\r\n", 40000, 413, "too_large"},
+    };
+    struct fixture f;
+    struct reply r = {0};
+    fixture_open(&f, NULL, NULL, NULL, NULL);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct client c = client_to(f.port);
+        struct buf b = {0};
+        buf_text(&b, cases[i].start);
+        for (size_t k = 0; k < cases[i].n; k++)
+            buf_text(&b, cases[i].repeated);
+        buf_text(&b, cases[i].end);
+        assert_true(client_connect(&c));
+        client_send(&c, b.data, b.len, 5); /* perhaps not all of it: the answer may come before */
+        assert_refusal(&c, cases[i].status, cases[i].code, &r);
+        client_close(&c);
+        buf_clear(&b);
+    }
+    assert_int_equal(atomic_load(&double_executed), 0);
+    assert_int_equal(http_in_flight(f.http), 0);
+    reply_clear(&r);
+    fixture_close(&f);
+}
+
 static void a_long_body_that_keeps_its_rate_is_let_through(void **state)
 {
     UNUSED(state);
@@ -395,6 +499,9 @@ int main(void)
         cmocka_unit_test(a_client_that_asks_first_is_told_to_continue),
         cmocka_unit_test(the_memory_of_all_bodies_together_is_bounded),
         cmocka_unit_test(slow_clients_are_cut),
+        cmocka_unit_test(who_does_not_finish_a_request_in_time_is_told),
+        cmocka_unit_test(a_kept_connection_that_falls_silent_is_closed_without_a_word),
+        cmocka_unit_test(what_the_library_refuses_gets_the_same_error_object),
         cmocka_unit_test(a_long_body_that_keeps_its_rate_is_let_through),
         cmocka_unit_test(clients_that_leave_while_their_request_is_at_work_do_no_harm),
         cmocka_unit_test(a_shutdown_answers_what_was_accepted_and_takes_no_more),

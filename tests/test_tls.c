@@ -48,10 +48,9 @@ static int connect_to(uint16_t port)
     return fd;
 }
 
-/* Asks for /fast over TLS; false when no handshake comes about.  The answer is left in `answer`. */
-static bool ask_over_tls(uint16_t port, const char *priorities, char *answer, size_t size)
+/* Sends a request over TLS; false when no handshake comes about.  All that comes back is left in `answer`. */
+static bool ask_over_tls(uint16_t port, const char *priorities, const char *request, char *answer, size_t size)
 {
-    static const char request[] = "GET /fast HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     gnutls_certificate_credentials_t any;
     gnutls_session_t session;
     size_t n = 0;
@@ -66,16 +65,21 @@ static bool ask_over_tls(uint16_t port, const char *priorities, char *answer, si
         code = gnutls_handshake(session);
     while (code < 0 && !gnutls_error_is_fatal(code));
     if (code == 0) {
-        must((int)gnutls_record_send(session, request, sizeof request - 1));
-        for (ssize_t got; n + 1 < size && (got = gnutls_record_recv(session, answer + n, size - 1 - n)) > 0;)
+        must((int)gnutls_record_send(session, request, strlen(request)));
+        ssize_t got;
+        while (n + 1 < size && (got = gnutls_record_recv(session, answer + n, size - 1 - n)) > 0)
             n += (size_t)got;
         answer[n] = 0;
+        if (got < 0 && got != GNUTLS_E_PREMATURE_TERMINATION) /* plain text among the records, for one */
+            fail_msg("gnutls: %s", gnutls_strerror((int)got));
     }
     gnutls_deinit(session);
     gnutls_certificate_free_credentials(any);
     close(fd);
     return code == 0;
 }
+
+static const char fast[] = "GET /fast HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 static void modern_tls_is_spoken_and_nothing_else(void **state)
 {
@@ -87,11 +91,11 @@ static void modern_tls_is_spoken_and_nothing_else(void **state)
     fixture_open(&f, NULL, NULL, pem.cert, pem.key);
     static const char *const spoken[] = {"NORMAL:-VERS-ALL:+VERS-TLS1.3", "NORMAL:-VERS-ALL:+VERS-TLS1.2"};
     for (size_t i = 0; i < COUNT(spoken); i++) {
-        assert_true(ask_over_tls(f.port, spoken[i], answer, sizeof answer));
+        assert_true(ask_over_tls(f.port, spoken[i], fast, answer, sizeof answer));
         assert_int_equal(strncmp(answer, "HTTP/1.1 200", 12), 0);
         assert_non_null(strstr(answer, "\r\n\r\n/fast"));
     }
-    assert_false(ask_over_tls(f.port, "NORMAL:-VERS-ALL:+VERS-TLS1.1:%COMPAT", answer, sizeof answer));
+    assert_false(ask_over_tls(f.port, "NORMAL:-VERS-ALL:+VERS-TLS1.1:%COMPAT", fast, answer, sizeof answer));
     struct client plain = client_to(f.port);
     struct reply r = {0};
     assert_true(client_connect(&plain) && client_send_text(&plain, "GET /fast HTTP/1.1\r\nHost: localhost\r\n\r\n"));
@@ -99,6 +103,23 @@ static void modern_tls_is_spoken_and_nothing_else(void **state)
     assert_int_equal(r.status, 0);
     reply_clear(&r);
     client_close(&plain);
+    fixture_close(&f);
+}
+
+static void refusals_are_encrypted_too_and_who_is_late_is_cut(void **state)
+{
+    UNUSED(state);
+    static const char *const settings[] = {"header_timeout_seconds", "1", NULL};
+    static struct pem pem;
+    static char answer[8192];
+    struct fixture f;
+    make_certificate(&pem);
+    fixture_open(&f, settings, NULL, pem.cert, pem.key);
+    assert_true(ask_over_tls(f.port, "NORMAL", "GET /fast HTTP/2.0\r\nHost: localhost\r\n\r\n", answer, sizeof answer));
+    assert_int_equal(strncmp(answer, "HTTP/1.1 505", 12), 0);
+    assert_non_null(strstr(answer, "{\"error\":{\"message\":"));
+    assert_true(ask_over_tls(f.port, "NORMAL", "GET /fast HTTP/1.1\r\nHost: localhost\r\nX: ", answer, sizeof answer));
+    assert_string_equal(answer, "");
     fixture_close(&f);
 }
 
@@ -125,6 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(modern_tls_is_spoken_and_nothing_else),
+        cmocka_unit_test(refusals_are_encrypted_too_and_who_is_late_is_cut),
         cmocka_unit_test(a_key_of_another_certificate_is_refused_at_the_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,8 +16,7 @@ struct deadlines {
     pthread_t thread;
     pthread_mutex_t mu;
     pthread_cond_t wake; /* on the monotonic clock */
-    void (*tick)(void *context);
-    void *context;
+    struct deadlines_options o;
     /* guarded by mu */
     struct deadline *first;
     bool closing;
@@ -27,10 +26,14 @@ static void cut_late_locked(struct deadlines *d)
 {
     int64_t now = clock_ns();
     for (struct deadline *c = d->first; c; c = c->next) {
-        if (atomic_load_explicit(&c->due, memory_order_relaxed) > now)
-            continue;
+        int64_t due = atomic_load(&c->due);
+        bool answer = (due & LATE_ANSWER) && d->o.late;
+        if (due > now || due <= DEADLINE_PASSED + 1 ||
+            !atomic_compare_exchange_strong(&c->due, &due, DEADLINE_PASSED + (answer ? LATE_ANSWER : LATE_CUT)))
+            continue; /* in time, given up already, or just now in time */
+        if (answer)
+            d->o.late(d->o.context, c);
         shutdown(c->fd, SHUT_RDWR);
-        deadline_set(c, DEADLINE_NEVER); /* once is enough */
         metric_add(METRIC_http_connections_cut_total, 1, "slow", NULL);
     }
 }
@@ -48,20 +51,19 @@ static void *watch(void *arg)
         pthread_cond_timedwait(&d->wake, &d->mu, &until);
         cut_late_locked(d);
         pthread_mutex_unlock(&d->mu);
-        if (d->tick)
-            d->tick(d->context);
+        if (d->o.tick)
+            d->o.tick(d->o.context);
         pthread_mutex_lock(&d->mu);
     }
     pthread_mutex_unlock(&d->mu);
     return NULL;
 }
 
-struct deadlines *deadlines_new(void (*tick)(void *context), void *context, struct err *e)
+struct deadlines *deadlines_new(const struct deadlines_options *o, struct err *e)
 {
     struct deadlines *d = mem_new(1, sizeof *d);
     pthread_condattr_t attr;
-    d->tick = tick;
-    d->context = context;
+    d->o = *o;
     pthread_mutex_init(&d->mu, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -93,7 +95,7 @@ void deadlines_free(struct deadlines *d)
 void deadline_watch(struct deadlines *d, struct deadline *c, int fd, int64_t due)
 {
     c->fd = fd;
-    deadline_set(c, due);
+    atomic_store(&c->due, due & ~(int64_t)1);
     pthread_mutex_lock(&d->mu);
     c->prev = NULL;
     c->next = d->first;

@@ -2,8 +2,11 @@
  * the time without any byte, and a client that sends one byte now and then lives for ever.
  *
  * Each connection has one `struct deadline`, embedded in its own state.  Its thread moves the due time as
- * the request proceeds (a relaxed store); one thread looks at all of them a few times a second and shuts
- * the socket down when the time has come.
+ * the request proceeds; one thread looks at all of them a few times a second and shuts the socket down when
+ * the time has come.  Where the connection's thread has said LATE_ANSWER, the client is told before that.
+ *
+ * Both threads could write to the socket then, so only one may: deadline_set() fails from the moment on that
+ * the connection is given up, and whoever is about to answer calls it first.
  *
  * A file descriptor number is used again as soon as it is closed, so deadline_forget() must come before the
  * close: under the lock that the shutdown is done under.
@@ -12,29 +15,54 @@
 #define ANCHORD_SERVER_HTTP_DEADLINE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
 
 #define DEADLINE_NEVER INT64_MAX
+#define DEADLINE_PASSED INT64_MIN
+
+enum late { /* what becomes of a client that is late */
+    LATE_CUT,   /* the connection ends */
+    LATE_ANSWER /* a request is awaited and nothing of an answer was sent: it is told so first */
+};
 
 struct deadline {
-    _Atomic int64_t due; /* clock_ns() */
+    _Atomic int64_t due; /* clock_ns(), its lowest bit an enum late; or DEADLINE_PASSED with that bit */
     int fd;
     struct deadline *prev, *next; /* the list's */
 };
 
+struct deadlines_options { /* both are called by the same thread */
+    void (*tick)(void *context);                     /* about five times a second; NULL: nothing */
+    void (*late)(void *context, struct deadline *c); /* writes the answer; must be quick.  NULL: all are only cut */
+    void *context;
+};
+
 struct deadlines;
-/* `tick` is called about five times a second by the same thread; NULL: nothing. */
-struct deadlines *deadlines_new(void (*tick)(void *context), void *context, struct err *e); /* NULL on failure */
+struct deadlines *deadlines_new(const struct deadlines_options *o, struct err *e); /* NULL on failure */
 void deadlines_free(struct deadlines *d); /* NULL is fine; connections that are left are forgotten */
 
-void deadline_watch(struct deadlines *d, struct deadline *c, int fd, int64_t due);
+void deadline_watch(struct deadlines *d, struct deadline *c, int fd, int64_t due); /* LATE_CUT */
 void deadline_forget(struct deadlines *d, struct deadline *c);
-static inline void deadline_set(struct deadline *c, int64_t due)
+
+/* False: the connection was given up, and nothing may be written to it any more. */
+static inline bool deadline_set(struct deadline *c, int64_t due, enum late what)
 {
-    atomic_store_explicit(&c->due, due, memory_order_relaxed);
+    int64_t old = atomic_load(&c->due);
+    do {
+        if (old <= DEADLINE_PASSED + 1)
+            return false;
+    } while (!atomic_compare_exchange_weak(&c->due, &old, (due & ~(int64_t)1) | (int64_t)what));
+    return true;
+}
+
+/* It was given up, and the client was told. */
+static inline bool deadline_was_answered(struct deadline *c)
+{
+    return atomic_load(&c->due) == DEADLINE_PASSED + LATE_ANSWER;
 }
 
 /* When a transfer that began at `start` and has moved `bytes` so far is too slow: it always has `floor_s`

@@ -1,7 +1,6 @@
 /* http.c - libmicrohttpd's daemons and callbacks. */
 #include "server/http/http.h"
 
-#include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "base/metric.h"
 #include "base/num.h"
 #include "server/http/http_exchange.h"
+#include "server/http/http_refusal.h"
 
 struct http {
     struct front front;
@@ -37,12 +37,6 @@ int epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
 }
 
 /* ---- callbacks, on the daemon's threads ---- */
-
-static struct connection *connection_of(struct MHD_Connection *mhd)
-{
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info ? info->socket_context : NULL;
-}
 
 static struct connection *connection_new(struct listening *l, struct MHD_Connection *mhd)
 {
@@ -81,7 +75,8 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
     struct connection *c = connection_of(mhd);
     UNUSED(uri);
     if (c)
-        deadline_set(&c->deadline, clock_ns() + l->http->front.o.conf->header_timeout_seconds * 1000000000);
+        (void)deadline_set(&c->deadline, clock_ns() + l->http->front.o.conf->header_timeout_seconds * 1000000000,
+                           LATE_ANSWER);
     return NULL;
 }
 
@@ -92,8 +87,11 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
     bool ok;
     UNUSED(cls);
     if (!c) {
-        *context = c = connection_of(mhd);
-        ok = c && exchange_begin(c, method, url, version);
+        c = connection_of(mhd);
+        if (!c || !deadline_set(&c->deadline, DEADLINE_NEVER, LATE_CUT)) /* from here on the exchange is ours alone */
+            return MHD_NO;
+        *context = c;
+        ok = exchange_begin(c, method, url, version);
     } else if (*size) {
         ok = exchange_take_body(c, data, *size);
         *size = 0;
@@ -194,10 +192,11 @@ struct http *http_new(const struct http_options *o, struct err *e)
     h->front.o = *o;
     hash_random(&h->front.id_seed, sizeof h->front.id_seed);
     MHD_set_panic_func(on_panic, NULL);
-    h->deadlines = deadlines_new(on_tick, h, e);
+    bool found = refusal_find_queue(&h->front);
+    h->deadlines = deadlines_new(&(struct deadlines_options){on_tick, o->tls_cert ? NULL : refusal_late, h}, e);
     for (enum listener i = LISTENER_PUBLIC; i <= LISTENER_ADMIN; i++) {
         h->listening[i] = (struct listening){h, i};
-        h->daemons[i] = h->deadlines ? start_daemon(h, i) : NULL;
+        h->daemons[i] = h->deadlines && found ? start_daemon(h, i) : NULL;
         if (h->daemons[i])
             continue;
         err_set(e, o->tls_cert ? ERR_BAD_INPUT : ERR_INTERNAL, "the %s listener does not start%s", listener_names[i],

@@ -1,7 +1,6 @@
 /* http_exchange.c - a request from its header to its answer. */
 #include "server/http/http_exchange.h"
 
-#include <microhttpd.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,12 @@ enum {
     FIRST_ROOM = 64 << 10,    /* of a body whose length is not known */
     PATH_SHOWN = 256          /* bytes of a path in a log line */
 };
+
+struct connection *connection_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
 
 static const struct conf *conf_of(const struct connection *c)
 {
@@ -104,10 +109,10 @@ static bool send_answer(struct connection *c)
     add_headers(r, c);
     call_free(&x->job.call); /* its headers were copied, its body is the response's */
     free_body(c);
-    deadline_set(&c->deadline, deadline_of_transfer(clock_ns(), conf_of(c)->body_timeout_seconds, len,
-                                                    conf_of(c)->min_body_rate));
+    int64_t due = deadline_of_transfer(clock_ns(), conf_of(c)->body_timeout_seconds, len, conf_of(c)->min_body_rate);
     x->phase = PHASE_SENT;
-    bool ok = MHD_queue_response(c->mhd, (unsigned)x->status, r) == MHD_YES;
+    bool ok = deadline_set(&c->deadline, due, LATE_CUT) &&
+              c->front->queue(c->mhd, (unsigned)x->status, r) == MHD_YES;
     MHD_destroy_response(r);
     return ok;
 }
@@ -124,6 +129,13 @@ static bool refuse(struct connection *c, const struct err *e, const char *reason
 
 /* ---- the head ---- */
 
+void request_id_make(struct front *f, char out[REQUEST_ID_SIZE])
+{
+    uint64_t n = atomic_fetch_add_explicit(&f->ids, 1, memory_order_relaxed);
+    uint64_t mixed = (n + f->id_seed) * 0x9e3779b97f4a7c15u; /* odd: no two n give the same */
+    snprintf(out, REQUEST_ID_SIZE, "%016llx", (unsigned long long)(mixed ^ (mixed >> 32)));
+}
+
 static void take_request_id(struct connection *c, const char *wanted)
 {
     static const char good[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
@@ -132,9 +144,7 @@ static void take_request_id(struct connection *c, const char *wanted)
         memcpy(x->id, wanted, strlen(wanted) + 1);
         return;
     }
-    uint64_t n = atomic_fetch_add_explicit(&c->front->ids, 1, memory_order_relaxed);
-    uint64_t mixed = (n + c->front->id_seed) * 0x9e3779b97f4a7c15u; /* odd: no two n give the same */
-    snprintf(x->id, sizeof x->id, "%016llx", (unsigned long long)(mixed ^ (mixed >> 32)));
+    request_id_make(c->front, x->id);
 }
 
 struct field_list {
@@ -275,7 +285,8 @@ bool exchange_take_body(struct connection *c, const void *data, size_t len)
     struct exchange *x = &c->exchange;
     int64_t due = deadline_of_transfer(x->start, conf_of(c)->body_timeout_seconds,
                                        x->received + x->dropped + len, conf_of(c)->min_body_rate);
-    deadline_set(&c->deadline, due);
+    if (!deadline_set(&c->deadline, due, LATE_ANSWER))
+        return false;
     if (!x->over.code) {
         bool fits = x->body_len + len <= x->visit.route.body_max ? grow_body(c, len, &x->over)
                                                                  : too_large(x, &x->over);
@@ -306,6 +317,8 @@ static bool start_work(struct connection *c)
 {
     struct exchange *x = &c->exchange;
     metric_add(METRIC_http_request_body_bytes_total, (double)x->received, NULL, NULL);
+    if (!deadline_set(&c->deadline, DEADLINE_NEVER, LATE_CUT))
+        return false;
     if (x->over.code) {
         x->close = true;
         return refuse(c, &x->over, "body");
@@ -315,7 +328,6 @@ static bool start_work(struct connection *c)
     fill_request(c);
     x->job.done = job_done;
     x->phase = PHASE_WORKING;
-    deadline_set(&c->deadline, DEADLINE_NEVER);
     atomic_fetch_add(&c->front->suspended, 1);
     MHD_suspend_connection(c->mhd);
     c->front->o.service.submit(c->front->o.service.context, &x->job);
@@ -347,9 +359,8 @@ bool exchange_begin(struct connection *c, const char *method, const char *path, 
         return refuse(c, &e, "body");
     }
     x->phase = PHASE_BODY;
-    deadline_set(&c->deadline, deadline_of_transfer(x->start, conf_of(c)->body_timeout_seconds, 0,
-                                                    conf_of(c)->min_body_rate));
-    return true;
+    return deadline_set(&c->deadline, deadline_of_transfer(x->start, conf_of(c)->body_timeout_seconds, 0,
+                                                           conf_of(c)->min_body_rate), LATE_ANSWER);
 }
 
 bool exchange_continue(struct connection *c)
@@ -383,6 +394,8 @@ void exchange_end(struct connection *c)
     double seconds = (double)(clock_ns() - x->start) * 1e-9;
     const char *route = x->visit.route.label ? x->visit.route.label : "none";
 
+    if (!x->status && deadline_was_answered(&c->deadline))
+        x->status = 408;
     if (x->status)
         snprintf(status, sizeof status, "%d", x->status);
     metric_add(METRIC_http_requests_total, 1, route, status);
@@ -392,6 +405,7 @@ void exchange_end(struct connection *c)
     free_body(c);
     call_free(&x->job.call);
     arena_clear(&x->arena);
-    deadline_set(&c->deadline, clock_ns() + conf_of(c)->idle_timeout_seconds * 1000000000);
+    x->id[0] = 0; /* no exchange */
+    (void)deadline_set(&c->deadline, clock_ns() + conf_of(c)->idle_timeout_seconds * 1000000000, LATE_CUT);
     atomic_fetch_sub(&c->front->in_flight, 1);
 }

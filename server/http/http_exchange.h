@@ -12,15 +12,19 @@
 #ifndef ANCHORD_SERVER_HTTP_HTTP_EXCHANGE_H
 #define ANCHORD_SERVER_HTTP_HTTP_EXCHANGE_H
 
+#include <microhttpd.h>
+
 #include "server/http/address.h"
 #include "server/http/deadline.h"
 #include "server/http/gate.h"
 #include "server/http/http.h"
 
-struct MHD_Connection;
+enum { REQUEST_ID_SIZE = 65 };
 
 struct front { /* what all exchanges share */
     struct http_options o;
+    /* MHD_queue_response() of the library, which our own of that name hides (http_refusal.h) */
+    enum MHD_Result (*queue)(struct MHD_Connection *c, unsigned status, struct MHD_Response *r);
     atomic_bool draining;
     atomic_size_t in_flight;   /* from complete header to complete answer */
     atomic_size_t suspended;   /* jobs that the service has */
@@ -46,7 +50,7 @@ struct exchange {
     int status;                /* answered; 0: nothing was */
     size_t sent;               /* bytes of the answer's body */
     bool close;                /* the connection ends with this answer */
-    char id[65];               /* request id */
+    char id[REQUEST_ID_SIZE];  /* request id; empty: there is no exchange */
 };
 
 struct connection { /* lives as long as the socket */
@@ -57,6 +61,9 @@ struct connection { /* lives as long as the socket */
     char address[ADDRESS_TEXT];
     struct exchange exchange;
 };
+
+struct connection *connection_of(struct MHD_Connection *mhd); /* NULL: not one of ours */
+void request_id_make(struct front *f, char out[REQUEST_ID_SIZE]); /* a new one; any thread */
 
 /* Each is called on the connection's thread.  False: close the connection without an answer. */
 MUST_CHECK bool exchange_begin(struct connection *c, const char *method, const char *path, const char *version);

@@ -57,7 +57,8 @@ static double collect(struct client *c, double max_s, char *out, size_t size)
     while (!closed && n + 8 < size) {
         bool whole = client_receive(c, false, any ? quiet_s : max_s, &r);
         if (r.status) {
-            n += (size_t)snprintf(out + n, size - n, "%s%d", n ? " " : "", r.status);
+            bool told = r.status < 400 || (r.body.data && strncmp(r.body.data, "{\"error\":{\"message\":\"", 21) == 0);
+            n += (size_t)snprintf(out + n, size - n, "%s%d%s", n ? " " : "", r.status, told ? "" : "(no error object)");
             any = true;
         }
         closed = r.closed;

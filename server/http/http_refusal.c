@@ -1,0 +1,139 @@
+/* http_refusal.c - error objects where libmicrohttpd would send a page or nothing. */
+#include "server/http/http_refusal.h"
+
+#include <dlfcn.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "api/answer.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/num.h"
+
+bool refusal_find_queue(struct front *f)
+{
+    void *symbol = dlsym(RTLD_NEXT, "MHD_queue_response");
+    memcpy(&f->queue, &symbol, sizeof symbol); /* ISO C has no cast from an object's pointer to a function's */
+    return symbol != NULL;
+}
+
+/* What libmicrohttpd's statuses mean here.  Its 500 is a line of a chunk that its buffer does not hold. */
+static const struct refusal {
+    unsigned status, answered;
+    enum err_code code;
+    const char *text;
+} refusals[] = {
+    {413, 413, ERR_TOO_LARGE, "the body, or a chunk of it, is larger than any that is taken"},
+    {414, 414, ERR_TOO_LARGE, "the request target is too long"},
+    {431, 431, ERR_TOO_LARGE, "the header fields are too large"},
+    {500, 413, ERR_TOO_LARGE, "a chunk's first line is too long"},
+    {501, 501, ERR_NOT_IMPLEMENTED, "this transfer coding is not known here"},
+    {505, 505, ERR_NOT_IMPLEMENTED, "this version of HTTP is not spoken here"},
+    {400, 400, ERR_BAD_INPUT, "this is no well-formed HTTP/1.1 request"}, /* and all others */
+};
+
+static const struct refusal *find_refusal(unsigned status)
+{
+    size_t i = 0;
+    while (i + 1 < COUNT(refusals) && refusals[i].status != status)
+        i++;
+    return &refusals[i];
+}
+
+static void fill(struct response *r, enum err_code code, const char *text)
+{
+    struct err e = {0};
+    err_set(&e, code, "%s", text);
+    answer_error(r, &e);
+}
+
+static const char *id_of(struct connection *c, char fresh[REQUEST_ID_SIZE])
+{
+    if (c->exchange.id[0])
+        return c->exchange.id;
+    request_id_make(c->front, fresh);
+    return fresh;
+}
+
+/* A request that never became an exchange is counted and logged here, the others when their exchange ends. */
+static void count(struct connection *c, unsigned status, const char *id, size_t sent, const char *reason)
+{
+    char text[12];
+    metric_add(METRIC_http_refusals_total, 1, reason, NULL);
+    if (c->exchange.id[0])
+        return;
+    snprintf(text, sizeof text, "%u", status);
+    metric_add(METRIC_http_requests_total, 1, "none", text);
+    if (c->front->o.conf->access_log)
+        log_later("access", "method=- path=- status=%u in=0 out=%zu ms=0 key=- address=%s request_id=%s", status, sent,
+                  c->address, id);
+}
+
+/* The whole answer in one piece, past libmicrohttpd; whoever calls shuts the socket down then. */
+static void say(struct connection *c, unsigned status, enum err_code code, const char *text, const char *reason)
+{
+    struct response answer = {0};
+    struct buf out = {0};
+    char fresh[REQUEST_ID_SIZE];
+    const char *id = id_of(c, fresh);
+    fill(&answer, code, text);
+    buf_print(&out,
+              "HTTP/1.1 %u %s\r\ncontent-type: %s\r\ncontent-length: %zu\r\nx-request-id: %s\r\n"
+              "x-content-type-options: nosniff\r\nconnection: close\r\n\r\n%s",
+              status, MHD_get_reason_phrase_for(status), answer.content_type, answer.body.len, id, answer.body.data);
+    if (send(c->deadline.fd, out.data, out.len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)out.len)
+        count(c, status, id, answer.body.len, reason);
+    buf_clear(&out);
+    response_clear(&answer);
+}
+
+/* ---- what libmicrohttpd refuses ---- */
+
+static enum MHD_Result queue_refusal(struct connection *c, const struct refusal *why)
+{
+    char fresh[REQUEST_ID_SIZE];
+    const char *id = id_of(c, fresh);
+    struct response answer = {0};
+    enum MHD_Result done = MHD_NO;
+    fill(&answer, why->code, why->text);
+    struct MHD_Response *r = MHD_create_response_from_buffer(answer.body.len, answer.body.data, MHD_RESPMEM_MUST_COPY);
+    if (r) {
+        MHD_add_response_header(r, "content-type", answer.content_type);
+        MHD_add_response_header(r, "x-request-id", id);
+        MHD_add_response_header(r, "x-content-type-options", "nosniff");
+        count(c, why->answered, id, answer.body.len, "protocol");
+        done = c->front->queue(c->mhd, why->answered, r);
+        MHD_destroy_response(r);
+    }
+    response_clear(&answer);
+    return done;
+}
+
+/* Called by libmicrohttpd alone.  Its own way of answering sends some headers twice, and is stuck when the connection's
+ * memory is used up; so it may go on, but nobody hears it. */
+enum MHD_Result MHD_queue_response(struct MHD_Connection *mhd, unsigned status, struct MHD_Response *page)
+{
+    struct connection *c = connection_of(mhd);
+    const struct refusal *why = find_refusal(status);
+    if (!c || !deadline_set(&c->deadline, clock_ns() + c->front->o.conf->body_timeout_seconds * 1000000000, LATE_CUT))
+        return MHD_NO;
+    if (c->exchange.id[0])
+        c->exchange.status = (int)why->answered;
+    if (c->front->o.tls_cert)
+        return queue_refusal(c, why);
+    say(c, why->answered, why->code, why->text, "protocol");
+    shutdown(c->deadline.fd, SHUT_RDWR);
+    return c->front->queue(mhd, status, page);
+}
+
+/* ---- who is late ---- */
+
+void refusal_late(void *context, struct deadline *d)
+{
+    UNUSED(context);
+    say((struct connection *)(void *)((char *)d - offsetof(struct connection, deadline)), 408, ERR_TIMEOUT,
+        "the request did not come in time", "slow");
+}
