@@ -3,42 +3,27 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "engine/pictures/draw.h"
 #include "engine/training/evaluate.h"
+#include "tests/lib/lessons.h"
 
 enum { KINDS = 4, EACH = 6, N = KINDS * EACH };
 
-static char *make_folder(void)
-{
-    char *dir = t_make_dir(), path[400];
-    struct err e = {0};
-    for (uint32_t k = 0; k < KINDS; k++)
-        for (uint64_t i = 0; i < EACH; i++) {
-            struct image img = {0};
-            struct buf png = {0};
-            snprintf(path, sizeof path, "%s/%s", dir, draw_kind_name(k));
-            assert_ok(file_make_dirs(path, &e), e);
-            snprintf(path, sizeof path, "%s/%s/%d.png", dir, draw_kind_name(k), (int)i);
-            assert_ok(draw_picture(k, i, 64, &img, &e) && image_write_png(&img, &png, &e) &&
-                      file_replace(path, png.data, png.len, &e), e);
-            image_clear(&img);
-            buf_clear(&png);
-        }
-    return dir;
-}
-
 static struct encoder *small_encoder(void)
 {
-    const struct arch a = {.depth = 18, .stem = STEM_SMALL2, .width = 8};
-    struct preprocess p = preprocess_imagenet;
     struct err e = {0};
-    p.resize = 36;
-    p.size = 32;
-    struct model *m = model_new_random(&a, &p, 3, &e);
-    struct encoder *enc = m ? encoder_new(m, &(struct encoder_options){.precision = PRECISION_FP32}, &e) : NULL;
+    struct model *m = lesson_model(3);
+    struct encoder *enc = encoder_new(m, &(struct encoder_options){.precision = PRECISION_FP32}, &e);
     assert_ok(enc != NULL, e);
     model_free(m);
     return enc;
+}
+
+static char *make_folder(void)
+{
+    char *dir = t_make_dir();
+    for (uint32_t k = 0; k < KINDS; k++)
+        lesson_draw(dir, k, 0, EACH, 64);
+    return dir;
 }
 
 static void vectors_are_those_of_serving_on_any_number_of_threads(void **state)
@@ -48,35 +33,66 @@ static void vectors_are_those_of_serving_on_any_number_of_threads(void **state)
     struct err e = {0};
     struct encoder *enc = small_encoder();
     uint32_t d = encoder_dimensions(enc);
-    struct manifest m = {0};
+    struct lesson l;
     size_t n, *items;
     float *alone = mem_new((size_t)N * d, sizeof *alone), *many = mem_new((size_t)N * d, sizeof *many), *served = mem_new(d, sizeof *served);
     struct pool *pool = pool_new(&(struct pool_options){.name = "t", .threads = 3, .capacity = 3}, &e);
     struct lane *lane = lane_new(enc, 1, &e);
-    assert_ok(manifest_read_folder(&m, dir, &e), e);
-    struct dataset *data = dataset_open(&m, &(struct dataset_options){.size = 36, .limits = image_default_limits}, &e);
-    assert_ok(data && lane && pool, e);
-    items = manifest_side(&m, false, &n);
+    lesson_open(&l, dir, 32);
+    assert_ok(lane && pool, e);
+    items = manifest_side(&l.manifest, false, &n);
     assert_int_equal(n, N);
-    assert_ok(evaluate_embed(enc, data, items, n, NULL, alone, &e) && evaluate_embed(enc, data, items, n, pool, many, &e), e);
+    assert_ok(evaluate_embed(enc, l.dataset, items, n, NULL, alone, &e) && evaluate_embed(enc, l.dataset, items, n, pool, many, &e), e);
     assert_memory_equal(alone, many, (size_t)N * d * sizeof *alone);
     for (size_t i = 0; i < N; i += 5) {
         void *bytes;
         size_t len;
-        assert_ok(file_read(m.items[i].path, 1 << 20, &bytes, &len, &e) &&
+        assert_ok(file_read(l.manifest.items[i].path, 1 << 20, &bytes, &len, &e) &&
                   lane_embed(lane, bytes, len, &image_default_limits, served, NULL, &e), e);
-        assert_close(m.items[i].path, alone + i * d, served, d, 1e-6);
+        assert_close(l.manifest.items[i].path, alone + i * d, served, d, 1e-6);
         free(bytes);
     }
     free(items);
-    dataset_close(data);
-    manifest_clear(&m);
+    lesson_close(&l);
     lane_free(lane);
     pool_free(pool);
     encoder_release(enc);
     free(alone);
     free(many);
     free(served);
+    t_remove_dir(dir);
+}
+
+static void views_depend_on_content_and_seed_and_not_on_threads(void **state)
+{
+    UNUSED(state);
+    char *dir = make_folder();
+    struct err e = {0};
+    struct encoder *enc = small_encoder();
+    const size_t d = encoder_dimensions(enc), items[4] = {3, 9, 15, 20}, fewer[2] = {15, 9};
+    const struct augmentation *a = recipe_find("simclr")->view, *none = recipe_find("none")->view;
+    struct lesson l;
+    float *x[5];
+    struct pool *pool = pool_new(&(struct pool_options){.name = "t", .threads = 3, .capacity = 3}, &e);
+    for (size_t i = 0; i < COUNT(x); i++)
+        x[i] = mem_new(4 * d, sizeof **x);
+    lesson_open(&l, dir, 32);
+    assert_ok(pool && evaluate_embed_views(enc, l.dataset, &l.manifest, items, 4, a, 1, NULL, x[0], &e) &&
+              evaluate_embed_views(enc, l.dataset, &l.manifest, items, 4, a, 1, pool, x[1], &e) &&
+              evaluate_embed_views(enc, l.dataset, &l.manifest, items, 4, a, 2, NULL, x[2], &e) &&
+              evaluate_embed_views(enc, l.dataset, &l.manifest, items, 4, none, 1, NULL, x[3], &e) &&
+              evaluate_embed(enc, l.dataset, items, 4, NULL, x[4], &e), e);
+    assert_memory_equal(x[0], x[1], 4 * d * sizeof **x);
+    assert_memory_not_equal(x[0], x[2], 4 * d * sizeof **x);
+    assert_close("an unchanged view is the picture", x[3], x[4], 4 * d, 1e-2); /* resized by another filter */
+    assert_ok(evaluate_embed_views(enc, l.dataset, &l.manifest, fewer, 2, a, 1, NULL, x[2], &e), e);
+    assert_memory_equal(x[2], x[0] + 2 * d, d * sizeof **x);
+    assert_memory_equal(x[2] + d, x[0] + d, d * sizeof **x);
+    for (size_t i = 0; i < COUNT(x); i++)
+        free(x[i]);
+    lesson_close(&l);
+    pool_free(pool);
+    encoder_release(enc);
     t_remove_dir(dir);
 }
 
@@ -119,13 +135,44 @@ static void good_vectors_get_better_figures_than_noise(void **state)
     evaluation_write(&plain, &text);
     assert_non_null(strstr(text.data, "\"knn_20\":null"));
     assert_non_null(strstr(text.data, "\"recall@1\":0."));
+    assert_non_null(strstr(text.data, "\"instance_recall@1\":null"));
     buf_clear(&text);
+}
+
+static void without_labels_a_picture_is_to_be_found_by_a_view_of_itself(void **state)
+{
+    UNUSED(state);
+    enum { ROWS = 600, D = 8 };
+    static float x[ROWS * D], views[ROWS * D];
+    static int32_t labels[ROWS];
+    static int8_t hits[ROWS];
+    size_t found = 0;
+    make_classes(x, labels, ROWS, D, 6, 50, 1); /* noise: each row on its own */
+    memcpy(views, x, sizeof x);
+    memcpy(views + 7 * D, x + 9 * D, D * sizeof *x); /* and one that leads astray */
+    struct evaluation v = evaluate(&(struct evaluate_input){.x = x, .views = views, .hits = hits, .n = ROWS, .d = D});
+    for (size_t i = 0; i < ROWS; i++)
+        found += hits[i] == 1;
+    assert_true(found == ROWS - 1 && hits[7] == 0);
+    assert_true(v.instance.queries == ROWS && fabs(v.instance.recall_1 - (ROWS - 1.0) / ROWS) < 1e-12);
+    assert_true(v.retrieval.queries == 0 && v.alignment > 0 && v.alignment < 4.0 / ROWS);
+    struct buf text = {0};
+    evaluation_write(&v, &text);
+    assert_non_null(strstr(text.data, "\"queries\":600,\"recall@1\":null"));
+    assert_non_null(strstr(text.data, "\"instance_recall@1\":0.998"));
+    buf_clear(&text);
+    for (size_t i = 0; i < ROWS * D; i++)
+        x[i] = views[i] = i % D == 0; /* collapsed: nothing can be told apart, so nothing is found */
+    v = evaluate(&(struct evaluate_input){.x = x, .views = views, .hits = hits, .n = ROWS, .d = D});
+    assert_true(hits[0] == 1 && fabs(v.instance.recall_1 - 1.0 / ROWS) < 1e-12);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors_are_those_of_serving_on_any_number_of_threads),
+        cmocka_unit_test(views_depend_on_content_and_seed_and_not_on_threads),
+        cmocka_unit_test(without_labels_a_picture_is_to_be_found_by_a_view_of_itself),
         cmocka_unit_test(good_vectors_get_better_figures_than_noise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/rng.h"
 
 enum { NO_LABEL = -1 };
 
@@ -43,6 +44,9 @@ void manifest_clear(struct manifest *m);
 
 /* Marks the held-out items: the same for the same seed and content. */
 void manifest_split(struct manifest *m, double fraction, uint64_t seed);
+
+/* Random numbers of an item's content: the same for the same seed and content, whatever else is in the manifest. */
+struct rng manifest_rng(const struct manifest_item *item, uint64_t seed);
 
 /* Indices of the items on one side; *n of them; the caller's to free. */
 size_t *manifest_side(const struct manifest *m, bool held_out, size_t *n);

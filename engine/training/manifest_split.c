@@ -4,7 +4,6 @@
 
 #include "base/mem.h"
 #include "base/num.h"
-#include "base/rng.h"
 #include "engine/training/manifest.h"
 
 enum { LEAST_HELD_OUT = 2, LEAST_CONTENTS = 4 };
@@ -35,12 +34,17 @@ static int by_key(const void *a, const void *b)
 }
 
 /* The first 16 digits of a SHA-256 are random already; the seed only has to reshuffle them. */
-static uint64_t content_key(const char *sha256, uint64_t seed)
+struct rng manifest_rng(const struct manifest_item *item, uint64_t seed)
 {
     char digits[17];
-    memcpy(digits, sha256, 16);
+    memcpy(digits, item->sha256, 16);
     digits[16] = 0;
-    struct rng r = rng_for(seed, strtoull(digits, NULL, 16), 0);
+    return rng_for(seed, strtoull(digits, NULL, 16), 0);
+}
+
+static uint64_t content_key(const struct manifest_item *item, uint64_t seed)
+{
+    struct rng r = manifest_rng(item, seed);
     return rng_next(&r);
 }
 
@@ -57,7 +61,7 @@ static void split_label(struct manifest *m, const struct ordered *order, size_t 
     size_t n = 0;
     for (size_t i = from; i < to; i++)
         if (i == from || !same_content(&order[i], &order[i - 1]))
-            contents[n++] = (struct content){content_key(order[i].item->sha256, seed), i};
+            contents[n++] = (struct content){content_key(order[i].item, seed), i};
     qsort(contents, n, sizeof *contents, by_key);
     size_t wanted = max_size((size_t)(fraction * (double)n + 0.5), LEAST_HELD_OUT);
     for (size_t c = 0; n >= LEAST_CONTENTS && c < min_size(wanted, n - LEAST_HELD_OUT); c++)

@@ -102,6 +102,41 @@ struct retrieval retrieval_measure(const float *unit, size_t n, size_t d, const 
     return r;
 }
 
+struct instance instance_measure(const float *views, const float *unit, size_t n, size_t d, int8_t *hits)
+{
+    struct instance out = {.queries = n};
+    float *scores = mem_aligned(BLOCK * n, sizeof *scores);
+    for (size_t start = 0; start < n; start += BLOCK) {
+        size_t rows = min_size(BLOCK, n - start);
+        gemm_nt(rows, n, d, 1, views + start * d, unit, 0, scores);
+        for (size_t i = 0; i < rows; i++) {
+            size_t best = 0;
+            for (size_t j = 1; j < n; j++)
+                if (scores[i * n + j] > scores[i * n + best])
+                    best = j;
+            if (hits)
+                hits[start + i] = best == start + i;
+            out.recall_1 += best == start + i;
+        }
+    }
+    free(scores);
+    out.recall_1 /= n ? (double)n : 1;
+    return out;
+}
+
+size_t nearest_rows(const float *unit, size_t n, size_t d, size_t query, size_t k, size_t *out)
+{
+    float *scores = mem_aligned(n, sizeof *scores);
+    struct candidate *ranked = mem_new(n, sizeof *ranked);
+    gemm_nt(1, n, d, 1, unit + query * d, unit, 0, scores);
+    size_t found = min_size(rank(scores, n, query, ranked), k);
+    for (size_t i = 0; i < found; i++)
+        out[i] = ranked[i].index;
+    free(ranked);
+    free(scores);
+    return found;
+}
+
 /* The label with most votes among the k best; the lowest of equals. */
 static int32_t vote(const struct candidate *ranked, size_t k, const int32_t *labels, double temperature)
 {

@@ -22,6 +22,17 @@ struct retrieval { /* means over the queries that have another image of their la
  * for recall@1 of each row. */
 struct retrieval retrieval_measure(const float *unit, size_t n, size_t d, const int32_t *labels, int8_t *hits);
 
+struct instance { /* without labels: is a picture found by a view of itself? */
+    size_t queries;
+    double recall_1;
+};
+/* views [n, d]: row i is a view of the picture in row i of unit [n, d], among all of which it is searched for.  hits as
+ * above. */
+struct instance instance_measure(const float *views, const float *unit, size_t n, size_t d, int8_t *hits);
+
+/* The k nearest other rows of row `query`, best first: out [k]; fewer when there are fewer.  Gives how many. */
+size_t nearest_rows(const float *unit, size_t n, size_t d, size_t query, size_t k, size_t *out);
+
 /* Weighted kNN accuracy: votes exp(cos / temperature) of the k nearest in the bank. */
 double knn_accuracy(const float *bank, const int32_t *bank_labels, size_t n_bank, const float *queries,
                     const int32_t *labels, size_t n, size_t d, size_t k, double temperature);
