@@ -8,7 +8,6 @@
 
 struct slot {
     struct batch batch;
-    size_t *items;      /* manifest indices, [batch] */
     size_t rows_begun, rows_done;
 };
 
@@ -53,7 +52,7 @@ static bool next_row(struct loader *l, struct slot **slot, size_t *row)
             s = slot_of(l, l->begun);
             s->batch.step = l->begun++;
             s->rows_begun = s->rows_done = 0;
-            sampler_batch(l->o.sampler, s->batch.step, s->items);
+            sampler_batch(l->o.sampler, s->batch.step, s->batch.items);
             continue;
         }
         pthread_cond_wait(&l->wake, &l->mu);
@@ -62,7 +61,7 @@ static bool next_row(struct loader *l, struct slot **slot, size_t *row)
 
 static bool draw_row(const struct loader *l, struct slot *s, size_t row, struct augmenter *w, struct err *e)
 {
-    size_t view = row / l->o.batch, item = s->items[row % l->o.batch];
+    size_t view = row / l->o.batch, item = s->batch.items[row % l->o.batch];
     size_t values = (size_t)l->o.size * l->o.size * 3;
     struct rng r = rng_for(l->o.seed, s->batch.step, row);
     struct image img;
@@ -112,7 +111,7 @@ static void make_ring(struct loader *l)
         s->batch.rows = rows;
         s->batch.pixels = mem_aligned(rows * values, sizeof(float));
         s->batch.groups = mem_new(rows, sizeof *s->batch.groups);
-        s->items = mem_new(l->o.batch, sizeof *s->items);
+        s->batch.items = mem_new(l->o.batch, sizeof *s->batch.items);
     }
 }
 
@@ -151,7 +150,7 @@ void loader_free(struct loader *l)
     for (size_t i = 0; i < l->o.ahead; i++) {
         free(l->ring[i].batch.pixels);
         free(l->ring[i].batch.groups);
-        free(l->ring[i].items);
+        free(l->ring[i].batch.items);
     }
     pthread_cond_destroy(&l->wake);
     pthread_mutex_destroy(&l->mu);

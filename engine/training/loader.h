@@ -36,6 +36,7 @@ struct batch {
     uint64_t step;
     float *pixels;    /* [views * batch, size, size, 3]: all first views, then all second ones */
     int32_t *groups;  /* [views * batch] */
+    size_t *items;    /* [batch]: which item of the manifest they are views of */
     size_t rows;
 };
 

@@ -1,0 +1,30 @@
+/* preview.h - what the network will see: pictures of a batch beside their views.
+ *
+ *     const struct batch *b = loader_take(loader, e);
+ *     preview_write(&(struct preview_options){.batch = b, .views = 2, .size = 32, ...}, "sheet.png", e);
+ *
+ * The views are the batch's own values, with mean and standard deviation taken back out and each pixel drawn as a
+ * square where the input is small: nothing is resampled.
+ */
+#ifndef ANCHORD_ENGINE_TRAINING_PREVIEW_H
+#define ANCHORD_ENGINE_TRAINING_PREVIEW_H
+
+#include "engine/training/loader.h"
+
+enum { PREVIEW_ROWS = 8 };
+
+struct preview_options { /* all borrowed; as the loader that made the batch was told */
+    const struct batch *batch;
+    size_t views;
+    uint32_t size;
+    const struct preprocess *preprocess;
+    const struct dataset *dataset;
+};
+
+/* A contact sheet of the batch's first pictures: each picture in a blue frame, then its views; as many of them side by
+ * side as a screen has room for, PREVIEW_ROWS below each other.  PNG, appended to out. */
+MUST_CHECK bool preview_draw(const struct preview_options *o, struct buf *out, struct err *e);
+/* The same into a file, durably. */
+MUST_CHECK bool preview_write(const struct preview_options *o, const char *path, struct err *e);
+
+#endif
