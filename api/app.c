@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { BODY_MAX = 32 << 20, MODEL_MAX = 256 << 20, ITEMS_MAX = 256, FIRST_SEED = 1 };
+enum { BODY_MAX = 32 << 20, MODEL_MAX = 256 << 20, DECODE_MEMORY = 512 << 20, ITEMS_MAX = 256, FIRST_SEED = 1 };
 
 static const char standard_id[] = "anchord-base";
 
@@ -26,6 +26,7 @@ static void fill_defaults(struct app_options *o)
     o->body_max = o->body_max ? o->body_max : BODY_MAX;
     o->json_max = o->json_max ? o->json_max : BODY_MAX;
     o->model_max = o->model_max ? o->model_max : MODEL_MAX;
+    o->decode_memory = o->decode_memory ? o->decode_memory : DECODE_MEMORY;
     o->items_max = o->items_max ? o->items_max : ITEMS_MAX;
 }
 
@@ -161,6 +162,7 @@ struct app *app_open(const struct app_options *o, struct err *e)
     app->options = *o;
     app->started_at = clock_unix();
     fill_defaults(&app->options);
+    app->options.limits.memory = app->decode_memory = budget_new(app->options.decode_memory);
     app->store = store_open(&o->store, e);
     if (app->store) {
         app->models = registry_new(app->store, &o->encoder);
@@ -180,5 +182,6 @@ void app_close(struct app *app)
         return;
     registry_free(app->models);
     store_close(app->store);
+    budget_free(app->decode_memory);
     free(app);
 }

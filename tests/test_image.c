@@ -1,6 +1,7 @@
 /* test_image.c - what holds for pictures of every format: sniffing, limits, orientation, round trips. */
 #include "tests/t.h"
 
+#include "base/clock.h"
 #include "engine/pictures/exif.h"
 #include "engine/pictures/image.h"
 #include "tests/lib/pictures.h"
@@ -192,6 +193,103 @@ static void limits_are_told_with_their_numbers(void **state)
     image_clear(&drawn);
 }
 
+/* ---- memory that all decoders share ---- */
+
+enum { SHARED = 64 << 20 };
+
+static bool is_all_back(struct budget *b)
+{
+    size_t taken;
+    bool ok = budget_take(b, SHARED, 0, &taken, NULL);
+    budget_give(b, taken);
+    return ok;
+}
+
+static void encode_as(const struct image *img, enum image_format f, bool progressive, struct buf *out)
+{
+    if (f == IMAGE_JPEG)
+        t_jpeg(img, &(struct jpeg_form){.progressive = progressive, .across = 1, .down = 1}, out);
+    else if (f == IMAGE_PNG)
+        t_png(img, &(struct png_form){.colour_type = 6, .depth = 8}, out);
+    else
+        t_webp(img, true, true, out);
+}
+
+static void a_picture_holds_what_decoding_it_takes_until_it_is_cleared(void **state)
+{
+    UNUSED(state);
+    enum { SIDE = 400, PIXELS = SIDE * SIDE };
+    static const struct { enum image_format format; bool progressive; uint32_t min_side; size_t least, most; } cases[] = {
+        {IMAGE_JPEG, false, 0, 3 * PIXELS, 3 * PIXELS},
+        {IMAGE_JPEG, false, 50, 3 * PIXELS / 64, 3 * PIXELS / 64}, /* scaled to an eighth */
+        {IMAGE_JPEG, true, 50, 6 * PIXELS, 7 * PIXELS},            /* 16 bits for each coefficient */
+        {IMAGE_PNG, false, 0, 4 * PIXELS, 4 * PIXELS},
+        {IMAGE_WEBP, false, 0, 8 * PIXELS, 8 * PIXELS},
+    };
+    struct image_limits sharing = image_default_limits;
+    struct budget *b = sharing.memory = budget_new(SHARED);
+    struct image img = t_picture(3, SIDE, SIDE), got;
+    struct err e = {0};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct buf bytes = {0};
+        encode_as(&img, cases[i].format, cases[i].progressive, &bytes);
+        assert_ok(image_decode(bytes.data, bytes.len, &sharing, cases[i].min_side, &got, &e), e);
+        if (got.held < cases[i].least || got.held > cases[i].most)
+            fail_msg("case %zu holds %zu bytes, not %zu to %zu", i, got.held, cases[i].least, cases[i].most);
+        assert_false(is_all_back(b));
+        image_clear(&got);
+        assert_true(is_all_back(b));
+        assert_false(image_decode(bytes.data, bytes.len * 2 / 3, &sharing, 0, &got, &e)); /* damaged */
+        assert_true(is_all_back(b));
+        e = (struct err){0};
+        buf_clear(&bytes);
+    }
+    image_clear(&img);
+    budget_free(b);
+}
+
+static void a_turned_picture_holds_its_copy_too(void **state)
+{
+    UNUSED(state);
+    struct image_limits sharing = image_default_limits;
+    struct image img = t_picture(3, 60, 40), got;
+    struct buf bytes = {0};
+    struct err e = {0};
+    sharing.memory = budget_new(SHARED);
+    encode_turned(&img, IMAGE_PNG, 6, false, &bytes);
+    assert_ok(image_decode(bytes.data, bytes.len, &sharing, 0, &got, &e), e);
+    assert_int_equal(got.width, 40);
+    assert_int_equal(got.held, 2 * 60 * 40 * 3);
+    image_clear(&got);
+    assert_true(is_all_back(sharing.memory));
+    image_clear(&img);
+    buf_clear(&bytes);
+    budget_free(sharing.memory);
+}
+
+static void who_finds_no_memory_waits_as_long_as_a_decode_may_take(void **state)
+{
+    UNUSED(state);
+    struct image_limits sharing = image_default_limits;
+    struct image img = t_picture(3, 100, 100), first, second;
+    struct buf bytes = {0};
+    struct err e = {0};
+    sharing.memory = budget_new(40000); /* room for one */
+    sharing.millis = 300;
+    encode_as(&img, IMAGE_JPEG, false, &bytes);
+    assert_ok(image_decode(bytes.data, bytes.len, &sharing, 0, &first, &e), e);
+    int64_t start = clock_ns();
+    assert_err(image_decode(bytes.data, bytes.len, &sharing, 0, &second, &e), e, ERR_BUSY);
+    assert_true(clock_ns() - start >= 290 * 1000000);
+    image_clear(&first);
+    e = (struct err){0};
+    assert_ok(image_decode(bytes.data, bytes.len, &sharing, 0, &second, &e), e);
+    image_clear(&second);
+    image_clear(&img);
+    buf_clear(&bytes);
+    budget_free(sharing.memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +300,9 @@ int main(void)
         cmocka_unit_test(all_eight_orientations_come_out_upright),
         cmocka_unit_test(hostile_exif_means_upright),
         cmocka_unit_test(limits_are_told_with_their_numbers),
+        cmocka_unit_test(a_picture_holds_what_decoding_it_takes_until_it_is_cleared),
+        cmocka_unit_test(a_turned_picture_holds_its_copy_too),
+        cmocka_unit_test(who_finds_no_memory_waits_as_long_as_a_decode_may_take),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -125,8 +125,10 @@ static bool turn_upright(struct image *img, uint8_t orientation, struct err *e)
                    e))
         return false;
     copy_turned(img, t, &out);
-    image_clear(img);
-    *img = out;
+    free(img->rgb);
+    img->rgb = out.rgb;
+    img->width = out.width;
+    img->height = out.height;
     return true;
 }
 
@@ -155,9 +157,26 @@ bool image_new(uint32_t width, uint32_t height, struct image *out, struct err *e
     return out->rgb;
 }
 
+bool image_prepare(const struct image_source *src, const struct image_info *info, uint32_t width, uint32_t height,
+                   size_t channels, size_t extra, struct image *out, struct err *e)
+{
+    const size_t pixels = (size_t)width * height; /* fits: the limits were checked */
+    const size_t bytes = pixels * channels + extra + (info->orientation == 1 ? 0 : pixels * 3);
+    *out = (struct image){.width = width, .height = height};
+    if (src->limits->memory) {
+        if (!budget_take(src->limits->memory, bytes, image_deadline(src->limits), &out->held, e))
+            return false;
+        out->budget = src->limits->memory;
+    }
+    out->rgb = mem_try(pixels, channels, e);
+    return out->rgb;
+}
+
 void image_clear(struct image *img)
 {
     free(img->rgb);
+    if (img->budget)
+        budget_give(img->budget, img->held);
     *img = (struct image){0};
 }
 

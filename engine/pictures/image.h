@@ -10,6 +10,10 @@
  *     if (image_probe(bytes, len, &limits, &info, e) && image_decode(bytes, len, &limits, 256, &img, e))
  *         ... image_clear(&img);
  *
+ * Decoding can take hundreds of megabytes: a progressive JPEG is held as coefficients, 6 bytes a pixel, before the first
+ * row comes out.  With limits.memory all of it is taken from a budget, from before the decoding until image_clear(), and
+ * who finds too little left waits, at most as long as a decode may take: ERR_BUSY then.
+ *
  * Errors: ERR_MEDIA_TYPE (none of the formats we know), ERR_TOO_LARGE (a limit, which the text names),
  * ERR_UNDECODABLE (damaged).  Threads: all functions are pure.
  */
@@ -19,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/err.h"
 
@@ -27,6 +32,8 @@ enum image_format { IMAGE_UNKNOWN, IMAGE_JPEG, IMAGE_PNG, IMAGE_WEBP };
 struct image { /* 8-bit RGB, upright: rgb[(y * width + x) * 3 + channel]; transparency lies over white */
     uint32_t width, height;
     uint8_t *rgb; /* owned; released by image_clear() */
+    struct budget *budget; /* that `held` bytes go back to then; NULL: none */
+    size_t held;
 };
 
 struct image_info {
@@ -41,6 +48,7 @@ struct image_limits {
     uint32_t side;   /* longest side */
     uint32_t scans;  /* of a progressive JPEG */
     uint32_t millis; /* wall time of one decode (JPEG, PNG); 0: no limit */
+    struct budget *memory; /* shared by all that decode at once; NULL: no limit */
 };
 extern const struct image_limits image_default_limits; /* 32 MB, 50 million, 16384, 100, 10 s */
 enum { IMAGE_MIN_SIDE = 8 }; /* smaller pictures are refused: there is nothing to see in them */
@@ -57,7 +65,7 @@ MUST_CHECK bool image_probe(const void *bytes, size_t len, const struct image_li
 MUST_CHECK bool image_decode(const void *bytes, size_t len, const struct image_limits *limits,
                              uint32_t min_side, struct image *out, struct err *e);
 MUST_CHECK bool image_new(uint32_t width, uint32_t height, struct image *out, struct err *e); /* black */
-void image_clear(struct image *img); /* frees rgb; an empty image is fine */
+void image_clear(struct image *img); /* frees rgb, gives back what is held; an empty image is fine */
 
 /* Appends the encoded file to out; after a failure a part of it may be there. */
 MUST_CHECK bool image_write_png(const struct image *img, struct buf *out, struct err *e);

@@ -113,6 +113,18 @@ static unsigned pick_eighths(const struct image_info *info, uint32_t min_side)
     return 8;
 }
 
+/* What libjpeg holds of a picture in several scans: all coefficients of all components. */
+static size_t coefficient_bytes(j_decompress_ptr jpeg)
+{
+    size_t blocks = 0;
+    for (int i = 0; jpeg_has_multiple_scans(jpeg) && i < jpeg->num_components; i++) {
+        const jpeg_component_info *c = &jpeg->comp_info[i];
+        blocks += ((size_t)c->width_in_blocks + (size_t)c->h_samp_factor) *
+                  ((size_t)c->height_in_blocks + (size_t)c->v_samp_factor); /* they are padded to whole units */
+    }
+    return blocks * DCTSIZE2 * sizeof(JCOEF);
+}
+
 static void start(struct reader *r)
 {
     j_decompress_ptr jpeg = &r->jpeg;
@@ -121,9 +133,12 @@ static void start(struct reader *r)
     jpeg->out_color_space = jpeg->num_components == 4 ? JCS_CMYK : JCS_RGB;
     jpeg->mem->max_memory_to_use = COEFFICIENT_BYTES;
     jpeg->progress = &r->progress;
-    jpeg_start_decompress(jpeg);
-    if (!image_new(jpeg->output_width, jpeg->output_height, &r->out, r->e))
+    jpeg_calc_output_dimensions(jpeg);
+    if (!image_prepare(r->src, r->info, jpeg->output_width, jpeg->output_height, 3, coefficient_bytes(jpeg), &r->out,
+                       r->e))
         longjmp(r->failed, 1);
+    r->deadline = image_deadline(r->src->limits); /* waiting for memory was not decoding */
+    jpeg_start_decompress(jpeg);
     if (jpeg->out_color_space == JCS_CMYK && !(r->row = mem_try(jpeg->output_width, 4, r->e)))
         longjmp(r->failed, 1);
 }
@@ -194,8 +209,7 @@ static bool probe(const struct image_source *src, struct image_info *info, struc
 static bool decode(const struct image_source *src, uint32_t min_side, struct image *out,
                    struct image_info *info, struct err *e)
 {
-    struct reader r = {.src = src, .info = info, .min_side = min_side, .e = e,
-                       .deadline = image_deadline(src->limits)};
+    struct reader r = {.src = src, .info = info, .min_side = min_side, .e = e};
     bool ok = run(&r, read_picture);
     if (ok)
         *out = r.out;

@@ -120,10 +120,10 @@ static void read_picture(struct reader *r)
     read_header(r);
     const int passes = png_get_interlace_type(r->png, r->header) == PNG_INTERLACE_NONE ? 1 : 7;
     set_transforms(r);
-    const size_t stride = (size_t)r->info->width * (r->alpha ? 4 : 3);
-    r->out = (struct image){.width = r->info->width, .height = r->info->height};
-    if (!(r->out.rgb = mem_try(r->info->height, stride, r->e)))
+    const size_t channels = r->alpha ? 4 : 3, stride = (size_t)r->info->width * channels;
+    if (!image_prepare(r->src, r->info, r->info->width, r->info->height, channels, 0, &r->out, r->e))
         longjmp(r->failed, 1);
+    r->deadline = image_deadline(r->src->limits);
     for (int pass = 0; pass < passes; pass++)
         for (size_t y = 0; y < r->info->height; y++) {
             png_read_row(r->png, r->out.rgb + y * stride, NULL);
@@ -158,7 +158,7 @@ static bool decode(const struct image_source *src, uint32_t min_side, struct ima
                    struct image_info *info, struct err *e)
 {
     UNUSED(min_side);
-    struct reader r = {.src = src, .info = info, .e = e, .deadline = image_deadline(src->limits)};
+    struct reader r = {.src = src, .info = info, .e = e};
     if (!run(&r, read_picture)) {
         image_clear(&r.out);
         return false;

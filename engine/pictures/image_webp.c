@@ -64,10 +64,13 @@ static bool decode(const struct image_source *src, uint32_t min_side, struct ima
     UNUSED(min_side);
     if (!read_features(src, &f, info, e))
         return false;
-    const size_t stride = (size_t)f.width * (f.has_alpha ? 4 : 3), size = stride * (size_t)f.height;
-    struct image img = {.width = info->width, .height = info->height};
-    if (!(img.rgb = mem_try(size, 1, e)))
+    const size_t channels = f.has_alpha ? 4 : 3, stride = info->width * channels, size = stride * info->height;
+    const size_t inside = (size_t)info->width * info->height * 4; /* libwebp's own, when it is lossless */
+    struct image img = {0};
+    if (!image_prepare(src, info, info->width, info->height, channels, inside, &img, e)) {
+        image_clear(&img);
         return false;
+    }
     const uint8_t *done = f.has_alpha
                               ? WebPDecodeRGBAInto(src->bytes, src->len, img.rgb, size, to_int(stride))
                               : WebPDecodeRGBInto(src->bytes, src->len, img.rgb, size, to_int(stride));

@@ -376,6 +376,11 @@ size_t server_rss(const struct server *s)
     return status_number(s, "VmRSS:") * 1024;
 }
 
+size_t server_peak(const struct server *s)
+{
+    return status_number(s, "VmHWM:") * 1024;
+}
+
 size_t server_threads(const struct server *s)
 {
     return status_number(s, "Threads:");

@@ -62,6 +62,7 @@ int server_kill(struct server *s);  /* SIGKILL */
 void server_remove(struct server *s); /* kills what still runs; removes the scratch folder */
 
 size_t server_rss(const struct server *s);     /* bytes */
+size_t server_peak(const struct server *s);    /* bytes: the most that was resident */
 size_t server_threads(const struct server *s);
 size_t server_fds(const struct server *s);
 double server_cpu(const struct server *s);     /* seconds used so far */
