@@ -208,7 +208,7 @@ int file_lock_dir(const char *dir, struct err *e)
     }
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno == EWOULDBLOCK)
-            err_set(e, ERR_BUSY, "the data folder %s is in use by another anchord", dir);
+            err_set(e, ERR_BUSY, "the folder %s is in use by another anchord", dir);
         else
             err_sys(e, "locking %s", path);
         close(fd);

@@ -80,6 +80,14 @@ static void fill_random(struct model *m, uint64_t seed)
     free(specs);
 }
 
+struct preprocess model_preprocess(enum stem stem, uint32_t size)
+{
+    struct preprocess p = preprocess_imagenet;
+    p.size = size ? size : stem == STEM_IMAGENET ? 224 : 32;
+    p.resize = stem == STEM_IMAGENET ? (p.size * 8 + 3) / 7 : p.size;
+    return p;
+}
+
 struct model *model_new_random(const struct arch *a, const struct preprocess *p, uint64_t seed, struct err *e)
 {
     if (!arch_check(a, e) || !preprocess_check(p, e))

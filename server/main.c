@@ -23,6 +23,10 @@ static const struct command {
     {"eval", cmd_eval, true, "--model FILE --data DIR [--train DIR]\n"
      "       DIR: a folder of folders, whose names are the labels; --train: the bank for kNN and the linear probe",
      "judge a model on labelled pictures"},
+    {"train", cmd_train, true, "--config FILE [--resume [--allow-inexact]] [--json]\n"
+     "       anchord train --config FILE --preview SHEET.png\n"
+     "       FILE: a run as JSON, see docs/training.md; --preview only draws what the network would see",
+     "teach an encoder on a folder of pictures"},
     {"model", cmd_model, true,
      "new [--arch resnet18|resnet34|resnet50] [--stem imagenet|small1|small2] [--width N]\n"
      "                         [--projection N] [--size N] [--seed N] [--force] FILE\n"

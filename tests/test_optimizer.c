@@ -119,13 +119,18 @@ static void state_carried_over_continues_the_same_run(void **state)
 static void clipping_scales_all_gradients_together(void **state)
 {
     UNUSED(state);
-    float a[1] = {3}, b[1] = {4}, want[2] = {0.6f, 0.8f}, *both[2] = {a, b};
-    size_t counts[2] = {1, 1};
-    assert_true(fabs(gradient_clip(both, counts, 2, 1) - 5) < 1e-6);
+    float a[1] = {3}, b[1] = {4}, w[2] = {0}, want[2] = {0.6f, 0.8f};
+    struct parameter both[2] = {{.value = w, .gradient = a, .count = 1, .rate_scale = 1},
+                                {.value = w + 1, .gradient = b, .count = 1, .rate_scale = 1}};
+    struct optimizer_settings s = optimizer_defaults(OPTIMIZER_SGD);
+    struct optimizer *o = optimizer_new(&s, both, 2, NULL);
+    assert_true(fabs(optimizer_clip(o, 0) - 5) < 1e-6); /* only measured */
+    assert_true(fabs(optimizer_clip(o, 1) - 5) < 1e-6);
     assert_close("a", a, want, 1, 1e-6);
     assert_close("b", b, want + 1, 1, 1e-6);
-    assert_true(fabs(gradient_clip(both, counts, 2, 2) - 1) < 1e-6);
+    assert_true(fabs(optimizer_clip(o, 2) - 1) < 1e-6);
     assert_close("unchanged", a, want, 1, 1e-6);
+    optimizer_free(o);
 }
 
 static void warm_up_and_cosine_meet_the_golden_values(void **state)

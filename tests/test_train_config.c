@@ -34,7 +34,7 @@ static void every_field_arrives_where_it_belongs(void **state)
                     "\"method\":{\"type\":\"triplet\",\"triplet\":{\"margin\":0.3,\"mining\":\"semi_hard\",\"soft\":true}},"
                     "\"augmentation\":{\"recipe\":\"byol\",\"hue\":0.05,\"flip\":0},"
                     "\"optimizer\":{\"learning_rate\":0.002,\"type\":\"adamw\",\"beta2\":0.99,\"weight_decay\":0.01,\"warmup\":0.1},"
-                    "\"head\":[{\"outputs\":256,\"norm\":true,\"relu\":true},{\"outputs\":32}],"
+                    "\"head\":[{\"outputs\":256,\"relu\":true},{\"outputs\":32,\"norm\":false}],"
                     "\"freeze_norm\":true,\"freeze_stages\":2,\"clip_norm\":1,\"ema\":0.99,\"chunk\":16,\"held_out\":0.2,"
                     "\"evaluate_every\":10,\"checkpoint_every\":20,\"seed\":9,\"precision\":\"fp32\",\"backend\":\"blas\","
                     "\"threads\":3,\"max_minutes\":1.5,\"cache_bytes\":1000}", &e), e);
@@ -44,7 +44,7 @@ static void every_field_arrives_where_it_belongs(void **state)
     assert_true(c.augment[0].hue == 0.05 && c.augment[1].flip == 0 && c.augment[0].blur == 1 && c.augment[1].solarize == 0.2);
     assert_true(c.optimizer.kind == OPTIMIZER_ADAMW && c.optimizer.beta2 == 0.99 && c.optimizer.beta1 == 0.9);
     assert_true(c.learning_rate == 0.002 && c.warmup == 0.1 && c.optimizer.weight_decay == 0.01);
-    assert_true(c.head[0].norm && !c.head[1].relu && c.n_head == 2 && c.head[1].outputs == 32);
+    assert_true(c.head[0].relu && !c.head[1].relu && c.n_head == 2 && c.head[1].outputs == 32);
     assert_true(c.freeze_norm && c.freeze_stages == 2 && c.clip_norm == 1 && c.ema == 0.99 && c.chunk == 16);
     assert_true(c.evaluate_every == 10 && c.checkpoint_every == 20 && c.seed == 9 && c.threads == 3);
     assert_true(c.precision == PRECISION_FP32 && c.backend == BACKEND_BLAS && c.max_minutes == 1.5 && c.cache_bytes == 1000);

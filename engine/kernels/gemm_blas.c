@@ -5,6 +5,14 @@
 
 #include "base/num.h"
 
+void omp_set_num_threads(int n); /* OpenMP 4.5, 3.2.1; clang has no omp.h of its own */
+
+void gemm_use_threads(size_t n)
+{
+    omp_set_num_threads(to_int(n));
+    openblas_set_num_threads(to_int(n));
+}
+
 void gemm_nt(size_t m, size_t n, size_t k, float alpha, const float *a, const float *b, float beta, float *c)
 {
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, to_int(m), to_int(n), to_int(k), alpha, a, to_int(k), b,

@@ -131,15 +131,39 @@ void manifest_seal(struct manifest *m)
     free(renamed);
 }
 
-void manifest_clear(struct manifest *m)
+void manifest_forget_labels(struct manifest *m)
 {
     for (size_t i = 0; i < m->n; i++)
-        free(m->items[i].path);
+        m->items[i].label = NO_LABEL;
     for (size_t i = 0; i < m->n_labels; i++)
         free(m->labels[i]);
-    free(m->items);
     free(m->labels);
+    m->labels = NULL;
+    m->n_labels = 0;
+}
+
+void manifest_clear(struct manifest *m)
+{
+    manifest_forget_labels(m);
+    for (size_t i = 0; i < m->n; i++)
+        free(m->items[i].path);
+    free(m->items);
     *m = (struct manifest){0};
+}
+
+void manifest_digest(const struct manifest *m, char out[HASH_HEX])
+{
+    unsigned char digest[HASH_SIZE];
+    struct hash *h = hash_begin();
+    for (size_t i = 0; i < m->n; i++) {
+        const struct manifest_item *it = &m->items[i];
+        const char *label = it->label == NO_LABEL ? "" : m->labels[it->label];
+        hash_add(h, it->sha256, strlen(it->sha256));
+        hash_add(h, it->held_out ? "-" : "+", 1);
+        hash_add(h, label, strlen(label) + 1);
+    }
+    hash_end(h, digest);
+    hash_hex(digest, out);
 }
 
 size_t *manifest_side(const struct manifest *m, bool held_out, size_t *n)

@@ -40,6 +40,8 @@ MUST_CHECK bool manifest_read_folder(struct manifest *m, const char *dir, struct
 void manifest_add(struct manifest *m, const char *path, const char sha256[HASH_HEX], const char *label);
 /* Sorts labels and items; after the last manifest_add(). */
 void manifest_seal(struct manifest *m);
+/* Every item is one without a label from now on. */
+void manifest_forget_labels(struct manifest *m);
 void manifest_clear(struct manifest *m);
 
 /* Marks the held-out items: the same for the same seed and content. */
@@ -47,6 +49,9 @@ void manifest_split(struct manifest *m, double fraction, uint64_t seed);
 
 /* Random numbers of an item's content: the same for the same seed and content, whatever else is in the manifest. */
 struct rng manifest_rng(const struct manifest_item *item, uint64_t seed);
+
+/* SHA-256 of what is trained on and what is not: contents, labels and sides, in order; not the paths. */
+void manifest_digest(const struct manifest *m, char out[HASH_HEX]);
 
 /* Indices of the items on one side; *n of them; the caller's to free. */
 size_t *manifest_side(const struct manifest *m, bool held_out, size_t *n);

@@ -15,6 +15,7 @@ struct optimizer {
     uint64_t steps;
     float **first;  /* momentum, or the mean of the gradient */
     float **second; /* AdamW: the mean of its square */
+    double *squares; /* of each gradient; added in order, whatever thread was first */
 };
 
 struct optimizer_settings optimizer_defaults(enum optimizer_kind kind)
@@ -45,6 +46,7 @@ struct optimizer *optimizer_new(const struct optimizer_settings *s, const struct
     o->parameters = mem_dup(parameters, n * sizeof *parameters);
     o->first = mem_new(n, sizeof *o->first);
     o->second = mem_new(n, sizeof *o->second);
+    o->squares = mem_new(n, sizeof *o->squares);
     for (size_t i = 0; i < n; i++) {
         o->first[i] = mem_new(parameters[i].count, sizeof(float));
         if (s->kind == OPTIMIZER_ADAMW)
@@ -63,6 +65,7 @@ void optimizer_free(struct optimizer *o)
     }
     free(o->first);
     free(o->second);
+    free(o->squares);
     free(o->parameters);
     free(o);
 }
@@ -146,17 +149,33 @@ uint64_t *optimizer_steps(struct optimizer *o)
     return &o->steps;
 }
 
-double gradient_clip(float *const *gradients, const size_t *counts, size_t n, double max_norm)
+static double sum_of_squares(const float *x, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+    return sum;
+}
+
+HOT_LOOP static void scale(float *x, size_t n, float factor)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] *= factor;
+}
+
+double optimizer_clip(struct optimizer *o, double max_norm)
 {
     double square = 0;
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < counts[i]; k++)
-            square += (double)gradients[i][k] * (double)gradients[i][k];
+
+#pragma omp parallel for schedule(dynamic)
+    for (size_t i = 0; i < o->n; i++)
+        o->squares[i] = sum_of_squares(o->parameters[i].gradient, o->parameters[i].count);
+    for (size_t i = 0; i < o->n; i++)
+        square += o->squares[i];
     double norm = sqrt(square);
-    if (norm > max_norm)
-        for (size_t i = 0; i < n; i++)
-            for (size_t k = 0; k < counts[i]; k++)
-                gradients[i][k] *= (float)(max_norm / norm);
+    if (max_norm > 0 && norm > max_norm)
+        for (size_t i = 0; i < o->n; i++)
+            scale(o->parameters[i].gradient, o->parameters[i].count, (float)(max_norm / norm));
     return norm;
 }
 

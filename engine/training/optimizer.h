@@ -31,7 +31,7 @@ struct optimizer_settings optimizer_defaults(enum optimizer_kind kind);
 
 struct parameter { /* one tensor to be learned; all borrowed */
     float *value;          /* [count] */
-    const float *gradient; /* [count] */
+    float *gradient;       /* [count] */
     size_t count;
     bool decay;            /* false: no weight decay, no trust ratio */
     double rate_scale;     /* multiplies the learning rate: 1, or more for a fresh head */
@@ -42,15 +42,14 @@ struct optimizer;
 struct optimizer *optimizer_new(const struct optimizer_settings *s, const struct parameter *parameters,
                                 size_t n, struct err *e);
 void optimizer_free(struct optimizer *o); /* NULL is fine */
+/* Scales all gradients so that their joint L2 norm is at most `max_norm` (0: leaves them); gives the norm before. */
+double optimizer_clip(struct optimizer *o, double max_norm);
 void optimizer_step(struct optimizer *o, double learning_rate);
 
 /* For checkpoints: the state tensors, in an order that the settings fix; *step counts optimizer_step(). */
 size_t optimizer_state_count(const struct optimizer *o);
 float *optimizer_state(struct optimizer *o, size_t i, size_t *count);
 uint64_t *optimizer_steps(struct optimizer *o);
-
-/* Scales all gradients so that their joint L2 norm is at most `max_norm`; gives the norm before. */
-double gradient_clip(float *const *gradients, const size_t *counts, size_t n, double max_norm);
 
 /* Linear warm-up over `warmup` steps ((k + 1) / warmup, so that step 0 learns), then a cosine from `peak`
  * to `end` at step `total`. */

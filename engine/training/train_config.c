@@ -110,7 +110,7 @@ static bool read_arch(struct train_config *c, const struct json *v, struct err *
 {
     const char *name = "resnet18";
     int stem = STEM_IMAGENET;
-    uint64_t width = 64, projection = 0, size = 224;
+    uint64_t width = 64, projection = 0, size = 0;
     const struct field fields[] = {
         {"name", FIELD_OTHER, NULL, 0, 0, NULL},
         {"stem", FIELD_CHOICE, &stem, 0, 0, stems},
@@ -124,7 +124,7 @@ static bool read_arch(struct train_config *c, const struct json *v, struct err *
     c->arch.stem = (enum stem)stem;
     c->arch.width = (uint32_t)width;
     c->arch.projection = (uint32_t)projection;
-    c->size = (uint32_t)size;
+    c->size = (uint32_t)size ? (uint32_t)size : model_preprocess(c->arch.stem, 0).size;
     return arch_check(&c->arch, e);
 }
 
@@ -272,6 +272,7 @@ static bool read_top(struct train_config *c, const struct json *v, struct err *e
     const struct field fields[] = {
         {"data", FIELD_PATH, &c->data, 0, 0, NULL}, {"validation", FIELD_PATH, &c->validation, 0, 0, NULL},
         {"out", FIELD_PATH, &c->out, 0, 0, NULL}, {"model", FIELD_PATH, &c->model, 0, 0, NULL},
+        {"picks", FIELD_PATH, &c->picks, 0, 0, NULL},
         {"arch", FIELD_OTHER, NULL, 0, 0, NULL}, {"method", FIELD_OTHER, NULL, 0, 0, NULL},
         {"augmentation", FIELD_OTHER, NULL, 0, 0, NULL}, {"optimizer", FIELD_OTHER, NULL, 0, 0, NULL},
         {"head", FIELD_OTHER, NULL, 0, 0, NULL}, {"views", FIELD_COUNT, &views, 1, 2, NULL},
@@ -301,6 +302,22 @@ static bool read_top(struct train_config *c, const struct json *v, struct err *e
     return true;
 }
 
+/* Exact large batches: over a part of the rows a batch norm that learns would be another function. */
+static bool check_chunk(const struct train_config *c, struct err *e)
+{
+    size_t rows = c->batch * c->views;
+    if (!c->chunk || c->chunk >= rows)
+        return true;
+    if (rows % c->chunk)
+        return err_field(e, "chunk", "must divide the %zu rows of a batch", rows);
+    if (!c->freeze_norm && c->freeze_stages < 5)
+        return err_field(e, "chunk", "needs `freeze_norm`: batch norm over a part of the batch is another loss");
+    for (size_t i = 0; i < c->n_head; i++)
+        if (c->head[i].norm)
+            return err_field(e, "chunk", "needs a `head` without `norm`: batch norm over a part of the batch is another loss");
+    return true;
+}
+
 /* What only makes sense together. */
 static bool check_whole(struct train_config *c, const struct json *doc, struct err *e)
 {
@@ -314,18 +331,17 @@ static bool check_whole(struct train_config *c, const struct json *doc, struct e
         return err_field(e, c->steps ? "steps" : "epochs", "give one of `epochs` and `steps`");
     if (c->settings.positives == POSITIVES_VIEWS && c->views != 2)
         return err_field(e, "views", "must be 2 when the positives are views");
-    if (c->chunk && c->chunk < c->batch * c->views && !c->freeze_norm)
-        return err_field(e, "chunk", "needs `freeze_norm`: batch norm over a part of the batch is another loss");
     if (c->model)
         c->size = 0;
-    return true;
+    return check_chunk(c, e);
 }
 
-static char *text_of(const char *bytes, size_t len)
+/* Without white space, so that two texts compare and fit a line. */
+static char *compact(const struct json *doc)
 {
-    char *text = mem_new(len + 1, 1);
-    memcpy(text, bytes, len);
-    return text;
+    struct buf text = {0};
+    json_dump(doc, &text);
+    return buf_take(&text, NULL);
 }
 
 bool train_config_parse(struct train_config *c, const char *text, size_t len, struct err *e)
@@ -344,7 +360,7 @@ bool train_config_parse(struct train_config *c, const char *text, size_t len, st
     }
     ok = ok && check_whole(c, doc, e);
     if (ok)
-        c->text = text_of(text, len);
+        c->text = compact(doc);
     json_free(doc);
     return ok;
 }
@@ -355,6 +371,7 @@ void train_config_clear(struct train_config *c)
     free(c->validation);
     free(c->out);
     free(c->model);
+    free(c->picks);
     free(c->text);
     *c = (struct train_config){0};
 }

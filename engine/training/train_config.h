@@ -9,6 +9,7 @@
  *       "augmentation": "cifar",               a recipe, or {"recipe": "cifar", "crop_min": 0.2, ...}
  *       "batch_size": 256, "per_label": 0,     per_label > 0: exact P x K batches
  *       "epochs": 5,                           or "steps"
+ *       "picks": "runs/first/picks.json",      (optional) the kernels of another run: the same bits as there
  *       "optimizer": {"type": "sgd", "learning_rate": 0.12, "weight_decay": 0.0005, ...}
  *     }
  *
@@ -25,7 +26,7 @@
 #include "engine/training/optimizer.h"
 
 struct train_config {
-    char *data, *validation, *out, *model; /* paths; owned; NULL: not given (data and out always are) */
+    char *data, *validation, *out, *model, *picks; /* paths; owned; NULL: not given (data and out always are) */
     struct arch arch;                      /* without `model` */
     uint32_t size;                         /* input side; 0: the model's */
     const struct objective *objective;     /* static */
@@ -52,7 +53,7 @@ struct train_config {
     enum backend backend;
     size_t threads;                        /* 0: all cores */
     size_t cache_bytes;                    /* of decoded pictures; 0: 2 GB */
-    char *text;                            /* the JSON as it was given; owned */
+    char *text;                            /* the JSON as it was given, but compact; owned */
 };
 
 /* Reads and checks.  c is to be cleared in either case. */

@@ -21,15 +21,6 @@ static bool may_write(const char *path, bool force, struct err *e)
 
 /* ---- new ---- */
 
-/* The rule of ImageNet for large pictures (resize to 8/7 of the side, cut the middle out); small ones whole. */
-static struct preprocess preprocess_for(enum stem stem, uint32_t size)
-{
-    struct preprocess p = preprocess_imagenet;
-    p.size = size;
-    p.resize = stem == STEM_IMAGENET ? (size * 8 + 3) / 7 : size;
-    return p;
-}
-
 static bool shape_of(const struct options *o, struct arch *a, struct preprocess *p, struct err *e)
 {
     uint64_t width = a->width, projection = a->projection, size = p->size;
@@ -38,13 +29,13 @@ static bool shape_of(const struct options *o, struct arch *a, struct preprocess 
         !flag_number("projection", o->projection, 0, 4096, &projection, e))
         return false;
     if (!size)
-        size = a->stem == STEM_IMAGENET ? 224 : 32;
+        size = model_preprocess(a->stem, 0).size;
     if (!flag_number("size", o->size, 8, 1024, &size, e))
         return false;
     a->width = (uint32_t)width;
     a->projection = (uint32_t)projection;
     if (o->size || o->stem || !p->size)
-        *p = preprocess_for(a->stem, (uint32_t)size);
+        *p = model_preprocess(a->stem, (uint32_t)size);
     return arch_check(a, e) && preprocess_check(p, e);
 }
 

@@ -5,9 +5,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "server/commands/bar.h"
 #include "server/commands/command.h"
-
-enum { BAR = 30 };
 
 struct import_progress import_progress_start(size_t total)
 {
@@ -15,34 +14,19 @@ struct import_progress import_progress_start(size_t total)
     return (struct import_progress){total, now, now, isatty(STDERR_FILENO) == 1};
 }
 
-/* "1:02:03" or "2:03" */
-static const char *duration(double seconds, char out[24])
-{
-    long s = seconds < 359999 ? (long)(seconds + 0.5) : 359999;
-    if (s >= 3600)
-        snprintf(out, 24, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
-    else
-        snprintf(out, 24, "%ld:%02ld", s / 60, s % 60);
-    return out;
-}
-
 void import_progress_show(struct import_progress *p, size_t done)
 {
     double now = clock_s(), spent = now - p->started, rate = spent > 0 ? (double)done / spent : 0;
-    char left[24];
+    char left[DURATION_TEXT], bar[BAR_SIGNS + 1];
     if (now - p->shown < (p->terminal ? 0.1 : 10))
         return;
     p->shown = now;
-    duration(rate > 0 ? (double)(p->total - done) / rate : 0, left);
+    duration_text(rate > 0 ? (double)(p->total - done) / rate : 0, left);
     if (!p->terminal) {
         fprintf(stderr, "%zu of %zu, %.1f/s, %s left\n", done, p->total, rate, left);
         return;
     }
-    char bar[BAR + 1];
-    for (size_t i = 0; i < BAR; i++)
-        bar[i] = done * BAR > i * p->total ? '#' : '.';
-    bar[BAR] = 0;
-    fprintf(stderr, "\r[%s] %zu/%zu  %.1f/s  %s left \033[K", bar, done, p->total, rate, left);
+    fprintf(stderr, "\r[%s] %zu/%zu  %.1f/s  %s left \033[K", bar_text(done, p->total, bar), done, p->total, rate, left);
     fflush(stderr);
 }
 

@@ -1,0 +1,116 @@
+/* trainer.c - the loop. */
+#include "engine/training/trainer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/num.h"
+#include "engine/training/trainer_parts.h"
+
+enum { RATE_STEPS = 20 }; /* the rate that is told is an average over about so many */
+
+const char *train_end_name(enum train_end end)
+{
+    static const char *const names[] = {[TRAIN_DONE] = "done", [TRAIN_MAX_MINUTES] = "max_minutes",
+                                        [TRAIN_STOPPED] = "stopped", [TRAIN_DIVERGED] = "diverged"};
+    return names[end];
+}
+
+/* Part of the time that may be spent; 0 without a limit. */
+static double time_spent(const struct trainer *t)
+{
+    return t->c->max_minutes > 0 ? t->state.seconds / (60 * t->c->max_minutes) : 0;
+}
+
+static double learning_rate(const struct trainer *t)
+{
+    uint64_t by_time = (uint64_t)(fmin(time_spent(t), 1) * (double)t->total);
+    uint64_t at = by_time > t->state.step ? by_time : t->state.step;
+    return schedule_cosine(at, t->warmup, t->total, t->c->learning_rate, t->c->learning_rate * t->c->end_rate);
+}
+
+static void tell_progress(struct trainer *t, double loss, double rate)
+{
+    double steps_left = (double)(t->total - t->state.step), batch = (double)t->c->batch;
+    double left = rate > 0 ? steps_left * batch / rate : 0, allowed = 60 * t->c->max_minutes - t->state.seconds;
+    struct train_progress p = {"training", t->state.step, t->total, loss, rate,
+                               t->c->max_minutes > 0 ? fmin(left, fmax(allowed, 0)) : left};
+    if (t->o->progress)
+        t->o->progress(&p, t->o->context);
+}
+
+/* One step; *found: what the watch says of it. */
+static bool run_step(struct trainer *t, double *rate, enum watch_finding *found, struct err *e)
+{
+    struct step_report r;
+    double start = clock_s(), lr = learning_rate(t);
+    const struct batch *b = loader_take(t->loader, e);
+    if (!b || !train_step_run(t->step, b, lr, &r, e))
+        return false;
+    loader_give_back(t->loader, b);
+    double seconds = clock_s() - start, now = (double)t->c->batch / fmax(seconds, 1e-9);
+    *rate = *rate > 0 ? *rate + (now - *rate) / RATE_STEPS : now;
+    t->state.seconds += seconds;
+    *found = watch_step(&t->watch, t->state.step, &r);
+    t->state.step++;
+    bool last = t->state.step == t->total || time_spent(t) >= 1 || *found == WATCH_DIVERGED;
+    if (last || t->state.step % t->log_every == 0)
+        trainer_log_step(t, &r, lr, *rate);
+    if (*found != WATCH_FINE)
+        trainer_log_warning(t, watch_code(*found), t->watch.message);
+    tell_progress(t, r.loss, *rate);
+    return true;
+}
+
+static bool over(const struct trainer *t, enum train_end *end)
+{
+    if (t->state.step >= t->total)
+        *end = TRAIN_DONE;
+    else if (t->c->max_minutes > 0 && time_spent(t) >= 1)
+        *end = TRAIN_MAX_MINUTES;
+    else if (t->o->stop && t->o->stop(t->o->context))
+        *end = TRAIN_STOPPED;
+    else
+        return false;
+    return true;
+}
+
+static bool run_steps(struct trainer *t, enum train_end *end, struct err *e)
+{
+    double rate = 0;
+    while (!over(t, end)) {
+        enum watch_finding found;
+        if (!run_step(t, &rate, &found, e))
+            return false;
+        if (found == WATCH_DIVERGED) {
+            *end = TRAIN_DIVERGED;
+            return true;
+        }
+        if (t->state.step % t->evaluate_every == 0 && !trainer_judge(t, e))
+            return false;
+        if (t->state.step % t->checkpoint_every == 0 && !trainer_save_checkpoint(t, e))
+            return false;
+    }
+    return true;
+}
+
+static bool run(struct trainer *t, struct train_outcome *out, struct err *e)
+{
+    if ((t->state.step == 0 && !trainer_judge(t, e)) || !run_steps(t, &out->end, e))
+        return false;
+    /* A network of NaN is nothing to go on from. */
+    if (out->end != TRAIN_DIVERGED && !trainer_save_checkpoint(t, e))
+        return false;
+    return trainer_finish(t, out, e);
+}
+
+bool trainer_run(const struct trainer_options *o, struct train_outcome *out, struct err *e)
+{
+    struct trainer t = {.lock_fd = -1, .log = {.fd = -1}};
+    *out = (struct train_outcome){.score = "recall@1"};
+    bool ok = trainer_open(&t, o, e) && run(&t, out, e);
+    trainer_close(&t);
+    return ok;
+}

@@ -1,0 +1,115 @@
+/* trainer_events.c - the lines of a run's log. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "engine/training/trainer_parts.h"
+
+static struct json_writer *begin(struct trainer *t, const char *event)
+{
+    struct json_writer *w = run_log_begin(&t->log, event);
+    jw_int(w, "step", (int64_t)t->state.step);
+    return w;
+}
+
+static void short_real(struct json_writer *w, const char *key, double value)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.6g", value);
+    jw_raw(w, key, value - value == 0 ? text : NULL); /* no number: null */
+}
+
+void trainer_log_start(struct trainer *t)
+{
+    struct json_writer *w = begin(t, "start");
+    char arch[64];
+    size_t n, parameters = 0;
+    const struct parameter *p = learner_parameters(train_step_learner(t->step), &n);
+    for (size_t i = 0; i < n; i++)
+        parameters += p[i].count;
+    snprintf(arch, sizeof arch, "%s %s", arch_name(&t->model->arch), stem_name(t->model->arch.stem));
+    jw_int(w, "time", clock_unix());
+    jw_text(w, "method", t->c->objective->name);
+    jw_text(w, "arch", arch);
+    jw_int(w, "size", t->model->pre.size);
+    jw_text(w, "model", t->model->fingerprint);
+    jw_int(w, "parameters", (int64_t)parameters);
+    jw_int(w, "memory_bytes", (int64_t)learner_memory(train_step_learner(t->step)));
+    jw_int(w, "images", (int64_t)t->trained_on);
+    jw_int(w, "held_out", (int64_t)t->held_out);
+    jw_int(w, "labels", (int64_t)t->labels);
+    jw_int(w, "damaged", (int64_t)dataset_damaged(t->dataset));
+    jw_int(w, "steps", (int64_t)t->total);
+    jw_int(w, "steps_per_epoch", (int64_t)t->per_epoch);
+    jw_int(w, "threads", (int64_t)t->ground.threads);
+    jw_text(w, "precision", t->ground.precision);
+    jw_text(w, "backend", t->ground.backend);
+    jw_text(w, "processor", t->ground.processor);
+    jw_raw(w, "picks", learner_picks(train_step_learner(t->step)));
+    jw_raw(w, "config", t->c->text);
+    run_log_end(&t->log);
+}
+
+void trainer_log_resume(struct trainer *t)
+{
+    jw_int(begin(t, "resume"), "time", clock_unix());
+    run_log_end(&t->log);
+}
+
+void trainer_log_step(struct trainer *t, const struct step_report *r, double learning_rate, double rate)
+{
+    struct json_writer *w = begin(t, "step");
+    short_real(w, "epoch", trainer_epoch(t));
+    short_real(w, "loss", r->loss);
+    short_real(w, "active", r->active);
+    jw_int(w, "anchors", (int64_t)r->anchors);
+    short_real(w, "learning_rate", learning_rate);
+    short_real(w, "gradient_norm", r->gradient_norm);
+    short_real(w, "std", r->std);
+    short_real(w, "images_per_second", rate);
+    short_real(w, "seconds", t->state.seconds);
+    run_log_end(&t->log);
+}
+
+void trainer_log_evaluation(struct trainer *t, const struct judgement *j, bool best)
+{
+    struct json_writer *w = begin(t, "evaluation");
+    short_real(w, "epoch", trainer_epoch(t));
+    short_real(w, "seconds", t->state.seconds);
+    judgement_write(j, w, "figures");
+    jw_bool(w, "best", best);
+    run_log_end(&t->log);
+}
+
+void trainer_log_checkpoint(struct trainer *t)
+{
+    begin(t, "checkpoint");
+    run_log_end(&t->log);
+}
+
+void trainer_log_warning(struct trainer *t, const char *code, const char *message)
+{
+    struct json_writer *w = begin(t, "warning");
+    jw_text(w, "code", code);
+    jw_text(w, "message", message);
+    run_log_end(&t->log);
+}
+
+void trainer_log_end(struct trainer *t, const struct train_outcome *out, const struct judgement *before,
+                     const struct judgement *after, const struct interval *gain)
+{
+    struct json_writer *w = begin(t, "end");
+    jw_text(w, "reason", train_end_name(out->end));
+    short_real(w, "seconds", t->state.seconds);
+    jw_int(w, "best_step", (int64_t)out->best_step);
+    if (before && after) {
+        judgement_write(before, w, "before");
+        judgement_write(after, w, "after");
+        jw_object(w, "gain");
+        short_real(w, "mean", gain->mean);
+        short_real(w, "low", gain->low);
+        short_real(w, "high", gain->high);
+        jw_end(w);
+    }
+    jw_text(w, "message", out->message);
+    run_log_end(&t->log);
+}

@@ -1,0 +1,312 @@
+/* trainer_setup.c - everything that a run needs before its first step. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cores.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "engine/kernels/gemm.h"
+#include "engine/training/preview.h"
+#include "engine/training/trainer_parts.h"
+
+enum { EVALUATIONS_MOST = 50, /* in a run that says nothing else */ PICKS_MAX = 1 << 20 };
+
+char *trainer_path(const struct trainer *t, const char *name)
+{
+    size_t room = strlen(t->c->out) + strlen(name) + 2;
+    char *path = mem_new(room, 1);
+    snprintf(path, room, "%s/%s", t->c->out, name);
+    return path;
+}
+
+/* ---- the folder ---- */
+
+static bool open_folder(struct trainer *t, struct checkpoint **checkpoint, struct err *e)
+{
+    char *path = trainer_path(t, "checkpoint.safetensors");
+    struct err why = {0};
+    bool ok = file_make_dirs(t->c->out, e) && (t->lock_fd = file_lock_dir(t->c->out, e)) >= 0;
+    if (ok && access(path, F_OK) == 0) {
+        *checkpoint = checkpoint_open(path, &why);
+        if (!t->o->resume)
+            ok = err_set(e, ERR_CONFLICT, "%s holds a run already: go on with --resume, or choose another `out`", t->c->out);
+        else if (!*checkpoint)
+            ok = err_set(e, why.code, "%s", why.text);
+    }
+    free(path);
+    return ok;
+}
+
+static bool begin_log(struct trainer *t, bool fresh, struct err *e)
+{
+    char *log = trainer_path(t, "log.jsonl"), *config = trainer_path(t, "config.json");
+    if (fresh)
+        unlink(log);
+    bool ok = (!fresh || file_replace(config, t->c->text, strlen(t->c->text), e)) &&
+              run_log_open(&t->log, log, t->o->listener, t->o->context, e);
+    free(log);
+    free(config);
+    return ok;
+}
+
+/* ---- the model and the ground ---- */
+
+static bool open_model(struct trainer *t, bool fresh, struct err *e)
+{
+    if (!fresh) {
+        char *path = trainer_path(t, "first.safetensors");
+        t->model = model_load(path, NULL, e);
+        free(path);
+        if (t->model)
+            memcpy(t->parent, t->model->parent, sizeof t->parent);
+        return t->model || err_wrap(e, "the model that the run began with");
+    }
+    if (t->c->model) {
+        t->model = model_load(t->c->model, NULL, e);
+        if (t->model && t->model->trained)
+            memcpy(t->parent, t->model->fingerprint, sizeof t->parent);
+        return t->model || err_wrap(e, "`model`");
+    }
+    const struct preprocess p = model_preprocess(t->c->arch.stem, t->c->size);
+    t->model = model_new_random(&t->c->arch, &p, t->c->seed, e);
+    return t->model != NULL;
+}
+
+static bool find_ground(struct trainer *t, struct err *e)
+{
+    enum precision precision = t->c->precision;
+    enum backend backend = t->c->backend;
+    if (!encoder_settle(&backend, &precision, e))
+        return false;
+    t->ground.threads = t->c->threads ? t->c->threads : cores_usable();
+    snprintf(t->ground.precision, sizeof t->ground.precision, "%s", precision == PRECISION_BF16 ? "bf16" : "fp32");
+    snprintf(t->ground.backend, sizeof t->ground.backend, "%s", backend == BACKEND_DNNL ? "dnnl" : "blas");
+    processor_describe(t->ground.processor);
+    gemm_use_threads(t->ground.threads);
+    t->pool = pool_new(&(struct pool_options){.name = "train", .threads = t->ground.threads,
+                                              .capacity = t->ground.threads}, e);
+    return t->pool != NULL;
+}
+
+/* ---- the pictures ---- */
+
+static void tell_reading(size_t done, size_t all, void *context)
+{
+    const struct trainer *t = context;
+    const struct train_progress p = {.doing = "reading", .done = done, .all = all};
+    if (t->o->progress)
+        t->o->progress(&p, t->o->context);
+}
+
+static struct dataset *read_pictures(struct trainer *t, struct manifest *m, struct err *e)
+{
+    const struct dataset_options o = {.size = t->model->pre.resize, .memory = t->c->cache_bytes, .limits = t->o->limits,
+                                      .pool = t->pool, .progress = tell_reading, .context = t};
+    return dataset_open(m, &o, e);
+}
+
+static size_t count_labels(const struct manifest *m, size_t *with_two)
+{
+    size_t *count = mem_new(m->n_labels + 1, sizeof *count), labels = 0;
+    for (size_t i = 0; i < m->n; i++)
+        if (m->items[i].label != NO_LABEL && !m->items[i].held_out)
+            count[m->items[i].label]++;
+    *with_two = 0;
+    for (size_t l = 0; l < m->n_labels; l++) {
+        labels += count[l] > 0;
+        *with_two += count[l] > 1;
+    }
+    free(count);
+    return labels;
+}
+
+static size_t count_held_out(const struct manifest *m)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m->n; i++)
+        n += m->items[i].held_out;
+    return n;
+}
+
+static bool hold_out(struct trainer *t, struct err *e)
+{
+    struct manifest *m = t->o->manifest;
+    bool by_labels = t->c->settings.positives == POSITIVES_LABELS;
+    if (t->o->validation)
+        return true;
+    manifest_split(m, t->c->held_out, t->c->seed);
+    if (count_held_out(m) == 0 && m->n_labels && !by_labels) {
+        log_warn("train", "no label has four different pictures, of which some could be held out: the labels are ignored");
+        manifest_forget_labels(m);
+        manifest_split(m, t->c->held_out, t->c->seed);
+    }
+    return count_held_out(m) > 0 ||
+           err_set(e, ERR_BAD_INPUT, "none of %zu pictures can be held out to judge by: %s, or name a `validation` folder", m->n,
+                   by_labels ? "some label needs four different ones" : "there must be four different ones");
+}
+
+static bool check_labels(struct trainer *t, struct err *e)
+{
+    size_t with_two;
+    t->labels = count_labels(t->o->manifest, &with_two);
+    if (t->c->settings.positives != POSITIVES_LABELS)
+        return true;
+    if (t->labels < 2)
+        return err_set(e, ERR_BAD_INPUT, "positives from labels need two labels or more, and there %s: one sub-folder for each "
+                       "label, or take \"positives\": \"views\"", t->labels ? "is one" : "is none");
+    return with_two > 0 || err_set(e, ERR_BAD_INPUT, "every label has one picture only, so no two are positives of each other: "
+                                   "take \"positives\": \"views\"");
+}
+
+static bool open_pictures(struct trainer *t, struct err *e)
+{
+    struct manifest *m = t->o->manifest;
+    t->dataset = read_pictures(t, m, e);
+    if (!t->dataset || !hold_out(t, e) || !check_labels(t, e))
+        return false;
+    if (t->o->validation && !(t->validation = read_pictures(t, t->o->validation, e)))
+        return err_wrap(e, "`validation`");
+    t->held_out = t->validation ? t->o->validation->n : count_held_out(m);
+    manifest_digest(m, t->ground.pictures);
+
+    size_t *items = manifest_side(m, false, &t->trained_on);
+    t->sampler = sampler_new(m, items, t->trained_on, t->c->batch, t->c->per_label, t->c->seed, e);
+    free(items);
+    return t->sampler != NULL;
+}
+
+/* ---- the rest ---- */
+
+static void plan_steps(struct trainer *t)
+{
+    t->per_epoch = sampler_batches(t->sampler);
+    t->total = t->c->steps ? t->c->steps : t->c->epochs * t->per_epoch;
+    t->warmup = (uint64_t)(t->c->warmup * (double)t->total + 0.5);
+    /* Each epoch, but not so often that judging costs more than training. */
+    uint64_t standard = max_size(t->per_epoch, (t->total + EVALUATIONS_MOST - 1) / EVALUATIONS_MOST);
+    t->evaluate_every = t->c->evaluate_every ? t->c->evaluate_every : standard;
+    t->checkpoint_every = t->c->checkpoint_every ? t->c->checkpoint_every : standard;
+    t->log_every = t->total < 2000 ? 1 : 10;
+}
+
+static bool open_judge(struct trainer *t, struct err *e)
+{
+    const struct judge_options o = {.manifest = t->o->manifest, .dataset = t->dataset,
+                                    .validation = t->validation ? t->o->validation : NULL,
+                                    .validation_dataset = t->validation, .pool = t->pool, .precision = t->c->precision,
+                                    .backend = t->c->backend, .seed = t->c->seed};
+    t->judge = judge_new(&o, e);
+    return t->judge != NULL;
+}
+
+/* The picks of the checkpoint, else those that the configuration names, else NULL: to be measured. */
+static bool find_picks(const struct trainer *t, const struct checkpoint *from, char **picks, struct err *e)
+{
+    size_t len;
+    *picks = NULL;
+    if (from && !t->o->allow_inexact)
+        *picks = mem_text(checkpoint_picks(from));
+    else if (t->c->picks)
+        return file_read(t->c->picks, PICKS_MAX, (void **)picks, &len, e) || err_wrap(e, "`picks`");
+    return true;
+}
+
+static bool keep_picks(const struct trainer *t, struct err *e)
+{
+    const char *text = learner_picks(train_step_learner(t->step));
+    char *path = trainer_path(t, "picks.json");
+    bool ok = file_replace(path, text, strlen(text), e);
+    free(path);
+    return ok;
+}
+
+static bool open_step(struct trainer *t, const struct checkpoint *from, struct err *e)
+{
+    char *picks;
+    if (!find_picks(t, from, &picks, e))
+        return false;
+    t->step = train_step_new(t->c, t->model, picks, e);
+    free(picks);
+    if (!t->step || !keep_picks(t, e) || (from && !checkpoint_load(from, t->step, e)))
+        return false;
+    if (from) {
+        t->state = *checkpoint_state(from);
+        t->saved_step = t->state.step;
+    }
+    t->watch = watch_new(t->c, t->c->batch * t->c->views, train_step_outputs(t->step), t->warmup, t->total);
+    return true;
+}
+
+static bool open_loader(struct trainer *t, struct err *e)
+{
+    const struct loader_options o = {
+        .manifest = t->o->manifest, .dataset = t->dataset, .sampler = t->sampler, .batch = t->c->batch,
+        .views = t->c->views, .augment = t->c->augment, .preprocess = &t->model->pre, .size = t->model->pre.size,
+        .positives = t->c->settings.positives, .seed = t->c->seed, .first_step = t->state.step,
+        .threads = t->ground.threads};
+    t->loader = loader_new(&o, e);
+    return t->loader != NULL;
+}
+
+static bool open_all(struct trainer *t, struct checkpoint **from, struct err *e)
+{
+    if (!open_folder(t, from, e) || !open_model(t, !*from, e) || !find_ground(t, e) || !open_pictures(t, e))
+        return false;
+    plan_steps(t);
+    if ((*from && !checkpoint_matches(*from, t->c, &t->ground, t->o->allow_inexact, e)) || !begin_log(t, !*from, e) ||
+        !open_judge(t, e) || !open_step(t, *from, e) || !open_loader(t, e))
+        return false;
+    if (*from)
+        trainer_log_resume(t);
+    else
+        trainer_log_start(t);
+    return true;
+}
+
+bool trainer_preview(const struct trainer_options *o, const char *path, struct err *e)
+{
+    struct trainer t = {.o = o, .c = o->config, .lock_fd = -1, .log = {.fd = -1}};
+    const struct batch *b = NULL;
+    bool ok = open_model(&t, true, e) && find_ground(&t, e) && open_pictures(&t, e) && open_loader(&t, e) &&
+              (b = loader_take(t.loader, e));
+    if (ok) {
+        ok = preview_write(&(struct preview_options){.batch = b, .views = t.c->views, .size = t.model->pre.size,
+                                                     .preprocess = &t.model->pre, .dataset = t.dataset}, path, e);
+        loader_give_back(t.loader, b);
+    }
+    trainer_close(&t);
+    return ok;
+}
+
+bool trainer_open(struct trainer *t, const struct trainer_options *o, struct err *e)
+{
+    struct checkpoint *from = NULL;
+    t->o = o;
+    t->c = o->config;
+    t->state.best_score = -1;
+    t->judged_step = t->saved_step = NO_STEP;
+    bool ok = open_all(t, &from, e);
+    checkpoint_close(from);
+    return ok;
+}
+
+void trainer_close(struct trainer *t)
+{
+    loader_free(t->loader);
+    sampler_free(t->sampler);
+    train_step_free(t->step);
+    judge_free(t->judge);
+    dataset_close(t->validation);
+    dataset_close(t->dataset);
+    model_free(t->model);
+    pool_free(t->pool);
+    run_log_close(&t->log);
+    if (t->lock_fd >= 0)
+        close(t->lock_fd);
+}

@@ -1,0 +1,36 @@
+/* watch.h - looks at each step for a run that has gone wrong: diverged, collapsed, or learning nothing.
+ *
+ * Diverged: the loss or the gradient is no number any more.  Collapsed: the outputs have become one point (their standard
+ * deviation is a tenth of what isotropic ones have, for 20 steps in a row).  Learning nothing: over a window after the
+ * warm-up the loss is that of a collapsed network (objective.collapsed), although the outputs differ: as good as guessing.
+ * A run that diverged cannot go on; the other two are told once each time they begin.
+ *
+ * What a step says depends on the steps since the watch was made; a resumed run may tell a collapse again.
+ */
+#ifndef ANCHORD_ENGINE_TRAINING_WATCH_H
+#define ANCHORD_ENGINE_TRAINING_WATCH_H
+
+#include "engine/training/train_step.h"
+
+enum watch_finding { WATCH_FINE, WATCH_COLLAPSED, WATCH_IDLE, WATCH_DIVERGED };
+
+struct watch {
+    const struct objective *objective; /* borrowed */
+    struct objective_settings settings;
+    size_t rows, outputs;
+    uint64_t warmup, window;           /* steps */
+    /* so far */
+    uint64_t flat_steps;               /* in a row with one point */
+    double loss_sum;                   /* of the window that is being filled */
+    uint64_t in_window;
+    enum watch_finding told;
+    char message[256];                 /* what the last finding means and what to do */
+};
+
+/* rows: of a batch; outputs: columns of z; total: steps of the run. */
+struct watch watch_new(const struct train_config *c, size_t rows, size_t outputs, uint64_t warmup, uint64_t total);
+/* WATCH_FINE, or what has just begun, explained in w->message. */
+enum watch_finding watch_step(struct watch *w, uint64_t step, const struct step_report *r);
+const char *watch_code(enum watch_finding f); /* "collapse"; static */
+
+#endif

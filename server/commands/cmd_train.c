@@ -1,0 +1,142 @@
+/* cmd_train.c - `anchord train`: a folder of pictures, and a better encoder. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "engine/training/trainer.h"
+#include "server/commands/command.h"
+#include "server/commands/train_display.h"
+
+enum { CONFIG_MAX = 1 << 20 };
+
+static volatile sig_atomic_t stopping;
+
+static void on_signal(int number)
+{
+    stopping = 1;
+    signal(number, SIG_DFL); /* the second one ends it at once */
+}
+
+static bool asked_to_stop(void *context)
+{
+    UNUSED(context);
+    return stopping != 0;
+}
+
+static void show_progress(const struct train_progress *p, void *context)
+{
+    train_display_progress(context, p);
+}
+
+static void show_line(const char *line, void *context)
+{
+    train_display_line(context, line);
+}
+
+static bool read_config(const char *path, struct train_config *c, struct err *e)
+{
+    void *text;
+    size_t len;
+    if (!file_read(path, CONFIG_MAX, &text, &len, e))
+        return false;
+    bool ok = train_config_parse(c, text, len, e);
+    free(text);
+    return ok;
+}
+
+struct run { /* what the command was asked for, and what it reads */
+    struct train_config config;
+    struct manifest pictures, validation;
+    bool resume, inexact, json;
+    const char *preview;
+};
+
+static bool read_manifests(struct run *r, struct err *e)
+{
+    return manifest_read_folder(&r->pictures, r->config.data, e) &&
+           (!r->config.validation || manifest_read_folder(&r->validation, r->config.validation, e));
+}
+
+/* What a person must mend in the configuration is told as such. */
+static int failed(const struct err *e)
+{
+    int code = command_failed(e);
+    return e->param[0] && code == EXIT_FAILED ? EXIT_BAD_CONFIG : code;
+}
+
+static struct trainer_options options_of(struct run *r, struct train_display *display)
+{
+    return (struct trainer_options){
+        .config = &r->config, .manifest = &r->pictures, .validation = r->config.validation ? &r->validation : NULL,
+        .limits = image_default_limits, .resume = r->resume, .allow_inexact = r->inexact, .stop = asked_to_stop,
+        .progress = show_progress, .listener = show_line, .context = display};
+}
+
+static int train(struct run *r)
+{
+    struct train_display display = train_display_start(r->json);
+    const struct trainer_options o = options_of(r, &display);
+    struct train_outcome out;
+    struct err e = {0};
+    bool ok = trainer_run(&o, &out, &e);
+    train_display_end(&display);
+    if (!ok)
+        return failed(&e);
+    fprintf(stderr, "%s\n", out.message);
+    if (out.end == TRAIN_STOPPED)
+        return EXIT_TRY_AGAIN;
+    fprintf(stderr, "%s/best.safetensors is the model\n", r->config.out);
+    return out.end == TRAIN_DIVERGED ? EXIT_FAILED : EXIT_DONE;
+}
+
+static int preview(struct run *r)
+{
+    struct train_display display = train_display_start(true);
+    const struct trainer_options o = options_of(r, &display);
+    struct err e = {0};
+    if (!trainer_preview(&o, r->preview, &e))
+        return failed(&e);
+    fprintf(stderr, "%s shows what the network would see\n", r->preview);
+    return EXIT_DONE;
+}
+
+int cmd_train(int argc, char **argv)
+{
+    struct run r = {0};
+    struct err e = {0};
+    const char *config = NULL;
+    const struct flag flags[] = {{.name = "config", .text = &config},
+                                 {.name = "resume", .on = &r.resume},
+                                 {.name = "allow-inexact", .on = &r.inexact},
+                                 {.name = "json", .on = &r.json},
+                                 {.name = "preview", .text = &r.preview}};
+    log_set_level(LOG_WARN);
+    if (!flags_take(&argc, argv, flags, COUNT(flags), &e))
+        return command_misused("train", &e);
+    if (argc > 0 || !config) {
+        err_set(&e, ERR_BAD_INPUT, "train needs --config FILE and nothing else");
+        return command_misused("train", &e);
+    }
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
+    int code;
+    if (!read_config(config, &r.config, &e)) {
+        bool refused = e.code == ERR_BAD_INPUT;
+        err_unfield(&e);
+        err_wrap(&e, "%s", config);
+        code = command_failed(&e);
+        code = refused ? EXIT_BAD_CONFIG : code;
+    } else if (!read_manifests(&r, &e)) {
+        code = command_failed(&e);
+    } else {
+        code = r.preview ? preview(&r) : train(&r);
+    }
+    manifest_clear(&r.pictures);
+    manifest_clear(&r.validation);
+    train_config_clear(&r.config);
+    return code;
+}
