@@ -126,6 +126,12 @@ static void small_batches_and_large_inputs_fit_too(void **state)
     assert_int_equal(s.sheet.height, 5 * PITCH + 6);
     assert_view(&s, 2, 4, 9);
     leave(&s);
+    look(&s, dir, 2, SIZE, 9);
+    assert_int_equal(s.sheet.width, 2 * 3 * PITCH + 6);
+    assert_picture(&s, 0, 4, 8);
+    for (size_t c = 3; c < 6; c++) /* there is no tenth */
+        assert_memory_equal(pixel(&s.sheet, PITCH, c, 4, 50, 50), "\xff\xff\xff", 3);
+    leave(&s);
     look(&s, dir, 2, 500, 3);
     assert_int_equal(s.sheet.width, 3 * 514 + 6);
     assert_int_equal(s.sheet.height, 3 * 514 + 6);
