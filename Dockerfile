@@ -1,4 +1,4 @@
-# Build:  docker build -t anchord .
+# Build:  docker build -t anchord .     or: buildah build --format docker -t anchord .
 # Run:    docker run -p 8080:8080 -v anchord:/data anchord
 #         The first start makes an admin key and prints it once; or give one with ANCHORD_ADMIN_KEY_FILE.
 #         All settings are environment variables: `docker run anchord help settings`.

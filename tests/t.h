@@ -17,6 +17,16 @@
 #include "base/err.h"
 #include "base/num.h"
 
+/* What limits of time and of resident memory are multiplied with: sanitizers make everything slower, and
+ * ThreadSanitizer keeps several bytes for each that is touched. */
+#if defined(__SANITIZE_THREAD__)
+enum { T_SLOWER = 20, T_BULKIER = 6 };
+#elif defined(__SANITIZE_ADDRESS__)
+enum { T_SLOWER = 20, T_BULKIER = 1 };
+#else
+enum { T_SLOWER = 1, T_BULKIER = 1 };
+#endif
+
 /* Asserts that a call succeeded; prints the error's text when it did not. */
 #define assert_ok(call, e)                                                        \
     do {                                                                          \

@@ -151,7 +151,8 @@ static void foreign_hosts_and_origins_are_told_apart(void **state)
     struct origins local = {&none, &none, true}, wide = {&none, &listed, false}, named = {&hosts, &star, true};
     static const char *const ours[] = {"localhost", "localhost:8080", "127.0.0.1:1", "[::1]:8080", "a.localhost"};
     static const char *const theirs[] = {"evil.example", "evil.example:8080", "127.0.0.1.evil.example", "", ":80",
-                                         "localhost.evil.example", "10.0.0.1", "[::2]"};
+                                         "localhost.evil.example", "10.0.0.1", "[::2]", "localhost:x", "localhost:80:80",
+                                         "localhost:123456", "[::1", "[::1]x"};
     for (size_t i = 0; i < COUNT(ours); i++)
         assert_true(origin_host_is_ours(&local, ours[i]));
     for (size_t i = 0; i < COUNT(theirs); i++)

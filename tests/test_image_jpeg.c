@@ -9,13 +9,6 @@
 
 static const struct image_limits *const limits = &image_default_limits;
 
-/* Sanitizers make everything slower. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { SLOWER = 20 };
-#else
-enum { SLOWER = 1 };
-#endif
-
 /* Processor time, which other programs on the machine do not stretch. */
 static double cpu_millis(void)
 {
@@ -56,7 +49,7 @@ static void assert_refused(const char *what, const struct buf *b, enum err_code 
     const double took = cpu_millis() - start;
     if (e.code != code)
         fail_msg("%s: %s (%s), expected %s", what, err_name(e.code), e.text, err_name(code));
-    if (took > millis * SLOWER)
+    if (took > millis * T_SLOWER)
         fail_msg("%s took %.1f ms", what, took);
 }
 
@@ -211,7 +204,7 @@ static void marker_floods_cost_linear_time(void **state)
         const double start = cpu_millis();
         assert_ok(image_probe(bytes.data, bytes.len, limits, &info, &e), e);
         const double took = cpu_millis() - start;
-        if (took > 100.0 * SLOWER)
+        if (took > 100.0 * T_SLOWER)
             fail_msg("%s took %.1f ms", floods[i].what, took);
         free(body);
         buf_clear(&flood);
@@ -258,7 +251,7 @@ static void every_flip_of_a_bit_is_survived_and_judged_the_same_twice(void **sta
     struct buf bytes = encode(40, 40, &(struct jpeg_form){.quality = 85});
     uint8_t *exact = malloc(bytes.len);
     size_t refused = 0, n = bytes.len * 8;
-    for (size_t bit = 0; bit < n; bit += SLOWER) {
+    for (size_t bit = 0; bit < n; bit += T_SLOWER) {
         memcpy(exact, bytes.data, bytes.len);
         exact[bit / 8] ^= (uint8_t)(1 << bit % 8);
         const enum err_code code = verdict(exact, bytes.len);
@@ -310,7 +303,7 @@ static void the_first_exif_block_counts(void **state)
 static void a_progressive_picture_at_the_pixel_limit_stays_within_its_memory(void **state)
 {
     UNUSED(state);
-    if (SLOWER > 1)
+    if (T_SLOWER > 1)
         skip();
     struct err e = {0};
     struct image img;

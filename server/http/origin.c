@@ -8,13 +8,22 @@
 
 #include "base/num.h"
 
-/* The name in "name", "name:80", "[::1]:80", without brackets; false when it does not fit or is empty. */
+/* What may follow a name: nothing, or a port. */
+static bool is_port(const char *text)
+{
+    if (*text != ':')
+        return !*text;
+    size_t digits = strspn(text + 1, "0123456789");
+    return digits <= 5 && !text[1 + digits];
+}
+
+/* The name in "name", "name:80", "[::1]:80", without brackets; false when it does not fit or is none. */
 static bool name_of(const char *host, char *out, size_t size)
 {
     bool bracket = *host == '[';
     const char *start = host + bracket;
     size_t n = strcspn(start, bracket ? "]" : ":");
-    if (n == 0 || n >= size)
+    if (n == 0 || n >= size || (bracket && start[n] != ']') || !is_port(start + n + bracket))
         return false;
     snprintf(out, size, "%.*s", to_int(n), start);
     return true;

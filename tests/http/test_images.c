@@ -51,7 +51,7 @@ static void probe_image(const char *what, const char *pattern, const char *code,
 {
     probe_ask(&server, what, pattern, code, &(struct ask){.method = "PUT", .target = IMAGE, .type = "image/jpeg",
                                                           .body = b->data ? b->data : "", .len = b->len,
-                                                          .timeout = max_s});
+                                                          .timeout = max_s * T_SLOWER});
     buf_clear(b);
 }
 
