@@ -119,6 +119,41 @@ static void equal_content_never_lies_on_both_sides(void **state)
     manifest_clear(&m);
 }
 
+static void a_manifest_comes_back_from_its_file(void **state)
+{
+    UNUSED(state);
+    char *dir = t_make_dir(), path[300], before[HASH_HEX], after[HASH_HEX];
+    struct err e = {0};
+    struct manifest m = make(3, 5, 0), back = {0};
+    manifest_add(&m, "/elsewhere/x", m.items[0].sha256, NULL);
+    manifest_seal(&m);
+    snprintf(path, sizeof path, "%s/list.jsonl", dir);
+    assert_ok(manifest_write(&m, path, &e) && manifest_read(&back, path, &e), e);
+    assert_int_equal(back.n, 16);
+    assert_int_equal(back.n_labels, 3);
+    assert_string_equal(back.items[0].path, "/elsewhere/x"); /* as it was; the others lie beside the list */
+    assert_int_equal(back.items[0].label, NO_LABEL);
+    assert_true(strncmp(back.items[1].path, dir, strlen(dir)) == 0);
+    manifest_digest(&m, before);
+    manifest_digest(&back, after);
+    assert_string_equal(before, after);
+    back.items[3].held_out = true;
+    manifest_digest(&back, after);
+    assert_string_not_equal(before, after);
+    manifest_clear(&back);
+
+    static const char torn[] = "{\"path\":\"a\"}\n";
+    assert_ok(file_replace(path, torn, sizeof torn - 1, &e), e);
+    assert_err(manifest_read(&back, path, &e), e, ERR_BAD_INPUT);
+    assert_non_null(strstr(e.text, "line 1"));
+    manifest_clear(&back);
+    assert_ok((e = (struct err){0}, file_replace(path, "", 0, &e)), e);
+    assert_err(manifest_read(&back, path, &e), e, ERR_NOT_FOUND);
+    manifest_clear(&back);
+    manifest_clear(&m);
+    t_remove_dir(dir);
+}
+
 static void a_plain_epoch_shows_each_image_once_in_a_new_order(void **state)
 {
     UNUSED(state);
@@ -202,6 +237,7 @@ int main(void)
         cmocka_unit_test(the_split_is_stratified_reproducible_and_follows_the_seed),
         cmocka_unit_test(small_labels_hold_out_two_or_none),
         cmocka_unit_test(equal_content_never_lies_on_both_sides),
+        cmocka_unit_test(a_manifest_comes_back_from_its_file),
         cmocka_unit_test(a_plain_epoch_shows_each_image_once_in_a_new_order),
         cmocka_unit_test(a_p_by_k_batch_holds_exactly_k_different_images_of_p_labels),
         cmocka_unit_test(batches_that_cannot_be_are_refused_by_name),

@@ -61,6 +61,8 @@ static void what_cannot_be_is_refused_by_its_path(void **state)
     } cases[] = {
         {"{\"out\":\"o\",\"epochs\":1}", "data"},
         {"{\"data\":\"d\",\"epochs\":1}", "out"},
+        {"{" BASE ",\"collection\":\"default\"}", "data"},
+        {"{" BASE ",\"store\":\"elsewhere\"}", "store"},
         {"{\"data\":\"d\",\"out\":\"o\"}", "epochs"},
         {"{" BASE ",\"steps\":5}", "steps"},
         {"{" BASE ",\"colour\":5}", "colour"},

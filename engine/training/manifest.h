@@ -36,7 +36,11 @@ struct manifest {
 /* Reads a folder; image files are told by their ending (.jpg .jpeg .png .webp, any case).  ERR_NOT_FOUND when
  * there is none.  Files that cannot be read are left out and logged. */
 MUST_CHECK bool manifest_read_folder(struct manifest *m, const char *dir, struct err *e);
-/* Adds one item (for collections): copied. */
+/* A file with one JSON object a line, {"path", "sha256", "label"}; paths are relative to its own folder unless they begin with
+ * "/".  Reading: ERR_BAD_INPUT for a line that is no such object, ERR_NOT_FOUND when there is none.  Writing is durable. */
+MUST_CHECK bool manifest_read(struct manifest *m, const char *path, struct err *e);
+MUST_CHECK bool manifest_write(const struct manifest *m, const char *path, struct err *e);
+/* Adds one item: copied. */
 void manifest_add(struct manifest *m, const char *path, const char sha256[HASH_HEX], const char *label);
 /* Sorts labels and items; after the last manifest_add(). */
 void manifest_seal(struct manifest *m);

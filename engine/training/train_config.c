@@ -271,6 +271,8 @@ static bool read_top(struct train_config *c, const struct json *v, struct err *e
     uint64_t stages = 0, views = 2, batch = c->batch, per_label = 0, chunk = 0, threads = 0, cache = 0;
     const struct field fields[] = {
         {"data", FIELD_PATH, &c->data, 0, 0, NULL}, {"validation", FIELD_PATH, &c->validation, 0, 0, NULL},
+        {"manifest", FIELD_PATH, &c->manifest, 0, 0, NULL}, {"collection", FIELD_PATH, &c->collection, 0, 0, NULL},
+        {"store", FIELD_PATH, &c->store, 0, 0, NULL},
         {"out", FIELD_PATH, &c->out, 0, 0, NULL}, {"model", FIELD_PATH, &c->model, 0, 0, NULL},
         {"picks", FIELD_PATH, &c->picks, 0, 0, NULL},
         {"arch", FIELD_OTHER, NULL, 0, 0, NULL}, {"method", FIELD_OTHER, NULL, 0, 0, NULL},
@@ -321,8 +323,12 @@ static bool check_chunk(const struct train_config *c, struct err *e)
 /* What only makes sense together. */
 static bool check_whole(struct train_config *c, const struct json *doc, struct err *e)
 {
-    if (!c->data)
-        return err_field(e, "data", "is missing: the folder of pictures");
+    if (!c->data + !c->manifest + !c->collection != 2)
+        return err_field(e, "data", "give one of `data` (a folder of pictures), `manifest` and `collection`");
+    if (c->store && !c->collection)
+        return err_field(e, "store", "is the data folder of a `collection`");
+    if (c->collection && !c->store)
+        c->store = mem_text("data");
     if (!c->out)
         return err_field(e, "out", "is missing: the folder of the run");
     if (c->model && json_member(doc, "arch"))
@@ -368,6 +374,9 @@ bool train_config_parse(struct train_config *c, const char *text, size_t len, st
 void train_config_clear(struct train_config *c)
 {
     free(c->data);
+    free(c->manifest);
+    free(c->collection);
+    free(c->store);
     free(c->validation);
     free(c->out);
     free(c->model);

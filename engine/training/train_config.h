@@ -1,7 +1,9 @@
 /* train_config.h - what a training run is told, as JSON with every field checked.
  *
  *     {
- *       "data": "pictures/train",              folder of folders, or a flat one
+ *       "data": "pictures/train",              folder of folders, or a flat one; or one of these two in its place:
+ *       "manifest": "jobs/7/manifest.jsonl",   a list of files (manifest.h)
+ *       "collection": "default",               what a data folder stores, which is "store": "data"
  *       "out": "runs/first",                   run folder: checkpoints, models, report
  *       "model": "base.safetensors",           (optional) start from it; otherwise "arch"
  *       "arch": {"name": "resnet18", "stem": "small1", "width": 64, "projection": 0, "size": 32},
@@ -26,7 +28,10 @@
 #include "engine/training/optimizer.h"
 
 struct train_config {
-    char *data, *validation, *out, *model, *picks; /* paths; owned; NULL: not given (data and out always are) */
+    char *data, *manifest, *collection;    /* where the pictures are: one of them; owned; the others NULL */
+    char *store;                           /* data folder of the collection; owned */
+    char *out;                             /* owned */
+    char *validation, *model, *picks;      /* paths; owned; NULL: not given */
     struct arch arch;                      /* without `model` */
     uint32_t size;                         /* input side; 0: the model's */
     const struct objective *objective;     /* static */

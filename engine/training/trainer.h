@@ -12,6 +12,7 @@
  *     best.safetensors       the one with the best score on the held-out pictures so far; the first one, while none is better
  *     last.safetensors       the one after the last step
  *     sheet.png              queries with their neighbours before and after
+ *     report.html            all of it to be read (report.h)
  *
  * The learning rate follows the part of the run that is done: of its steps, or of its `max_minutes` when those go by faster.  So a
  * run that is limited in time comes to its end with a small rate too, but only runs without such a limit repeat bit for bit.

@@ -9,6 +9,7 @@
 #include "base/num.h"
 #include "engine/training/trainer.h"
 #include "server/commands/command.h"
+#include "server/commands/train_data.h"
 #include "server/commands/train_display.h"
 
 enum { CONFIG_MAX = 1 << 20 };
@@ -57,7 +58,7 @@ struct run { /* what the command was asked for, and what it reads */
 
 static bool read_manifests(struct run *r, struct err *e)
 {
-    return manifest_read_folder(&r->pictures, r->config.data, e) &&
+    return train_data_read(&r->config, r->resume, &r->pictures, e) &&
            (!r->config.validation || manifest_read_folder(&r->validation, r->config.validation, e));
 }
 

@@ -69,6 +69,7 @@ static void a_folder_of_pictures_gives_a_model_that_embeds(void **state)
     assert_contains(out, "recall@1 ");
     free(out);
     assert_true(is_there("first/first.safetensors") && is_there("first/last.safetensors"));
+    assert_true(is_there("first/report.html") && is_there("first/sheet.png"));
     in(model, "first/best.safetensors");
     in(photo, "pictures/flower/1.jpg");
     out = command(0, "embed", "--model", model, photo, NULL);
@@ -91,6 +92,32 @@ static void a_preview_is_drawn_without_a_run(void **state)
     command_only(0, "train", "--config", config(file, "preview", "pictures", ",\"epochs\":1,\"batch_size\":16"), "--preview",
                  sheet, NULL);
     assert_true(is_there("sheet.png") && !is_there("preview"));
+}
+
+static void a_stored_collection_is_trained_on_and_free_again_at_once(void **state)
+{
+    UNUSED(state);
+    char file[400], data[400], text[1500], pictures[400];
+    in(data, "data");
+    in(pictures, "pictures");
+    command_only(0, "import", "--data", data, "--model", small_model(), "--precision", "fp32", pictures, NULL);
+    int n = snprintf(text, sizeof text, "{\"collection\":\"default\",\"store\":\"%s\",\"out\":\"%s/stored\",\"steps\":2,"
+                     "\"arch\":{\"stem\":\"small2\",\"width\":8},\"batch_size\":16,\"threads\":1}", data, dir);
+    write_file(dir, "stored.json", text, (size_t)n);
+    in(file, "stored.json");
+    char *out = command(0, "train", "--config", file, NULL);
+    assert_contains(out, "\"labels\":16");
+    free(out);
+    assert_true(is_there("stored/manifest.jsonl") && is_there("stored/pictures/00"));
+    command_only(0, "train", "--config", file, "--resume", NULL); /* from the list, whatever is stored by now */
+
+    n = snprintf(text, sizeof text, "{\"collection\":\"default\",\"store\":\"%s/none\",\"out\":\"%s/none2\",\"steps\":2}", dir, dir);
+    write_file(dir, "none.json", text, (size_t)n);
+    in(file, "none.json");
+    out = command(1, "train", "--config", file, NULL);
+    assert_contains(out, "is no data folder");
+    free(out);
+    assert_true(!is_there("none"));
 }
 
 /* The program beside the test, its output in a file. */
@@ -231,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_folder_of_pictures_gives_a_model_that_embeds),
         cmocka_unit_test(a_preview_is_drawn_without_a_run),
+        cmocka_unit_test(a_stored_collection_is_trained_on_and_free_again_at_once),
         cmocka_unit_test(sigterm_saves_a_checkpoint_that_is_gone_on_from),
         cmocka_unit_test(what_is_wrong_is_told_by_name),
         cmocka_unit_test(a_silly_learning_rate_is_said_to_be_one),
