@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "engine/training/report.h"
 #include "engine/training/trainer_parts.h"
 
 enum { SHEET_ROWS = 12 };
@@ -78,7 +79,7 @@ bool trainer_finish(struct trainer *t, struct train_outcome *out, struct err *e)
     describe(t, &v, out);
     if (ok)
         trainer_log_end(t, out, judged ? &v.before : NULL, judged ? &v.after : NULL, &v.gain);
-    ok = ok && (!judged || keep_sheet(t, &v, e));
+    ok = ok && (!judged || keep_sheet(t, &v, e)) && report_write(t->c->out, NULL, e);
     judgement_clear(&v.before);
     judgement_clear(&v.after);
     buf_clear(&v.sheet);

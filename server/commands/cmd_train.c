@@ -90,7 +90,8 @@ static int train(struct run *r)
     fprintf(stderr, "%s\n", out.message);
     if (out.end == TRAIN_STOPPED)
         return EXIT_TRY_AGAIN;
-    fprintf(stderr, "%s/best.safetensors is the model\n", r->config.out);
+    fprintf(stderr, "%s/best.safetensors is the model, %s/report.html tells how it came about\n", r->config.out,
+            r->config.out);
     return out.end == TRAIN_DIVERGED ? EXIT_FAILED : EXIT_DONE;
 }
 
