@@ -174,6 +174,7 @@ static void many_points_become_a_band_that_holds_them_all(void **state)
     assert_int_equal(points, 150);
     assert_non_null(strstr(band, " 17.3")); /* the peak, though its bucket's mean is about 0.6 */
     assert_null(strstr(line, " 17.3"));
+    assert_has(svg, ">5</text>"); /* the scale reaches up to it */
     free(svg);
     svg = drawn(y, 1, false, NAN);
     assert_has(svg, "<circle"); /* a line of one point would not be seen */

@@ -1,4 +1,4 @@
-/* gemm.h - products of row-major fp32 matrices without gaps between their rows.
+/* gemm.h - products of row-major matrices, fp32 but for one, without gaps between their rows.
  *
  * beta = 0 overwrites c (whatever was in it, NaN too); beta = 1 adds to it.  Sizes fit an int.
  * Threads: any thread may call.  How many threads one product uses is the process's OMP_NUM_THREADS, unless the calling
@@ -18,5 +18,8 @@ void gemm_nt(size_t m, size_t n, size_t k, float alpha, const float *a, const fl
 void gemm_nn(size_t m, size_t n, size_t k, float alpha, const float *a, const float *b, float beta, float *c);
 /* c[m, n] = alpha * a[k, m]^T * b[k, n] + beta * c */
 void gemm_tn(size_t m, size_t n, size_t k, float alpha, const float *a, const float *b, float beta, float *c);
+
+/* c[n, n] += a[m, n]^T * a in double; only the lower triangle of c is read and written. */
+void gram_add(size_t m, size_t n, const double *a, double *c);
 
 #endif

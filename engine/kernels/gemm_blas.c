@@ -30,3 +30,8 @@ void gemm_tn(size_t m, size_t n, size_t k, float alpha, const float *a, const fl
     cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, to_int(m), to_int(n), to_int(k), alpha, a, to_int(m), b,
                 to_int(n), beta, c, to_int(n));
 }
+
+void gram_add(size_t m, size_t n, const double *a, double *c)
+{
+    cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, to_int(n), to_int(m), 1, a, to_int(n), 1, c, to_int(n));
+}

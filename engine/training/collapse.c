@@ -3,9 +3,12 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "engine/kernels/eigen.h"
 #include "engine/kernels/gemm.h"
 #include "engine/training/retrieval.h"
+
+enum { BLOCK = 256 }; /* rows at a time: bounds the memory */
 
 static double squared_distance(const float *x, const float *y, size_t d)
 {
@@ -25,12 +28,30 @@ double alignment(const float *x, const float *y, size_t n, size_t d)
     return n ? sum / (double)n : 0;
 }
 
-double uniformity(const float *x, size_t n, size_t d)
+/* Sum of exp(-2 |x_i - x_j|^2) over the rows i of a block and all j < i, by |x|^2 + |y|^2 - 2 xy. */
+static double block_spread(const float *products, const double *squares, size_t start, size_t rows)
 {
     double sum = 0;
+    for (size_t i = start; i < start + rows; i++)
+        for (size_t j = 0; j < i; j++)
+            sum += exp(-2 * fmax(0, squares[i] + squares[j] - 2 * (double)products[(i - start) * (start + rows) + j]));
+    return sum;
+}
+
+double uniformity(const float *x, size_t n, size_t d)
+{
+    float *products = mem_aligned(BLOCK * n, sizeof *products);
+    double *squares = mem_new(n, sizeof *squares), sum = 0;
     for (size_t i = 0; i < n; i++)
-        for (size_t j = i + 1; j < n; j++)
-            sum += exp(-2 * squared_distance(x + i * d, x + j * d, d));
+        for (size_t k = 0; k < d; k++)
+            squares[i] += (double)x[i * d + k] * (double)x[i * d + k];
+    for (size_t start = 0; start < n; start += BLOCK) {
+        const size_t rows = min_size(BLOCK, n - start);
+        gemm_nt(rows, start + rows, d, 1, x + start * d, x, 0, products);
+        sum += block_spread(products, squares, start, rows);
+    }
+    free(products);
+    free(squares);
     return n > 1 ? log(sum / ((double)n * (double)(n - 1) / 2)) : 0;
 }
 
@@ -59,16 +80,19 @@ double unit_std(const float *z, size_t n, size_t d)
 static double *spectrum(const float *z, size_t n, size_t d, bool centred)
 {
     double *gram = mem_new(d * d, sizeof *gram), *mean = mem_new(d, sizeof *mean), *values = mem_new(d, sizeof *values);
+    double *block = mem_aligned(BLOCK * d, sizeof *block);
     for (size_t i = 0; centred && i < n; i++)
         for (size_t k = 0; k < d; k++)
             mean[k] += (double)z[i * d + k] / (double)n;
-    for (size_t i = 0; i < n; i++)
-        for (size_t a = 0; a < d; a++) {
-            double x = (double)z[i * d + a] - mean[a];
-            for (size_t b = 0; b <= a; b++)
-                gram[a * d + b] += x * ((double)z[i * d + b] - mean[b]);
-        }
+    for (size_t start = 0; start < n; start += BLOCK) {
+        const size_t rows = min_size(BLOCK, n - start);
+        for (size_t i = 0; i < rows; i++)
+            for (size_t k = 0; k < d; k++)
+                block[i * d + k] = (double)z[(start + i) * d + k] - mean[k];
+        gram_add(rows, d, block, gram);
+    }
     eigenvalues(gram, d, values);
+    free(block);
     free(gram);
     free(mean);
     return values;

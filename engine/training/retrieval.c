@@ -28,7 +28,7 @@ static int better(const void *a, const void *b)
 static void add_query(struct retrieval *r, const struct candidate *ranked, const int32_t *labels, int32_t label,
                       size_t n, size_t related)
 {
-    size_t found = 0, first = n;
+    size_t found = 0, first = SIZE_MAX;
     double precision = 0;
     for (size_t i = 0; i < n && i < max_size(related, 10); i++) {
         if (labels[ranked[i].index] != label)
@@ -55,13 +55,37 @@ static size_t count_label(const int32_t *labels, size_t n, int32_t label)
     return count;
 }
 
-/* Every candidate but `self`, best first; gives how many. */
-static size_t rank(const float *scores, size_t n, size_t self, struct candidate *out)
+/* Lets a candidate sink in a heap of the k best, whose root is the worst of them. */
+static void sink(struct candidate *heap, size_t k, size_t at)
+{
+    const struct candidate c = heap[at];
+    for (size_t child; (child = 2 * at + 1) < k; at = child) {
+        if (child + 1 < k && better(&heap[child + 1], &heap[child]) > 0)
+            child++;
+        if (better(&heap[child], &c) <= 0)
+            break;
+        heap[at] = heap[child];
+    }
+    heap[at] = c;
+}
+
+/* The k best candidates but `self`, best first, in out [k]; gives how many. */
+static size_t rank(const float *scores, size_t n, size_t self, size_t k, struct candidate *out)
 {
     size_t m = 0;
-    for (size_t i = 0; i < n; i++)
-        if (i != self)
-            out[m++] = (struct candidate){scores[i], (uint32_t)i};
+    for (size_t i = 0; k && i < n; i++) {
+        const struct candidate c = {scores[i], (uint32_t)i};
+        if (i == self)
+            continue;
+        if (m < k) {
+            out[m++] = c;
+            for (size_t at = m / 2; m == k && at-- > 0;) /* full: from now on it is a heap */
+                sink(out, k, at);
+        } else if (better(&c, &out[0]) < 0) {
+            out[0] = c;
+            sink(out, k, 0);
+        }
+    }
     qsort(out, m, sizeof *out, better);
     return m;
 }
@@ -80,7 +104,7 @@ struct retrieval retrieval_measure(const float *unit, size_t n, size_t d, const 
 {
     struct retrieval r = {0};
     float *scores = mem_aligned(BLOCK * n, sizeof *scores);
-    struct candidate *ranked = mem_new(n, sizeof *ranked);
+    struct candidate *ranked = mem_new(max_size(n, 10), sizeof *ranked);
     for (size_t start = 0; start < n; start += BLOCK) {
         size_t rows = min_size(BLOCK, n - start);
         gemm_nt(rows, n, d, 1, unit + start * d, unit, 0, scores);
@@ -90,7 +114,7 @@ struct retrieval retrieval_measure(const float *unit, size_t n, size_t d, const 
                 hits[query] = -1;
             if (!related)
                 continue;
-            size_t m = rank(scores + i * n, n, query, ranked);
+            size_t m = rank(scores + i * n, n, query, max_size(related, 10), ranked);
             add_query(&r, ranked, labels, labels[query], m, related);
             if (hits)
                 hits[query] = labels[ranked[0].index] == labels[query];
@@ -127,9 +151,9 @@ struct instance instance_measure(const float *views, const float *unit, size_t n
 size_t nearest_rows(const float *unit, size_t n, size_t d, size_t query, size_t k, size_t *out)
 {
     float *scores = mem_aligned(n, sizeof *scores);
-    struct candidate *ranked = mem_new(n, sizeof *ranked);
+    struct candidate *ranked = mem_new(k, sizeof *ranked);
     gemm_nt(1, n, d, 1, unit + query * d, unit, 0, scores);
-    size_t found = min_size(rank(scores, n, query, ranked), k);
+    const size_t found = rank(scores, n, query, k, ranked);
     for (size_t i = 0; i < found; i++)
         out[i] = ranked[i].index;
     free(ranked);
@@ -138,16 +162,17 @@ size_t nearest_rows(const float *unit, size_t n, size_t d, size_t query, size_t 
 }
 
 /* The label with most votes among the k best; the lowest of equals. */
-static int32_t vote(const struct candidate *ranked, size_t k, const int32_t *labels, double temperature)
+static int32_t vote(const struct candidate *ranked, size_t k, const int32_t *labels, double temperature, double *weights)
 {
     int32_t best = labels[ranked[0].index];
     double best_votes = -1;
+    for (size_t i = 0; i < k; i++)
+        weights[i] = exp(((double)ranked[i].score - (double)ranked[0].score) / temperature);
     for (size_t i = 0; i < k; i++) {
         int32_t label = labels[ranked[i].index];
         double votes = 0;
         for (size_t j = 0; j < k; j++)
-            if (labels[ranked[j].index] == label)
-                votes += exp(((double)ranked[j].score - (double)ranked[0].score) / temperature);
+            votes += labels[ranked[j].index] == label ? weights[j] : 0;
         if (votes > best_votes || (votes == best_votes && label < best)) {
             best = label;
             best_votes = votes;
@@ -161,16 +186,18 @@ double knn_accuracy(const float *bank, const int32_t *bank_labels, size_t n_bank
 {
     size_t right = 0;
     float *scores = mem_aligned(BLOCK * n_bank, sizeof *scores);
-    struct candidate *ranked = mem_new(n_bank, sizeof *ranked);
     k = min_size(k, n_bank);
+    struct candidate *ranked = mem_new(k, sizeof *ranked);
+    double *weights = mem_new(k, sizeof *weights);
     for (size_t start = 0; k && start < n; start += BLOCK) {
         size_t rows = min_size(BLOCK, n - start);
         gemm_nt(rows, n_bank, d, 1, queries + start * d, bank, 0, scores);
         for (size_t i = 0; i < rows; i++) {
-            rank(scores + i * n_bank, n_bank, n_bank, ranked);
-            right += vote(ranked, k, bank_labels, temperature) == labels[start + i];
+            rank(scores + i * n_bank, n_bank, n_bank, k, ranked);
+            right += vote(ranked, k, bank_labels, temperature, weights) == labels[start + i];
         }
     }
+    free(weights);
     free(ranked);
     free(scores);
     return n ? (double)right / (double)n : 0;

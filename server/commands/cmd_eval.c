@@ -27,6 +27,17 @@ static void judged_clear(struct judged *j)
     free(j->labels);
 }
 
+/* A picture that lies beside the sub-folders has no label, so nothing to be judged by. */
+static size_t *labelled_items(const struct manifest *m, size_t *n)
+{
+    size_t all, *items = manifest_side(m, false, &all);
+    *n = 0;
+    for (size_t i = 0; i < all; i++)
+        if (m->items[items[i]].label != NO_LABEL)
+            items[(*n)++] = items[i];
+    return items;
+}
+
 static bool open_folder(struct judged *j, const char *dir, const struct conf *conf, struct encoder *enc,
                         struct pool *pool, struct err *e)
 {
@@ -36,7 +47,7 @@ static bool open_folder(struct judged *j, const char *dir, const struct conf *co
         return false;
     if (!j->manifest.n_labels)
         return err_set(e, ERR_BAD_INPUT, "%s has no sub-folders: a picture's label is its folder's name", dir);
-    items = manifest_side(&j->manifest, false, &j->n);
+    items = labelled_items(&j->manifest, &j->n);
     j->x = mem_aligned(j->n * encoder_dimensions(enc), sizeof *j->x);
     j->labels = mem_new(j->n, sizeof *j->labels);
     for (size_t i = 0; i < j->n; i++)
