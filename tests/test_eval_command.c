@@ -26,7 +26,7 @@ static void all_figures_are_there_and_a_loose_picture_is_no_label(void **state)
     char *out = command(0, "eval", "--model", path, "--data", dir, "--train", other, NULL);
     struct json *doc = json_parse(out, strlen(out), 0, &e);
     assert_ok(doc != NULL, e);
-    run_log_figures(json_member(doc, "figures"), figures);
+    report_log_figures(json_member(doc, "figures"), figures);
     for (size_t f = 0; f < FIGURES; f++)
         if (isfinite(figures[f]) != (f != FIGURE_INSTANCE))
             fail_msg("%s is %g", figure_names[f].key, figures[f]);

@@ -80,7 +80,7 @@ static void what_is_done_again_counts_once_and_a_torn_line_not_at_all(void **sta
 {
     UNUSED(state);
     char *dir = t_make_dir();
-    struct run_log log;
+    struct report_log log;
     struct err e = {0};
     write_log(dir, START
               "{\"event\":\"evaluation\",\"step\":0,\"figures\":" FIGURES_OF("0.1", "7") ",\"best\":true}\n"
@@ -92,7 +92,7 @@ static void what_is_done_again_counts_once_and_a_torn_line_not_at_all(void **sta
               "not a line\n{\"event\":\"step\",\"step\":\"x\"}\n\n"
               "{\"event\":\"step\",\"step\":40,\"loss\":2.5}\n{\"event\":\"step\",\"step\":30,\"loss\":2.75}\n" /* no resume was logged */
               "{\"event\":\"step\",\"step\":40,\"loss\":null}\n{\"event\":\"step\",\"step\":50,\"lo");
-    assert_ok(run_log_read(&log, dir, &e), e);
+    assert_ok(report_log_read(&log, dir, &e), e);
     assert_int_equal(log.n_steps, 4);
     static const double steps[] = {10, 20, 30, 40}, losses[] = {4, 3.5, 2.75};
     for (size_t i = 0; i < 4; i++)
@@ -103,15 +103,15 @@ static void what_is_done_again_counts_once_and_a_torn_line_not_at_all(void **sta
     assert_string_equal(log.warnings[0].message, "stays");
     assert_null(log.end);
     assert_true(log.n_resumes == 1 && log.unreadable == 2);
-    run_log_clear(&log);
+    report_log_clear(&log);
     write_log(dir, "{\"event\":\"step\",\"step\":10}\n{\"event\":\"step\",\"step\":20}\n{\"event\":\"resume\",\"step\":10}\n");
-    assert_ok(run_log_read(&log, dir, &e), e);
+    assert_ok(report_log_read(&log, dir, &e), e);
     assert_int_equal(log.n_steps, 1);
-    run_log_clear(&log);
+    report_log_clear(&log);
     write_log(dir, "{\"event\":\"step\",\"step\":10,\"loss\":4}\n{\"event\":\"end\",\"step\":1}\n" START);
-    assert_ok(run_log_read(&log, dir, &e), e);
+    assert_ok(report_log_read(&log, dir, &e), e);
     assert_true(log.n_steps == 0 && !log.end && log.start); /* a run that was begun anew in the same folder */
-    run_log_clear(&log);
+    report_log_clear(&log);
     t_remove_dir(dir);
 }
 
@@ -222,28 +222,30 @@ static void the_page_tells_before_after_and_how_sure_that_is(void **state)
 {
     UNUSED(state);
     static const struct {
-        const char *queries, *before, *after, *low, *high, *says[2];
+        const char *queries, *before, *after, *low, *high, *interval, *says[2];
     } cases[] = {
-        {"2000", "0.3", "0.6", "0.27", "0.33", {"clear of zero", "Judged by 2,000 queries."}},
-        {"2000", "0.3", "0.31", "-0.01", "0.03", {"may be chance", "\"good\">+0.0100<"}},
-        {"2000", "0.3", "0.2", "-0.12", "-0.08", {"has become worse", "\"bad\">−0.100<"}},
-        {"99", "0.3", "0.6", "0.2", "0.4", {"Judged by 99 queries only", "below 100 nothing is promoted"}}};
+        {"2000", "0.3", "0.6", "0.27", "0.33", "<small>+0.270 to +0.330</small>", {"clear of zero", "Judged by 2,000 queries."}},
+        {"2000", "0.3", "0.31", "-0.01", "0.03", "<small>−0.0100 to +0.0300</small>", {"may be chance", "\"soft\">+0.0100<"}},
+        {"2000", "0.3", "0.2", "-0.12", "-0.08", "<small>−0.120 to −0.0800</small>", {"has become worse", "\"bad\">−0.100<"}},
+        {"99", "0.3", "0.6", "0.2", "0.4", "<small>+0.200 to +0.400</small>", {"Judged by 99 queries only", "below 100 nothing is promoted"}}};
     char *dir = t_make_dir(), log[2000];
     for (size_t i = 0; i < COUNT(cases); i++) {
         snprintf(log, sizeof log, START "{\"event\":\"step\",\"step\":1,\"loss\":4,\"learning_rate\":0.1}\n"
                  "{\"event\":\"end\",\"step\":400,\"reason\":\"done\",\"seconds\":903,\"best_step\":300,\"before\":{\"recall@1\":%s,\"queries\":%s},"
-                 "\"after\":{\"recall@1\":%s,\"queries\":%s,\"linear_probe\":0.7},\"gain\":{\"mean\":0,\"low\":%s,\"high\":%s}}\n",
+                 "\"after\":{\"recall@1\":%s,\"queries\":%s,\"linear_probe\":0.7},\"gain\":{\"mean\":0,\"low\":%s,\"high\":%s},\"message\":\"said already\"}\n",
                  cases[i].before, cases[i].queries, cases[i].after, cases[i].queries, cases[i].low, cases[i].high);
         char *page = page_of(dir, log);
         assert_has(page, cases[i].says[0]);
         assert_has(page, cases[i].says[1]);
         assert_has(page, "Done at step 400 of 400, after 15 min 3 s; begun 2025-11-25 19:46 UTC");
         assert_has(page, "<b>0.300</b>");
+        assert_non_null(strstr(strstr(page, "<small>the nearest picture"), cases[i].interval));
         assert_has(page, "Linear probe");
         assert_lacks(page, "Few-shot");
         assert_has(page, "<dt>parameters</dt><dd>11,168,832</dd>");
         assert_has(page, "<dt>method.type</dt><dd>triplet</dd>");
         assert_has(page, "resnet18 small1 with triplet");
+        assert_lacks(page, "said already");
         assert_has(page, "<h3>Loss<span");
         assert_lacks(page, "<h3>Effective rank");
         assert_whole(page);

@@ -19,7 +19,7 @@
 enum { SHEET_BYTES_MAX = 64 << 20, CONFIG_DEPTH = 8 };
 
 struct page {
-    struct run_log log;
+    struct report_log log;
     const struct log_evaluation *best;    /* NULL: nothing was evaluated; into log */
     double before[FIGURES], after[FIGURES];
     bool judged;                          /* both are there */
@@ -29,7 +29,7 @@ struct page {
 
 /* ---- reading ---- */
 
-static const struct log_evaluation *best_evaluation(const struct run_log *log)
+static const struct log_evaluation *best_evaluation(const struct report_log *log)
 {
     const struct log_evaluation *best = NULL;
     for (size_t i = 0; i < log->n_evaluations; i++)
@@ -45,8 +45,8 @@ static void find_figures(struct page *p)
     p->best = best_evaluation(&p->log);
     p->judged = (before && after) || p->best;
     if (before && after) {
-        run_log_figures(before, p->before);
-        run_log_figures(after, p->after);
+        report_log_figures(before, p->before);
+        report_log_figures(after, p->after);
     } else if (p->best) {
         memcpy(p->before, p->log.evaluations[0].figures, sizeof p->before);
         memcpy(p->after, p->best->figures, sizeof p->after);
@@ -56,11 +56,11 @@ static void find_figures(struct page *p)
 
 static double best_step(const struct page *p)
 {
-    const double told = run_log_number(p->log.end, "best_step");
+    const double told = report_log_number(p->log.end, "best_step");
     return isfinite(told) ? told : p->best ? p->best->step : (double)NAN;
 }
 
-static double last_step(const struct run_log *log)
+static double last_step(const struct report_log *log)
 {
     const double step = log->n_steps ? log->steps[log->n_steps - 1].step : 0;
     const double evaluated = log->n_evaluations ? log->evaluations[log->n_evaluations - 1].step : 0;
@@ -110,41 +110,58 @@ static const char *text_of(const struct json *object, const char *key)
 
 /* ---- what it came to ---- */
 
-static void write_title(struct page *p)
+static const char *ending(const struct json *end)
 {
-    const struct json *start = p->log.start, *method = json_member(json_member(start, "config"), "method");
-    const char *objective = text_of(method, "type"), *arch = text_of(start, "arch"), *reason = text_of(p->log.end, "reason");
-    const double time_begun = run_log_number(start, "time");
-    const double step = p->log.end ? run_log_number(p->log.end, "step")
-                                   : p->log.n_steps ? p->log.steps[p->log.n_steps - 1].step : 0;
-    const double seconds = p->log.end ? run_log_number(p->log.end, "seconds")
-                                      : p->log.n_steps ? p->log.steps[p->log.n_steps - 1].seconds : 0;
-    buf_text(&p->out, "<h1>Training run");
-    if (arch || objective)
-        buf_text(&p->out, ": ");
-    html_text(&p->out, arch);
-    if (objective)
-        buf_text(&p->out, arch ? " with " : "");
-    html_text(&p->out, objective);
-    buf_text(&p->out, "</h1>\n<p class=\"soft\">");
-    html_text(&p->out, !p->log.end ? "Not ended yet" : !reason ? "Ended" : strcmp(reason, "done") == 0 ? "Done"
-              : strcmp(reason, "max_minutes") == 0 ? "Stopped when its time was up" : strcmp(reason, "cancelled") == 0
-              ? "Cancelled" : strcmp(reason, "diverged") == 0 ? "Diverged" : reason);
+    static const struct {
+        const char *reason, *words;
+    } known[] = {{"done", "Done"}, {"max_minutes", "Stopped when its time was up"}, {"stopped", "Stopped"},
+                 {"cancelled", "Cancelled"}, {"diverged", "Diverged"}};
+    const char *reason = text_of(end, "reason");
+    if (!end)
+        return "Not ended yet";
+    for (size_t i = 0; reason && i < COUNT(known); i++)
+        if (strcmp(reason, known[i].reason) == 0)
+            return known[i].words;
+    return reason ? reason : "Ended";
+}
+
+/* How far it came: step, steps, time. */
+static void write_progress(struct page *p)
+{
+    const struct log_step *last = p->log.n_steps ? &p->log.steps[p->log.n_steps - 1] : NULL;
+    const double step = p->log.end ? report_log_number(p->log.end, "step") : last ? last->step : 0;
+    const double seconds = p->log.end ? report_log_number(p->log.end, "seconds") : last ? last->seconds : 0;
+    const double steps = report_log_number(p->log.start, "steps"), begun = report_log_number(p->log.start, "time");
+    buf_text(&p->out, "<p class=\"soft\">");
+    html_text(&p->out, ending(p->log.end));
     buf_text(&p->out, " at step ");
     grouped(&p->out, isfinite(step) ? step : 0);
-    if (isfinite(run_log_number(start, "steps"))) {
+    if (isfinite(steps)) {
         buf_text(&p->out, " of ");
-        grouped(&p->out, run_log_number(start, "steps"));
+        grouped(&p->out, steps);
     }
     buf_text(&p->out, ", after ");
     duration(&p->out, isfinite(seconds) ? seconds : 0);
-    if (isfinite(time_begun)) {
+    if (isfinite(begun)) {
         buf_text(&p->out, "; begun ");
-        when(&p->out, time_begun);
+        when(&p->out, begun);
     }
     if (p->log.n_resumes)
         buf_print(&p->out, ", resumed %s", p->log.n_resumes == 1 ? "once" : "several times");
     buf_text(&p->out, "</p>\n");
+}
+
+static void write_title(struct page *p)
+{
+    const struct json *start = p->log.start, *method = json_member(json_member(start, "config"), "method");
+    const char *told = text_of(start, "method"), *objective = told ? told : text_of(method, "type");
+    const char *arch = text_of(start, "arch");
+    buf_text(&p->out, arch || objective ? "<h1>Training run: " : "<h1>Training run");
+    html_text(&p->out, arch);
+    buf_text(&p->out, arch && objective ? " with " : "");
+    html_text(&p->out, objective);
+    buf_text(&p->out, "</h1>\n");
+    write_progress(p);
 }
 
 static void hero_number(struct page *p, const char *what, double value)
@@ -154,25 +171,29 @@ static void hero_number(struct page *p, const char *what, double value)
     buf_text(&p->out, "</b></div>");
 }
 
+static void write_interval(struct page *p, double low, double high)
+{
+    signed_number(&p->out, low);
+    buf_text(&p->out, " to ");
+    signed_number(&p->out, high);
+}
+
 /* The gain, how sure it is, and what may be done with it. */
 static void write_gain(struct page *p)
 {
     const struct json *gain = json_member(p->log.end, "gain");
     const double change = p->after[p->score] - p->before[p->score];
-    const double low = run_log_number(gain, "low"), high = run_log_number(gain, "high");
-    const char *tone = change > 0 ? "good" : change < 0 ? "bad" : "soft";
-    buf_print(&p->out, "<div>Gain<b class=\"%s\">", tone);
+    const double low = report_log_number(gain, "low"), high = report_log_number(gain, "high");
+    buf_print(&p->out, "<div>Gain<b class=\"%s\">", low > 0 ? "good" : high < 0 ? "bad" : "soft");
     signed_number(&p->out, change);
     buf_text(&p->out, "</b></div><p>");
     if (isfinite(low) && isfinite(high)) {
-        buf_text(&p->out, "95 % interval of the gain ");
-        signed_number(&p->out, low);
-        buf_text(&p->out, " to ");
-        signed_number(&p->out, high);
-        buf_text(&p->out, low > 0 ? ": clear of zero. " : high < 0 ? ": it has become worse. "
-                                                                   : ": zero lies within, so it may be chance. ");
+        buf_text(&p->out, "95 % interval of the gain: ");
+        write_interval(p, low, high);
+        buf_text(&p->out, low > 0 ? ", clear of zero. " : high < 0 ? ": it has become worse. "
+                                                                   : "; zero lies within, so it may be chance. ");
     }
-    const double queries = p->log.end ? run_log_number(json_member(p->log.end, "after"), "queries")
+    const double queries = p->log.end ? report_log_number(json_member(p->log.end, "after"), "queries")
                                       : p->best ? p->best->queries : (double)NAN;
     if (queries < JUDGE_LEAST_QUERIES)
         buf_print(&p->out, "Judged by %.0f queries only: below %d nothing is promoted by itself.", queries, JUDGE_LEAST_QUERIES);
@@ -199,13 +220,14 @@ static void write_hero(struct page *p)
 
 static void write_warnings(struct page *p)
 {
-    const char *last = text_of(p->log.end, "message");
+    const char *last = text_of(p->log.end, "message"), *reason = text_of(p->log.end, "reason");
+    const bool usual = reason && (strcmp(reason, "done") == 0 || strcmp(reason, "max_minutes") == 0);
     for (size_t i = 0; i < p->log.n_warnings; i++) {
         buf_print(&p->out, "<p class=\"warn\">Step %.0f: ", p->log.warnings[i].step);
         html_text(&p->out, p->log.warnings[i].message);
         buf_text(&p->out, "</p>\n");
     }
-    if (last && *last) {
+    if (last && *last && !usual) { /* otherwise it repeats the figures */
         buf_text(&p->out, "<p class=\"warn\">");
         html_text(&p->out, last);
         buf_text(&p->out, "</p>\n");
@@ -298,6 +320,12 @@ static void write_figure_row(struct page *p, enum report_figure f)
     buf_print(&p->out, "<td class=\"number%s\">", tone);
     if (isfinite(change))
         signed_number(&p->out, change);
+    if (f == p->score && json_member(p->log.end, "gain")) {
+        const struct json *gain = json_member(p->log.end, "gain");
+        buf_text(&p->out, "<small>");
+        write_interval(p, report_log_number(gain, "low"), report_log_number(gain, "high"));
+        buf_text(&p->out, "</small>");
+    }
     buf_text(&p->out, "</td></tr>\n");
 }
 
@@ -307,7 +335,7 @@ static void write_table(struct page *p)
         return;
     buf_text(&p->out, "<h2>Before and after</h2>\n<div class=\"card scroll\"><table><thead><tr><th scope=\"col\">Figure</th>"
                       "<th class=\"number\" scope=\"col\">Before</th><th class=\"number\" scope=\"col\">Best</th>"
-                      "<th class=\"number\" scope=\"col\">Change</th></tr></thead><tbody>\n");
+                      "<th class=\"number\" scope=\"col\">Change<small>95 % interval</small></th></tr></thead><tbody>\n");
     for (size_t f = 0; f < FIGURES; f++)
         write_figure_row(p, (enum report_figure)f);
     buf_text(&p->out, "</tbody></table></div>\n");
@@ -405,7 +433,7 @@ bool report_write(const char *run, const char *sheet, struct err *e)
 {
     struct page p = {0};
     char path[4096];
-    bool ok = run_log_read(&p.log, run, e);
+    bool ok = report_log_read(&p.log, run, e);
     if (ok) {
         find_figures(&p);
         html_begin(&p.out, "anchord training run");
@@ -421,6 +449,6 @@ bool report_write(const char *run, const char *sheet, struct err *e)
     snprintf(path, sizeof path, "%s/report.html", run);
     ok = ok && file_replace(path, p.out.data, p.out.len, e);
     buf_clear(&p.out);
-    run_log_clear(&p.log);
+    report_log_clear(&p.log);
     return ok || err_wrap(e, "writing the report");
 }

@@ -33,12 +33,13 @@ static const char style[] =
     ".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}\n"
     "th{font-weight:600;text-align:left}td,th{padding:.4rem .6rem .4rem 0;border-bottom:1px solid var(--rule);vertical-align:top}\n"
     "tr:last-child>*{border-bottom:0}th small{display:block;font-weight:400;color:var(--soft)}\n"
-    "td.number,th.number{text-align:right;white-space:nowrap;padding-right:0;padding-left:.9rem}td small{color:var(--soft)}\n"
+    "td.number,th.number{text-align:right;white-space:nowrap;padding-right:0;padding-left:.9rem}td small{display:block;color:var(--soft)}\n"
     "dl{display:grid;grid-template-columns:minmax(7rem,max-content) 1fr;gap:.3rem 1.2rem;margin:0}\n"
     "dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere;unicode-bidi:isolate}\n"
     ".columns{display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));align-items:start}\n"
     "img{display:block;max-width:100%;min-width:44rem;height:auto;border-radius:.3rem}\n"
-    "@media(max-width:36rem){main{padding-top:1.2rem}th small{display:none}td.number,th.number{padding-left:.5rem}"
+    "@media(max-width:36rem){main{padding-top:1.2rem}th small{display:none}table{font-size:.92rem}td.number,th.number{padding-left:.5rem}"
+    "td small{max-width:5rem;margin-left:auto;white-space:normal}"
     ".hero{gap:.5rem 1.4rem}.hero div{min-width:0}.hero b{font-size:1.6rem}}\n"
     "footer{margin-top:2.5rem;color:var(--soft);font-size:.85rem}\n";
 

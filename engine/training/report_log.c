@@ -31,17 +31,17 @@ const struct figure_name figure_names[FIGURES] = {
     [FIGURE_RANK_ME] = {"rank_me", "RankMe", "the same of the vectors as they are, not centred", 0},
 };
 
-double run_log_number(const struct json *object, const char *key)
+double report_log_number(const struct json *object, const char *key)
 {
     double x;
     const struct json *v = json_member(object, key);
     return v && json_as_number(v, &x) ? x : (double)NAN;
 }
 
-void run_log_figures(const struct json *figures, double out[FIGURES])
+void report_log_figures(const struct json *figures, double out[FIGURES])
 {
     for (size_t i = 0; i < FIGURES; i++)
-        out[i] = run_log_number(figures, figure_names[i].key);
+        out[i] = report_log_number(figures, figure_names[i].key);
 }
 
 /* Room for one more: capacities are powers of two. */
@@ -51,47 +51,47 @@ static void *grown(void *list, size_t n, size_t size)
 }
 
 /* Drops what was logged from this step on. */
-static void rewind_steps(struct run_log *log, double step)
+static void rewind_steps(struct report_log *log, double step)
 {
     while (log->n_steps && !(log->steps[log->n_steps - 1].step < step))
         log->n_steps--;
 }
 
-static void rewind_evaluations(struct run_log *log, double step)
+static void rewind_evaluations(struct report_log *log, double step)
 {
     while (log->n_evaluations && !(log->evaluations[log->n_evaluations - 1].step < step))
         log->n_evaluations--;
 }
 
-static void rewind_warnings(struct run_log *log, double step)
+static void rewind_warnings(struct report_log *log, double step)
 {
     while (log->n_warnings && !(log->warnings[log->n_warnings - 1].step < step))
         free(log->warnings[--log->n_warnings].message);
 }
 
-static void add_step(struct run_log *log, const struct json *v, double step)
+static void add_step(struct report_log *log, const struct json *v, double step)
 {
     rewind_steps(log, step);
     log->steps = grown(log->steps, log->n_steps, sizeof *log->steps);
     log->steps[log->n_steps++] = (struct log_step){
-        .step = step, .loss = run_log_number(v, "loss"), .active = run_log_number(v, "active"),
-        .learning_rate = run_log_number(v, "learning_rate"), .gradient_norm = run_log_number(v, "gradient_norm"),
-        .std = run_log_number(v, "std"), .images_per_second = run_log_number(v, "images_per_second"),
-        .seconds = run_log_number(v, "seconds")};
+        .step = step, .loss = report_log_number(v, "loss"), .active = report_log_number(v, "active"),
+        .learning_rate = report_log_number(v, "learning_rate"), .gradient_norm = report_log_number(v, "gradient_norm"),
+        .std = report_log_number(v, "std"), .images_per_second = report_log_number(v, "images_per_second"),
+        .seconds = report_log_number(v, "seconds")};
 }
 
-static void add_evaluation(struct run_log *log, const struct json *v, double step)
+static void add_evaluation(struct report_log *log, const struct json *v, double step)
 {
     const struct json *figures = json_member(v, "figures");
     rewind_evaluations(log, step);
     log->evaluations = grown(log->evaluations, log->n_evaluations, sizeof *log->evaluations);
     struct log_evaluation *line = &log->evaluations[log->n_evaluations++];
-    *line = (struct log_evaluation){.step = step, .queries = run_log_number(figures, "queries")};
-    run_log_figures(figures, line->figures);
+    *line = (struct log_evaluation){.step = step, .queries = report_log_number(figures, "queries")};
+    report_log_figures(figures, line->figures);
     json_as_bool(json_member(v, "best"), &line->best);
 }
 
-static void add_warning(struct run_log *log, const struct json *v, double step)
+static void add_warning(struct report_log *log, const struct json *v, double step)
 {
     const char *message = json_as_text(json_member(v, "message"), NULL);
     log->warnings = grown(log->warnings, log->n_warnings, sizeof *log->warnings);
@@ -99,7 +99,7 @@ static void add_warning(struct run_log *log, const struct json *v, double step)
 }
 
 /* A run that goes on has not ended, and does again what came after its checkpoint. */
-static void resume(struct run_log *log, double step)
+static void resume(struct report_log *log, double step)
 {
     const double after = nextafter(step, HUGE_VAL);
     rewind_steps(log, after);
@@ -111,12 +111,12 @@ static void resume(struct run_log *log, double step)
 }
 
 /* Takes the document when it is kept. */
-static bool add_line(struct run_log *log, struct json *doc)
+static bool add_line(struct report_log *log, struct json *doc)
 {
     const char *event = json_as_text(json_member(doc, "event"), NULL);
-    const double step = run_log_number(doc, "step");
+    const double step = report_log_number(doc, "step");
     if (event && strcmp(event, "start") == 0) {
-        run_log_clear(log);
+        report_log_clear(log);
         log->start = doc;
         return true;
     }
@@ -138,7 +138,7 @@ static bool add_line(struct run_log *log, struct json *doc)
     return false;
 }
 
-static void read_lines(struct run_log *log, const char *text, size_t len)
+static void read_lines(struct report_log *log, const char *text, size_t len)
 {
     for (const char *at = text, *stop = text + len; at < stop;) {
         const char *newline = memchr(at, '\n', (size_t)(stop - at));
@@ -152,12 +152,12 @@ static void read_lines(struct run_log *log, const char *text, size_t len)
     }
 }
 
-bool run_log_read(struct run_log *log, const char *run, struct err *e)
+bool report_log_read(struct report_log *log, const char *run, struct err *e)
 {
     char path[4096];
     void *text;
     size_t len;
-    *log = (struct run_log){0};
+    *log = (struct report_log){0};
     if ((size_t)snprintf(path, sizeof path, "%s/log.jsonl", run) >= sizeof path)
         return err_set(e, ERR_BAD_INPUT, "the path of the run folder is too long");
     if (!file_read(path, LOG_BYTES_MAX, &text, &len, e))
@@ -166,11 +166,11 @@ bool run_log_read(struct run_log *log, const char *run, struct err *e)
     free(text);
     if (log->start || log->end || log->n_steps || log->n_evaluations)
         return true;
-    run_log_clear(log);
+    report_log_clear(log);
     return err_set(e, ERR_CORRUPT, "%s has no line of a training run", path);
 }
 
-void run_log_clear(struct run_log *log)
+void report_log_clear(struct report_log *log)
 {
     rewind_warnings(log, -HUGE_VAL);
     json_free(log->start);
@@ -178,5 +178,5 @@ void run_log_clear(struct run_log *log)
     free(log->steps);
     free(log->evaluations);
     free(log->warnings);
-    *log = (struct run_log){0};
+    *log = (struct report_log){0};
 }

@@ -43,7 +43,7 @@ struct log_warning {
     char *message; /* owned */
 };
 
-struct run_log { /* released by run_log_clear() */
+struct report_log { /* released by report_log_clear() */
     struct json *start, *end;            /* NULL: not there (yet); owned */
     struct log_step *steps;              /* ascending by step; owned, as are the others */
     struct log_evaluation *evaluations;  /* ascending by step */
@@ -53,12 +53,12 @@ struct run_log { /* released by run_log_clear() */
 };
 
 /* Reads "<run>/log.jsonl".  ERR_NOT_FOUND without one, ERR_CORRUPT when no line of it can be read. */
-MUST_CHECK bool run_log_read(struct run_log *log, const char *run, struct err *e);
-void run_log_clear(struct run_log *log);
+MUST_CHECK bool report_log_read(struct report_log *log, const char *run, struct err *e);
+void report_log_clear(struct report_log *log);
 
 /* The figures of "before" and "after" objects, and of evaluations. */
-void run_log_figures(const struct json *figures, double out[FIGURES]);
+void report_log_figures(const struct json *figures, double out[FIGURES]);
 /* The number of a member; NaN when there is none. */
-double run_log_number(const struct json *object, const char *key);
+double report_log_number(const struct json *object, const char *key);
 
 #endif
