@@ -9,7 +9,7 @@
 #include "engine/training/report_chart.h"
 #include "engine/training/report_log.h"
 
-#define START "{\"event\":\"start\",\"time\":1764100000,\"config\":{\"data\":\"d\",\"method\":{\"type\":\"triplet\"},\"views\":2}," \
+#define START "{\"event\":\"start\",\"time\":1764100000,\"config\":{\"data\":\"d\",\"method\":{\"type\":\"triplet\"},\"views\":2,\"temperature\":0.1}," \
               "\"images\":20000,\"held_out\":2000,\"steps\":400,\"arch\":\"resnet18 small1\",\"parameters\":11168832}\n"
 #define FIGURES_OF(recall, queries) "{\"queries\":" queries ",\"recall@1\":" recall ",\"instance_recall@1\":null,\"knn_20\":0.5,\"std\":0.04}"
 
@@ -244,6 +244,7 @@ static void the_page_tells_before_after_and_how_sure_that_is(void **state)
         assert_lacks(page, "Few-shot");
         assert_has(page, "<dt>parameters</dt><dd>11,168,832</dd>");
         assert_has(page, "<dt>method.type</dt><dd>triplet</dd>");
+        assert_has(page, "<dt>temperature</dt><dd>0.1</dd>");
         assert_has(page, "resnet18 small1 with triplet");
         assert_lacks(page, "said already");
         assert_has(page, "<h3>Loss<span");
@@ -272,7 +273,7 @@ static void a_run_that_has_not_ended_is_shown_as_far_as_it_is(void **state)
     assert_has(page, ">+0.500</b>");
     assert_has(page, "step 10 (best): 0.750");
     assert_has(page, "Step 20: look out");
-    assert_has(page, "1 lines of the log could not be read");
+    assert_has(page, "Lines of the log that could not be read: 1");
     assert_whole(page);
     free(page);
     t_remove_dir(dir);

@@ -233,7 +233,7 @@ static void write_warnings(struct page *p)
         buf_text(&p->out, "</p>\n");
     }
     if (p->log.unreadable)
-        buf_print(&p->out, "<p class=\"warn\">%zu lines of the log could not be read.</p>\n", p->log.unreadable);
+        buf_print(&p->out, "<p class=\"warn\">Lines of the log that could not be read: %zu</p>\n", p->log.unreadable);
 }
 
 /* ---- curves ---- */
@@ -396,8 +396,11 @@ static void write_settings(struct page *p, const struct json *object, const char
             write_settings(p, v, path, depth + 1);
             continue;
         }
+        double number;
         if (json_kind(v) == JSON_KIND_TEXT)
             buf_text(&value, json_as_text(v, NULL));
+        else if (json_kind(v) == JSON_KIND_REAL && json_as_number(v, &number))
+            buf_print(&value, "%.10g", number); /* as it was written: 0.1, not 0.10000000000000001 */
         else
             json_dump(v, &value);
         buf_text(&p->out, "<dt>");
