@@ -4,6 +4,7 @@
 #include "base/conf.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "engine/training/train_config.h"
 
 static void the_example_file_has_every_setting_with_its_default(void **state)
 {
@@ -31,9 +32,23 @@ static void the_example_file_has_every_setting_with_its_default(void **state)
     conf_clear(&c);
 }
 
+static void the_example_of_a_run_is_a_configuration(void **state)
+{
+    UNUSED(state);
+    struct train_config c;
+    struct err e = {0};
+    void *text;
+    size_t len;
+    assert_ok(file_read("configs/train-example.json", 1 << 20, &text, &len, &e), e);
+    assert_ok(train_config_parse(&c, text, len, &e), e);
+    train_config_clear(&c);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_example_of_a_run_is_a_configuration),
         cmocka_unit_test(the_example_file_has_every_setting_with_its_default),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
