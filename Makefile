@@ -150,11 +150,15 @@ kill: ## KILLS times kill -9 and loss of power under load, with a ledger
 	@$(MAKE) --no-print-directory $(B)/tests/http/test_kill $(PRELOAD) $(B)/anchord
 	@B=$(B) KILLS=$(KILLS) $(B)/tests/http/test_kill
 
+soak: ## everything at once for S seconds: make soak S=300
+	@$(MAKE) --no-print-directory $(B)/tests/http/test_soak $(B)/anchord
+	@B=$(B) SOAK=$(S) $(B)/tests/http/test_soak
+
 proof: ## each answer comes after the syncs of file, folder and log (needs strace)
 	@$(MAKE) --no-print-directory $(B)/tests/http/test_syncs $(B)/anchord
 	@B=$(B) $(B)/tests/http/test_syncs
 
-TORTURE := torture requests limits bodies images corpus big_pictures auth drain restart
+TORTURE := torture requests limits bodies images corpus big_pictures auth drain restart soak
 torture: ## what bad input gets, written to docs/bad-input.md
 	@$(MAKE) --no-print-directory $(TORTURE:%=$(B)/tests/http/test_%) $(B)/anchord
 	@B=$(B) ./tests/torture.sh docs/bad-input.md $(TORTURE:%=$(B)/tests/http/test_%)
@@ -187,4 +191,4 @@ clean: ## remove everything that was built
 
 -include $(FUZZERS:%=$(B)/tests/fuzz/fuzz_%.d)
 
-.PHONY: help build deps test tests asan tsan fuzz kill proof torture bench bench-peers run demo layers headers clean
+.PHONY: help build deps test tests asan tsan fuzz kill soak proof torture bench bench-peers run demo layers headers clean
