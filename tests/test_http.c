@@ -229,7 +229,7 @@ static void assert_refusal(struct client *c, int status, const char *code, struc
     assert_header(r, "connection", "close");
     assert_non_null(reply_header(r, "x-request-id", id, sizeof id));
     snprintf(want, sizeof want, "\"code\":\"%s\"}}", code);
-    if (strncmp(r->body.data, "{\"error\":{\"message\":\"", 21) != 0 || !strstr(r->body.data, want))
+    if (!reply_is_error_object(r) || !strstr(r->body.data, want))
         fail_msg("%s: %s", code, r->body.data);
     assert_true(client_drained(c, 1));
     assert_int_equal(c->in.len, 0);

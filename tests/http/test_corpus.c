@@ -168,11 +168,10 @@ static void send_one(struct client *c, const struct buf *b, struct tally *t)
     struct reply r = {0};
     client_ask(c, &(struct ask){.method = "POST", .target = "/v1/embeddings", .type = "image/jpeg",
                                 .body = b->data ? b->data : "", .len = b->len, .timeout = 30}, &r);
-    bool told = r.body.data && strncmp(r.body.data, "{\"error\":{\"message\":\"", 21) == 0;
     bool refusal = r.status == 400 || r.status == 413 || r.status == 415 || r.status == 422;
     if (r.status == 200)
         t->embedded++;
-    else if (refusal && told)
+    else if (refusal && reply_is_error_object(&r))
         t->refused++;
     else
         t->other++;

@@ -327,6 +327,12 @@ size_t reply_header_count(const struct reply *r, const char *name)
     return n;
 }
 
+bool reply_is_error_object(const struct reply *r)
+{
+    static const char start[] = "{\"error\":{\"message\":\"";
+    return r->body.data && strncmp(r->body.data, start, strlen(start)) == 0;
+}
+
 void reply_clear(struct reply *r)
 {
     buf_clear(&r->head);

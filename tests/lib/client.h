@@ -69,6 +69,7 @@ bool client_ask(struct client *c, const struct ask *q, struct reply *r);
 /* Value of a header line, case-insensitive name, copied to out; NULL when there is none. */
 char *reply_header(const struct reply *r, const char *name, char *out, size_t size);
 size_t reply_header_count(const struct reply *r, const char *name);
+bool reply_is_error_object(const struct reply *r);
 void reply_clear(struct reply *r);
 
 #endif

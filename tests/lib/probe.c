@@ -57,7 +57,7 @@ static double collect(struct client *c, double max_s, char *out, size_t size)
     while (!closed && n + 8 < size) {
         bool whole = client_receive(c, false, any ? quiet_s : max_s, &r);
         if (r.status) {
-            bool told = r.status < 400 || (r.body.data && strncmp(r.body.data, "{\"error\":{\"message\":\"", 21) == 0);
+            bool told = r.status < 400 || reply_is_error_object(&r);
             n += (size_t)snprintf(out + n, size - n, "%s%d%s", n ? " " : "", r.status, told ? "" : "(no error object)");
             any = true;
         }
@@ -129,7 +129,7 @@ static void error_code(const struct reply *r, char *out, size_t size)
 {
     const char *body = r->body.data ? r->body.data : "", *code = strstr(body, "\"code\":\"");
     out[0] = 0;
-    if (r->status >= 400 && (!code || strncmp(body, "{\"error\":{\"message\":\"", 21) != 0))
+    if (r->status >= 400 && (!code || !reply_is_error_object(r)))
         snprintf(out, size, "no error object");
     else if (r->status >= 400)
         snprintf(out, size, "%.*s", (int)strcspn(code + 8, "\""), code + 8);
