@@ -215,6 +215,30 @@ const char *server_log_end(const struct server *s, char *out, size_t size)
     return out;
 }
 
+/* ---- what a failed test leaves running ends with the test program ---- */
+
+enum { RUNNING_MAX = 16 };
+static pid_t running[RUNNING_MAX]; /* 0: free */
+
+static void kill_running(void)
+{
+    for (size_t i = 0; i < RUNNING_MAX; i++)
+        if (running[i] > 0)
+            kill(running[i], SIGKILL);
+}
+
+static void replace_running(pid_t old, pid_t new)
+{
+    static bool registered;
+    if (!registered)
+        registered = atexit(kill_running) == 0;
+    for (size_t i = 0; i < RUNNING_MAX; i++)
+        if (running[i] == old) {
+            running[i] = new;
+            return;
+        }
+}
+
 /* Runs it and reads its first line; s->log and s->dir are set.  False with the end of the log. */
 static bool launch(struct server *s, char *const *args, const char *const *env, double timeout, char *line, size_t size,
                    struct err *e)
@@ -235,6 +259,7 @@ static bool launch(struct server *s, char *const *args, const char *const *env, 
         goto done;
     }
     s->pid = pid;
+    replace_running(0, pid);
     ok = read_line(out[0], line, size, start + timeout);
     s->ready_s = clock_s() - start;
     s->out = out[0];
@@ -313,6 +338,7 @@ int server_wait(struct server *s, double timeout)
             return STATUS_STILL_RUNNING;
         usleep(1000);
     }
+    replace_running(s->pid, 0);
     s->pid = 0;
     if (s->out >= 0)
         close(s->out);
