@@ -7,6 +7,7 @@
 
 static const struct conv_method *const methods[] = {
     &conv_patches,
+    &conv_winograd_train,
 #if ANCHORD_ONEDNN
     &conv_direct,
 #endif
@@ -18,6 +19,7 @@ static const size_t shapes[][8] = {
     {3, 12, 12, 3, 8, 3, 1, 1},  {2, 13, 13, 3, 16, 3, 2, 1}, {5, 6, 6, 24, 40, 1, 1, 0}, {2, 9, 9, 32, 16, 1, 2, 0},
     {2, 8, 8, 16, 16, 1, 2, 0},  {4, 1, 1, 16, 24, 3, 1, 1},  {2, 2, 2, 16, 32, 3, 2, 1}, {7, 1, 1, 40, 8, 1, 1, 0},
     {2, 1, 1, 3, 8, 7, 2, 3},    {3, 4, 6, 7, 5, 3, 1, 1},    {2, 5, 4, 64, 128, 3, 2, 1}, {2, 4, 4, 300, 16, 3, 1, 1},
+    {9, 33, 31, 24, 80, 3, 1, 1}, /* more tiles than a group of Winograd's has */
 };
 
 struct problem {

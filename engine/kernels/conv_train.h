@@ -42,6 +42,7 @@ struct conv_method {
 };
 
 extern const struct conv_method conv_patches; /* patches and matrix products: every shape; bf16 with oneDNN only */
+extern const struct conv_method conv_winograd_train; /* 3x3 of stride 1; computes in fp32 whatever the dtype */
 #if ANCHORD_ONEDNN
 extern const struct conv_method conv_direct;  /* oneDNN's own convolutions */
 #endif

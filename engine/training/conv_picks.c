@@ -16,9 +16,9 @@ static const char *const pass_names[CONV_PASSES] = {"forward", "back_data", "bac
 /* Ends with NULL. */
 static const struct conv_method *const *methods_of(enum backend b)
 {
-    static const struct conv_method *const blas[] = {&conv_patches, NULL};
+    static const struct conv_method *const blas[] = {&conv_winograd_train, &conv_patches, NULL};
 #if ANCHORD_ONEDNN
-    static const struct conv_method *const dnnl[] = {&conv_direct, &conv_patches, NULL};
+    static const struct conv_method *const dnnl[] = {&conv_direct, &conv_winograd_train, &conv_patches, NULL};
     if (b == BACKEND_DNNL)
         return dnnl;
 #else
