@@ -14,8 +14,9 @@
 
 enum { TILE = WINOGRAD_TILE, PATCH = WINOGRAD_PATCH, PLACES = WINOGRAD_PLACES, TAPS = WINOGRAD_TAPS };
 enum { PIECE = 64 }; /* channels transformed at once: a patch of them stays in the first-level cache */
-/* A group's matrices stay in the third-level cache; but fewer tiles would not be worth reading the filters for. */
-enum { GROUP_BYTES = 4 << 20, GROUP_TILES = 128 };
+enum { LINE = 16 };  /* channels of a cache line */
+/* A group's matrices stay near the processor; but fewer tiles would not be worth reading the filters for. */
+enum { GROUP_BYTES = 2 << 20, GROUP_TILES = 128 };
 
 struct conv_job {
     struct conv_spec s;
@@ -25,7 +26,7 @@ struct conv_job {
 };
 
 struct matrices { /* in the scratch */
-    float *filters; /* [36, k, c], or their gradient */
+    float *filters; /* [36, k, c], or their gradient; [36, c, k] for the forward pass */
     float *x, *y;   /* [36, group, c] and [36, group, k] */
 };
 
@@ -67,8 +68,37 @@ static struct matrices place(const struct conv_job *j, void *scratch)
 
 /* ---- filters ---- */
 
-/* Turned around for the gradient of the input. */
-static void transform_filters(const struct conv_job *j, const float *w, float *out)
+/* w [n, 9, c] -> out [LINE, 9, n], of LINE input channels; what is read together lies together. */
+static void turn_filters(const float *w, size_t n, size_t c, size_t line, float *out)
+{
+    for (size_t p = 0; p < n; p++)
+        for (size_t i = 0; i < TAPS; i++)
+            for (size_t in = 0; in < line; in++)
+                out[(in * TAPS + i) * n + p] = w[(p * TAPS + i) * c + in];
+}
+
+/* [k, 9, c] -> [36, c, k] */
+static void transform_for_output(const struct conv_job *j, const float *w, float *out)
+{
+    size_t c = j->s.c, k = j->s.k;
+
+#pragma omp parallel for schedule(static)
+    for (size_t from = 0; from < c; from += LINE)
+        for (size_t first = 0; first < k; first += PIECE) {
+            float half[PLACES * PIECE], turned[LINE * TAPS * PIECE];
+            const float *cells[TAPS];
+            size_t n = min_size(PIECE, k - first), line = min_size(LINE, c - from);
+            turn_filters(w + first * TAPS * c + from, n, c, line, turned);
+            for (size_t in = 0; in < line; in++) {
+                for (size_t i = 0; i < TAPS; i++)
+                    cells[i] = turned + (in * TAPS + i) * n;
+                winograd_filter(cells, n, half, out + (from + in) * k + first, c * k);
+            }
+        }
+}
+
+/* [k, 9, c] -> [36, k, c], turned around. */
+static void transform_for_input(const struct conv_job *j, const float *w, float *out)
 {
     size_t c = j->s.c, plane = j->s.k * c;
 
@@ -78,7 +108,7 @@ static void transform_filters(const struct conv_job *j, const float *w, float *o
             float half[PLACES * PIECE];
             const float *cells[TAPS];
             for (size_t i = 0; i < TAPS; i++)
-                cells[i] = w + (k * TAPS + (j->pass == CONV_BACK_DATA ? TAPS - 1 - i : i)) * c + first;
+                cells[i] = w + (k * TAPS + TAPS - 1 - i) * c + first;
             winograd_filter(cells, min_size(PIECE, c - first), half, out + k * c + first, plane);
         }
 }
@@ -194,7 +224,7 @@ static void multiply(const struct conv_job *j, const struct matrices *m, size_t 
     for (size_t i = 0; i < PLACES; i++) {
         float *x = m->x + i * j->group * c, *y = m->y + i * j->group * k, *w = m->filters + i * k * c;
         if (j->pass == CONV_FORWARD)
-            gemm_nt(tiles, k, c, 1, x, w, 0, y);
+            gemm_nn(tiles, k, c, 1, x, w, 0, y);
         else if (j->pass == CONV_BACK_DATA)
             gemm_nn(tiles, c, k, 1, y, w, 0, x);
         else
@@ -207,8 +237,10 @@ static bool run(struct conv_job *j, const struct conv_operands *o)
     const struct matrices m = place(j, o->scratch);
     bool weights = j->pass == CONV_BACK_WEIGHTS;
 
-    if (!weights)
-        transform_filters(j, o->w, m.filters);
+    if (j->pass == CONV_FORWARD)
+        transform_for_output(j, o->w, m.filters);
+    if (j->pass == CONV_BACK_DATA)
+        transform_for_input(j, o->w, m.filters);
     for (size_t first = 0; first < j->tiles; first += j->group) {
         size_t n = min_size(j->group, j->tiles - first);
         if (j->pass != CONV_BACK_DATA)
