@@ -31,11 +31,19 @@ static bool has_dnnl(void)
     return ANCHORD_ONEDNN;
 }
 
-/* bf16 pays only where the processor computes in it. */
 static bool has_bf16(void)
 {
 #if ANCHORD_ONEDNN
     return conv_dnnl_has_bf16();
+#else
+    return false;
+#endif
+}
+
+static bool bf16_pays(void)
+{
+#if ANCHORD_ONEDNN
+    return conv_dnnl_bf16_pays();
 #else
     return false;
 #endif
@@ -64,7 +72,7 @@ bool encoder_settle(enum backend *backend, enum precision *precision, struct err
 
     bool bf16 = *backend == BACKEND_DNNL && has_bf16();
     if (*precision == PRECISION_AUTO)
-        *precision = bf16 ? PRECISION_BF16 : PRECISION_FP32;
+        *precision = bf16 && bf16_pays() ? PRECISION_BF16 : PRECISION_FP32;
     if (*precision == PRECISION_BF16 && !bf16)
         return err_field(e, "precision", "bf16 needs oneDNN and a processor with AVX512-BF16 or AMX");
     return true;

@@ -13,7 +13,7 @@
 
 #include "engine/model.h"
 
-enum precision { PRECISION_AUTO, PRECISION_FP32, PRECISION_BF16 }; /* auto: bf16 with AMX or AVX512-BF16 */
+enum precision { PRECISION_AUTO, PRECISION_FP32, PRECISION_BF16 }; /* auto: bf16 where it is faster */
 enum backend { BACKEND_AUTO, BACKEND_BLAS, BACKEND_DNNL };         /* auto: oneDNN where it was built in */
 
 struct encoder_options {

@@ -10,6 +10,8 @@
 
 enum { SIZE = 48, D = 64 };
 
+static const char *program; /* this one */
+
 static const struct arch small = {18, STEM_SMALL2, 8, 0};
 
 static const struct encoder_options all_options[] = {
@@ -68,6 +70,36 @@ static void an_encoder_tells_what_it_is(void **state)
     assert_int_not_equal(encoder_precision(enc), PRECISION_AUTO);
     encoder_release(enc);
     model_free(m);
+}
+
+/* The precision that this program picks when its processor is said to have no more than `isa`; NULL: all that it has. */
+static enum precision picked(const char *isa)
+{
+    char command[600], word[16] = "";
+    snprintf(command, sizeof command, "%s%s '%s' precision", isa ? "ONEDNN_MAX_CPU_ISA=" : "env", isa ? isa : "", program);
+    FILE *f = popen(command, "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%15s", word), 1);
+    assert_int_equal(pclose(f), 0);
+    return strcmp(word, "bf16") == 0 ? PRECISION_BF16 : PRECISION_FP32;
+}
+
+static void bf16_is_picked_where_it_pays(void **state)
+{
+    UNUSED(state);
+    char line[4096];
+    bool amx = false, bf16 = false, amd = false;
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    while (f && fgets(line, sizeof line, f)) {
+        amx = amx || strstr(line, " amx_bf16");
+        bf16 = bf16 || strstr(line, " avx512_bf16");
+        amd = amd || strstr(line, "AuthenticAMD");
+    }
+    assert_non_null(f);
+    fclose(f);
+    assert_int_equal(picked(NULL), ANCHORD_ONEDNN && (amx || (bf16 && amd)) ? PRECISION_BF16 : PRECISION_FP32);
+    assert_int_equal(picked("AVX512_CORE"), PRECISION_FP32);
+    assert_int_equal(picked("AVX512_CORE_BF16"), ANCHORD_ONEDNN && bf16 && amd ? PRECISION_BF16 : PRECISION_FP32);
 }
 
 static void what_is_not_to_be_had_is_refused(void **state)
@@ -270,10 +302,18 @@ static void a_model_without_goldens_fails_the_check(void **state)
     model_free(m);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    program = argv[0];
+    if (argc > 1) { /* what picked() runs */
+        enum backend backend = BACKEND_AUTO;
+        enum precision precision = PRECISION_AUTO;
+        puts(encoder_settle(&backend, &precision, NULL) && precision == PRECISION_BF16 ? "bf16" : "fp32");
+        return 0;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_encoder_tells_what_it_is),
+        cmocka_unit_test(bf16_is_picked_where_it_pays),
         cmocka_unit_test(what_is_not_to_be_had_is_refused),
         cmocka_unit_test(an_encoder_lives_as_long_as_its_last_lane),
         cmocka_unit_test(any_number_of_pictures_goes_through_a_lane),

@@ -52,6 +52,9 @@ extern const struct conv_kernel conv_winograd; /* large 3x3 ones of stride 1 in 
 #if ANCHORD_ONEDNN
 extern const struct conv_kernel conv_dnnl;
 bool conv_dnnl_has_bf16(void); /* the processor computes in it (AVX512-BF16 or AMX) */
+/* And faster than in fp32: with AMX, or on AMD, whose AVX512-BF16 multiplies twice as many values in a cycle.  Intel's gains
+ * less than Winograd's algorithm does in fp32. */
+bool conv_dnnl_bf16_pays(void);
 #endif
 
 #endif

@@ -223,6 +223,17 @@ bool conv_dnnl_has_bf16(void)
     return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
 }
 
+bool conv_dnnl_bf16_pays(void)
+{
+    dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+    bool amx = (isa & dnnl_cpu_isa_avx512_core_amx) == dnnl_cpu_isa_avx512_core_amx;
+#if defined(__x86_64__)
+    return amx || (conv_dnnl_has_bf16() && __builtin_cpu_is("amd"));
+#else
+    return amx;
+#endif
+}
+
 const struct conv_kernel conv_dnnl = {
     .name = "dnnl",
     .supports = supports,

@@ -27,9 +27,10 @@ static const struct conv_method *const *methods_of(enum backend b)
     return blas;
 }
 
-/* The best of a few runs, in seconds; negative when the method fails. */
+/* The best of a few runs, in seconds; negative when the method fails.  One run is enough to see that it is far from `least`
+ * (the best of the methods before; negative: none). */
 static double time_of(const struct conv_method *m, const struct conv_spec *s, enum conv_pass pass,
-                      struct conv_operands o)
+                      struct conv_operands o, double least)
 {
     double best = -1;
     struct conv_job *j = m->open(s, pass, NULL);
@@ -44,8 +45,11 @@ static double time_of(const struct conv_method *m, const struct conv_spec *s, en
             break;
         }
         double seconds = clock_s() - start;
-        if (i > 0 && (best < 0 || seconds < best))
+        bool far = least >= 0 && seconds > 2 * least;
+        if ((i > 0 || far) && (best < 0 || seconds < best))
             best = seconds;
+        if (far)
+            break;
     }
     m->close(j);
     free(own);
@@ -57,7 +61,7 @@ static const struct conv_method *fastest(const struct conv_spec *s, enum conv_pa
 {
     const struct conv_method *const *methods = methods_of(backend), *able[4];
     const struct conv_method *best = NULL;
-    double least = 0;
+    double least = -1;
     size_t n = 0;
 
     for (; *methods; methods++)
@@ -66,8 +70,8 @@ static const struct conv_method *fastest(const struct conv_spec *s, enum conv_pa
     if (n == 1) /* nothing to measure */
         return able[0];
     for (size_t i = 0; i < n; i++) {
-        double seconds = time_of(able[i], s, pass, *o);
-        if (seconds >= 0 && (!best || seconds < least)) {
+        double seconds = time_of(able[i], s, pass, *o, least);
+        if (seconds >= 0 && (least < 0 || seconds < least)) {
             best = able[i];
             least = seconds;
         }

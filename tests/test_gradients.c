@@ -1,0 +1,186 @@
+/* test_gradients.c - every gradient of a network that learns is the slope of the same network in double.
+ *
+ * For each tensor two directions: the gradient itself and a random one, by which every value's error shows.  The slope
+ * comes from the difference of two forward passes in double (tests/lib/exact.h); error: what the slope and the gradient
+ * differ by, over the length of the gradient in that direction.
+ *
+ * Of a million activations about one lies so near the corner of its ReLU that fp32 and double take different sides.  That
+ * one moves the gradients below it by some thousandths, with any fp32 arithmetic; so the double network takes the sides
+ * of the fp32 one, and what remains is rounding.  The second test shows that the corners are all there is to it.
+ */
+#include "tests/t.h"
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "tests/lib/exact.h"
+#include "tests/lib/learners.h"
+
+struct task {
+    struct learner *l;
+    struct exact *exact;
+    float *pixels, *dz;
+    size_t n_z;
+    double largest; /* length of a tensor's gradient */
+};
+
+static double length(const float *v, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)v[i] * (double)v[i];
+    return sqrt(sum);
+}
+
+static struct task task_new(const struct arch *a, uint32_t size, unsigned first, const struct learner_options *o)
+{
+    struct rng r = rng_new(first + 1);
+    struct task t = {.l = learner_make(a, size, o), .pixels = learner_pictures(first, o->batch, size)};
+    t.n_z = o->batch * learner_outputs(t.l);
+    t.dz = mem_new(t.n_z, sizeof *t.dz);
+    for (size_t i = 0; i < t.n_z; i++)
+        t.dz[i] = (float)rng_between(&r, -1, 1);
+    t.exact = exact_new(t.l); /* before running statistics move */
+    learner_objective(t.l, t.pixels, t.dz);
+    exact_forward(t.exact, t.pixels);
+    return t;
+}
+
+/* The learner's activations are used up. */
+static void task_backward(struct task *t)
+{
+    struct err e = {0};
+    size_t n;
+    const struct parameter *p = learner_parameters(t->l, &n);
+    assert_ok(learner_backward(t->l, t->dz, false, &e), e);
+    for (size_t i = 0; i < n; i++)
+        t->largest = fmax(t->largest, length(p[i].gradient, p[i].count));
+}
+
+static void task_free(struct task *t)
+{
+    exact_free(t->exact);
+    learner_free(t->l);
+    free(t->pixels);
+    free(t->dz);
+}
+
+static double exact_objective(const struct task *t)
+{
+    double sum = 0;
+    exact_forward(t->exact, t->pixels);
+    for (size_t i = 0; i < t->n_z; i++)
+        sum += exact_output(t->exact)[i] * (double)t->dz[i];
+    return sum;
+}
+
+/* `along` has length 1. */
+static double slope(const struct task *t, size_t tensor, const double *along)
+{
+    const double step = 1e-7;
+    double *w = t->exact->tensors[tensor], f[2];
+    size_t n = t->l->tensors[tensor].count;
+    double *start = mem_dup(w, n * sizeof *w);
+    for (int side = 0; side < 2; side++) {
+        for (size_t i = 0; i < n; i++)
+            w[i] = start[i] + (side ? -step : step) * along[i];
+        f[side] = exact_objective(t);
+    }
+    memcpy(w, start, n * sizeof *w);
+    free(start);
+    return (f[0] - f[1]) / (2 * step);
+}
+
+/* The larger of both directions.  What is nearly zero (a shift whose effect the next batch norm takes away) is measured
+ * against a hundredth of the largest gradient. */
+static double tensor_error(const struct task *t, size_t tensor)
+{
+    const float *g = t->l->gradients[tensor];
+    size_t n = t->l->tensors[tensor].count;
+    double *along = mem_new(n, sizeof *along), size = fmax(length(g, n), t->largest / 100), worst = 0;
+    struct rng r = rng_new(tensor);
+    for (int random = 0; random < 2; random++) {
+        double square = 0, product = 0;
+        for (size_t i = 0; i < n; i++) {
+            along[i] = random ? rng_between(&r, -1, 1) : (double)g[i];
+            square += along[i] * along[i];
+        }
+        for (size_t i = 0; i < n && square > 0; i++) {
+            along[i] /= sqrt(square);
+            product += along[i] * (double)g[i];
+        }
+        worst = fmax(worst, fabs(slope(t, tensor, along) - product) / (random ? size / sqrt((double)n) : size));
+    }
+    free(along);
+    return worst;
+}
+
+/* Of all tensors that learn, or of each `stride`th. */
+static double worst_error(const struct task *t, size_t stride)
+{
+    double worst = 0;
+    for (size_t i = 0, learning = 0; i < t->l->g.n_tensors; i++)
+        if (t->l->gradients[i] && learning++ % stride == 0)
+            worst = fmax(worst, tensor_error(t, i));
+    return worst;
+}
+
+static void check(const char *what, const struct arch *a, uint32_t size, unsigned first, const struct learner_options *o)
+{
+    struct task t = task_new(a, size, first, o);
+    exact_take_sides(t.exact);
+    task_backward(&t);
+    double worst = worst_error(&t, 1);
+    print_message("%s, pictures %u: %.1e\n", what, first, worst);
+    assert_true(worst <= 1e-3);
+    task_free(&t);
+}
+
+static void every_gradient_is_the_slope_in_double(void **state)
+{
+    UNUSED(state);
+    static const struct arch small = {18, STEM_SMALL1, 16, 0};
+    for (size_t k = 0; k < LEARNER_KINDS; k++) {
+        const struct learner_kind *kind = &learner_kinds[k];
+        struct learner_options o = odd_options(kind);
+        print_message("%s\n", kind->name);
+        check("bottlenecks, head", &odd_arch, ODD_SIZE, 0, &o);
+        o.freeze_norm = true;
+        check("frozen norms", &odd_arch, ODD_SIZE, 5, &o);
+        o.freeze_norm = false;
+        o.freeze_stages = 2;
+        check("frozen stages", &odd_arch, ODD_SIZE, 10, &o);
+        o = (struct learner_options){.precision = kind->precision, .backend = kind->backend, .batch = 6};
+        check("basic blocks", &small, 19, 0, &o);
+    }
+}
+
+/* Batches as they come. */
+static void without_corners_the_gradients_are_those_of_double(void **state)
+{
+    UNUSED(state);
+    enum { BATCHES = 8, STRIDE = 20 };
+    static const struct arch small = {18, STEM_SMALL1, 16, 0};
+    for (size_t k = 0; k < LEARNER_KINDS; k++)
+        for (unsigned i = 0; i < BATCHES; i++) {
+            struct learner_options o = {.precision = learner_kinds[k].precision, .backend = learner_kinds[k].backend, .batch = 8};
+            struct task t = task_new(&small, 32, 8 * i, &o);
+            size_t all, other = exact_other_sides(t.exact, &all);
+            double same;
+            exact_take_sides(t.exact);
+            task_backward(&t);
+            same = worst_error(&t, STRIDE);
+            print_message("%s, pictures %u: %zu of %zu on the other side; gradients with its sides taken: %.1e\n", learner_kinds[k].name, 8 * i, other,
+                          all, same);
+            assert_true(same <= 1e-4 && other <= all / 100000);
+            task_free(&t);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_gradient_is_the_slope_in_double),
+        cmocka_unit_test(without_corners_the_gradients_are_those_of_double),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
