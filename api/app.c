@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/embedder.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -156,6 +157,13 @@ static bool prepare(struct app *app, struct err *e)
     return ok;
 }
 
+static bool start_embedder(struct app *app, struct err *e)
+{
+    size_t threads = app->options.reembed_threads;
+    app->embedder = threads ? embedder_start(app, threads, e) : NULL;
+    return app->embedder || threads == 0;
+}
+
 struct app *app_open(const struct app_options *o, struct err *e)
 {
     struct app *app = mem_new(1, sizeof *app);
@@ -166,7 +174,7 @@ struct app *app_open(const struct app_options *o, struct err *e)
     app->store = store_open(&o->store, e);
     if (app->store) {
         app->models = registry_new(app->store, &o->encoder);
-        if (prepare(app, e)) {
+        if (prepare(app, e) && start_embedder(app, e)) {
             app->options.model_file = NULL;
             app->options.store.dir = NULL;
             return app;
@@ -180,6 +188,7 @@ void app_close(struct app *app)
 {
     if (!app)
         return;
+    embedder_stop(app->embedder);
     registry_free(app->models);
     store_close(app->store);
     budget_free(app->decode_memory);

@@ -15,7 +15,7 @@ static void write_collection(struct json_writer *w, const struct collection_row 
     jw_text(w, "name", row->name);
     jw_text(w, "model", row->model);
     jw_int(w, "generation", row->generation);
-    jw_text(w, "status", "ready");
+    jw_text(w, "status", row->building ? "building" : "ready");
     jw_int(w, "images", row->images);
     jw_text(w, "index", index_names[row->index]);
     jw_int(w, "dimensions", row->dimensions);

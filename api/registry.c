@@ -176,6 +176,13 @@ struct encoder *registry_get(struct registry *r, const char *id, enum precision 
     return out;
 }
 
+bool registry_verify(struct registry *r, const char *id, struct err *e)
+{
+    struct model *m = read_model(r, id, e);
+    model_free(m);
+    return m != NULL;
+}
+
 bool registry_has(struct registry *r, const char *id, enum precision precision)
 {
     pthread_mutex_lock(&r->mu);
@@ -236,6 +243,14 @@ void collection_describe(const struct encoder *enc, const char *name, const char
 {
     *row = (struct collection_row){.index = INDEX_AUTO, .dimensions = encoder_dimensions(enc)};
     snprintf(row->name, sizeof row->name, "%s", name);
+    snprintf(row->model, sizeof row->model, "%s", model);
+    snprintf(row->fingerprint, sizeof row->fingerprint, "%s", encoder_fingerprint(enc));
+    snprintf(row->precision, sizeof row->precision, "%s", precision_name(encoder_precision(enc)));
+}
+
+void generation_describe(const struct encoder *enc, const char *model, struct generation_row *row)
+{
+    *row = (struct generation_row){.dimensions = encoder_dimensions(enc)};
     snprintf(row->model, sizeof row->model, "%s", model);
     snprintf(row->fingerprint, sizeof row->fingerprint, "%s", encoder_fingerprint(enc));
     snprintf(row->precision, sizeof row->precision, "%s", precision_name(encoder_precision(enc)));

@@ -19,6 +19,8 @@ void registry_free(struct registry *r); /* NULL is fine */
  * machine without it gives FP32, which it approximates.  ERR_NOT_FOUND: no such model; ERR_CORRUPT: the file
  * is not what was stored.  NULL on failure. */
 struct encoder *registry_get(struct registry *r, const char *id, enum precision precision, struct err *e);
+/* Whether the file of a model is still what was stored, whatever is in memory.  Errors as registry_get(). */
+MUST_CHECK bool registry_verify(struct registry *r, const char *id, struct err *e);
 /* True when registry_get() would not have to load anything. */
 bool registry_has(struct registry *r, const char *id, enum precision precision);
 /* The first golden of a loaded model, to prove now and then that it still embeds: borrowed until the model
@@ -32,6 +34,8 @@ void model_describe(const struct model *m, const char *id, int64_t bytes, struct
 /* What a new collection takes over from its encoder: model, fingerprint, precision, dimensions. */
 void collection_describe(const struct encoder *enc, const char *name, const char *model,
                          struct collection_row *row);
+/* What a new generation of a collection takes over from its encoder. */
+void generation_describe(const struct encoder *enc, const char *model, struct generation_row *row);
 /* Gives a model what it needs to be kept: goldens where it has none, and proof that it embeds them.
  * ERR_BAD_INPUT when it does not. */
 MUST_CHECK bool model_prove(struct model *m, const struct encoder_options *o, struct err *e);

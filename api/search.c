@@ -238,7 +238,6 @@ static bool check_model(struct call *c, const struct search_request *r, const st
 bool search_run(struct call *c)
 {
     struct search_request *r = c->scratch = call_new(c, 1, sizeof *r);
-    struct collection_row row;
     int64_t pin;
     size_t pictures = 0;
     if (!read_pin(c, &pin) || !read_questions(c, r))
@@ -256,6 +255,5 @@ bool search_run(struct call *c)
     if (pictures > c->app->options.items_max)
         return err_set(&c->err, ERR_TOO_LARGE, "there are %zu pictures, the limit is %zu", pictures,
                        c->app->options.items_max);
-    return store_collection(c->app->store, c->params[0], &row, &c->err) &&
-           call_load(c, view_model(r->view), precision_parse(row.precision), embed_pictures);
+    return call_load(c, view_model(r->view), precision_parse(view_precision(r->view)), embed_pictures);
 }

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { TRIES_MAX = 5 };
+
 /* Not yet ended, well or badly. */
 static bool is_open(const struct upload_item *item)
 {
@@ -81,13 +83,14 @@ static bool load_encoder(struct call *c)
     struct collection_row row;
     if (!store_collection(c->app->store, c->params[0], &row, &c->err))
         return false;
-    if (u->again && row.generation == u->generation)
+    if (u->tries > 0 && row.generation == u->generation)
         return err_set(&c->err, ERR_BUSY, "the store is at capacity, try again");
     u->generation = row.generation;
     return call_load(c, row.model, precision_parse(row.precision), embed_images);
 }
 
-/* ERR_BUSY means that the generation was switched while we embedded: those items go round once more. */
+/* ERR_BUSY means that the generation was switched while we embedded: those items go round once more, and again when it
+ * was switched back meanwhile. */
 static bool settle(struct call *c)
 {
     struct upload *u = c->scratch;
@@ -96,7 +99,7 @@ static bool settle(struct call *c)
         struct upload_item *item = &u->items[i];
         if (item->err.code || !item->write->err.code)
             continue;
-        if (item->write->err.code == ERR_BUSY && !u->again)
+        if (item->write->err.code == ERR_BUSY && u->tries < TRIES_MAX)
             any_open = true;
         else
             item->err = item->write->err;
@@ -104,7 +107,7 @@ static bool settle(struct call *c)
     }
     if (!any_open)
         return u->finish(c);
-    u->again = true;
+    u->tries++;
     return call_next(c, load_encoder);
 }
 

@@ -1,4 +1,4 @@
-/* upload.h - the way of one or many images into a collection: embed, write, and once more when the
+/* upload.h - the way of one or many images into a collection: embed, write, and again when the
  * collection changed its model meanwhile.
  */
 #ifndef ANCHORD_API_UPLOAD_H
@@ -22,7 +22,7 @@ struct upload {
     size_t n;
     bool (*finish)(struct call *c); /* the stage after all; may run on the writer's thread */
     int64_t generation;          /* that the vectors belong to */
-    bool again;                  /* it is the second try */
+    unsigned tries;              /* that met another generation than they were embedded for */
 };
 
 /* Starts it for collection c->params[0]; c->scratch must be the upload. */

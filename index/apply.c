@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 
-static struct effect *add_effect(struct group *g, enum effect_kind kind, const struct write *w)
+struct effect *add_effect(struct group *g, enum effect_kind kind, struct write *w)
 {
     if (g->n_effects == g->room) {
         g->room = g->room ? g->room * 2 : 64;
@@ -48,8 +48,7 @@ static bool check_texts(const char *label, const char *metadata, struct err *e)
     return true;
 }
 
-/* A vector that is not finite would poison every search that meets it. */
-static bool check_vector(const float *v, size_t n, struct err *e)
+bool check_vector(const float *v, size_t n, struct err *e)
 {
     double sum = 0;
     for (size_t i = 0; i < n; i++)
@@ -250,26 +249,35 @@ static bool create_collection(struct group *g, struct write *w, struct err *e)
     return true;
 }
 
+/* Its image files, and the segments of all its generations. */
+static void free_collection_files(struct group *g, char (*hashes)[HASH_HEX], size_t n_hashes,
+                                  const struct generation_row *generations, size_t n_generations)
+{
+    for (size_t i = 0; i < n_hashes; i++)
+        free_file(g, hashes[i]);
+    for (size_t i = 0; i < n_generations; i++)
+        add_effect(g, EFFECT_GENERATION_GONE, NULL)->number = generations[i].number;
+}
+
 static bool delete_collection(struct group *g, struct write *w, struct err *e)
 {
     struct collection_row c;
-    char(*hashes)[HASH_HEX];
-    size_t n;
+    struct generation_row *generations = NULL;
+    char(*hashes)[HASH_HEX] = NULL;
+    size_t n_hashes, n_generations;
     if (strcmp(w->collection, "default") == 0)
         return err_set(e, ERR_CONFLICT, "the collection default cannot be deleted");
-    if (!catalog_collection(g->session, w->collection, &c, e) ||
-        !catalog_collection_hashes(g->session, c.number, &hashes, &n, e))
-        return false;
-    bool ok = catalog_collection_remove(g->session, &c, e);
+    bool ok = catalog_collection(g->session, w->collection, &c, e) &&
+              catalog_collection_hashes(g->session, c.number, &hashes, &n_hashes, e) &&
+              catalog_generations(g->session, c.number, &generations, &n_generations, e) &&
+              catalog_collection_remove(g->session, &c, e);
     if (ok) {
-        struct effect *fx = add_effect(g, EFFECT_COLLECTION_GONE, w);
-        fx->collection = c.number;
-        fx->number = c.generation;
-        for (size_t i = 0; i < n; i++)
-            free_file(g, hashes[i]);
+        add_effect(g, EFFECT_COLLECTION_GONE, w)->collection = c.number;
+        free_collection_files(g, hashes, n_hashes, generations, n_generations);
         w->count = c.images;
     }
     free(hashes);
+    free(generations);
     return ok;
 }
 
@@ -330,6 +338,6 @@ bool apply_write(struct group *g, struct write *w, struct err *e)
         return revoke_key(g, w, e);
     case WRITE_BACKUP: /* is no change; the writer hands it to the backup's thread */
     default:
-        return err_set(e, ERR_INTERNAL, "not a change of the catalogue");
+        return apply_generation_write(g, w, e);
     }
 }

@@ -10,13 +10,19 @@ enum effect_kind {
     EFFECT_IMAGE_GONE,      /* `collection`, `number` */
     EFFECT_FILE_FREED,      /* `sha256`: perhaps no image names it any more */
     EFFECT_COLLECTION,      /* write->row_collection was made */
-    EFFECT_COLLECTION_GONE, /* `collection`, `number` is its generation */
-    EFFECT_MODEL_GONE       /* write->id */
+    EFFECT_COLLECTION_GONE, /* `collection` */
+    EFFECT_MODEL_GONE,      /* write->id */
+    EFFECT_NEXT_BEGUN,      /* `collection`: a generation of it is being completed */
+    EFFECT_NEXT_LOAD,       /* write->row_generation: some more vectors into the index to be */
+    EFFECT_NEXT_VECTOR,     /* ... the one of the image `number` of `collection` */
+    EFFECT_NEXT_GONE,       /* `collection`: its next generation is given up */
+    EFFECT_SWITCH,          /* `collection`: write->row_collection says what is active */
+    EFFECT_GENERATION_GONE  /* `number`: nothing of it is left in the catalogue */
 };
 
 struct effect { /* what is to be done once the transaction is committed */
     enum effect_kind kind;
-    const struct write *write;
+    struct write *write;
     int64_t collection, number;
     char sha256[HASH_HEX];
 };
@@ -27,10 +33,19 @@ struct group { /* the writes of one transaction */
     uint64_t spare; /* bytes that may still be stored before the disk counts as full */
     struct effect *effects;
     size_t n_effects, room;
+    int64_t hold; /* a collection whose puts had better wait until the next try of a switch; 0: none */
+    char hold_name[ID_MAX + 1];
 };
 
 /* Changes the catalogue and stages the image's file.  On failure the caller takes back all three to where they
  * were: the transaction, the staged files, the number of effects. */
 MUST_CHECK bool apply_write(struct group *g, struct write *w, struct err *e);
+
+/* ---- shared by apply*.c ---- */
+
+MUST_CHECK bool apply_generation_write(struct group *g, struct write *w, struct err *e);
+struct effect *add_effect(struct group *g, enum effect_kind kind, struct write *w);
+/* Of unit length and finite: anything else would poison the searches that meet it. */
+MUST_CHECK bool check_vector(const float *v, size_t n, struct err *e);
 
 #endif

@@ -20,17 +20,25 @@ static bool add_image(struct store *s, const struct effect *fx, struct err *e)
         return true;
     if (fx->write->created)
         shelf_count(s->shelf, fx->collection, 1);
+    struct vindex *next = shelf_next_of_image(s->shelf, fx->collection, entry.number);
+    if (next) /* what it has was made of the picture before */
+        vindex_remove(next, entry.number);
     return vindex_add(index, &entry, fx->write->put.vector, e);
+}
+
+/* An image that has no vector yet is in no index. */
+static bool relabel_in(struct vindex *index, const struct entry *entry, struct err *e)
+{
+    struct err missing = {0};
+    return !index || vindex_relabel(index, entry, &missing) || missing.code == ERR_NOT_FOUND ||
+           err_set(e, missing.code, "%s", missing.text);
 }
 
 static bool relabel(struct store *s, const struct effect *fx, struct err *e)
 {
-    struct vindex *index = shelf_index(s->shelf, fx->collection);
     struct entry entry = entry_of(&fx->write->image);
-    struct err missing = {0};
-    if (!index || vindex_relabel(index, &entry, &missing) || missing.code == ERR_NOT_FOUND)
-        return true; /* an image that has no vector yet is in no index */
-    return err_set(e, missing.code, "%s", missing.text);
+    return relabel_in(shelf_index(s->shelf, fx->collection), &entry, e) &&
+           relabel_in(shelf_next_of_image(s->shelf, fx->collection, entry.number), &entry, e);
 }
 
 static bool add_collection(struct store *s, const struct effect *fx, struct err *e)
@@ -45,11 +53,14 @@ static bool add_collection(struct store *s, const struct effect *fx, struct err 
 
 static void remove_from_index(struct store *s, const struct effect *fx)
 {
-    struct vindex *index = shelf_index(s->shelf, fx->collection);
+    struct vindex *index = shelf_index(s->shelf, fx->collection),
+                  *next = shelf_next_of_image(s->shelf, fx->collection, fx->number);
     if (index) {
         vindex_remove(index, fx->number);
         shelf_count(s->shelf, fx->collection, -1);
     }
+    if (next)
+        vindex_remove(next, fx->number);
 }
 
 static void unlink_model(struct store *s, const char *id)
@@ -60,8 +71,77 @@ static void unlink_model(struct store *s, const char *id)
         log_warn("model_file_left", "id=%s", id);
 }
 
-static bool publish_one(struct store *s, const struct effect *fx, struct err *e)
+/* ---- the next generation ---- */
+
+enum { LOAD_STEP = 500 }; /* vectors that the writer puts into an index between two groups */
+
+/* An index to be that could not follow is given up and loaded again: nobody searches it yet. */
+static void give_up_next(struct group *g, const struct generation_row *row, const struct err *why)
 {
+    log_error("index_not_loaded", "generation=%lld why=%s", (long long)row->number, why->text);
+    shelf_drop_next(g->store->shelf, row->collection_number);
+}
+
+/* The catalogue is asked what the vector is by now: whatever else the group has changed is in it already. */
+static void add_next_vector(struct group *g, const struct effect *fx)
+{
+    const struct generation_row *row = &fx->write->row_generation;
+    struct vindex *next = shelf_next_of_image(g->store->shelf, fx->collection, fx->number);
+    struct vector_range range = {fx->number, fx->number, 1};
+    struct err e = {0};
+    if (next && next == shelf_next(g->store->shelf, fx->collection, row->number) &&
+        !catalog_vectors(g->session, row->number, row->dimensions, range, store_load_vector, next, &e))
+        give_up_next(g, row, &e);
+}
+
+struct step {
+    struct vindex *index;
+    int64_t n, last;
+};
+
+static bool load_one(void *arg, const struct catalog_vector *v, struct err *e)
+{
+    struct step *step = arg;
+    step->n++;
+    step->last = v->number;
+    return store_load_vector(step->index, v, e);
+}
+
+static struct vindex *begin_next(struct store *s, const struct generation_row *row, struct err *e)
+{
+    struct vindex *next = shelf_next(s->shelf, row->collection_number, row->number);
+    struct collection_row c;
+    if (next || !shelf_find(s->shelf, row->collection, &c, NULL, e))
+        return next;
+    c.generation = row->number;
+    c.dimensions = row->dimensions;
+    next = store_make_index(s, &c, e);
+    return next && shelf_begin_next(s->shelf, row->collection_number, row->number, next) ? next : NULL;
+}
+
+static void load_next(struct group *g, const struct effect *fx)
+{
+    const struct generation_row *row = &fx->write->row_generation;
+    struct shelf *shelf = g->store->shelf;
+    struct err e = {0};
+    struct step step = {.index = begin_next(g->store, row, &e)};
+    int64_t loaded = shelf_loaded(shelf, row->collection_number);
+    struct vector_range range = {loaded + 1, INT64_MAX, LOAD_STEP};
+    fx->write->count = step.index ? 0 : -1;
+    if (!step.index || loaded == INT64_MAX)
+        return;
+    if (catalog_vectors(g->session, row->number, row->dimensions, range, load_one, &step, &e)) {
+        fx->write->count = step.n;
+        shelf_set_loaded(shelf, row->collection_number, step.n < LOAD_STEP ? INT64_MAX : step.last);
+    } else {
+        fx->write->count = -1;
+        give_up_next(g, row, &e);
+    }
+}
+
+static bool publish_one(struct group *g, const struct effect *fx, struct err *e)
+{
+    struct store *s = g->store;
     switch (fx->kind) {
     case EFFECT_IMAGE:
         return add_image(s, fx, e);
@@ -74,7 +154,25 @@ static bool publish_one(struct store *s, const struct effect *fx, struct err *e)
         return add_collection(s, fx, e);
     case EFFECT_COLLECTION_GONE:
         shelf_remove(s->shelf, fx->collection);
+        return true;
+    case EFFECT_GENERATION_GONE:
         store_remove_segments(s, fx->number);
+        return true;
+    case EFFECT_NEXT_BEGUN:
+        shelf_set_building(s->shelf, fx->collection, true);
+        return true;
+    case EFFECT_NEXT_LOAD:
+        load_next(g, fx);
+        return true;
+    case EFFECT_NEXT_VECTOR:
+        add_next_vector(g, fx);
+        return true;
+    case EFFECT_NEXT_GONE:
+        shelf_drop_next(s->shelf, fx->collection);
+        shelf_set_building(s->shelf, fx->collection, false);
+        return true;
+    case EFFECT_SWITCH:
+        shelf_switch(s->shelf, &fx->write->row_collection);
         return true;
     case EFFECT_MODEL_GONE:
         unlink_model(s, fx->write->id);
@@ -89,6 +187,6 @@ bool publish_effects(struct group *g, struct err *e)
 {
     bool ok = true;
     for (size_t i = 0; i < g->n_effects; i++)
-        ok = publish_one(g->store, &g->effects[i], e) && ok;
+        ok = publish_one(g, &g->effects[i], e) && ok;
     return ok;
 }

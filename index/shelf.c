@@ -10,6 +10,9 @@
 struct item {
     struct collection_row row;
     struct vindex *index;
+    struct vindex *next;     /* of the generation that is being completed; NULL: none */
+    int64_t next_generation;
+    int64_t loaded;          /* images up to this number are in `next`, where they have a vector */
 };
 
 struct shelf {
@@ -29,8 +32,10 @@ void shelf_free(struct shelf *s)
 {
     if (!s)
         return;
-    for (size_t i = 0; i < s->n; i++)
+    for (size_t i = 0; i < s->n; i++) {
         vindex_release(s->items[i].index);
+        vindex_release(s->items[i].next);
+    }
     pthread_rwlock_destroy(&s->lock);
     free(s->items);
     free(s);
@@ -108,12 +113,13 @@ void shelf_remove(struct shelf *s, int64_t collection)
     struct item *item = find(s, collection);
     if (!item)
         return;
-    struct vindex *index = item->index;
+    struct vindex *index = item->index, *next = item->next;
     pthread_rwlock_wrlock(&s->lock);
     s->n--;
     memmove(item, item + 1, (size_t)(&s->items[s->n] - item) * sizeof *item);
     pthread_rwlock_unlock(&s->lock);
     vindex_release(index); /* searches that hold it go on */
+    vindex_release(next);
 }
 
 void shelf_count(struct shelf *s, int64_t collection, int64_t change)
@@ -129,4 +135,85 @@ struct vindex *shelf_index(struct shelf *s, int64_t collection)
 {
     struct item *item = find(s, collection);
     return item ? item->index : NULL;
+}
+
+/* ---- the next generation ---- */
+
+bool shelf_begin_next(struct shelf *s, int64_t collection, int64_t generation, struct vindex *index)
+{
+    struct item *item = find(s, collection);
+    struct vindex *old = item ? item->next : index;
+    pthread_rwlock_wrlock(&s->lock);
+    if (item) {
+        item->next = index;
+        item->next_generation = generation;
+        item->loaded = 0;
+    }
+    pthread_rwlock_unlock(&s->lock);
+    vindex_release(old);
+    return item != NULL;
+}
+
+struct vindex *shelf_next(struct shelf *s, int64_t collection, int64_t generation)
+{
+    struct item *item = find(s, collection);
+    return item && item->next_generation == generation ? item->next : NULL;
+}
+
+struct vindex *shelf_share_next(struct shelf *s, int64_t collection, int64_t generation)
+{
+    pthread_rwlock_rdlock(&s->lock);
+    struct vindex *next = shelf_next(s, collection, generation);
+    if (next)
+        vindex_share(next);
+    pthread_rwlock_unlock(&s->lock);
+    return next;
+}
+
+struct vindex *shelf_next_of_image(struct shelf *s, int64_t collection, int64_t number)
+{
+    struct item *item = find(s, collection);
+    return item && number <= item->loaded ? item->next : NULL;
+}
+
+int64_t shelf_loaded(struct shelf *s, int64_t collection)
+{
+    struct item *item = find(s, collection);
+    return item ? item->loaded : 0;
+}
+
+void shelf_set_loaded(struct shelf *s, int64_t collection, int64_t to)
+{
+    struct item *item = find(s, collection);
+    if (item)
+        item->loaded = to;
+}
+
+void shelf_set_building(struct shelf *s, int64_t collection, bool building)
+{
+    struct item *item = find(s, collection);
+    pthread_rwlock_wrlock(&s->lock);
+    if (item)
+        item->row.building = building;
+    pthread_rwlock_unlock(&s->lock);
+}
+
+void shelf_drop_next(struct shelf *s, int64_t collection)
+{
+    shelf_begin_next(s, collection, 0, NULL);
+}
+
+void shelf_switch(struct shelf *s, const struct collection_row *row)
+{
+    struct item *item = find(s, row->number);
+    if (!item)
+        return;
+    struct vindex *old = item->index;
+    pthread_rwlock_wrlock(&s->lock);
+    item->row = *row;
+    item->index = item->next;
+    item->next = NULL;
+    item->next_generation = item->loaded = 0;
+    pthread_rwlock_unlock(&s->lock);
+    vindex_release(old); /* searches that hold it finish on it */
 }

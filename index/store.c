@@ -80,8 +80,7 @@ void store_remove_segments(struct store *s, int64_t generation)
     file_remove_tree(path);
 }
 
-/* Reports, and leaves out of the index, a vector that was damaged: the others are fine. */
-static bool load_vector(void *arg, const struct catalog_vector *v, struct err *e)
+bool store_load_vector(void *arg, const struct catalog_vector *v, struct err *e)
 {
     struct entry entry = {.number = v->number, .revision = v->revision, .id = v->id, .label = v->label,
                           .has_metadata = v->has_metadata};
@@ -99,7 +98,8 @@ static bool load_collection(struct store *s, const struct collection_row *row, s
     struct vindex *index = store_make_index(s, row, e);
     if (!index)
         return false;
-    if (!catalog_vectors(catalog_writer(s->catalog), row->generation, row->dimensions, load_vector, index, e)) {
+    if (!catalog_vectors(catalog_writer(s->catalog), row->generation, row->dimensions, ALL_VECTORS,
+                         store_load_vector, index, e)) {
         vindex_release(index);
         return err_wrap(e, "loading the collection %s", row->name);
     }

@@ -46,6 +46,41 @@ struct collection_row {
     int64_t generation;          /* global number, never used again */
     uint32_t dimensions;
     int64_t images, created_at;
+    bool building;               /* another generation is being completed */
+};
+
+/* A generation: an encoder and the vectors it made of one collection.  One is active for each collection; at most
+ * one is being completed, to become the active one. */
+enum generation_state {
+    GENERATION_BUILDING, /* being completed, for the first time or (activated_at > 0) for a roll-back */
+    GENERATION_ACTIVE,
+    GENERATION_RETIRED,  /* was active; kept for a roll-back */
+    GENERATION_FAILED,   /* could not be completed; kept for its `error` until the next switch */
+    GENERATION_DROPPED   /* nobody sees it any more; its vectors go step by step */
+};
+
+enum { GENERATION_ERROR_MAX = 240 };
+
+struct generation_row {
+    int64_t number;              /* global, never used again */
+    int64_t collection_number;
+    char collection[ID_MAX + 1];
+    char model[ID_MAX + 1];
+    char fingerprint[HASH_HEX];
+    char precision[8];
+    uint32_t dimensions;
+    enum generation_state state;
+    bool skip_unreadable;        /* complete also without the images that cannot be embedded */
+    int64_t created_at, activated_at, retired_at; /* 0: never */
+    char error[GENERATION_ERROR_MAX];
+    /* from generation_counts() and the switch */
+    int64_t done, total;         /* living images with a vector of their current revision; all living images */
+    int64_t unreadable;          /* of `done`: those that cannot be embedded and have a mark instead */
+};
+
+struct generation_vector { /* what the embedder made of one image */
+    int64_t image, revision;     /* that it was made of: dropped when the image has another by now */
+    const float *value;          /* [dimensions]; NULL: this revision cannot be embedded */
 };
 
 struct image_row {
@@ -91,6 +126,7 @@ struct store_options {
     size_t hnsw_from;            /* an `auto` collection is searched exactly below this many; 0: 10000 */
     size_t seal_at;              /* fresh vectors that become a sealed segment; 0: a good default */
     bool background;             /* seal and rebuild in the background (off in some tests) */
+    size_t keep_generations;     /* retired ones that a collection keeps for a roll-back */
 };
 
 struct store;
@@ -113,6 +149,22 @@ enum write_kind {
     WRITE_KEY_ADD,           /* row_key */
     WRITE_KEY_REVOKE,        /* id.  Both: ERR_CONFLICT when there would be keys and none with the role admin, unless
                               * admin_elsewhere: nobody could manage them over HTTP */
+    /* generations: row_generation is filled by all of them */
+    WRITE_GENERATION_START,  /* collection; row_generation: model, fingerprint, precision, dimensions, skip_unreadable.
+                              * `created` false: the same is being built already.  ERR_CONFLICT: the model is
+                              * active already, or another generation is being built */
+    WRITE_GENERATION_RETURN, /* collection; row_generation.number: a retired one, 0: the one retired last; `created` as
+                              * above */
+    WRITE_GENERATION_CANCEL, /* collection; ERR_NOT_FOUND: nothing is being built */
+    /* of the embedder; by row_generation.number; ERR_NOT_FOUND when it is not being built (any more) */
+    WRITE_GENERATION_FAIL,   /* row_generation.error */
+    WRITE_GENERATION_VECTORS, /* vectors; `count`: how many were not stale */
+    WRITE_GENERATION_LOAD,   /* the next vectors into the index to be; `count`: how many, 0: all are there, -1: it
+                              * could not be done and begins anew */
+    WRITE_GENERATION_SWITCH, /* demands completeness: else ERR_BUSY with `count` missing vectors; when these are few,
+                              * puts into the collection wait a little for the next try.  ERR_UNDECODABLE: there
+                              * are unreadable images and they may not be skipped */
+    WRITE_GENERATION_SWEEP,  /* some vectors of a dropped generation; `count`: what is left of it */
     WRITE_BACKUP             /* fills `name`: a folder below DIR/backups made by the server */
 };
 
@@ -160,10 +212,13 @@ struct write {
     struct model_row row_model;
     struct key_row row_key;
     bool admin_elsewhere;          /* KEY_ADD, KEY_REVOKE: the settings have a key with the role admin */
+    struct generation_row row_generation;
+    const struct generation_vector *vectors;
+    size_t n_vectors;
 
     /* out */
     struct image_row image;        /* after PUT and PATCH; cleared by write_clear() */
-    bool created;                  /* PUT: new (true) or replaced */
+    bool created;                  /* PUT: new (true) or replaced; GENERATION_START */
     int64_t count;
     char name[64];                 /* BACKUP */
     struct err err;

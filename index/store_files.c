@@ -88,19 +88,14 @@ static void drop_unfinished(struct store *s, const char *path, const char *name,
         file_remove_tree(path);
 }
 
-struct generations {
-    struct collection_row *rows;
-    size_t n;
-};
-
-static void drop_old_generation(struct store *s, const char *path, const char *name, void *arg)
+static void drop_old_segments(struct store *s, const char *path, const char *name, void *arg)
 {
-    const struct generations *g = arg;
-    (void)s;
-    for (size_t i = 0; i < g->n; i++)
-        if (strtoll(name, NULL, 10) == g->rows[i].generation)
-            return;
-    file_remove_tree(path);
+    struct generation_row row;
+    struct err e = {0};
+    (void)arg;
+    if (!catalog_generation(catalog_writer(s->catalog), strtoll(name, NULL, 10), &row, &e) &&
+        e.code == ERR_NOT_FOUND)
+        file_remove_tree(path);
 }
 
 /* A catalogue without a single collection beside image files is not theirs: it was lost or emptied, and
@@ -126,7 +121,6 @@ static bool check_catalogue_is_theirs(struct store *s, struct err *e)
 bool store_sweep(struct store *s, struct err *e)
 {
     struct sweep sweep = {0};
-    struct generations g;
     if (!check_catalogue_is_theirs(s, e))
         return false;
     for (unsigned i = 0; i < 256; i++)
@@ -135,10 +129,7 @@ bool store_sweep(struct store *s, struct err *e)
     if (sweep.removed > 0 || sweep.missing > 0)
         log_info("sweep", "removed=%zu missing=%zu image files", sweep.removed, sweep.missing);
     for_each_entry(s, "backups", drop_unfinished, NULL);
-    if (!catalog_collections(catalog_writer(s->catalog), &g.rows, &g.n, e))
-        return false;
-    for_each_entry(s, "segments", drop_old_generation, &g);
-    free(g.rows);
+    for_each_entry(s, "segments", drop_old_segments, NULL);
     return true;
 }
 

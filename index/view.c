@@ -48,6 +48,11 @@ const char *view_fingerprint(const struct view *v)
     return v->row.fingerprint;
 }
 
+const char *view_precision(const struct view *v)
+{
+    return v->row.precision;
+}
+
 uint32_t view_dimensions(const struct view *v)
 {
     return v->row.dimensions;

@@ -32,6 +32,7 @@ void view_release(struct view *v); /* NULL is fine */
 int64_t view_generation(const struct view *v);
 const char *view_model(const struct view *v);       /* model id; lives as long as the view */
 const char *view_fingerprint(const struct view *v);
+const char *view_precision(const struct view *v);   /* of the vectors: "fp32" or "bf16" */
 uint32_t view_dimensions(const struct view *v);
 size_t view_images(const struct view *v);           /* living */
 

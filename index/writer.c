@@ -13,10 +13,9 @@
 #include "index/apply.h"
 #include "index/backup.h"
 #include "index/publish.h"
+#include "index/queue.h"
 
 enum {
-    GROUP_MAX = 64,              /* writes; each may hold a descriptor */
-    GROUP_BYTES_MAX = 64 << 20,  /* of image files */
     LOG_BYTES_MAX = 32 << 20,    /* committed and not yet in the database file */
     LOG_BYTES_ALARM = 256 << 20,
     REMOVALS_MAX = 512,          /* of files, between two groups */
@@ -28,8 +27,8 @@ struct writer {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct write *first, **last; /* the queue; guarded by lock, as are the next four */
-    size_t waiting, capacity;
+    struct queue queue;          /* guarded by lock, as are the next three */
+    size_t capacity;
     bool stopping;
     struct write *backup_done;   /* what the backup's thread hands back */
 
@@ -236,32 +235,14 @@ static bool idle(struct writer *w)
 
 /* ---- the queue ---- */
 
-static void push(struct writer *w, struct write *x)
-{
-    x->next = NULL;
-    *w->last = x;
-    w->last = &x->next;
-    w->waiting++;
-}
-
-static struct write *pop(struct writer *w)
-{
-    struct write *x = w->first;
-    w->first = x->next;
-    if (!w->first)
-        w->last = &w->first;
-    w->waiting--;
-    return x;
-}
-
 bool writer_submit(struct writer *w, struct write *const *writes, size_t n, struct err *e)
 {
     if (atomic_load(&w->store->degraded))
         return err_set(e, ERR_IO, "the store does not write any more after a failure of the disk");
     pthread_mutex_lock(&w->lock);
-    bool fits = !w->stopping && (w->waiting == 0 || w->waiting + n <= w->capacity);
+    bool fits = !w->stopping && (queue_waiting(&w->queue) == 0 || queue_waiting(&w->queue) + n <= w->capacity);
     for (size_t i = 0; fits && i < n; i++)
-        push(w, writes[i]);
+        queue_push(&w->queue, writes[i]);
     pthread_cond_signal(&w->changed);
     pthread_mutex_unlock(&w->lock);
     return fits || err_set(e, ERR_BUSY, "too many writes are waiting");
@@ -270,23 +251,8 @@ bool writer_submit(struct writer *w, struct write *const *writes, size_t n, stru
 size_t writer_waiting(struct writer *w)
 {
     pthread_mutex_lock(&w->lock);
-    size_t n = w->waiting;
+    size_t n = queue_waiting(&w->queue);
     pthread_mutex_unlock(&w->lock);
-    return n;
-}
-
-/* The next group; a backup is one of its own.  The lock is held. */
-static size_t take_group(struct writer *w, struct write **items)
-{
-    size_t n = 0, bytes = 0;
-    while (w->first && n < GROUP_MAX && bytes < GROUP_BYTES_MAX) {
-        if (w->first->kind == WRITE_BACKUP && n > 0)
-            break;
-        items[n] = pop(w);
-        bytes += items[n]->kind == WRITE_IMAGE_PUT ? items[n]->put.len : 0;
-        if (items[n++]->kind == WRITE_BACKUP)
-            break;
-    }
     return n;
 }
 
@@ -298,7 +264,7 @@ static bool wait_for_work(struct writer *w, bool upkeep)
     until.tv_nsec += IDLE_MS * 1000000L;
     until.tv_sec += until.tv_nsec / 1000000000L;
     until.tv_nsec %= 1000000000L;
-    while (!w->first && !w->backup_done && !(w->stopping && !w->backup))
+    while (!w->queue.list.first && !w->backup_done && !(w->stopping && !w->backup))
         if (!upkeep)
             pthread_cond_wait(&w->changed, &w->lock);
         else if (pthread_cond_timedwait(&w->changed, &w->lock, &until) != 0)
@@ -340,14 +306,29 @@ static void end_backup(struct writer *w, struct write *write)
 
 /* ---- the thread ---- */
 
+static bool has_switch(struct write *const *items, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (items[i]->kind == WRITE_GENERATION_SWITCH)
+            return true;
+    return false;
+}
+
 static void work(struct writer *w, struct write **items, size_t n)
 {
     if (items[0]->kind == WRITE_BACKUP) {
         begin_backup(w, items[0]);
         return;
     }
-    run_and_finish(w, items, n);
+    bool switching = has_switch(items, n);
+    w->group.hold = 0;
+    run_and_finish(w, items, n); /* the items are their owners' again */
     after_group(w);
+    if (switching) {
+        pthread_mutex_lock(&w->lock);
+        queue_hold(&w->queue, w->group.hold, w->group.hold_name);
+        pthread_mutex_unlock(&w->lock);
+    }
 }
 
 static void *run(void *arg)
@@ -357,11 +338,12 @@ static void *run(void *arg)
     bool upkeep = true;
     pthread_mutex_lock(&w->lock);
     for (;;) {
-        bool woken = wait_for_work(w, upkeep);
+        bool woken = wait_for_work(w, upkeep || w->queue.collection);
+        queue_check_hold(&w->queue, w->stopping);
         struct write *backup = w->backup_done;
         w->backup_done = NULL;
-        size_t n = take_group(w, items);
-        bool over = w->stopping && n == 0 && !backup && !w->backup;
+        size_t n = queue_take_group(&w->queue, items);
+        bool over = w->stopping && n == 0 && !backup && !w->backup && queue_waiting(&w->queue) == 0;
         pthread_mutex_unlock(&w->lock);
         if (over)
             return NULL;
@@ -379,7 +361,7 @@ struct writer *writer_start(struct store *s, size_t capacity, struct err *e)
     struct writer *w = mem_new(1, sizeof *w);
     pthread_condattr_t attributes;
     *w = (struct writer){.store = s, .capacity = capacity};
-    w->last = &w->first;
+    queue_init(&w->queue);
     w->group = (struct group){.store = s, .session = catalog_writer(s->catalog)};
     pthread_mutex_init(&w->lock, NULL);
     pthread_condattr_init(&attributes);

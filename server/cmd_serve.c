@@ -207,6 +207,7 @@ static bool start(struct server *s, struct err *e)
     warn_of_odd_settings(&s->conf);
     if (!read_addresses(s, e) || !read_secrets(s, e))
         return false;
+    o.reembed_threads = s->conf.reembed_threads ? (size_t)s->conf.reembed_threads : cores_usable();
     s->app = app_open(&o, e);
     return s->app && make_dispatch(s, e) && open_listeners(s, e);
 }

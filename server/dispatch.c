@@ -16,7 +16,6 @@ enum { HEAVY_NICE = 10 };
 struct dispatch {
     struct dispatch_options o;
     struct pool *heavy, *light;
-    atomic_size_t images; /* admitted and not finished */
     atomic_bool hurry;
     struct work ping;
     atomic_bool pinged;
@@ -71,7 +70,7 @@ static void run_turn(struct work *w, void *state)
 
     metric_observe(METRIC_queue_wait_seconds, seconds_since(t->queued_at), "heavy");
     run_image(d, &j->call.images[t->image], state);
-    atomic_fetch_sub_explicit(&d->images, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&d->o.app->embedding, 1, memory_order_relaxed);
     t->image = atomic_fetch_add_explicit(&j->next_image, 1, memory_order_relaxed);
     if (t->image < j->call.n_images) { /* before the image that is done counts as such: the call must live */
         t->queued_at = clock_ns();
@@ -82,9 +81,9 @@ static void run_turn(struct work *w, void *state)
 
 static bool admit_images(struct dispatch *d, size_t n, struct err *e)
 {
-    if (atomic_fetch_add_explicit(&d->images, n, memory_order_relaxed) + n <= d->o.heavy_queue)
+    if (atomic_fetch_add_explicit(&d->o.app->embedding, n, memory_order_relaxed) + n <= d->o.heavy_queue)
         return true;
-    atomic_fetch_sub_explicit(&d->images, n, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&d->o.app->embedding, n, memory_order_relaxed);
     return err_set(e, ERR_BUSY, "the server is at capacity; try again");
 }
 
@@ -275,6 +274,6 @@ void dispatch_ping(struct dispatch *d, void (*pong)(void))
 
 void dispatch_measure(struct dispatch *d)
 {
-    metric_set(METRIC_queue_waiting, (double)atomic_load(&d->images), "heavy", NULL);
+    metric_set(METRIC_queue_waiting, (double)atomic_load(&d->o.app->embedding), "heavy", NULL);
     metric_set(METRIC_queue_waiting, (double)pool_waiting(d->light), "light", NULL);
 }

@@ -225,16 +225,16 @@ static void a_vector_of_an_older_revision_is_not_loaded(void **state)
     assert_ok(catalog_image(f->w, f->row.number, "a", &row, &e), e);
     assert_ok(catalog_image_update(f->w, f->row.number, &row, &e), e); /* carries its vector along */
     assert_ok(catalog_commit(f->w, &e), e);
-    assert_ok(catalog_vectors(f->w, f->row.generation, DIMENSIONS, note_vector, &n, &e), e);
+    assert_ok(catalog_vectors(f->w, f->row.generation, DIMENSIONS, ALL_VECTORS, note_vector, &n, &e), e);
     assert_int_equal(n, 2);
     sqlite3 *db;
     assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "UPDATE vector SET revision = revision - 1 WHERE image = 1", 0, 0, 0), 0);
     sqlite3_close(db);
     n = 0;
-    assert_ok(catalog_vectors(f->w, f->row.generation, DIMENSIONS, note_vector, &n, &e), e);
+    assert_ok(catalog_vectors(f->w, f->row.generation, DIMENSIONS, ALL_VECTORS, note_vector, &n, &e), e);
     assert_int_equal(n, 1);
-    assert_err(catalog_vectors(f->w, f->row.generation, DIMENSIONS + 1, note_vector, &n, &e), e, ERR_CORRUPT);
+    assert_err(catalog_vectors(f->w, f->row.generation, DIMENSIONS + 1, ALL_VECTORS, note_vector, &n, &e), e, ERR_CORRUPT);
     image_row_clear(&row);
 }
 

@@ -67,6 +67,20 @@ static const char *const steps[] = {
     "  ('attribute', 'attribute_by_image', '3000000 3'),"
     "  ('vector', 'sqlite_autoindex_vector_1', '1000000 1000000 1');"
     "ANALYZE sqlite_schema;",
+
+    /* Several generations of a collection.  Those of before are all active ones (1).  `turn` grows with each
+     * retirement.  The first index tells whether a vector is current without a look at the vector. */
+    "ALTER TABLE generation ADD COLUMN state INTEGER NOT NULL DEFAULT 1;"
+    "ALTER TABLE generation ADD COLUMN skip_unreadable INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE generation ADD COLUMN activated_at INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE generation ADD COLUMN retired_at INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE generation ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE generation ADD COLUMN error TEXT NOT NULL DEFAULT '';"
+    "UPDATE generation SET activated_at = created_at;"
+    "CREATE INDEX vector_current ON vector (generation, image, revision);"
+    "CREATE INDEX vector_unreadable ON vector (generation, image) WHERE length(value) = 0;"
+    "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('vector', 'vector_current', '1000000 1000000 1 1');"
+    "ANALYZE sqlite_schema;",
 };
 
 /* All tables but `vector`, whose every page is read at the start. */
@@ -285,7 +299,11 @@ bool catalog_verify(struct session *s, struct err *e)
     static const char *const strays[] = {
         "SELECT count(*) FROM collection c"
         " WHERE images <> (SELECT count(*) FROM image i WHERE i.collection = c.number)"
-        "    OR NOT EXISTS (SELECT 1 FROM generation g WHERE g.number = c.generation AND g.collection = c.number)",
+        "    OR NOT EXISTS (SELECT 1 FROM generation g WHERE g.number = c.generation AND g.collection = c.number"
+        "                   AND g.state = 1)",
+        "SELECT count(*) FROM generation g WHERE g.state = 1"
+        " AND NOT EXISTS (SELECT 1 FROM collection c WHERE c.generation = g.number)",
+        "SELECT count(*) FROM vector WHERE generation NOT IN (SELECT number FROM generation)",
         "SELECT count(*) FROM image WHERE collection NOT IN (SELECT number FROM collection)",
         "SELECT count(*) FROM vector WHERE image NOT IN (SELECT number FROM image)",
         "SELECT count(*) FROM attribute WHERE image NOT IN (SELECT number FROM image)",

@@ -7,7 +7,8 @@
  *     generation  an encoder and the vectors it made of one collection; its number is never used again
  *     image       id within its collection, hash of its file, label, metadata; `number` is never used again and
  *                 `revision` comes from one global counter, so a revision names one state of one image for ever
- *     vector      (generation, image, revision, value): stale once the image has another revision
+ *     vector      (generation, image, revision, value): stale once the image has another revision; an empty value
+ *                 says that this revision of the image cannot be embedded
  *     attribute   the leaves of the metadata, one row each, for filters: "a.b" for nested members, a row for
  *                 each element of a list; number, text or flag (0 or 1) is set
  *
@@ -18,7 +19,7 @@
 #ifndef ANCHORD_INDEX_CATALOG_CATALOG_H
 #define ANCHORD_INDEX_CATALOG_CATALOG_H
 
-#include "index/store.h"
+#include "index/generation.h"
 
 struct catalog;
 struct session;
@@ -63,6 +64,42 @@ MUST_CHECK bool catalog_collection_add(struct session *s, struct collection_row 
 /* With all its images, vectors and generations. */
 MUST_CHECK bool catalog_collection_remove(struct session *s, const struct collection_row *row, struct err *e);
 
+/* ---- generations ---- */
+
+/* ERR_NOT_FOUND, also for one that is dropped. */
+MUST_CHECK bool catalog_generation(struct session *s, int64_t number, struct generation_row *out, struct err *e);
+/* Those of a collection that are not dropped, newest first; for free(). */
+MUST_CHECK bool catalog_generations(struct session *s, int64_t collection, struct generation_row **out, size_t *n,
+                                    struct err *e);
+/* Those of all collections in one state, by number; for free(). */
+MUST_CHECK bool catalog_generations_in(struct session *s, enum generation_state state, struct generation_row **out,
+                                       size_t *n, struct err *e);
+/* Fills done, total and unreadable; reads a row of an index for each image. */
+MUST_CHECK bool catalog_generation_counts(struct session *s, struct generation_row *row, struct err *e);
+/* One of the images that cannot be embedded; "" when there is none. */
+MUST_CHECK bool catalog_generation_unreadable(struct session *s, int64_t number, char id[ID_MAX + 1], struct err *e);
+/* A new one, BUILDING.  Fills number, state and created_at. */
+MUST_CHECK bool catalog_generation_add(struct session *s, struct generation_row *row, struct err *e);
+MUST_CHECK bool catalog_generation_set(struct session *s, int64_t number, enum generation_state state,
+                                       const char *error, struct err *e);
+/* The one of the collection that was retired last; *number 0: none. */
+MUST_CHECK bool catalog_generation_previous(struct session *s, int64_t collection, int64_t *number, struct err *e);
+/* Makes `row` the active one of its collection and retires the one before; of the retired the last `keep` stay, the
+ * others and what has failed are dropped.  One transaction, or a collection without an active generation is seen. */
+MUST_CHECK bool catalog_generation_switch(struct session *s, const struct generation_row *row, size_t keep,
+                                          struct err *e);
+/* A retired one is being completed again; which images could not be embedded is forgotten. */
+MUST_CHECK bool catalog_generation_reopen(struct session *s, int64_t number, bool skip_unreadable, struct err *e);
+/* Removes at most `limit` vectors of a dropped generation, and itself when none is left; *left tells. */
+MUST_CHECK bool catalog_generation_sweep(struct session *s, int64_t number, int64_t limit, bool *left, struct err *e);
+/* Stores what was made of one revision of an image; *stored false: it has another by now, or is gone. */
+MUST_CHECK bool catalog_generation_vector(struct session *s, const struct generation_row *row,
+                                          const struct generation_vector *v, bool *stored, struct err *e);
+/* Living images without a current vector, by number, beyond `after`; `donor` is another generation (0: none) with the
+ * same encoder, whose vector is given where it is current.  For pending_free(). */
+MUST_CHECK bool catalog_pending(struct session *s, const struct generation_row *row, int64_t donor, int64_t after,
+                                size_t limit, struct pending **out, size_t *n, struct err *e);
+
 /* ---- images ---- */
 
 MUST_CHECK bool catalog_image(struct session *s, int64_t collection, const char *id, struct image_row *out,
@@ -100,8 +137,11 @@ struct catalog_vector { /* one living image of a generation; borrowed during the
     bool has_metadata;
     const float *value;     /* [dimensions] */
 };
-/* Calls `each` with the current vector of every image that has one; it may stop with an error. */
-MUST_CHECK bool catalog_vectors(struct session *s, int64_t generation, uint32_t dimensions,
+/* Calls `each` with the current vectors of images numbered first to last, at most `limit` (-1: all); it may stop
+ * with an error. */
+struct vector_range { int64_t first, last, limit; };
+#define ALL_VECTORS ((struct vector_range){0, INT64_MAX, -1})
+MUST_CHECK bool catalog_vectors(struct session *s, int64_t generation, uint32_t dimensions, struct vector_range range,
                                 bool (*each)(void *arg, const struct catalog_vector *v, struct err *e), void *arg,
                                 struct err *e);
 

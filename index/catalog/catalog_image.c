@@ -208,15 +208,17 @@ bool catalog_collection_hashes(struct session *s, int64_t collection, char (**ou
                        out, n, e);
 }
 
-bool catalog_vectors(struct session *s, int64_t generation, uint32_t dimensions,
+bool catalog_vectors(struct session *s, int64_t generation, uint32_t dimensions, struct vector_range range,
                      bool (*each)(void *arg, const struct catalog_vector *v, struct err *e), void *arg, struct err *e)
 {
     bool ok = true;
     struct query *r = sql_begin(s->q,
                                 "SELECT i.number, i.revision, i.id, i.label, i.metadata IS NOT NULL, v.value"
                                 " FROM vector v JOIN image i ON i.number = v.image"
-                                " WHERE v.generation = ?1 AND v.revision = i.revision ORDER BY v.image",
-                                VALUES(sql_int(generation)), e);
+                                " WHERE v.generation = ?1 AND v.image BETWEEN ?2 AND ?3 AND v.revision = i.revision"
+                                " AND length(v.value) > 0 ORDER BY v.image LIMIT ?4",
+                                VALUES(sql_int(generation), sql_int(range.first), sql_int(range.last),
+                                       sql_int(range.limit)), e);
     while (ok && sql_row(r)) {
         size_t len;
         struct catalog_vector v = {

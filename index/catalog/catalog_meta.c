@@ -18,7 +18,8 @@ static void *grow(void *items, size_t n, size_t size)
 
 #define COLLECTION_SELECT                                                                                        \
     "SELECT c.number, c.name, g.model, g.fingerprint, g.precision, c.kind, g.number, g.dimensions, c.images,"    \
-    " c.created_at FROM collection c JOIN generation g ON g.number = c.generation"
+    " c.created_at, EXISTS (SELECT 1 FROM generation b WHERE b.collection = c.number AND b.state = 0)"            \
+    " FROM collection c JOIN generation g ON g.number = c.generation"
 
 static void read_collection(struct query *r, struct collection_row *out)
 {
@@ -32,6 +33,7 @@ static void read_collection(struct query *r, struct collection_row *out)
     out->dimensions = (uint32_t)sql_get_int(r, 7);
     out->images = sql_get_int(r, 8);
     out->created_at = sql_get_int(r, 9);
+    out->building = sql_get_int(r, 10) != 0;
 }
 
 bool catalog_collection(struct session *s, const char *name, struct collection_row *out, struct err *e)
@@ -76,8 +78,8 @@ bool catalog_collection_add(struct session *s, struct collection_row *row, struc
         return false;
     row->number = sql_last_id(s->q);
     if (!sql_run(s->q,
-                 "INSERT INTO generation (collection, model, fingerprint, precision, dimensions, created_at)"
-                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                 "INSERT INTO generation (collection, model, fingerprint, precision, dimensions, created_at, state,"
+                 " activated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?6)",
                  VALUES(sql_int(row->number), sql_text(row->model), sql_text(row->fingerprint),
                         sql_text(row->precision), sql_int(row->dimensions), sql_int(row->created_at)),
                  e))
@@ -165,13 +167,32 @@ bool catalog_model_add(struct session *s, struct model_row *row, struct err *e)
                    e);
 }
 
+/* The collection that has vectors of the model, with the number of their generation: false when there is none. */
+static bool find_user(struct session *s, const char *model, char collection[ID_MAX + 1], int64_t *generation,
+                      bool *found, struct err *e)
+{
+    struct query *r = sql_begin(s->q,
+                                "SELECT c.name, g.number FROM generation g JOIN collection c ON c.number = g.collection"
+                                " WHERE g.model = ?1 AND g.state <= 2 ORDER BY g.number LIMIT 1",
+                                VALUES(sql_text(model)), e);
+    *found = sql_row(r);
+    if (*found) {
+        sql_copy_text(r, 0, collection, ID_MAX + 1);
+        *generation = sql_get_int(r, 1);
+    }
+    return sql_end(r, e);
+}
+
 bool catalog_model_remove(struct session *s, const char *id, struct err *e)
 {
-    int64_t used;
-    if (!sql_number(s->q, "SELECT count(*) FROM generation WHERE model = ?1", VALUES(sql_text(id)), 0, &used, e))
+    char collection[ID_MAX + 1];
+    int64_t generation;
+    bool used;
+    if (!find_user(s, id, collection, &generation, &used, e))
         return false;
-    if (used > 0)
-        return err_set(e, ERR_CONFLICT, "the model %s made the vectors of a collection", id);
+    if (used)
+        return err_set(e, ERR_CONFLICT, "generation %lld of the collection %s is of the model %s",
+                       (long long)generation, collection, id);
     if (!sql_run(s->q, "DELETE FROM model WHERE id = ?1", VALUES(sql_text(id)), e))
         return false;
     return sql_changed(s->q) > 0 || err_set(e, ERR_NOT_FOUND, "no model %s", id);

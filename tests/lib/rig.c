@@ -15,7 +15,8 @@ static struct app *open_app(const char *dir)
 {
     struct err e = {0};
     struct app_options o = {
-        .store = {.dir = dir, .min_free_bytes = 1, .background = true},
+        .store = {.dir = dir, .min_free_bytes = 1, .background = true, .keep_generations = 1},
+        .reembed_threads = 1,
         .arch = {.depth = 18, .stem = STEM_SMALL2, .width = 8},
         .preprocess = preprocess_imagenet,
         .items_max = 64,

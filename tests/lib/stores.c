@@ -12,7 +12,7 @@
 
 struct store *stores_open(const char *dir, struct err *e)
 {
-    return store_open(&(struct store_options){.dir = dir, .min_free_bytes = 1 << 20}, e);
+    return store_open(&(struct store_options){.dir = dir, .min_free_bytes = 1 << 20, .keep_generations = 1}, e);
 }
 
 bool stores_create(struct store *s, const char *collection, struct err *e)
@@ -20,6 +20,7 @@ bool stores_create(struct store *s, const char *collection, struct err *e)
     struct write w = {.kind = WRITE_COLLECTION_CREATE,
                       .row_collection = {.model = "anchord-base", .precision = "fp32", .dimensions = STORES_DIMENSIONS}};
     snprintf(w.row_collection.name, sizeof w.row_collection.name, "%s", collection);
+    hash_text(w.row_collection.model, strlen(w.row_collection.model), w.row_collection.fingerprint);
     return store_write(s, &w, e);
 }
 
