@@ -184,7 +184,10 @@ static void write_answer(struct json_writer *w, const struct route *r, int statu
 static void write_answers(struct json_writer *w, const struct route *r)
 {
     jw_object(w, "responses");
-    write_answer(w, r, r->status, r->status == 201 ? "created" : r->status == 204 ? "done" : "the answer");
+    write_answer(w, r, r->status, r->status == 201 ? "created" : r->status == 202 ? "begun"
+                                : r->status == 204 ? "done" : "the answer");
+    if (r->status == 202)
+        write_answer(w, r, 200, "it is under way already");
     if (r->status == 201 && (r->method == METHOD_PUT || strcmp(r->name, "model_import") == 0))
         write_answer(w, r, 200, "it was there already");
     if (is_about_image(r) && r->method == METHOD_GET)

@@ -12,6 +12,7 @@ static int open_rig(void **state)
     UNUSED(state);
     rig = rig_open();
     doc = rig_expect(rig, 200, "GET /openapi.json", &(struct extra){.admin = true});
+    rig_add_model(rig, "spare", 2);
     for (unsigned i = 0; i < 4; i++)
         rig_put(rig, (const char *[]){"a", "b", "c", "d"}[i], i, i, "label");
     return 0;
@@ -163,7 +164,12 @@ static const struct fixture {
     {"collection_put", "PUT /v1/collections/other", "application/json", NULL, "{\"index\":\"flat\"}"},
     {"collection_put", "PUT /v1/collections/other", NULL, NULL, NULL},
     {"collection_get", "GET /v1/collections/other", NULL, NULL, NULL},
+    {"collection_model_post", "POST /v1/collections/other/model", "application/json", NULL, "{\"model\":\"spare\"}"},
+    {"generations_list", "GET /v1/collections/default/generations", NULL, NULL, NULL},
     {"collection_delete", "DELETE /v1/collections/other", NULL, NULL, NULL},
+    /* nothing is under way, and nothing to go back to */
+    {"collection_model_delete", "DELETE /v1/collections/default/model", NULL, NULL, NULL},
+    {"collection_rollback", "POST /v1/collections/default/rollback", NULL, NULL, NULL},
     {"images_list", "GET /v1/collections/default/images?limit=2&after=a", NULL, NULL, NULL},
     {"images_put", "POST /v1/collections/default/images", "multipart/form-data; boundary=xyz", &form, NULL},
     {"images_put", "POST /v1/collections/default/images", "application/json", &images_json, NULL},
@@ -273,6 +279,13 @@ static struct outcome call_fixture(const struct fixture *f)
     return o;
 }
 
+/* Its good answers are the matter of other tests. */
+static bool may_be_refused(const char *operation)
+{
+    return strncmp(operation, "model_", 6) == 0 || strcmp(operation, "collection_model_delete") == 0 ||
+           strcmp(operation, "collection_rollback") == 0;
+}
+
 static void every_route_is_listed_and_answers_as_listed(void **state)
 {
     UNUSED(state);
@@ -289,7 +302,7 @@ static void every_route_is_listed_and_answers_as_listed(void **state)
     for (size_t k = 0; k < COUNT(fixtures); k++) {
         struct outcome o = call_fixture(&fixtures[k]);
         assert_described(&fixtures[k], find_operation(fixtures[k].operation), &o);
-        if (strncmp(fixtures[k].operation, "model_", 6) != 0 && o.status >= 300)
+        if (!may_be_refused(fixtures[k].operation) && o.status >= 300)
             fail_msg("%s gave %d: %.200s", fixtures[k].line, o.status, o.body.data);
         outcome_clear(&o);
     }

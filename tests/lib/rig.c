@@ -56,6 +56,34 @@ void rig_close(struct rig *r)
     free(r);
 }
 
+void rig_add_model(struct rig *r, const char *id, uint64_t seed)
+{
+    struct write w = {.kind = WRITE_MODEL_ADD};
+    struct err e = {0};
+    char path[4096];
+    struct model *m = model_new_random(&r->app->options.arch, &r->app->options.preprocess, seed, &e);
+    assert_ok(m && model_prove(m, &r->app->options.encoder, &e), e);
+    store_model_path(r->app->store, id, path, sizeof path);
+    assert_ok(model_save(m, path, &e), e);
+    model_describe(m, id, 1, &w.row_model);
+    assert_ok(store_write(r->app->store, &w, &e), e);
+    model_row_clear(&w.row_model);
+    model_free(m);
+}
+
+void rig_settle(struct rig *r, const char *collection)
+{
+    struct collection_row row;
+    struct err e = {0};
+    for (int i = 0; i < 2000; i++) {
+        assert_ok(store_collection(r->app->store, collection, &row, &e), e);
+        if (!row.building)
+            return;
+        usleep(10000);
+    }
+    fail_msg("the generation of %s does not get done", collection);
+}
+
 void outcome_clear(struct outcome *r)
 {
     for (size_t i = 0; i < r->n_headers; i++) {

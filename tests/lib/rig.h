@@ -19,6 +19,11 @@ struct rig *rig_open(void); /* fails the test when it cannot */
 void rig_close(struct rig *r);
 void rig_reopen(struct rig *r); /* as after a restart */
 
+/* Another model of the same shape, with random weights of this seed. */
+void rig_add_model(struct rig *r, const char *id, uint64_t seed);
+/* Waits until the collection has no generation under way; fails the test when that takes more than 20 s. */
+void rig_settle(struct rig *r, const char *collection);
+
 struct outcome {
     int status;
     struct buf body;       /* owned */
