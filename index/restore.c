@@ -109,12 +109,10 @@ static bool restore_all(const struct backup_file *f, const char *backup, const c
     snprintf(copy, sizeof copy, "%s/anchord.db.tmp", dir);
     if (!restore_file(path, copy, f->catalog_sha256, e))
         return false;
-    struct catalog *c = catalog_open_copy(copy, e);
-    struct session *s = c ? catalog_reader(c, e) : NULL;
+    struct catalog *c = catalog_open(copy, e); /* which brings one of an older anchord up to date */
+    struct session *s = c ? catalog_writer(c) : NULL;
     bool ok = s && check_catalog(f, s, e) && restore_images(s, backup, dir, e) &&
               restore_models(f, backup, dir, e);
-    if (c)
-        catalog_reader_done(c, s);
     catalog_close(c, false);
     snprintf(path, sizeof path, "%s/anchord.db", dir);
     if (ok && rename(copy, path) != 0)

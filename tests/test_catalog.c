@@ -302,6 +302,43 @@ static void a_damaged_file_is_refused_at_the_start(void **state)
     assert_int_equal(e.code, ERR_CORRUPT);
 }
 
+/* What the first released schema lacked is taken away, and comes back. */
+static void a_file_of_the_first_schema_is_brought_up_to_date(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct generation_row *rows;
+    size_t n = 0;
+    sqlite3 *db;
+    assert_ok(catalog_begin(f->w, &e), e);
+    add(f, "a", NULL, NULL);
+    assert_ok(catalog_commit(f->w, &e), e);
+    catalog_close(f->c, false);
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db,
+                                  "DROP INDEX vector_current; DROP INDEX vector_unreadable;"
+                                  "ALTER TABLE generation DROP COLUMN state;"
+                                  "ALTER TABLE generation DROP COLUMN skip_unreadable;"
+                                  "ALTER TABLE generation DROP COLUMN activated_at;"
+                                  "ALTER TABLE generation DROP COLUMN retired_at;"
+                                  "ALTER TABLE generation DROP COLUMN turn;"
+                                  "ALTER TABLE generation DROP COLUMN error; PRAGMA user_version = 1;",
+                                  NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    f->c = catalog_open(f->path, &e);
+    if (!f->c)
+        fail_msg("%s", e.text);
+    f->w = catalog_writer(f->c);
+    assert_ok(catalog_verify(f->w, &e), e);
+    assert_ok(catalog_generations(f->w, f->row.number, &rows, &n, &e), e);
+    assert_int_equal(n, 1);
+    assert_int_equal(rows[0].state, GENERATION_ACTIVE);
+    assert_int_equal(rows[0].activated_at, rows[0].created_at);
+    assert_ok(catalog_generation_counts(f->w, &rows[0], &e), e);
+    assert_int_equal(rows[0].done, 1);
+    free(rows);
+}
+
 struct waiter {
     struct catalog *c;
     bool got; /* atomic */
@@ -346,6 +383,7 @@ int main(void)
         TEST(a_vector_of_an_older_revision_is_not_loaded),
         TEST(contradictions_between_tables_are_found),
         TEST(a_damaged_file_is_refused_at_the_start),
+        TEST(a_file_of_the_first_schema_is_brought_up_to_date),
         TEST(a_reader_waits_for_a_free_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
