@@ -360,7 +360,7 @@ static struct image sheet_of(const struct judge *j, const struct judgement *befo
 {
     struct buf png = {0};
     struct err e = {0};
-    struct image img;
+    struct image img = {0};
     assert_ok(judge_sheet(j, before, after, rows, &png, &e) && image_decode(png.data, png.len, &image_default_limits, 0, &img, &e), e);
     buf_clear(&png);
     return img;

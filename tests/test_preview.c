@@ -119,8 +119,8 @@ static void small_batches_and_large_inputs_fit_too(void **state)
     char *dir = make_folder(3), path[400];
     struct seen s;
     struct err e = {0};
-    void *bytes;
-    size_t len;
+    void *bytes = NULL;
+    size_t len = 0;
     look(&s, dir, 2, SIZE, 5);
     assert_int_equal(s.sheet.width, 3 * PITCH + 6);
     assert_int_equal(s.sheet.height, 5 * PITCH + 6);

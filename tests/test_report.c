@@ -30,8 +30,8 @@ static void write_log(const char *dir, const char *text)
 static char *page_of(const char *dir, const char *log)
 {
     char path[400];
-    void *text;
-    size_t len;
+    void *text = NULL;
+    size_t len = 0;
     struct err e = {0};
     write_log(dir, log);
     snprintf(path, sizeof path, "%s/report.html", dir);

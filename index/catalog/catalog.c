@@ -301,8 +301,7 @@ bool catalog_verify(struct session *s, struct err *e)
         " WHERE images <> (SELECT count(*) FROM image i WHERE i.collection = c.number)"
         "    OR NOT EXISTS (SELECT 1 FROM generation g WHERE g.number = c.generation AND g.collection = c.number"
         "                   AND g.state = 1)",
-        "SELECT count(*) FROM generation g WHERE g.state = 1"
-        " AND NOT EXISTS (SELECT 1 FROM collection c WHERE c.generation = g.number)",
+        "SELECT count(*) FROM generation g WHERE g.state = 1 AND g.number NOT IN (SELECT generation FROM collection)",
         "SELECT count(*) FROM vector WHERE generation NOT IN (SELECT number FROM generation)",
         "SELECT count(*) FROM image WHERE collection NOT IN (SELECT number FROM collection)",
         "SELECT count(*) FROM vector WHERE image NOT IN (SELECT number FROM image)",

@@ -65,6 +65,7 @@ static void run_conv(struct exact *x, size_t i)
     double *w = turned(x->tensors[op->tensor], out->c, op->window * op->window * in->c);
 
     bool large = count_of(x->l, i) * op->window * op->window * in->c > 50000000;
+    UNUSED(large); /* by a compiler without OpenMP */
 
     memset(x->out[i], 0, count_of(x->l, i) * sizeof(double));
 #pragma omp parallel for schedule(static) if (large)
