@@ -8,6 +8,8 @@
 #include "base/mem.h"
 #include "base/num.h"
 
+enum { PIECE = 1 << 14 }; /* values that one thread works on at once */
+
 struct optimizer {
     struct optimizer_settings s;
     struct parameter *parameters;
@@ -113,7 +115,20 @@ static void adamw_step(struct optimizer *o, size_t i, double lr)
     const float c[6] = {(float)(1 - (p->decay ? lr * o->s.weight_decay : 0)), (float)o->s.beta1,
                         (float)o->s.beta2, (float)(lr / correct1), (float)(1 / sqrt(correct2)),
                         (float)o->s.epsilon};
-    adamw(p->value, p->gradient, o->first[i], o->second[i], p->count, c);
+#pragma omp parallel for schedule(static) if (p->count > PIECE)
+    for (size_t at = 0; at < p->count; at += PIECE)
+        adamw(p->value + at, p->gradient + at, o->first[i] + at, o->second[i] + at, min_size(PIECE, p->count - at), c);
+}
+
+static void sgd_step(struct optimizer *o, size_t i, double lr, double ratio)
+{
+    const struct parameter *p = &o->parameters[i];
+    float decay = p->decay ? (float)o->s.weight_decay : 0;
+    bool nesterov = o->s.nesterov && o->s.kind == OPTIMIZER_SGD;
+#pragma omp parallel for schedule(static) if (p->count > PIECE)
+    for (size_t at = 0; at < p->count; at += PIECE)
+        sgd(p->value + at, p->gradient + at, o->first[i] + at, min_size(PIECE, p->count - at), (float)lr,
+            (float)o->s.momentum, decay, (float)ratio, nesterov);
 }
 
 void optimizer_step(struct optimizer *o, double learning_rate)
@@ -128,8 +143,7 @@ void optimizer_step(struct optimizer *o, double learning_rate)
         }
         if (o->s.kind == OPTIMIZER_LARS && p->decay)
             ratio = trust_ratio(&o->s, p, lr);
-        sgd(p->value, p->gradient, o->first[i], p->count, (float)lr, (float)o->s.momentum,
-            p->decay ? (float)o->s.weight_decay : 0, (float)ratio, o->s.nesterov && o->s.kind == OPTIMIZER_SGD);
+        sgd_step(o, i, lr, ratio);
     }
 }
 
