@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from make_resnet import ResNet, hashed, picture
 
-FIRST, BATCH, SIZE, TAU, SAMPLES = 16, 8, 32, 0.2, 6
+FIRST, BATCH, SIZE, TAU, SAMPLES = 0, 8, 32, 0.2, 6
 
 
 def nt_xent(z):
