@@ -20,7 +20,7 @@
 /* What limits of time and of resident memory are multiplied with: sanitizers make everything slower, and
  * ThreadSanitizer keeps several bytes for each that is touched. */
 #if defined(__SANITIZE_THREAD__)
-enum { T_SLOWER = 20, T_BULKIER = 6 };
+enum { T_SLOWER = 20, T_BULKIER = 10 };
 #elif defined(__SANITIZE_ADDRESS__)
 enum { T_SLOWER = 20, T_BULKIER = 1 };
 #else

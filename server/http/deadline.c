@@ -117,6 +117,12 @@ void deadline_forget(struct deadlines *d, struct deadline *c)
     pthread_mutex_unlock(&d->mu);
 }
 
+void deadlines_settle(struct deadlines *d)
+{
+    pthread_mutex_lock(&d->mu); /* which is held as long as anybody is told */
+    pthread_mutex_unlock(&d->mu);
+}
+
 int64_t deadline_of_transfer(int64_t start, int64_t floor_s, uint64_t bytes, int64_t rate)
 {
     double seconds = (double)bytes / (double)rate;

@@ -59,6 +59,10 @@ static inline bool deadline_set(struct deadline *c, int64_t due, enum late what)
     return true;
 }
 
+/* Returns once no late() is under way any more that began before.  Who finds that deadline_set() fails calls it before
+ * changing what late() looks at. */
+void deadlines_settle(struct deadlines *d);
+
 /* It was given up, and the client was told. */
 static inline bool deadline_was_answered(struct deadline *c)
 {

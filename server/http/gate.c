@@ -50,10 +50,10 @@ static bool check_origin(struct gate *g, struct visit *v, struct err *e)
 static bool find_route(struct gate *g, struct visit *v, enum method m, struct err *e)
 {
     const struct gate_route *r = &g->o.route;
-    if (!r->find(r->context, v->listener, m, v->head->path, &v->route, &v->allow, e))
-        return false;
-    v->allow = NULL;
-    return true;
+    bool found = r->find(r->context, v->listener, m, v->head->path, &v->route, &v->allow, e);
+    if (found || e->code != ERR_BAD_METHOD)
+        v->allow = NULL;
+    return found;
 }
 
 /* OPTIONS never reaches a handler: it asks what others may. */

@@ -104,11 +104,15 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
 static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
                          enum MHD_RequestTerminationCode why)
 {
-    UNUSED(cls);
+    struct listening *l = cls;
+    struct connection *c = *context;
     UNUSED(mhd);
     UNUSED(why);
-    if (*context)
-        exchange_end(*context);
+    if (!c)
+        return;
+    if (!deadline_set(&c->deadline, DEADLINE_NEVER, LATE_CUT))
+        deadlines_settle(l->http->deadlines);
+    exchange_end(c);
     *context = NULL;
 }
 
