@@ -43,9 +43,10 @@ static enum outcome finish_batch(struct embedder *x, struct batch *b)
 static bool is_hopeless(const struct embedder *x, const struct err *e)
 {
     switch (e->code) {
-    case ERR_IO:
-    case ERR_BUSY:
+    case ERR_BUSY: /* descriptors, memory: not the image's fault */
     case ERR_FULL:
+        return false;
+    case ERR_IO:
     case ERR_INTERNAL:
         return x->stubborn >= STUBBORN_MAX;
     default:

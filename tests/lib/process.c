@@ -47,21 +47,32 @@ static void remove_model(void)
     rmdir(dir);
 }
 
-const char *small_model(void)
+struct model *small_model_of(uint64_t seed)
 {
-    if (model_path[0])
-        return model_path;
     struct err e = {0};
     struct arch arch = {.depth = 18, .stem = STEM_SMALL2, .width = 8};
     struct preprocess pre = preprocess_imagenet;
     pre.resize = 36;
     pre.size = 32;
+    struct model *m = model_new_random(&arch, &pre, seed, &e);
+    if (!m || !encoder_make_goldens(m, &e)) {
+        fprintf(stderr, "cannot make the small model: %s\n", e.text);
+        exit(1);
+    }
+    return m;
+}
+
+const char *small_model(void)
+{
+    if (model_path[0])
+        return model_path;
+    struct err e = {0};
     const char *base = getenv("TMPDIR");
     char dir[200];
     snprintf(dir, sizeof dir, "%s/anchord-model-XXXXXX", base ? base : "/tmp");
-    struct model *m = model_new_random(&arch, &pre, 7, &e);
-    if (!m || !mkdtemp(dir) || !encoder_make_goldens(m, &e)) {
-        fprintf(stderr, "cannot make the small model: %s\n", e.text);
+    struct model *m = small_model_of(SMALL_MODEL_SEED);
+    if (!mkdtemp(dir)) {
+        perror(dir);
         exit(1);
     }
     snprintf(model_path, sizeof model_path, "%s/small.safetensors", dir);

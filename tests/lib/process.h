@@ -78,5 +78,9 @@ int program_run(const char *const *args, const char *const *env, char **out);
 
 /* A small model file, made once for the life of the test program. */
 const char *small_model(void);
+/* One of the same shape with other random weights, for model_free(); the small model's own seed gives its weights. */
+enum { SMALL_MODEL_SEED = 7 };
+struct model;
+struct model *small_model_of(uint64_t seed);
 
 #endif
