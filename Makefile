@@ -122,10 +122,16 @@ $(PRELOAD): tests/faults/preload.c tests/faults/journal.h Makefile
 	@mkdir -p $(@D)
 	@echo "CC  $<"; $(CC) $(CPPFLAGS) -std=gnu17 -O1 -g $(WARN) -fPIC -shared -o $@ $<
 
+# The program with its switch of generations torn in two, so that a test can see what one transaction is worth.
+SPLIT := $(B)/tests/faults/anchord-split
+$(SPLIT): $(B)/server/main.o $(B)/tests/faults/split_switch.o $(LIB)
+	@mkdir -p $(@D)
+	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) -Wl,--wrap=catalog_generation_switch -o $@ $^ $(LIBS)
+
 # Tests that replace libc or library calls name them here.
 -include tests/link.mk
 
-tests: $(TESTS) $(REPLAYS) $(PRELOAD) $(B)/anchord
+tests: $(TESTS) $(REPLAYS) $(PRELOAD) $(SPLIT) $(B)/anchord
 
 test: ## build and run every test
 	@$(MAKE) --no-print-directory tests
@@ -148,8 +154,14 @@ fuzz: ## one fuzz target for S seconds (clang): make fuzz T=image S=60
 
 KILLS ?= 100
 kill: ## KILLS times kill -9 and loss of power under load, with a ledger
-	@$(MAKE) --no-print-directory $(B)/tests/http/test_kill $(PRELOAD) $(B)/anchord
+	@$(MAKE) --no-print-directory $(B)/tests/http/test_kill $(B)/tests/http/test_generation_kill $(PRELOAD) $(SPLIT) $(B)/anchord
 	@B=$(B) KILLS=$(KILLS) $(B)/tests/http/test_kill
+	@B=$(B) KILLS=$(KILLS) $(B)/tests/http/test_generation_kill
+
+S_GENERATIONS := $(if $(filter file,$(origin S)),60,$(S))
+generations: ## change a model, and back, for S seconds under load; each answer is compared with an exact search
+	@$(MAKE) --no-print-directory $(B)/tests/http/test_generations $(B)/anchord
+	@B=$(B) GENERATIONS=$(S_GENERATIONS) $(B)/tests/http/test_generations
 
 soak: ## everything at once for S seconds: make soak S=300
 	@$(MAKE) --no-print-directory $(B)/tests/http/test_soak $(B)/anchord
@@ -192,4 +204,4 @@ clean: ## remove everything that was built
 
 -include $(FUZZERS:%=$(B)/tests/fuzz/fuzz_%.d)
 
-.PHONY: help build deps test tests asan tsan fuzz kill soak proof torture bench bench-peers run demo layers headers clean
+.PHONY: help build deps test tests asan tsan fuzz kill generations soak proof torture bench bench-peers run demo layers headers clean

@@ -1,0 +1,79 @@
+/* trial.c - a server that is killed again and again on the same data. */
+#include "tests/lib/trial.h"
+
+#include "tests/t.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "tests/lib/powercut.h"
+
+void trial_begin(struct trial *t, enum death death, const char *nosync, size_t kills, size_t writers)
+{
+    const char *set = getenv("SEED"), *base = getenv("TMPDIR");
+    uint64_t seed = set ? strtoull(set, NULL, 10) : (uint64_t)clock_ns();
+    *t = (struct trial){.death = death, .nosync = nosync, .kills = kills, .rng = rng_new(seed)};
+    print_message("seed %llu\n", (unsigned long long)seed);
+    snprintf(t->scratch, sizeof t->scratch, "%s/anchord-kill-XXXXXX", base ? base : "/tmp");
+    assert_non_null(mkdtemp(t->scratch));
+    snprintf(t->data, sizeof t->data, "%s/data", t->scratch);
+    snprintf(t->journal, sizeof t->journal, "%s/journal", t->scratch);
+    assert_int_equal(mkdir(t->journal, 0700), 0);
+    t->ledger = ledger_new(writers, seed);
+}
+
+void trial_end(struct trial *t)
+{
+    char command[300];
+    server_kill(&t->server);
+    ledger_free(t->ledger);
+    snprintf(command, sizeof command, "rm -rf '%s'", t->scratch);
+    assert_int_equal(system(command), 0);
+}
+
+bool trial_start(struct trial *t, struct err *e)
+{
+    char preload[400], dir[300], journal[300], nosync[100];
+    const char *env[] = {preload, dir, journal, nosync, "ASAN_OPTIONS=verify_asan_link_order=0", NULL};
+    static const char *const none[] = {NULL};
+    snprintf(preload, sizeof preload, "LD_PRELOAD=%s/tests/faults/preload.so", getenv("B"));
+    snprintf(dir, sizeof dir, "FAULTS_DIR=%s", t->data);
+    snprintf(journal, sizeof journal, "FAULTS_JOURNAL=%s", t->journal);
+    snprintf(nosync, sizeof nosync, "FAULTS_NOSYNC=%s", t->nosync);
+    struct server_options o = {.dir = t->data, .env = t->death == KILLED ? none : env};
+    bool ok = server_start(&t->server, &o, e);
+    if (ok && t->server.ready_s > t->slowest_start)
+        t->slowest_start = t->server.ready_s;
+    return ok;
+}
+
+void trial_die(struct trial *t)
+{
+    struct powercut cut;
+    struct err e = {0};
+    assert_int_equal(server_kill(&t->server), -SIGKILL);
+    if (t->death == KILLED)
+        return;
+    assert_ok(powercut_apply(t->journal, t->death == POWER_LOST ? NULL : &t->rng, &cut, &e), e);
+    t->lost_writes += cut.data_lost + cut.names_lost;
+}
+
+void trial_broke(struct trial *t, const char *fmt, ...)
+{
+    va_list ap;
+    if (t->broken)
+        return;
+    t->broken = true;
+    va_start(ap, fmt);
+    vsnprintf(t->what, sizeof t->what, fmt, ap);
+    va_end(ap);
+}
+
+void trial_check(struct trial *t)
+{
+    const struct ledger_report *r = ledger_report(t->ledger);
+    if (!ledger_check(t->ledger, &t->server))
+        trial_broke(t, "lost %zu, phantom %zu, half %zu, unfound %zu, stale %zu, orphans %zu: %s", r->lost, r->phantom,
+                    r->half, r->unfound, r->stale, r->orphans, r->first);
+}

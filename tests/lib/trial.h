@@ -1,0 +1,37 @@
+/* trial.h - a server that is killed again and again on the same data, with a ledger of what it promised.
+ *
+ * Three ways to die: the process is killed and the page cache lives; power is lost and nothing survives that was not
+ * synced; power is lost and a random beginning of it survives.
+ */
+#ifndef ANCHORD_TESTS_TRIAL_H
+#define ANCHORD_TESTS_TRIAL_H
+
+#include "base/rng.h"
+#include "tests/lib/ledger.h"
+#include "tests/lib/process.h"
+
+enum death { KILLED, POWER_LOST, POWER_LOST_PARTLY };
+
+struct trial {
+    enum death death;
+    const char *nosync;       /* syncs that only pretend; "" when all are real */
+    size_t kills;
+    char scratch[200], data[256], journal[256];
+    struct rng rng;           /* from $SEED, or the time */
+    struct ledger *ledger;
+    struct server server;
+    size_t landed, acks, lost_writes;
+    double slowest_start;
+    bool broken;              /* something that was promised was not there */
+    char what[400];           /* ... the first */
+};
+
+void trial_begin(struct trial *t, enum death death, const char *nosync, size_t kills, size_t writers);
+void trial_end(struct trial *t);
+bool trial_start(struct trial *t, struct err *e);
+void trial_die(struct trial *t); /* the kill itself, and what the disk forgets */
+void trial_broke(struct trial *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* The server has just started: is all there that the ledger was promised? */
+void trial_check(struct trial *t);
+
+#endif
