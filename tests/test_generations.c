@@ -508,8 +508,9 @@ static void they_may_be_skipped(void **state)
     hash_text("b", 1, w.row_generation.fingerprint);
     assert_ok(store_write(f->s, &w, &e), e);
     load(f, &w.row_generation);
-    mark_unreadable(f, 2, "i1");
     embed(f, &w.row_generation, 10);
+    put(f, "i1", 40); /* what was made of the picture before must not be found */
+    mark_unreadable(f, 2, "i1");
     switch_to(f, &w.row_generation);
     assert_int_equal(vectors_shown(f), 3);
     reopen(f);
@@ -584,6 +585,40 @@ static void loading_and_changing_at_once(void **state)
     assert_false(changes_finds(f->s, 21, "i20"));
     assert_false(changes_finds(f->s, 1111, "i1110"));
     assert_false(changes_finds(f->s, 1121, "i1120"));
+}
+
+/* With a graph that is built in the background, before and after the switch. */
+static void a_graph_serves_after_the_switch(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct generation_row row;
+    store_close(f->s);
+    f->s = store_open(&(struct store_options){.dir = f->dir, .min_free_bytes = 1 << 20, .keep_generations = 1,
+                                              .hnsw_from = 200, .seal_at = 100, .background = true}, &e);
+    assert_non_null(f->s);
+    put_many(f, 600);
+    row = change_to(f, "b");
+    assert_all_found(f, 600);
+    for (int i = 0; i < 300 && generation_is_indexing(f->s, &row); i++)
+        usleep(10000);
+    put(f, "i7", 9000);
+    delete(f, "i8");
+    assert_ok(changes_return(f->s, 0, &row, &e), e);
+    assert_ok(changes_complete(f->s, &row, &e), e);
+    for (unsigned i = 10; i < 600; i += 7) {
+        struct hits hits = {0};
+        float q[STORES_DIMENSIONS];
+        struct view *v = store_view(f->s, "default", 1, &e);
+        stores_vector(i + 1, q);
+        assert_ok(view_search(v, &(struct search){.vector = q, .limit = 3, .ef = 200}, &hits, &e), e);
+        assert_int_equal(hits.n, 3);
+        assert_true(hits.items[0].score > 0.9999f);
+        hits_clear(&hits);
+        view_release(v);
+    }
+    assert_found(f, "i7", 9000);
+    assert_int_equal(vectors_shown(f), 599);
 }
 
 static void only_so_many_are_kept(void **state)
@@ -697,6 +732,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_failed_one_tells_why_and_is_gone_after_the_next_switch, open_store,
                                         close_store),
         cmocka_unit_test_setup_teardown(loading_and_changing_at_once, open_store, close_store),
+        cmocka_unit_test_setup_teardown(a_graph_serves_after_the_switch, open_store, close_store),
         cmocka_unit_test_setup_teardown(only_so_many_are_kept, open_store, close_store),
         cmocka_unit_test_setup_teardown(a_collection_goes_with_all_its_generations, open_store, close_store),
         cmocka_unit_test_setup_teardown(a_backup_holds_what_is_being_built, open_store, close_store),

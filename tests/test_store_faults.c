@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "index/store.h"
+#include "tests/lib/changes.h"
 #include "tests/lib/stores.h"
 
 /* ---- the failing disk ---- */
@@ -403,6 +404,97 @@ static void opening_fails_cleanly_and_the_next_time_it_works(void **state)
     assert_true(open_with(c, CALL_PWRITE, ENOSPC, ERR_FULL) > 0);
 }
 
+/* ---- a change of generation on such a disk ---- */
+
+static int64_t active(struct scene *c)
+{
+    struct collection_row row;
+    struct err e = {0};
+    assert_ok(store_collection(c->s, "default", &row, &e), e);
+    return row.generation;
+}
+
+static void open_change(struct scene *c)
+{
+    struct generation_row row;
+    struct err e = {0};
+    assert_ok(changes_model(c->s, "anchord-base", &e) && changes_model(c->s, "b", &e), e);
+    for (size_t i = 0; i < IDS; i++)
+        assert_ok(changes_put(c->s, ids[i], (unsigned)i + 1, &e), e);
+    assert_ok(changes_start(c->s, "b", &row, &e) && changes_complete(c->s, &row, &e), e);
+}
+
+/* Goes back to the other generation, which lacks `id`; false when the disk did not let it. */
+static bool change(struct scene *c, size_t id, struct err *e)
+{
+    struct generation_row row;
+    return changes_put(c->s, ids[id], (unsigned)id + 1, e) && changes_return(c->s, 0, &row, e) &&
+           changes_complete(c->s, &row, e);
+}
+
+static void check_change(struct scene *c, const char *what)
+{
+    for (size_t i = 0; i < IDS; i++)
+        if (!changes_finds(c->s, (unsigned)i + 1, ids[i]))
+            fail_msg("%s: %s is not found in generation %lld", what, ids[i], (long long)active(c));
+}
+
+/* What a failure left under way gets done, or is begun anew. */
+static void finish_change(struct scene *c, const char *what)
+{
+    struct generation_row *rows, row;
+    struct err e = {0};
+    size_t n;
+    assert_ok(generation_list_in(c->s, GENERATION_BUILDING, &rows, &n, &e), e);
+    if (n > 0)
+        row = rows[0];
+    else
+        assert_ok(changes_return(c->s, 0, &row, &e), e);
+    free(rows);
+    if (!changes_complete(c->s, &row, &e))
+        fail_msg("%s: it does not get done afterwards: %s", what, e.text);
+    check_change(c, what);
+}
+
+/* The n-th call fails, for every n: the collection is whole in one generation or the other. */
+static int every_change(struct scene *c, enum call call, int number)
+{
+    char what[96];
+    for (int n = 0;; n++) {
+        struct err e = {0};
+        int64_t before = active(c), wanted = 3 - before;
+        snprintf(what, sizeof what, "change, %s %d with %s", call_names[call], n, strerrorname_np(number));
+        arm(call, n, number, false);
+        bool ok = change(c, (size_t)n % IDS, &e);
+        bool struck = disarm();
+        if (active(c) != (ok ? wanted : before) && store_is_writable(c->s))
+            fail_msg("%s: generation %lld is active, %s", what, (long long)active(c), e.text);
+        if (number == ENOSPC && call != CALL_FDATASYNC && !store_is_writable(c->s))
+            fail_msg("%s: a full disk must pass", what);
+        if (store_is_writable(c->s))
+            check_change(c, what);
+        reopen(c, what);
+        if (ok && active(c) != wanted)
+            fail_msg("%s: the switch was acknowledged and is lost", what);
+        check_change(c, what);
+        finish_change(c, what);
+        if (!struck)
+            return n;
+    }
+}
+
+static void a_change_of_generation_is_whole_or_not_at_all(void **state)
+{
+    static const enum call calls[] = {CALL_OPEN, CALL_WRITE, CALL_PWRITE, CALL_FSYNC, CALL_FDATASYNC, CALL_RENAME};
+    int struck = 0;
+    open_change(*state);
+    for (size_t i = 0; i < COUNT(calls); i++)
+        struck += every_change(*state, calls[i], EIO);
+    assert_true(every_change(*state, CALL_PWRITE, ENOSPC) > 3);
+    print_message("%d failures\n", struck);
+    assert_true(struck > 20);
+}
+
 int main(void)
 {
     json_init();
@@ -416,6 +508,7 @@ int main(void)
         TEST(a_lack_of_descriptors_passes),
         TEST(a_failed_sync_is_never_tried_again),
         TEST(a_failed_read_is_told_and_hurts_nobody_else),
+        TEST(a_change_of_generation_is_whole_or_not_at_all),
         TEST(opening_fails_cleanly_and_the_next_time_it_works),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <sys/mount.h>
 
+#include "base/file.h"
+#include "engine/model.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/ledger.h"
 #include "tests/lib/seen.h"
@@ -223,10 +225,15 @@ static bool small_disk(struct rig *r, const char *size)
     return true;
 }
 
+static void start_with_least(struct rig *r, const char *min_free)
+{
+    const char *const env[] = {min_free, NULL};
+    begin(&r->server, &(struct server_options){.dir = r->data, .env = env});
+}
+
 static void start_on_small_disk(struct rig *r)
 {
-    static const char *const env[] = {"ANCHORD_MIN_FREE_BYTES=2097152", NULL};
-    begin(&r->server, &(struct server_options){.dir = r->data, .env = env});
+    start_with_least(r, "ANCHORD_MIN_FREE_BYTES=2097152");
 }
 
 static void remove_small_disk(struct rig *r)
@@ -317,6 +324,90 @@ static void a_disk_that_others_filled_still_lets_delete(void **state)
     assert_true(good);
 }
 
+/* ---- a change of model ---- */
+
+static void import_second(struct rig *r)
+{
+    struct client admin = client_to(r->server.admin);
+    struct model *m = small_model_of(SMALL_MODEL_SEED + 1);
+    char path[300];
+    struct err e = {0};
+    void *bytes;
+    size_t len;
+    snprintf(path, sizeof path, "%s/model", r->scratch);
+    assert_ok(model_save(m, path, &e) && file_read(path, 16 << 20, &bytes, &len, &e), e);
+    expect_status(&admin, 201, &(struct ask){.method = "POST", .target = "/v1/models?id=second", .body = bytes,
+                                             .len = len, .type = "application/octet-stream"});
+    unlink(path);
+    free(bytes);
+    model_free(m);
+    client_close(&admin);
+}
+
+/* A text of the newest generation, or ""; the caller frees. */
+static char *newest(struct client *admin, const char *what)
+{
+    struct json *doc = expect_get(admin, 200, "/v1/collections/default/generations");
+    const char *text = json_as_text(json_member(value_at(doc, "data.0"), what), NULL);
+    char *copy = strdup(text ? text : "");
+    json_free(doc);
+    return copy;
+}
+
+/* Polls until it is that; false after 20 s. */
+static bool newest_becomes(struct client *admin, const char *what, const char *wanted)
+{
+    bool is = false;
+    for (int i = 0; i < 400 && !is; i++) {
+        char *now = newest(admin, what);
+        is = strcmp(now, wanted) == 0;
+        free(now);
+        usleep(50000);
+    }
+    return is;
+}
+
+static bool finds(struct rig *r, const char *model)
+{
+    struct client c = client_to(r->server.port);
+    struct json *doc = expect_post(&c, 200, "/v1/collections/default/search", "{\"id\":\"f0\",\"limit\":100}");
+    bool ok = count_at(doc, "data") == 19 && strcmp(text_at(doc, "model"), model) == 0;
+    json_free(doc);
+    client_close(&c);
+    return ok;
+}
+
+static void a_change_of_model_waits_for_room(void **state)
+{
+    UNUSED(state);
+    struct rig r;
+    char other[200];
+    int status;
+    if (!small_disk(&r, "size=96m"))
+        skip();
+    start_with_least(&r, "ANCHORD_MIN_FREE_BYTES=25165824"); /* more than the ballast gives */
+    import_second(&r);
+    int stored = put_until_refused(&r, 20, &status);
+    fill_up(&r, "other");
+    struct client admin = client_to(r.server.admin);
+    struct json *begun = expect_post(&admin, 202, "/v1/collections/default/model", "{\"model\":\"second\"}");
+    json_free(begun);
+    bool waits = newest_becomes(&admin, "note", "the disk is nearly full"), serves = finds(&r, "small");
+    char *state_then = newest(&admin, "state");
+    bool building = strcmp(state_then, "building") == 0;
+    snprintf(other, sizeof other, "%s/other", r.scratch);
+    unlink(other);
+    bool done = newest_becomes(&admin, "state", "active"), found = finds(&r, "second");
+    bool good = stored == 20 && waits && serves && building && done && found;
+    seen(good, "a change of model on a disk filled to the last byte", "it waits and says so, searches go on; done when there is room",
+         "waits %d, searches %d, state %s; with room: done %d, searches by the new model %d", waits, serves, state_then,
+         done, found);
+    free(state_then);
+    client_close(&admin);
+    remove_small_disk(&r);
+    assert_true(good);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +416,7 @@ int main(void)
         cmocka_unit_test(nothing_is_lost_by_faults_under_load),
         cmocka_unit_test(a_disk_that_uploads_filled_is_left_by_deleting),
         cmocka_unit_test(a_disk_that_others_filled_still_lets_delete),
+        cmocka_unit_test(a_change_of_model_waits_for_room),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
