@@ -126,7 +126,8 @@ void manifest_seal(struct manifest *m)
     for (size_t i = 0; i < m->n; i++)
         if (m->items[i].label != NO_LABEL)
             m->items[i].label = renamed[m->items[i].label];
-    qsort(m->items, m->n, sizeof *m->items, by_path);
+    if (m->n) /* an empty one has no items to be given to qsort() */
+        qsort(m->items, m->n, sizeof *m->items, by_path);
     free(order);
     free(renamed);
 }
