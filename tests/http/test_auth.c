@@ -1,6 +1,8 @@
 /* test_auth.c - who may do what: every route with every kind of key, on both listeners; exposure; other origins. */
 #include "tests/t.h"
 
+#include <strings.h>
+
 #include "tests/lib/expect.h"
 #include "tests/lib/probe.h"
 #include "tests/lib/seen.h"
@@ -44,6 +46,10 @@ static const struct route routes[] = {
     {"GET", "/v1/collections/none/images/x/content", READER, false},
     {"POST", "/v1/models", ADMIN, true},
     {"DELETE", "/v1/models/none", ADMIN, true},
+    {"POST", "/v1/collections/none/model", ADMIN, true},
+    {"DELETE", "/v1/collections/none/model", ADMIN, true},
+    {"GET", "/v1/collections/none/generations", ADMIN, true},
+    {"POST", "/v1/collections/none/rollback", ADMIN, true},
     {"GET", "/v1/keys", ADMIN, true},
     {"POST", "/v1/keys", ADMIN, true},
     {"DELETE", "/v1/keys/nonenone", ADMIN, true},
@@ -149,6 +155,51 @@ static void every_route_obeys_the_role_of_the_key_on_both_listeners(void **state
             seen(good, what, want, "%s", got);
         }
     assert_int_equal(seen_bad(), before);
+}
+
+/* "/v1/models/{model}" and "/v1/models/none" */
+static bool path_fits(const char *pattern, const char *path)
+{
+    while (*pattern && *path) {
+        bool any = *pattern == '{';
+        size_t n = strcspn(pattern, "/"), m = strcspn(path, "/");
+        if (!any && (n != m || strncmp(pattern, path, n) != 0))
+            return false;
+        pattern += n;
+        path += m;
+        if (*pattern != *path)
+            return false;
+        pattern += *pattern == '/';
+        path += *path == '/';
+    }
+    return !*pattern && !*path;
+}
+
+static bool in_matrix(const char *method, const char *pattern)
+{
+    for (size_t i = 0; i < COUNT(routes); i++)
+        if (strcasecmp(method, routes[i].method) == 0 && path_fits(pattern, routes[i].path))
+            return true;
+    return false;
+}
+
+static void no_route_is_missing_from_the_matrix(void **state)
+{
+    UNUSED(state);
+    struct client c = client_to(server.admin);
+    struct json *all = expect_get(&c, 200, "/openapi.json");
+    const struct json *methods, *route;
+    const char *pattern, *method;
+    size_t n = 0;
+    for (void *it = NULL; (it = json_next(json_member(all, "paths"), it, &pattern, &methods));)
+        for (void *at = NULL; (at = json_next(methods, at, &method, &route));) {
+            if (strcmp(method, "parameters") != 0 && !in_matrix(method, pattern))
+                fail_msg("%s %s is not in the table of this test", method, pattern);
+            n++;
+        }
+    assert_true(n >= 29);
+    json_free(all);
+    client_close(&c);
 }
 
 static void a_key_is_taken_from_three_headers_and_from_no_other_place(void **state)
@@ -315,6 +366,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_route_obeys_the_role_of_the_key_on_both_listeners),
+        cmocka_unit_test(no_route_is_missing_from_the_matrix),
         cmocka_unit_test(a_key_is_taken_from_three_headers_and_from_no_other_place),
         cmocka_unit_test(an_upload_without_a_key_is_refused_before_its_body),
         cmocka_unit_test(no_key_is_in_the_data_folder_the_log_or_an_answer),
