@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/num.h"
 #include "engine/kernels/gemm.h"
 #include "engine/objectives/contrast.h"
 #include "engine/objectives/objective.h"
@@ -65,11 +66,23 @@ static double collapsed(const struct objective_settings *s, size_t n)
     return log((double)n - 1);
 }
 
+static const char *const forms[] = {[CONTRAST_FORM_OUT] = "out", [CONTRAST_FORM_IN] = "in", NULL};
+
+static const struct setting settings[] = {
+    SETTING_POSITIVES,
+    {"temperature", SETTING_REAL, offsetof(struct objective_settings, temperature), 0.0005, 10, NULL,
+     "similarities are divided by it: small ones look at the hardest negatives only"},
+    {"form", SETTING_CHOICE, offsetof(struct objective_settings, form), 0, 0, forms,
+     "with several positives: the mean outside of the logarithm, or inside"},
+};
+
 const struct objective objective_infonce = {
     .name = "infonce",
     .paper = "Chen et al. 2020, arXiv:2002.05709; Khosla et al. 2020, arXiv:2004.11362",
     .help = "pull positives together against all others in the batch",
     .defaults = {.positives = POSITIVES_VIEWS, .temperature = 0.1},
+    .settings = settings,
+    .n_settings = COUNT(settings),
     .check = check,
     .workspace = workspace,
     .run = run,

@@ -8,6 +8,8 @@
 #include "base/mem.h"
 #include "base/num.h"
 
+const char *const positives_names[] = {[POSITIVES_VIEWS] = "views", [POSITIVES_LABELS] = "labels", NULL};
+
 static const struct objective *const table[] = {&objective_infonce, &objective_triplet};
 
 const struct objective *const *objective_list(size_t *n)

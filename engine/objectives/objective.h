@@ -38,6 +38,22 @@ struct objective_settings {
     bool all_mean;            /* batch-all: mean over all triplets instead of the active ones */
 };
 
+enum setting_kind { SETTING_REAL, SETTING_FLAG, SETTING_CHOICE };
+
+struct setting { /* one of an objective's hyper-parameters, as configurations and requests name it */
+    const char *name;
+    enum setting_kind kind;
+    size_t offset;              /* in struct objective_settings: of a double, a bool, or an enum */
+    double lo, hi;              /* REAL */
+    const char *const *choices; /* CHOICE: by the enum's value, NULL at the end */
+    const char *help;
+};
+/* The settings that several objectives have. */
+#define SETTING_POSITIVES \
+    {"positives", SETTING_CHOICE, offsetof(struct objective_settings, positives), 0, 0, positives_names, \
+     "what is alike: views of one picture, or pictures with one label"}
+extern const char *const positives_names[];
+
 struct loss_batch {
     const float *z;           /* [n, d] */
     const int32_t *groups;    /* [n] */
@@ -53,6 +69,8 @@ struct loss_report {
 struct objective {
     const char *name, *paper, *help;
     struct objective_settings defaults;
+    const struct setting *settings; /* those of struct objective_settings that it has */
+    size_t n_settings;
     bool (*check)(const struct objective_settings *s, struct err *e);
     size_t (*workspace)(size_t n, size_t d); /* floats */
     struct loss_report (*run)(const struct objective_settings *s, const struct loss_batch *b, float *work,

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/num.h"
 #include "engine/kernels/gemm.h"
 #include "engine/objectives/objective.h"
 #include "engine/objectives/unit_rows.h"
@@ -190,11 +191,30 @@ static double collapsed(const struct objective_settings *s, size_t n)
     return s->soft ? log(2) : s->margin;
 }
 
+static const char *const minings[] = {[MINING_BATCH_HARD] = "batch_hard", [MINING_SEMI_HARD] = "semi_hard",
+                                      [MINING_FACENET] = "facenet", [MINING_BATCH_ALL] = "batch_all", NULL};
+
+static const struct setting settings[] = {
+    SETTING_POSITIVES,
+    {"mining", SETTING_CHOICE, offsetof(struct objective_settings, mining), 0, 0, minings,
+     "which triplets of a batch count"},
+    {"margin", SETTING_REAL, offsetof(struct objective_settings, margin), 0, 2, NULL,
+     "by how much nearer a positive is to be"},
+    {"soft", SETTING_FLAG, offsetof(struct objective_settings, soft), 0, 0, NULL,
+     "a smooth loss in the place of the margin"},
+    {"unit", SETTING_FLAG, offsetof(struct objective_settings, unit), 0, 0, NULL,
+     "distances between unit vectors, or between raw outputs"},
+    {"all_mean", SETTING_FLAG, offsetof(struct objective_settings, all_mean), 0, 0, NULL,
+     "batch_all: the mean over all triplets, or over those with a loss"},
+};
+
 const struct objective objective_triplet = {
     .name = "triplet",
     .paper = "Schroff et al. 2015, arXiv:1503.03832; Hermans et al. 2017, arXiv:1703.07737",
     .help = "keep each positive nearer than each negative by a margin",
     .defaults = {.positives = POSITIVES_LABELS, .margin = 0.2, .unit = true, .mining = MINING_BATCH_HARD},
+    .settings = settings,
+    .n_settings = COUNT(settings),
     .check = check,
     .workspace = workspace,
     .run = run,

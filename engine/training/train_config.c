@@ -1,6 +1,7 @@
 /* train_config.c - reading a run's settings, each with its bounds. */
 #include "engine/training/train_config.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 /* ---- one table for each object: a field, its bounds, where its value goes ---- */
 
+enum { SETTINGS_MAX = 24 };
 enum field_kind { FIELD_REAL, FIELD_COUNT, FIELD_FLAG, FIELD_CHOICE, FIELD_PATH, FIELD_OTHER };
 
 struct field {
@@ -99,9 +101,6 @@ static bool read_fields(const struct json *object, const char *where, const stru
 /* ---- the objects ---- */
 
 static const char *const stems[] = {"imagenet", "small1", "small2", NULL};
-static const char *const positives[] = {"views", "labels", NULL};
-static const char *const forms[] = {"out", "in", NULL};
-static const char *const minings[] = {"batch_hard", "semi_hard", "facenet", "batch_all", NULL};
 static const char *const optimizers[] = {"sgd", "lars", "adamw", NULL};
 static const char *const precisions[] = {"auto", "fp32", "bf16", NULL};
 static const char *const backends[] = {"auto", "blas", "dnnl", NULL};
@@ -128,26 +127,19 @@ static bool read_arch(struct train_config *c, const struct json *v, struct err *
     return arch_check(&c->arch, e);
 }
 
+/* The objective's own table, as fields of the settings. */
 static bool read_settings(struct train_config *c, const struct json *v, const char *where, struct err *e)
 {
-    struct objective_settings *s = &c->settings;
-    int from = (int)s->positives, form = (int)s->form, mining = (int)s->mining;
-    const struct field fields[] = {
-        {"positives", FIELD_CHOICE, &from, 0, 0, positives},
-        {"temperature", FIELD_REAL, &s->temperature, 0.0005, 10, NULL},
-        {"form", FIELD_CHOICE, &form, 0, 0, forms},
-        {"margin", FIELD_REAL, &s->margin, 0, 2, NULL},
-        {"soft", FIELD_FLAG, &s->soft, 0, 0, NULL},
-        {"unit", FIELD_FLAG, &s->unit, 0, 0, NULL},
-        {"mining", FIELD_CHOICE, &mining, 0, 0, minings},
-        {"all_mean", FIELD_FLAG, &s->all_mean, 0, 0, NULL},
-    };
-    if (!read_fields(v, where, fields, COUNT(fields), e))
-        return false;
-    s->positives = (enum positives)from;
-    s->form = (enum contrast_form)form;
-    s->mining = (enum mining)mining;
-    return true;
+    static const enum field_kind kinds[] = {[SETTING_REAL] = FIELD_REAL, [SETTING_FLAG] = FIELD_FLAG,
+                                            [SETTING_CHOICE] = FIELD_CHOICE};
+    struct field fields[SETTINGS_MAX];
+    size_t n = c->objective->n_settings;
+    assert(n <= SETTINGS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        const struct setting *s = &c->objective->settings[i];
+        fields[i] = (struct field){s->name, kinds[s->kind], (char *)&c->settings + s->offset, s->lo, s->hi, s->choices};
+    }
+    return read_fields(v, where, fields, n, e);
 }
 
 /* {"type": T, T: {hyper-parameters}} */
@@ -156,7 +148,7 @@ static bool read_method(struct train_config *c, const struct json *v, struct err
     const char *type = json_as_text(json_member(v, "type"), NULL);
     c->objective = type ? objective_find(type) : NULL;
     if (!c->objective)
-        return err_field(e, "method.type", "must name an objective: infonce or triplet");
+        return err_field(e, "method.type", "must name an objective, such as infonce or triplet");
     const struct field fields[] = {{"type", FIELD_OTHER, NULL, 0, 0, NULL}, {type, FIELD_OTHER, NULL, 0, 0, NULL}};
     if (!read_fields(v, "method", fields, COUNT(fields), e))
         return false;
