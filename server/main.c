@@ -27,6 +27,8 @@ static const struct command {
      "       anchord train --config FILE --preview SHEET.png\n"
      "       FILE: a run as JSON, see docs/training.md; --preview only draws what the network would see",
      "teach an encoder on a folder of pictures"},
+    {"worker", cmd_worker, true, "[--memory BYTES] FOLDER",
+     "one fine-tuning job, as the server starts it: told on standard input, telling on standard output"},
     {"model", cmd_model, true,
      "new [--arch resnet18|resnet34|resnet50] [--stem imagenet|small1|small2] [--width N]\n"
      "                         [--projection N] [--size N] [--seed N] [--force] FILE\n"

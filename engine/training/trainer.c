@@ -61,6 +61,8 @@ static bool run_step(struct trainer *t, double *rate, enum watch_finding *found,
     if (*found != WATCH_FINE)
         trainer_log_warning(t, watch_code(*found), t->watch.message);
     tell_progress(t, r.loss, *rate);
+    if (t->o->pace)
+        t->o->pace(seconds, t->o->context);
     return true;
 }
 

@@ -41,9 +41,11 @@ struct trainer_options { /* all borrowed */
     bool resume;                 /* go on from the checkpoint; begin when there is none */
     bool allow_inexact;          /* on other hardware too */
     bool (*stop)(void *context); /* asked between steps; true: save a checkpoint and end.  NULL: never */
+    void (*pace)(double seconds, void *context); /* after each step that took so long; may wait, which counts for nothing;
+                                                  * NULL: none */
     void (*progress)(const struct train_progress *p, void *context); /* after each step and now and then; NULL: none */
     run_listener *listener;      /* each line of the log; NULL: none */
-    void *context;               /* of the three */
+    void *context;               /* of the four */
 };
 
 enum train_end { TRAIN_DONE, TRAIN_MAX_MINUTES, TRAIN_STOPPED, TRAIN_DIVERGED };

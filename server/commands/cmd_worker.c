@@ -1,0 +1,214 @@
+/* cmd_worker.c - `anchord worker FOLDER`: one fine-tuning job in a process of its own.
+ *
+ * The folder holds config.json (train_config.h), whose `out` it is.  Standard output: the run's log (run_log.h), and
+ *
+ *     {"event":"progress","step":N,"steps":N,"loss":X,"images_per_second":X,"seconds_left":X}    about once a second
+ *     {"event":"outcome","end":"done",...}            the last line of a run that came to an end
+ *     {"event":"failed","code":C,"message":M}         the last line of one that did not
+ *
+ * Standard input: a byte 'b' when the server has requests to answer, 'i' when it has none; its end is the server's end, and ours.
+ * Between steps the worker waits while the server is busy, but never more than 19 times what the step took.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/json_writer.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "engine/training/trainer.h"
+#include "server/commands/command.h"
+
+enum { CONFIG_MAX = 1 << 20, LEAST_SHARE = 20 /* one part in so many */ };
+
+struct worker {
+    bool busy, orphan;
+    double told; /* clock_s() of the last progress line */
+};
+
+static volatile sig_atomic_t stopping;
+
+static void on_signal(int number)
+{
+    UNUSED(number);
+    stopping = 1;
+}
+
+/* ---- who gives way to whom ---- */
+
+static void give_way(uint64_t memory)
+{
+    const struct rlimit limit = {memory, memory};
+    FILE *f = fopen("/proc/self/oom_score_adj", "w");
+    enum { IO_IDLE = 3 << 13, IO_PROCESS = 1 };
+    if (f) {
+        fputs("1000\n", f); /* before the server, if something has to go */
+        fclose(f);
+    }
+    if (setpriority(PRIO_PROCESS, 0, 19) != 0 || syscall(SYS_ioprio_set, IO_PROCESS, 0, IO_IDLE) != 0)
+        log_warn("worker", "cannot lower its own priority: %s", strerror(errno));
+    if (memory && setrlimit(RLIMIT_DATA, &limit) != 0)
+        log_warn("worker", "cannot limit its own memory: %s", strerror(errno));
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+/* Reads what the server says, waiting for it at most so long. */
+static void listen_to_server(struct worker *w, double seconds)
+{
+    struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+    char said[64];
+    if (poll(&p, 1, (int)(seconds * 1000)) <= 0)
+        return;
+    ssize_t n = read(STDIN_FILENO, said, sizeof said);
+    if (n == 0)
+        w->orphan = true;
+    for (ssize_t i = 0; i < n; i++)
+        w->busy = said[i] == 'b';
+}
+
+static bool asked_to_stop(void *context)
+{
+    const struct worker *w = context;
+    return stopping || w->orphan;
+}
+
+static void pace(double seconds, void *context)
+{
+    struct worker *w = context;
+    double start = clock_s(), most = (LEAST_SHARE - 1) * seconds, waited = 0;
+    listen_to_server(w, 0);
+    while (w->busy && !asked_to_stop(w) && waited < most) {
+        listen_to_server(w, most - waited < 0.1 ? most - waited : 0.1);
+        waited = clock_s() - start;
+    }
+}
+
+/* ---- what it tells ---- */
+
+static void say(struct buf *line)
+{
+    puts(line->data);
+    fflush(stdout);
+    buf_clear(line);
+}
+
+static void tell_line(const char *line, void *context)
+{
+    UNUSED(context);
+    puts(line);
+    fflush(stdout);
+}
+
+static void tell_progress(const struct train_progress *p, void *context)
+{
+    struct worker *w = context;
+    struct buf line = {0};
+    double now = clock_s();
+    if (strcmp(p->doing, "training") != 0 || now - w->told < 1)
+        return;
+    w->told = now;
+    struct json_writer j = jw_to(&line);
+    jw_object(&j, NULL);
+    jw_text(&j, "event", "progress");
+    jw_int(&j, "step", (int64_t)p->done);
+    jw_int(&j, "steps", (int64_t)p->all);
+    jw_real(&j, "loss", p->loss);
+    jw_real(&j, "images_per_second", p->rate);
+    jw_real(&j, "seconds_left", p->seconds_left);
+    jw_end(&j);
+    say(&line);
+}
+
+static int tell_failure(const struct err *e)
+{
+    struct buf line = {0};
+    struct json_writer j = jw_to(&line);
+    struct err told = *e;
+    err_unfield(&told);
+    jw_object(&j, NULL);
+    jw_text(&j, "event", "failed");
+    jw_text(&j, "code", err_name(e->code));
+    jw_text(&j, "message", told.text);
+    jw_end(&j);
+    say(&line);
+    return command_failed(e);
+}
+
+static int tell_outcome(const struct train_outcome *o)
+{
+    struct buf line = {0};
+    struct json_writer j = jw_to(&line);
+    jw_object(&j, NULL);
+    jw_text(&j, "event", "outcome");
+    jw_text(&j, "end", train_end_name(o->end));
+    jw_int(&j, "step", (int64_t)o->step);
+    jw_int(&j, "best_step", (int64_t)o->best_step);
+    jw_text(&j, "message", o->message);
+    jw_end(&j);
+    say(&line);
+    return o->end == TRAIN_STOPPED ? EXIT_TRY_AGAIN : o->end == TRAIN_DIVERGED ? EXIT_FAILED : EXIT_DONE;
+}
+
+/* ---- the run ---- */
+
+static bool read_job(const char *folder, struct train_config *c, struct manifest *m, struct manifest *validation, struct err *e)
+{
+    char path[4096];
+    void *text;
+    size_t len;
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    if (!file_read(path, CONFIG_MAX, &text, &len, e))
+        return false;
+    bool ok = train_config_parse(c, text, len, e);
+    free(text);
+    if (ok && !c->manifest)
+        return err_field(e, "manifest", "is missing");
+    return ok && manifest_read(m, c->manifest, e) && (!c->validation || manifest_read(validation, c->validation, e));
+}
+
+static int work(const char *folder)
+{
+    struct worker w = {0};
+    struct train_config c = {0};
+    struct manifest m = {0}, validation = {0};
+    struct train_outcome out;
+    struct err e = {0};
+    bool ok = read_job(folder, &c, &m, &validation, &e) &&
+              trainer_run(&(struct trainer_options){
+                  .config = &c, .manifest = &m, .validation = c.validation ? &validation : NULL, .limits = image_default_limits,
+                  .resume = true, .stop = asked_to_stop, .pace = pace, .progress = tell_progress, .listener = tell_line,
+                  .context = &w}, &out, &e);
+    int code = ok ? tell_outcome(&out) : tell_failure(&e);
+    manifest_clear(&m);
+    manifest_clear(&validation);
+    train_config_clear(&c);
+    return code;
+}
+
+int cmd_worker(int argc, char **argv)
+{
+    struct err e = {0};
+    const char *limit = NULL;
+    uint64_t memory = 0;
+    const struct flag flags[] = {{.name = "memory", .text = &limit}};
+    log_set_level(LOG_WARN);
+    if (!flags_take(&argc, argv, flags, COUNT(flags), &e) || !flag_number("memory", limit, 1 << 20, INT64_MAX, &memory, &e))
+        return command_misused("worker", &e);
+    if (argc != 1) {
+        err_set(&e, ERR_BAD_INPUT, "worker takes one folder");
+        return command_misused("worker", &e);
+    }
+    signal(SIGTERM, on_signal);
+    signal(SIGINT, SIG_IGN); /* Ctrl-C is for the server, which tells us */
+    give_way(memory);
+    return work(argv[0]);
+}
