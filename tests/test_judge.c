@@ -258,13 +258,12 @@ static void gain_has_an_interval_and_few_queries_or_a_loss_promote_nothing(void 
     struct interval gain = judge_gain(&low, &high);
     assert_true(fabs(gain.mean - 0.4) < 1e-12);
     assert_true(gain.low > 0.29 && gain.low < 0.34 && gain.high > 0.46 && gain.high < 0.53); /* 0.4 -+ 1.96 * 0.049 */
-    assert_ok(judge_may_promote(&low, &high, &e) && judge_may_promote(&low, &low, &e), e);
+    assert_ok(judge_may_promote(&low, &high, &e), e);
+    assert_err(judge_may_promote(&low, &low, &e), e, ERR_PRECONDITION); /* no gain */
     assert_err(judge_may_promote(&high, &low, &e), e, ERR_PRECONDITION);
-    assert_non_null(strstr(e.text, "recall@1 fell from 0.600 to 0.200"));
+    assert_non_null(strstr(e.text, "recall@1 went from 0.600 to 0.200"));
     assert_err(judge_may_promote(&few, &few, &e), e, ERR_PRECONDITION);
     assert_non_null(strstr(e.text, "99 queries"));
-    high.score = NAN;
-    assert_err(judge_may_promote(&low, &high, &e), e, ERR_PRECONDITION);
     judgement_clear(&few);
     judgement_clear(&low);
     judgement_clear(&high);

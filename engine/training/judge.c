@@ -141,9 +141,10 @@ bool judge_may_promote(const struct judgement *before, const struct judgement *a
     if (after->queries < JUDGE_LEAST_QUERIES)
         return err_set(e, ERR_PRECONDITION, "judged by %zu queries only: below %d nothing is promoted by itself", after->queries,
                        JUDGE_LEAST_QUERIES);
-    if (!(after->score >= before->score))
-        return err_set(e, ERR_PRECONDITION, "%s fell from %.3f to %.3f", after->labelled ? "recall@1" : "instance recall@1",
-                       before->score, after->score);
+    struct interval gain = judge_gain(before, after);
+    if (!(gain.low > 0))
+        return err_set(e, ERR_PRECONDITION, "no certain gain: %s went from %.3f to %.3f, and the gain's 95 %% interval is %+.3f to %+.3f",
+                       after->labelled ? "recall@1" : "instance recall@1", before->score, after->score, gain.low, gain.high);
     return true;
 }
 

@@ -63,7 +63,7 @@ void judgement_clear(struct judgement *out); /* an empty one is fine */
 /* Of the score, paired by query: mean gain and its 95 % interval. */
 struct interval judge_gain(const struct judgement *before, const struct judgement *after);
 /* May `after` replace `before` without anybody looking?  False gives the reason (ERR_PRECONDITION): fewer than
- * JUDGE_LEAST_QUERIES queries, or a lower score. */
+ * JUDGE_LEAST_QUERIES queries, or a gain whose interval does not lie above zero. */
 MUST_CHECK bool judge_may_promote(const struct judgement *before, const struct judgement *after, struct err *e);
 
 /* As a JSON object: the members of evaluation_write(), "labelled", "score", "images", "seconds". */

@@ -109,6 +109,9 @@ void trainer_log_end(struct trainer *t, const struct train_outcome *out, const s
         short_real(w, "low", gain->low);
         short_real(w, "high", gain->high);
         jw_end(w);
+        struct err why = {0};
+        jw_bool(w, "certain", judge_may_promote(before, after, &why)); /* enough for `if_better` */
+        jw_text(w, "doubt", why.code ? why.text : NULL);
     }
     jw_text(w, "message", out->message);
     run_log_end(&t->log);
