@@ -15,7 +15,7 @@ ONEDNN  ?= $(if $(HAVE_DNNL),1,0)
 HAVE_FAISS_C := $(wildcard /usr/lib/libfaiss_c.* /usr/lib/*/libfaiss_c.* /usr/local/lib/libfaiss_c.*)
 
 LAYERS  := base engine engine/pictures engine/kernels engine/objectives engine/training \
-           index index/catalog index/vectors api server server/http server/commands
+           index index/catalog index/vectors api api/jobs server server/http server/commands
 PACKAGES := gcc g++ make pkg-config curl libmicrohttpd-dev libjansson-dev libfaiss-dev \
             libopenblas-openmp-dev libdnnl-dev libjpeg62-turbo-dev libpng-dev libwebp-dev \
             libsqlite3-dev nettle-dev libcmocka-dev

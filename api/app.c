@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "api/embedder.h"
+#include "api/jobs/jobs.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -41,22 +41,9 @@ static bool id_of_file(const char *path, char *id, size_t size, struct err *e)
     return id_is_valid(id) || err_set(e, ERR_BAD_INPUT, "\"%.80s\" is no model id: rename the file", id);
 }
 
-/* Keeps a model under app->default_model: its file first, then its row. */
 static bool add_model(struct app *app, struct model *m, struct err *e)
 {
-    char path[4096];
-    struct stat st;
-    struct write w = {.kind = WRITE_MODEL_ADD};
-    store_model_path(app->store, app->default_model, path, sizeof path);
-    if (!model_prove(m, &app->options.encoder, e) || !model_save(m, path, e))
-        return false;
-    if (stat(path, &st) != 0)
-        return err_sys(e, "looking at %s", path);
-    model_describe(m, app->default_model, st.st_size, &w.row_model);
-    bool ok = store_write(app->store, &w, e);
-    model_row_clear(&w.row_model);
-    write_clear(&w);
-    return ok;
+    return model_keep(app->store, m, app->default_model, &app->options.encoder, e);
 }
 
 /* 1: there is such a model, 0: there is none, -1: it could not be found out. */
@@ -164,6 +151,16 @@ static bool start_embedder(struct app *app, struct err *e)
     return app->embedder || threads == 0;
 }
 
+static bool start_jobs(struct app *app, struct err *e)
+{
+    char dir[4096];
+    const struct jobs_options *o = app->options.jobs;
+    snprintf(dir, sizeof dir, "%s/jobs", app->options.store.dir);
+    app->jobs = o ? jobs_open(app, dir, o, e) : NULL;
+    app->options.jobs = NULL;
+    return app->jobs || !o;
+}
+
 struct app *app_open(const struct app_options *o, struct err *e)
 {
     struct app *app = mem_new(1, sizeof *app);
@@ -174,7 +171,7 @@ struct app *app_open(const struct app_options *o, struct err *e)
     app->store = store_open(&o->store, e);
     if (app->store) {
         app->models = registry_new(app->store, &o->encoder);
-        if (prepare(app, e) && start_embedder(app, e)) {
+        if (prepare(app, e) && start_embedder(app, e) && start_jobs(app, e)) {
             app->options.model_file = NULL;
             app->options.store.dir = NULL;
             return app;
@@ -188,6 +185,7 @@ void app_close(struct app *app)
 {
     if (!app)
         return;
+    jobs_close(app->jobs);
     embedder_stop(app->embedder);
     registry_free(app->models);
     store_close(app->store);

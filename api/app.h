@@ -19,6 +19,9 @@
 
 #include "api/registry.h"
 
+struct jobs;
+struct jobs_options;
+
 struct app_options {
     struct store_options store;
     struct encoder_options encoder;
@@ -33,6 +36,7 @@ struct app_options {
     size_t model_max;              /* bytes of an imported model file; 0: 256 MB */
     bool admin_in_settings;        /* one key with the role admin is not in the store */
     size_t reembed_threads;        /* of the background embedder; 0: none, generations wait */
+    const struct jobs_options *jobs; /* NULL: no fine-tuning jobs are run; borrowed during app_open() */
     size_t items_max;              /* pictures or searches in one request; 0: 256 */
 };
 
@@ -46,6 +50,7 @@ struct app {
     atomic_bool draining;          /* set by the server: /readyz says no */
     atomic_uint keys_version;      /* grows whenever a key was added or revoked */
     struct embedder *embedder;     /* NULL: none */
+    struct jobs *jobs;             /* NULL: none */
     atomic_size_t embedding;       /* images of requests that wait for a core or have one; the server's dispatcher counts */
     atomic_bool importing;         /* one model import at a time */
     _Atomic int64_t proved_at;     /* clock_ns() of the last time that /readyz embedded a golden; 0: never */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "api/fields.h"
+#include "api/jobs/jobs.h"
 #include "base/log.h"
 
 /* `metrics` out of the lineage, which says how the model came to be. */
@@ -181,6 +182,8 @@ bool model_delete(struct call *c)
 {
     if (strcmp(c->params[0], c->app->default_model) == 0)
         return err_set(&c->err, ERR_CONFLICT, "this is the default model");
+    if (c->app->jobs && jobs_need_model(c->app->jobs, c->params[0]))
+        return err_set(&c->err, ERR_CONFLICT, "a fine-tuning job begins with this model");
     struct write *w = call_new_write(c, WRITE_MODEL_DELETE, NULL);
     w->id = c->params[0];
     return call_write(c, delete_done);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -264,6 +265,23 @@ bool model_prove(struct model *m, const struct encoder_options *o, struct err *e
     struct encoder *enc = encoder_new(m, o, e);
     bool ok = enc && encoder_check(enc, m, &worst, e);
     encoder_release(enc);
+    return ok;
+}
+
+bool model_keep(struct store *s, struct model *m, const char *id, const struct encoder_options *o, struct err *e)
+{
+    char path[4096];
+    struct stat st;
+    struct write w = {.kind = WRITE_MODEL_ADD};
+    store_model_path(s, id, path, sizeof path);
+    if (!model_prove(m, o, e) || !model_save(m, path, e))
+        return false;
+    if (stat(path, &st) != 0)
+        return err_sys(e, "looking at %s", path);
+    model_describe(m, id, st.st_size, &w.row_model);
+    bool ok = store_write(s, &w, e);
+    model_row_clear(&w.row_model);
+    write_clear(&w);
     return ok;
 }
 

@@ -40,6 +40,10 @@ void generation_describe(const struct encoder *enc, const char *model, struct ge
  * ERR_BAD_INPUT when it does not. */
 MUST_CHECK bool model_prove(struct model *m, const struct encoder_options *o, struct err *e);
 
+/* Proves a model and keeps it under an id: its file first, durably, then its row.  ERR_CONFLICT when the id is taken. */
+MUST_CHECK bool model_keep(struct store *s, struct model *m, const char *id, const struct encoder_options *o,
+                           struct err *e);
+
 const char *precision_name(enum precision p);  /* "fp32", "bf16", "auto"; static */
 enum precision precision_parse(const char *s); /* AUTO for anything else */
 

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "server/http/address.h"
+#include "api/jobs/jobs.h"
 #include "server/app_settings.h"
 #include "server/commands/command.h"
 #include "server/http/http.h"
@@ -58,7 +59,7 @@ static bool find_route(void *context, enum listener l, enum method m, const char
     return api_route(context, l, m, path, out, allow, e);
 }
 
-static void submit(void *context, struct job *j)
+static void submit(void *context, struct errand *j)
 {
     dispatch_submit(context, j);
 }
@@ -207,6 +208,11 @@ static bool start(struct server *s, struct err *e)
     warn_of_odd_settings(&s->conf);
     if (!read_addresses(s, e) || !read_secrets(s, e))
         return false;
+    const struct jobs_options jobs = {.queue = (size_t)s->conf.job_queue,
+                                      .memory = (uint64_t)s->conf.job_memory_bytes,
+                                      .threads = (size_t)s->conf.job_threads,
+                                      .max_minutes = (double)s->conf.job_max_minutes};
+    o.jobs = &jobs;
     o.reembed_threads = s->conf.reembed_threads ? (size_t)s->conf.reembed_threads : cores_usable();
     s->app = app_open(&o, e);
     return s->app && make_dispatch(s, e) && open_listeners(s, e);

@@ -24,17 +24,17 @@ struct dispatch {
 
 struct turn { /* one place of a call in the heavy queue; takes one image after the other */
     struct work work;
-    struct job *job;
+    struct errand *errand;
     size_t image;
     int64_t queued_at;
 };
 
 static void run_stages(struct work *w, void *state);
-static void advance(struct job *j);
+static void advance(struct errand *j);
 
-static struct job *job_of(struct work *w)
+static struct errand *errand_of(struct work *w)
 {
-    return (struct job *)(void *)((char *)w - offsetof(struct job, work));
+    return (struct errand *)(void *)((char *)w - offsetof(struct errand, work));
 }
 
 static double seconds_since(int64_t start)
@@ -44,7 +44,7 @@ static double seconds_since(int64_t start)
 
 /* ---- heavy: images ---- */
 
-static void finish_task(struct job *j)
+static void finish_task(struct errand *j)
 {
     if (atomic_fetch_sub_explicit(&j->pending, 1, memory_order_acq_rel) == 1)
         pool_push(j->d->light, &j->work);
@@ -65,7 +65,7 @@ static void run_image(struct dispatch *d, struct image_job *image, struct lanes 
 static void run_turn(struct work *w, void *state)
 {
     struct turn *t = (struct turn *)(void *)((char *)w - offsetof(struct turn, work));
-    struct job *j = t->job;
+    struct errand *j = t->errand;
     struct dispatch *d = j->d;
 
     metric_observe(METRIC_queue_wait_seconds, seconds_since(t->queued_at), "heavy");
@@ -87,7 +87,7 @@ static bool admit_images(struct dispatch *d, size_t n, struct err *e)
     return err_set(e, ERR_BUSY, "the server is at capacity; try again");
 }
 
-static bool queue_images(struct job *j, struct err *e)
+static bool queue_images(struct errand *j, struct err *e)
 {
     struct call *c = &j->call;
     struct dispatch *d = j->d;
@@ -108,14 +108,14 @@ static bool queue_images(struct job *j, struct err *e)
 
 static void write_done(struct write *w)
 {
-    struct job *j = w->user;
+    struct errand *j = w->user;
     if (atomic_fetch_sub_explicit(&j->pending, 1, memory_order_acq_rel) != 1)
         return;
     call_step(&j->call); /* only renders, so it may be done here, on the writer's thread */
     advance(j);
 }
 
-static bool submit_writes(struct job *j, struct err *e)
+static bool submit_writes(struct errand *j, struct err *e)
 {
     struct call *c = &j->call;
     for (size_t i = 0; i < c->n_writes; i++) {
@@ -128,8 +128,8 @@ static bool submit_writes(struct job *j, struct err *e)
 
 /* ---- the stages ---- */
 
-/* Hands the call to whoever does what it waits for.  After a true return the job belongs to them. */
-static bool hand_on(struct job *j, struct err *e)
+/* Hands the call to whoever does what it waits for.  After a true return the errand belongs to them. */
+static bool hand_on(struct errand *j, struct err *e)
 {
     struct work *w = &j->work;
     switch (j->call.state) {
@@ -145,7 +145,7 @@ static bool hand_on(struct job *j, struct err *e)
     }
 }
 
-static void advance(struct job *j)
+static void advance(struct errand *j)
 {
     struct err e = {0};
     if (j->call.state != CALL_DONE) {
@@ -156,7 +156,7 @@ static void advance(struct job *j)
     j->done(j);
 }
 
-static bool waited_too_long(const struct job *j, struct err *e)
+static bool waited_too_long(const struct errand *j, struct err *e)
 {
     const struct dispatch *d = j->d;
     if (atomic_load_explicit(&d->hurry, memory_order_relaxed))
@@ -169,7 +169,7 @@ static bool waited_too_long(const struct job *j, struct err *e)
 /* On a light thread, or on a heavy one for a heavy stage: as many stages as this thread may do. */
 static void run_stages(struct work *w, void *state)
 {
-    struct job *j = job_of(w);
+    struct errand *j = errand_of(w);
     struct call *c = &j->call;
     struct err e = {0};
     UNUSED(state);
@@ -198,7 +198,7 @@ static void run_stages(struct work *w, void *state)
     advance(j);
 }
 
-void dispatch_submit(struct dispatch *d, struct job *j)
+void dispatch_submit(struct dispatch *d, struct errand *j)
 {
     struct err e = {0};
     struct work *w = &j->work;

@@ -10,7 +10,7 @@
  * a whole stage refuses the call at once (503).  Nothing waits while it holds a thread: whoever finishes
  * the last task of a stage moves the call on.
  *
- * A job is owned by whoever submits it and must live until done().
+ * An errand is a call with what dispatching it takes; it is owned by whoever submits it and must live until done().
  */
 #ifndef ANCHORD_SERVER_DISPATCH_H
 #define ANCHORD_SERVER_DISPATCH_H
@@ -22,10 +22,10 @@
 #include "base/pool.h"
 
 struct dispatch;
-struct job {
+struct errand {
     struct request request;         /* set by the owner */
     struct call call;               /* call.response when done; freed by the owner with call_free() */
-    void (*done)(struct job *j);    /* on any thread; the job may be gone when it returns */
+    void (*done)(struct errand *j);    /* on any thread; the errand may be gone when it returns */
 
     /* the dispatcher's */
     struct work work;
@@ -43,11 +43,11 @@ struct dispatch_options {
 };
 
 struct dispatch *dispatch_new(const struct dispatch_options *o, struct err *e); /* NULL on failure */
-/* Every job that was submitted must be done.  NULL is fine. */
+/* Every errand that was submitted must be done.  NULL is fine. */
 void dispatch_free(struct dispatch *d);
 
 /* Always ends in done(), perhaps before it returns. */
-void dispatch_submit(struct dispatch *d, struct job *j);
+void dispatch_submit(struct dispatch *d, struct errand *j);
 /* From now on calls that wait for a thread are refused instead of run; what runs is finished. */
 void dispatch_hurry(struct dispatch *d);
 /* Runs `pong` on a light thread when its turn comes, which proves that the queue moves; while one is on its

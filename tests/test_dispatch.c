@@ -7,15 +7,15 @@
 #include "server/dispatch.h"
 #include "tests/lib/rig.h"
 
-struct task { /* a job and who waits for it */
-    struct job job;
+struct task { /* an errand and who waits for it */
+    struct errand errand;
     sem_t done, *hold; /* done() posts the one and waits for the other, when there is one */
     int order;
 };
 
 static atomic_int finished;
 
-static void job_done(struct job *j)
+static void errand_done(struct errand *j)
 {
     struct task *t = (struct task *)(void *)j;
     t->order = atomic_fetch_add(&finished, 1);
@@ -30,11 +30,11 @@ static void send_task(struct dispatch *d, struct task *t, enum method m, const c
 {
     sem_t *hold = t->hold;
     *t = (struct task){.hold = hold};
-    t->job.request = (struct request){.method = m, .path = path, .content_type = type, .body = body, .body_len = len,
+    t->errand.request = (struct request){.method = m, .path = path, .content_type = type, .body = body, .body_len = len,
                                       .role = ROLE_ADMIN, .request_id = "test"};
-    t->job.done = job_done;
+    t->errand.done = errand_done;
     sem_init(&t->done, 0, 0);
-    dispatch_submit(d, &t->job);
+    dispatch_submit(d, &t->errand);
 }
 
 static void get(struct dispatch *d, struct task *t, const char *path)
@@ -46,10 +46,10 @@ static void get(struct dispatch *d, struct task *t, const char *path)
 static int finish(struct task *t, struct buf *body)
 {
     sem_wait(&t->done);
-    int status = t->job.call.response.status;
+    int status = t->errand.call.response.status;
     if (body)
-        buf_add(body, t->job.call.response.body.data, t->job.call.response.body.len);
-    call_free(&t->job.call);
+        buf_add(body, t->errand.call.response.body.data, t->errand.call.response.body.len);
+    call_free(&t->errand.call);
     sem_destroy(&t->done);
     return status;
 }
@@ -209,7 +209,7 @@ static void what_does_not_fit_into_a_queue_is_refused_at_once(void **state)
     assert_int_equal(finish(&refused, NULL), 503);
     sem_post(&hold);
     assert_int_equal(finish(&waiting, NULL), 200);
-    call_free(&held.job.call);
+    call_free(&held.errand.call);
     dispatch_free(d);
     sem_destroy(&hold);
     buf_clear(&large);

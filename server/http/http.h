@@ -6,7 +6,7 @@
  *     http_free(h);
  *
  * libmicrohttpd (0.9.75) does the protocol, on a few epoll threads that parse and copy and nothing else;
- * http.c, http_exchange.c and http_refusal.c are its only home.  A connection is suspended while its job is at work, so
+ * http.c, http_exchange.c and http_refusal.c are its only home.  A connection is suspended while its errand is at work, so
  * thousands of waiting requests hold no thread.
  */
 #ifndef ANCHORD_SERVER_HTTP_HTTP_H
@@ -18,8 +18,8 @@
 
 struct http_service { /* who answers; dispatch.h in the program */
     void *context;
-    /* Takes a job with its request set; calls job->done() once, from any thread, even before it returns. */
-    void (*submit)(void *context, struct job *j);
+    /* Takes an errand with its request set; calls errand->done() once, from any thread, even before it returns. */
+    void (*submit)(void *context, struct errand *j);
 };
 
 struct http_options {

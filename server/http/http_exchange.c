@@ -69,7 +69,7 @@ static void add_cors_headers(struct MHD_Response *r, const struct visit *v)
 static void add_headers(struct MHD_Response *r, struct connection *c)
 {
     struct exchange *x = &c->exchange;
-    const struct response *answer = &x->job.call.response;
+    const struct response *answer = &x->errand.call.response;
     char wait[16];
 
     if (answer->content_type)
@@ -94,7 +94,7 @@ static void add_headers(struct MHD_Response *r, struct connection *c)
 static bool send_answer(struct connection *c)
 {
     struct exchange *x = &c->exchange;
-    struct response *answer = &x->job.call.response;
+    struct response *answer = &x->errand.call.response;
     size_t len = 0;
     char *body = answer->body.len ? buf_take(&answer->body, &len) : NULL;
     struct MHD_Response *r = MHD_create_response_from_buffer(len, body, body ? MHD_RESPMEM_MUST_FREE
@@ -107,7 +107,7 @@ static bool send_answer(struct connection *c)
     x->sent = len;
     x->close = x->close || atomic_load_explicit(&c->front->draining, memory_order_relaxed);
     add_headers(r, c);
-    call_free(&x->job.call); /* its headers were copied, its body is the response's */
+    call_free(&x->errand.call); /* its headers were copied, its body is the response's */
     free_body(c);
     int64_t due = deadline_of_transfer(clock_ns(), conf_of(c)->body_timeout_seconds, len, conf_of(c)->min_body_rate);
     x->phase = PHASE_SENT;
@@ -122,7 +122,7 @@ static bool send_answer(struct connection *c)
 static bool refuse(struct connection *c, const struct err *e, const char *reason)
 {
     struct exchange *x = &c->exchange;
-    answer_error(&x->job.call.response, e);
+    answer_error(&x->errand.call.response, e);
     metric_add(METRIC_http_refusals_total, 1, reason, NULL);
     return send_answer(c);
 }
@@ -206,7 +206,7 @@ static void fill_request(struct connection *c)
 {
     struct exchange *x = &c->exchange;
     const struct head_facts *f = &x->visit.facts;
-    x->job.request = (struct request){
+    x->errand.request = (struct request){
         .method = f->method,
         .listener = c->listener,
         .path = x->head.path,
@@ -304,9 +304,9 @@ bool exchange_take_body(struct connection *c, const void *data, size_t len)
 
 /* ---- the phases ---- */
 
-static void job_done(struct job *j)
+static void errand_done(struct errand *j)
 {
-    struct connection *c = (struct connection *)(void *)((char *)j - offsetof(struct connection, exchange.job));
+    struct connection *c = (struct connection *)(void *)((char *)j - offsetof(struct connection, exchange.errand));
     struct front *f = c->front;
     c->exchange.phase = PHASE_ANSWER;
     MHD_resume_connection(c->mhd); /* from here on the connection belongs to its thread again */
@@ -326,11 +326,11 @@ static bool start_work(struct connection *c)
     if (x->body)
         x->body[x->body_len] = 0;
     fill_request(c);
-    x->job.done = job_done;
+    x->errand.done = errand_done;
     x->phase = PHASE_WORKING;
     atomic_fetch_add(&c->front->suspended, 1);
     MHD_suspend_connection(c->mhd);
-    c->front->o.service.submit(c->front->o.service.context, &x->job);
+    c->front->o.service.submit(c->front->o.service.context, &x->errand);
     return true;
 }
 
@@ -351,7 +351,7 @@ bool exchange_begin(struct connection *c, const char *method, const char *path, 
     }
     if (x->visit.is_options) {
         x->close = has_body;
-        answer_empty(&x->job.call.response, 204);
+        answer_empty(&x->errand.call.response, 204);
         return send_answer(c);
     }
     if (!prepare_body(c, &e)) {
@@ -403,7 +403,7 @@ void exchange_end(struct connection *c)
     metric_add(METRIC_http_response_body_bytes_total, (double)x->sent, NULL, NULL);
     write_access_log(c, seconds);
     free_body(c);
-    call_free(&x->job.call);
+    call_free(&x->errand.call);
     arena_clear(&x->arena);
     x->id[0] = 0; /* no exchange */
     (void)deadline_set(&c->deadline, clock_ns() + conf_of(c)->idle_timeout_seconds * 1000000000, LATE_CUT);

@@ -3,8 +3,8 @@
  *
  *     HEAD      the header is there: the gate admits it, or it is refused at once, its body unread
  *     BODY      pieces are put together; what is over a limit is dropped until the body ends
- *     WORKING   the connection is suspended; the job belongs to the service
- *     ANSWER    the job's response waits to be queued
+ *     WORKING   the connection is suspended; the errand belongs to the service
+ *     ANSWER    the errand's response waits to be queued
  *     SENT      ... and was
  *
  * A connection has one exchange at a time, so its memory is part of the connection's.
@@ -37,7 +37,7 @@ enum exchange_phase { PHASE_HEAD, PHASE_BODY, PHASE_WORKING, PHASE_ANSWER, PHASE
 
 struct exchange {
     enum exchange_phase phase;
-    struct job job;
+    struct errand errand;
     struct visit visit;
     struct head head;
     struct arena arena;
@@ -68,7 +68,7 @@ void request_id_make(struct front *f, char out[REQUEST_ID_SIZE]); /* a new one; 
 /* Each is called on the connection's thread.  False: close the connection without an answer. */
 MUST_CHECK bool exchange_begin(struct connection *c, const char *method, const char *path, const char *version);
 MUST_CHECK bool exchange_take_body(struct connection *c, const void *data, size_t len);
-MUST_CHECK bool exchange_continue(struct connection *c); /* the body is complete, or the job is done */
+MUST_CHECK bool exchange_continue(struct connection *c); /* the body is complete, or the errand is done */
 void exchange_end(struct connection *c);                 /* sent, or the client has gone */
 
 #endif

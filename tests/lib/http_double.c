@@ -39,7 +39,7 @@ static bool find(void *context, enum listener l, enum method m, const char *path
     return err_set(e, known ? ERR_BAD_METHOD : ERR_NOT_FOUND, "not here");
 }
 
-static void answer(struct job *j)
+static void answer(struct errand *j)
 {
     const struct request *r = &j->request;
     struct response *a = &j->call.response;
@@ -61,11 +61,11 @@ static void answer(struct job *j)
 /* What is slow waits here until somebody lets it go. */
 static struct {
     pthread_mutex_t mu;
-    struct job *jobs[64];
+    struct errand *jobs[64];
     size_t n;
 } shelf = {.mu = PTHREAD_MUTEX_INITIALIZER};
 
-static void submit(void *context, struct job *j)
+static void submit(void *context, struct errand *j)
 {
     UNUSED(context);
     if (strcmp(j->request.path, "/slow") != 0) {

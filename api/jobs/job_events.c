@@ -1,0 +1,122 @@
+/* job_events.c - appends to the file of events and reads it. */
+#include "api/jobs/job_events.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/json_writer.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { FILE_MAX = 64 << 20 };
+
+static void path_of(const char *folder, char out[PATH_MAX])
+{
+    snprintf(out, PATH_MAX, "%s/events.jsonl", folder);
+}
+
+static void append(const char *folder, const void *bytes, size_t len)
+{
+    char path[PATH_MAX];
+    struct err e = {0};
+    path_of(folder, path);
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    bool ok = fd >= 0 ? file_write_all(fd, bytes, len, &e) : err_sys(&e, "open");
+    if (fd >= 0)
+        close(fd);
+    if (!ok)
+        log_warn("job_event_lost", "%s", e.text);
+}
+
+bool job_events_count(const char *folder, uint64_t *n, struct err *e)
+{
+    struct job_events events;
+    if (!job_events_read(folder, &events, e))
+        return false;
+    if (events.text.len > 0 && events.text.data[events.text.len - 1] != '\n')
+        append(folder, "\n", 1);
+    *n = events.n;
+    job_events_clear(&events);
+    return true;
+}
+
+void job_events_add(const char *folder, const char *job, uint64_t *n, const struct job_event *event)
+{
+    struct buf line = {0};
+    char id[64];
+    if (*n >= JOB_EVENTS_MAX)
+        return;
+    snprintf(id, sizeof id, "ftevent-%010llu-%s", (unsigned long long)*n, job);
+    struct json_writer w = jw_to(&line);
+    jw_object(&w, NULL);
+    jw_text(&w, "object", "fine_tuning.job.event");
+    jw_text(&w, "id", id);
+    jw_int(&w, "created_at", clock_unix());
+    jw_text(&w, "level", event->level);
+    jw_text(&w, "message", event->message);
+    jw_text(&w, "type", event->type);
+    jw_raw(&w, "data", event->data ? event->data : "{}");
+    jw_end(&w);
+    buf_char(&line, '\n');
+    append(folder, line.data, line.len);
+    buf_clear(&line);
+    (*n)++;
+}
+
+/* Each line that begins as ours do; a torn one keeps its number, so that numbers and lines agree. */
+static void split(struct job_events *events)
+{
+    char *at = events->text.data, *end = at + events->text.len;
+    while (at < end) {
+        char *newline = memchr(at, '\n', (size_t)(end - at));
+        size_t len = (size_t)((newline ? newline : end) - at), room = events->n;
+        if ((room & (room - 1)) == 0) {
+            events->lines = mem_grow(events->lines, room ? room * 2 : 1, sizeof *events->lines);
+            events->lengths = mem_grow(events->lengths, room ? room * 2 : 1, sizeof *events->lengths);
+        }
+        events->lines[events->n] = at;
+        events->lengths[events->n++] = len;
+        at = newline ? newline + 1 : end;
+    }
+}
+
+bool job_events_read(const char *folder, struct job_events *out, struct err *e)
+{
+    char path[PATH_MAX];
+    void *bytes;
+    size_t len;
+    struct err why = {0};
+    *out = (struct job_events){0};
+    path_of(folder, path);
+    if (!file_read(path, FILE_MAX, &bytes, &len, &why))
+        return why.code == ERR_NOT_FOUND || err_set(e, why.code, "%s", why.text);
+    out->text = (struct buf){.data = bytes, .len = len, .room = len + 1};
+    split(out);
+    return true;
+}
+
+void job_events_clear(struct job_events *events)
+{
+    buf_clear(&events->text);
+    free(events->lines);
+    free(events->lengths);
+    *events = (struct job_events){0};
+}
+
+bool job_event_number(const char *id, const char *job, uint64_t *out)
+{
+    char want[64];
+    unsigned long long n;
+    if (sscanf(id, "ftevent-%10llu-", &n) != 1)
+        return false;
+    snprintf(want, sizeof want, "ftevent-%010llu-%s", n, job);
+    *out = n;
+    return strcmp(want, id) == 0;
+}

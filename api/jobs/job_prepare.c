@@ -1,0 +1,93 @@
+/* job_prepare.c - what a worker needs: the pictures, pinned and listed, and the configuration of its run. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/jobs/job_settings.h"
+#include "api/jobs/jobs_impl.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "engine/training/manifest.h"
+#include "index/pin.h"
+
+static void add_pinned(const struct pinned *p, void *context)
+{
+    char path[128];
+    snprintf(path, sizeof path, "pictures/%s", p->file);
+    manifest_add(context, path, p->sha256, p->label);
+}
+
+/* FOLDER/<name>.jsonl, unless it is there from before a restart. */
+static bool list_collection(struct job_run *r, const char *collection, const char *name, struct err *e)
+{
+    char pictures[PATH_MAX + 16], list[PATH_MAX + 32];
+    struct manifest m = {0};
+    snprintf(pictures, sizeof pictures, "%s/pictures", r->folder);
+    snprintf(list, sizeof list, "%s/%s.jsonl", r->folder, name);
+    if (access(list, F_OK) == 0)
+        return true;
+    bool ok = store_pin(r->jobs->app->store, collection, pictures, add_pinned, &m, e);
+    if (ok) {
+        manifest_seal(&m);
+        ok = (m.n > 0 || err_set(e, ERR_BAD_INPUT, "the collection %s has no images", collection)) &&
+             manifest_write(&m, list, e);
+    }
+    manifest_clear(&m);
+    return ok;
+}
+
+static bool count_pictures(const struct job_run *r, struct job_ground *g, struct err *e)
+{
+    char list[PATH_MAX + 32];
+    struct manifest m = {0};
+    snprintf(list, sizeof list, "%s/manifest.jsonl", r->folder);
+    if (!manifest_read(&m, list, e))
+        return false;
+    size_t *count = mem_new(m.n_labels + 1, sizeof *count);
+    for (size_t i = 0; i < m.n; i++)
+        if (m.items[i].label != NO_LABEL)
+            g->labels += ++count[m.items[i].label] == 2;
+    g->images = m.n;
+    free(count);
+    manifest_clear(&m);
+    return true;
+}
+
+/* What was "auto" is a value from now on, in the job too. */
+static bool write_config(struct job_run *r, const struct job_ground *g, const char *path, struct err *e)
+{
+    struct buf config = {0}, settled = {0};
+    bool ok = job_plan(r->job, g, &config, &settled, e) && file_replace(path, config.data, config.len, e);
+    if (ok) {
+        pthread_mutex_lock(&r->jobs->lock);
+        free(r->job->hyperparameters);
+        r->job->hyperparameters = buf_take(&settled, NULL);
+        jobs_changed(r->jobs, r->job);
+        pthread_mutex_unlock(&r->jobs->lock);
+    }
+    buf_clear(&config);
+    buf_clear(&settled);
+    return ok;
+}
+
+bool job_prepare(struct job_run *r, struct err *e)
+{
+    const struct jobs *x = r->jobs;
+    const struct job *j = r->job; /* these fields never change once it runs */
+    struct model_row row;
+    char config[PATH_MAX + 16], model[PATH_MAX];
+    snprintf(config, sizeof config, "%s/config.json", r->folder);
+    if (!list_collection(r, j->collection, "manifest", e) ||
+        (j->validation[0] && !list_collection(r, j->validation, "validation", e)))
+        return false;
+    if (access(config, F_OK) == 0)
+        return true;
+    if (!store_model(x->app->store, j->model, &row, e))
+        return false;
+    store_model_path(x->app->store, j->model, model, sizeof model);
+    struct job_ground g = {.trained = row.trained, .folder = r->folder, .model = model, .validation = j->validation[0] != 0,
+                           .threads = x->o.threads, .max_minutes = x->o.max_minutes};
+    model_row_clear(&row);
+    return count_pictures(r, &g, e) && write_config(r, &g, config, e);
+}

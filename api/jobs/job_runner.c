@@ -1,0 +1,295 @@
+/* job_runner.c - the thread of the jobs: one after the other, each in a worker, until the server ends. */
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "api/jobs/jobs_impl.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+
+enum {
+    CRASHES_MOST = 1,       /* that are tried again */
+    POLL_MS = 20,
+    STOP_MS = 1500,         /* after SIGTERM, before SIGKILL */
+    STILL_BUSY_NS = 200000000,
+    METRICS_MOST = 500
+};
+
+bool job_is_to_stop(struct job_run *r)
+{
+    pthread_mutex_lock(&r->jobs->lock);
+    bool stop = r->jobs->stop || r->job->cancel;
+    pthread_mutex_unlock(&r->jobs->lock);
+    return stop || atomic_load(&r->jobs->app->draining);
+}
+
+/* ---- telling ---- */
+
+static void tell(struct job_run *r, const char *level, const char *type, const char *message, const char *data)
+{
+    job_events_add(r->folder, r->job->id, &r->events, &(struct job_event){level, type, message, data});
+    pthread_mutex_lock(&r->jobs->lock);
+    r->jobs->version++;
+    pthread_cond_broadcast(&r->jobs->changed);
+    pthread_mutex_unlock(&r->jobs->lock);
+}
+
+void job_tell(struct job_run *r, const char *level, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    tell(r, level, "message", text, NULL);
+}
+
+void job_fail(struct job_run *r, const char *code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(r->failure, sizeof r->failure, fmt, ap);
+    va_end(ap);
+    snprintf(r->failure_code, sizeof r->failure_code, "%s", code);
+}
+
+/* ---- the worker's lines ---- */
+
+static int64_t int_of(const struct json *v, const char *key)
+{
+    int64_t x = 0;
+    json_as_int(json_member(v, key), &x);
+    return x;
+}
+
+static double real_of(const struct json *v, const char *key)
+{
+    double x = 0;
+    json_as_number(json_member(v, key), &x);
+    return x;
+}
+
+/* Steps are told so often that a long run fills no more than its part of the events. */
+static void hear_step(struct job_run *r, const struct json *v, const char *line)
+{
+    char text[160];
+    uint64_t step = (uint64_t)int_of(v, "step"), total = (uint64_t)int_of(v, "steps");
+    if (r->told_step && step < r->told_step + total / METRICS_MOST)
+        return;
+    r->told_step = step;
+    snprintf(text, sizeof text, "step %llu of %llu: loss %.4g, %.0f images/s, %.0f s left", (unsigned long long)step,
+             (unsigned long long)total, real_of(v, "loss"), real_of(v, "images_per_second"), real_of(v, "seconds_left"));
+    tell(r, "info", "metrics", text, line);
+}
+
+static void hear_evaluation(struct job_run *r, const struct json *v, const char *line)
+{
+    char text[160];
+    bool best = false;
+    json_as_bool(json_member(v, "best"), &best);
+    snprintf(text, sizeof text, "judged at step %lld: score %.4f%s", (long long)int_of(v, "step"),
+             real_of(json_member(v, "figures"), "score"), best ? ", the best so far" : "");
+    tell(r, "info", "metrics", text, line);
+}
+
+static void hear_failure(struct job_run *r, const struct json *v)
+{
+    const char *code = json_as_text(json_member(v, "code"), NULL), *text = json_as_text(json_member(v, "message"), NULL);
+    job_fail(r, code ? code : "internal_error", "%s", text ? text : "it did not say why");
+}
+
+static void hear(const char *line, void *context)
+{
+    struct job_run *r = context;
+    struct json *v = json_parse(line, strlen(line), 0, NULL);
+    const char *event = json_as_text(json_member(v, "event"), NULL);
+    const char *text = json_as_text(json_member(v, "message"), NULL);
+    if (!event)
+        log_warn("job_line", "id=%s the worker said something that is no event", r->job->id);
+    else if (strcmp(event, "progress") == 0)
+        hear_step(r, v, line);
+    else if (strcmp(event, "evaluation") == 0)
+        hear_evaluation(r, v, line);
+    else if (strcmp(event, "warning") == 0)
+        job_tell(r, "warn", "%s", text ? text : "");
+    else if (strcmp(event, "resume") == 0)
+        job_tell(r, "info", "going on from the checkpoint of step %lld", (long long)int_of(v, "step"));
+    else if (strcmp(event, "failed") == 0)
+        hear_failure(r, v);
+    else if (strcmp(event, "outcome") == 0 && json_as_text(json_member(v, "end"), NULL))
+        snprintf(r->outcome, sizeof r->outcome, "%s", json_as_text(json_member(v, "end"), NULL));
+    else if (strcmp(event, "end") == 0) {
+        free(r->end);
+        r->end = mem_text(line);
+    }
+    json_free(v);
+}
+
+/* ---- one worker ---- */
+
+/* Requests are embedded, or were a moment ago: short gaps are no reason to begin. */
+static void govern(struct job_run *r)
+{
+    int64_t now = clock_ns();
+    if (atomic_load(&r->jobs->app->embedding) > 0)
+        r->busy_until = now + STILL_BUSY_NS;
+    job_process_set_busy(&r->process, now < r->busy_until);
+}
+
+/* Until it has closed its output; asked to stop, it gets a moment to save where it is. */
+static void attend(struct job_run *r)
+{
+    int64_t deadline = 0;
+    while (job_process_read(&r->process, POLL_MS, hear, r)) {
+        govern(r);
+        if (!deadline && job_is_to_stop(r)) {
+            deadline = clock_ns() + (int64_t)STOP_MS * 1000000;
+            job_process_signal(&r->process, SIGTERM);
+        }
+        if (deadline && clock_ns() > deadline) {
+            job_process_signal(&r->process, SIGKILL);
+            return;
+        }
+    }
+}
+
+/* Runs it to its end; epitaph: how it ended when it said nothing itself. */
+static bool run_worker(struct job_run *r, char epitaph[240], struct err *e)
+{
+    int status = 0;
+    r->outcome[0] = r->failure[0] = 0;
+    if (!job_process_start(&r->process, r->jobs->program, r->folder, r->jobs->o.memory, e))
+        return false;
+    attend(r);
+    if (!job_process_gone(&r->process, STOP_MS, &status))
+        job_process_signal(&r->process, SIGKILL);
+    job_process_gone(&r->process, STOP_MS, &status);
+    job_process_epitaph(&r->process, status, epitaph, 240);
+    job_process_end(&r->process);
+    return true;
+}
+
+/* False: it died without a word, and may be started again. */
+static bool try_worker(struct job_run *r)
+{
+    char epitaph[240];
+    struct err e = {0};
+    if (!run_worker(r, epitaph, &e)) {
+        job_fail(r, err_name(e.code), "%s", e.text);
+        return true;
+    }
+    if (r->outcome[0] || r->failure[0] || job_is_to_stop(r))
+        return true;
+    pthread_mutex_lock(&r->jobs->lock);
+    bool again = r->job->crashes++ < CRASHES_MOST;
+    jobs_changed(r->jobs, r->job);
+    pthread_mutex_unlock(&r->jobs->lock);
+    log_warn("job_worker_died", "id=%s %s", r->job->id, epitaph);
+    if (again)
+        job_tell(r, "warn", "the worker died (%s); it is started again from the last checkpoint", epitaph);
+    else
+        job_fail(r, "worker_died", "the worker died again: %s", epitaph);
+    return !again;
+}
+
+/* ---- one job ---- */
+
+static void set_status(struct job_run *r, enum job_status status)
+{
+    struct job *j = r->job;
+    pthread_mutex_lock(&r->jobs->lock);
+    j->status = status;
+    if (status == JOB_RUNNING && !j->started_at)
+        j->started_at = clock_unix();
+    if (job_is_over(j))
+        j->finished_at = clock_unix();
+    snprintf(j->error_code, sizeof j->error_code, "%s", r->failure_code);
+    snprintf(j->error, sizeof j->error, "%s", r->failure);
+    jobs_changed(r->jobs, j);
+    pthread_mutex_unlock(&r->jobs->lock);
+}
+
+static bool is_cancelled(struct job_run *r)
+{
+    pthread_mutex_lock(&r->jobs->lock);
+    bool cancelled = r->job->cancel;
+    pthread_mutex_unlock(&r->jobs->lock);
+    return cancelled;
+}
+
+/* A job that the server's own end interrupts stays as it is, and goes on at the next start. */
+static void conclude(struct job_run *r)
+{
+    bool ended = strcmp(r->outcome, "done") == 0 || strcmp(r->outcome, "max_minutes") == 0 || strcmp(r->outcome, "diverged") == 0;
+    if (ended && r->end && !r->failure[0])
+        job_finish(r);
+    if (strcmp(r->outcome, "diverged") == 0 && !r->failure[0])
+        job_fail(r, "diverged", "the loss was no number any more: lower the learning rate");
+    if (!ended && !r->failure[0] && !is_cancelled(r))
+        return;
+    bool failed = r->failure[0] != 0, cancelled = !ended && !failed;
+    if (failed)
+        job_tell(r, "error", "failed: %s", r->failure);
+    else
+        job_tell(r, "info", cancelled ? "cancelled" : "succeeded");
+    job_clean(r->folder, !failed && !cancelled);
+    set_status(r, failed ? JOB_FAILED : cancelled ? JOB_CANCELLED : JOB_SUCCEEDED);
+    log_info("job_over", "id=%s status=%s", r->job->id, job_status_name(r->job->status));
+}
+
+static void run_job(struct jobs *x, struct job *j)
+{
+    struct job_run r = {.jobs = x, .job = j, .process = {.in = -1, .out = -1, .err = -1}};
+    struct err e = {0};
+    jobs_folder(x, j->id, r.folder);
+    if (!job_events_count(r.folder, &r.events, &e))
+        log_warn("job_events", "id=%s %s", j->id, e.text);
+    bool first = !j->started_at;
+    set_status(&r, JOB_RUNNING);
+    log_info("job_begins", "id=%s", j->id);
+    job_tell(&r, "info", first ? "started" : "the server was started anew");
+    if (!job_prepare(&r, &e))
+        job_fail(&r, err_name(e.code), "%s", e.text);
+    else
+        while (!try_worker(&r))
+            ;
+    conclude(&r);
+    free(r.end);
+}
+
+/* The one that ran before a restart, else the one that waits longest. */
+static struct job *next_job(struct jobs *x)
+{
+    struct job *found = NULL;
+    for (size_t i = x->n; i-- > 0;)
+        if (!job_is_over(x->items[i]) && (!found || found->status == JOB_QUEUED || x->items[i]->status == JOB_RUNNING))
+            found = x->items[i];
+    return found;
+}
+
+void *jobs_run(void *context)
+{
+    struct jobs *x = context;
+    pthread_mutex_lock(&x->lock);
+    while (!x->stop) {
+        struct job *j = atomic_load(&x->app->draining) ? NULL : next_job(x);
+        if (!j) {
+            pthread_cond_wait(&x->changed, &x->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&x->lock);
+        run_job(x, j);
+        pthread_mutex_lock(&x->lock);
+        if (j->status == JOB_RUNNING && !x->stop) /* draining: nothing more is begun */
+            pthread_cond_wait(&x->changed, &x->lock);
+    }
+    pthread_mutex_unlock(&x->lock);
+    return NULL;
+}

@@ -1,0 +1,37 @@
+/* job_settings.h - the hyper-parameters of a job: what may be asked for, and the run that it comes to.
+ *
+ * Common to all objectives are n_epochs, batch_size, learning_rate, max_minutes, augmentation and freeze; each objective adds its own
+ * (objective.h).  Every one of them may be "auto" or be left out.  What auto means depends on the pictures and the model, so it is
+ * settled when the job is begun.
+ */
+#ifndef ANCHORD_API_JOBS_JOB_SETTINGS_H
+#define ANCHORD_API_JOBS_JOB_SETTINGS_H
+
+#include "api/jobs/job.h"
+#include "base/json.h"
+#include "base/json_writer.h"
+
+/* ERR_BAD_INPUT with the field below `where` in e->param ("method.infonce.hyperparameters"). */
+MUST_CHECK bool job_settings_check(const struct objective *o, const struct json *values, const char *where, struct err *e);
+/* An object of hyper-parameters as it was given, numbers as a person would write them. */
+void job_settings_copy(const struct json *values, struct buf *out);
+/* A number as a person would write it: 1e-07, 0.1. */
+void job_settings_number(struct json_writer *w, const char *key, double value);
+/* All of an objective, with default, range and one line of help: an array of objects. */
+void job_settings_write(struct json_writer *w, const char *key, const struct objective *o);
+
+struct job_ground { /* what a run will stand on */
+    size_t images, labels;   /* labels: those with two pictures or more */
+    bool trained;            /* the model that it begins with is more than random weights */
+    const char *folder;      /* of the job */
+    const char *model;       /* file */
+    bool validation;         /* there is a validation.jsonl */
+    size_t threads;          /* 0: all cores */
+    double max_minutes;      /* what auto is */
+};
+
+/* The configuration of the run (train_config.h) and the hyper-parameters with values in the place of auto; both are appended.
+ * ERR_BAD_INPUT where the pictures do not allow it. */
+MUST_CHECK bool job_plan(const struct job *j, const struct job_ground *g, struct buf *config, struct buf *settled, struct err *e);
+
+#endif

@@ -1,0 +1,279 @@
+/* jobs.c - the list of jobs: read at the start, added to, cancelled. */
+#include "api/jobs/jobs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "api/jobs/jobs_impl.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { QUEUE = 16, MAX_MINUTES = 1440 };
+
+void jobs_folder(const struct jobs *x, const char *id, char out[PATH_MAX])
+{
+    snprintf(out, PATH_MAX, "%s/%s", x->dir, id);
+}
+
+void jobs_changed(struct jobs *x, const struct job *j)
+{
+    char folder[PATH_MAX];
+    struct err e = {0};
+    jobs_folder(x, j->id, folder);
+    if (!job_save(j, folder, &e))
+        log_error("job_not_saved", "id=%s %s", j->id, e.text);
+    x->version++;
+    pthread_cond_broadcast(&x->changed);
+}
+
+/* ---- opening ---- */
+
+static struct job *add(struct jobs *x, const struct job *j)
+{
+    if (x->n == x->room) {
+        x->room = x->room ? x->room * 2 : 16;
+        x->items = mem_grow(x->items, x->room, sizeof(struct job *));
+    }
+    return x->items[x->n++] = mem_dup(j, sizeof *j);
+}
+
+static int by_age(const void *a, const void *b)
+{
+    const struct job *const *x = a, *const *y = b;
+    if ((*x)->created_at != (*y)->created_at)
+        return (*x)->created_at < (*y)->created_at ? -1 : 1;
+    return strcmp((*x)->id, (*y)->id);
+}
+
+/* A folder without its job.json is one that was never acknowledged. */
+static void load_one(struct jobs *x, const char *id)
+{
+    char folder[PATH_MAX];
+    struct job j;
+    struct err e = {0};
+    jobs_folder(x, id, folder);
+    if (job_load(&j, folder, &e))
+        add(x, &j);
+    else if (e.code == ERR_NOT_FOUND)
+        file_remove_tree(folder);
+    else
+        log_error("job_unreadable", "id=%s %s", id, e.text);
+}
+
+static bool load_all(struct jobs *x, struct err *e)
+{
+    struct dirent *entry;
+    DIR *d = file_make_dirs(x->dir, e) ? opendir(x->dir) : NULL;
+    if (!d)
+        return err_sys(e, "listing the jobs");
+    while ((entry = readdir(d)))
+        if (job_id_is_valid(entry->d_name))
+            load_one(x, entry->d_name);
+    closedir(d);
+    if (x->n > 1)
+        qsort(x->items, x->n, sizeof(struct job *), by_age);
+    return true;
+}
+
+static uint64_t half_of_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / 2 : 0;
+}
+
+static void free_all(struct jobs *x)
+{
+    for (size_t i = 0; i < x->n; i++) {
+        job_clear(x->items[i]);
+        free(x->items[i]);
+    }
+    pthread_mutex_destroy(&x->lock);
+    pthread_cond_destroy(&x->changed);
+    free(x->items);
+    free(x->dir);
+    free(x->program);
+    free(x);
+}
+
+struct jobs *jobs_open(struct app *app, const char *dir, const struct jobs_options *o, struct err *e)
+{
+    struct jobs *x = mem_new(1, sizeof *x);
+    pthread_condattr_t monotonic;
+    *x = (struct jobs){.app = app, .o = *o, .dir = mem_text(dir), .program = mem_text(o->program)};
+    x->o.queue = o->queue ? o->queue : QUEUE;
+    x->o.memory = o->memory ? o->memory : half_of_memory();
+    x->o.max_minutes = o->max_minutes > 0 ? o->max_minutes : MAX_MINUTES;
+    pthread_mutex_init(&x->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&x->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (load_all(x, e)) {
+        int rc = pthread_create(&x->thread, NULL, jobs_run, x);
+        if (rc == 0)
+            return x;
+        errno = rc;
+        err_sys(e, "starting the thread of the jobs");
+    }
+    free_all(x);
+    return NULL;
+}
+
+void jobs_close(struct jobs *x)
+{
+    if (!x)
+        return;
+    pthread_mutex_lock(&x->lock);
+    x->stop = true;
+    pthread_cond_broadcast(&x->changed);
+    pthread_mutex_unlock(&x->lock);
+    pthread_join(x->thread, NULL);
+    free_all(x);
+}
+
+/* ---- asking ---- */
+
+static struct job *find(struct jobs *x, const char *id, struct err *e)
+{
+    for (size_t i = 0; i < x->n; i++)
+        if (strcmp(x->items[i]->id, id) == 0)
+            return x->items[i];
+    err_set(e, ERR_NOT_FOUND, "no fine-tuning job %s", id);
+    return NULL;
+}
+
+bool jobs_get(struct jobs *x, const char *id, struct job *out, struct err *e)
+{
+    pthread_mutex_lock(&x->lock);
+    const struct job *j = find(x, id, e);
+    if (j)
+        job_copy(out, j);
+    pthread_mutex_unlock(&x->lock);
+    return j != NULL;
+}
+
+bool jobs_list(struct jobs *x, const char *after, size_t limit, struct job **out, size_t *n, bool *more, struct err *e)
+{
+    pthread_mutex_lock(&x->lock);
+    size_t left = x->n;
+    bool known = !after || find(x, after, e);
+    while (known && after && left > 0 && strcmp(x->items[left - 1]->id, after) != 0)
+        left--;
+    left -= known && after ? 1 : 0;
+    *n = known ? (left < limit ? left : limit) : 0;
+    *more = left > *n;
+    *out = mem_new(*n + 1, sizeof **out);
+    for (size_t i = 0; i < *n; i++)
+        job_copy(&(*out)[i], x->items[left - 1 - i]);
+    pthread_mutex_unlock(&x->lock);
+    if (!known)
+        free(*out);
+    return known;
+}
+
+bool jobs_events(struct jobs *x, const char *id, struct job_events *out, struct err *e)
+{
+    char folder[PATH_MAX];
+    pthread_mutex_lock(&x->lock);
+    bool known = find(x, id, e) != NULL;
+    pthread_mutex_unlock(&x->lock);
+    jobs_folder(x, id, folder);
+    return known && job_events_read(folder, out, e);
+}
+
+bool jobs_need_model(struct jobs *x, const char *model)
+{
+    bool needed = false;
+    pthread_mutex_lock(&x->lock);
+    for (size_t i = 0; i < x->n; i++)
+        needed |= !job_is_over(x->items[i]) && strcmp(x->items[i]->model, model) == 0;
+    pthread_mutex_unlock(&x->lock);
+    return needed;
+}
+
+bool jobs_wait(struct jobs *x, uint64_t *seen, int milliseconds)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += milliseconds / 1000;
+    until.tv_nsec += (long)(milliseconds % 1000) * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&x->lock);
+    while (!x->stop && x->version == *seen && pthread_cond_timedwait(&x->changed, &x->lock, &until) == 0)
+        ;
+    bool happened = x->version != *seen;
+    *seen = x->version;
+    pthread_mutex_unlock(&x->lock);
+    return happened;
+}
+
+/* ---- adding and cancelling ---- */
+
+static size_t count_queued(const struct jobs *x)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < x->n; i++)
+        n += x->items[i]->status == JOB_QUEUED;
+    return n;
+}
+
+/* Its folder, and in it its file: only then it is a job. */
+static bool create(struct jobs *x, struct job *j, struct err *e)
+{
+    char folder[PATH_MAX];
+    if (x->stop)
+        return err_set(e, ERR_BUSY, "the server is stopping");
+    if (count_queued(x) >= x->o.queue)
+        return err_set(e, ERR_BUSY, "%zu fine-tuning jobs are waiting already", x->o.queue);
+    jobs_folder(x, j->id, folder);
+    if (file_make_dirs(folder, e) && job_save(j, folder, e) && file_sync_dir(x->dir, e))
+        return true;
+    file_remove_tree(folder);
+    return false;
+}
+
+bool jobs_create(struct jobs *x, const struct job *draft, struct job *out, struct err *e)
+{
+    struct job j;
+    job_copy(&j, draft);
+    job_new_id(j.id);
+    j.status = JOB_QUEUED;
+    j.created_at = clock_unix();
+    pthread_mutex_lock(&x->lock);
+    bool ok = create(x, &j, e);
+    if (ok) {
+        job_copy(out, add(x, &j));
+        x->version++;
+        pthread_cond_broadcast(&x->changed);
+    }
+    pthread_mutex_unlock(&x->lock);
+    if (!ok)
+        job_clear(&j);
+    return ok;
+}
+
+bool jobs_cancel(struct jobs *x, const char *id, struct job *out, struct err *e)
+{
+    pthread_mutex_lock(&x->lock);
+    struct job *j = find(x, id, e);
+    bool ok = j && (!job_is_over(j) || err_set(e, ERR_CONFLICT, "the job is %s already", job_status_name(j->status)));
+    if (ok) {
+        j->cancel = true;
+        if (j->status == JOB_QUEUED) {
+            j->status = JOB_CANCELLED;
+            j->finished_at = clock_unix();
+        }
+        jobs_changed(x, j);
+        job_copy(out, j);
+    }
+    pthread_mutex_unlock(&x->lock);
+    return ok;
+}

@@ -1,0 +1,41 @@
+/* jobs.h - all fine-tuning jobs of a data folder: a bounded queue, of which one runs at a time.
+ *
+ *     struct jobs *jobs = jobs_open(app, "data/jobs", e);      those of before are there; what ran goes on from its checkpoint
+ *     jobs_create(jobs, &draft, &made, e);
+ *     jobs_close(jobs);                                        the running one is stopped, and goes on at the next start
+ *
+ * Threads: any.  What is handed out is a copy.
+ */
+#ifndef ANCHORD_API_JOBS_JOBS_H
+#define ANCHORD_API_JOBS_JOBS_H
+
+#include "api/app.h"
+#include "api/jobs/job_events.h"
+
+struct jobs_options {
+    const char *program;     /* the worker's; NULL: this program */
+    size_t queue;            /* most that wait; 0: 16 */
+    uint64_t memory;         /* bytes that a worker may have; 0: half of the machine's */
+    size_t threads;          /* of a worker; 0: all cores */
+    double max_minutes;      /* of training, where a job says nothing; 0: 1440 */
+};
+
+struct jobs;
+struct jobs *jobs_open(struct app *app, const char *dir, const struct jobs_options *o, struct err *e);
+void jobs_close(struct jobs *x); /* NULL is fine */
+
+/* Takes over draft's settings: id, status and times are given here.  ERR_BUSY when the queue is full.  Durable when true. */
+MUST_CHECK bool jobs_create(struct jobs *x, const struct job *draft, struct job *out, struct err *e);
+/* ERR_NOT_FOUND. */
+MUST_CHECK bool jobs_get(struct jobs *x, const char *id, struct job *out, struct err *e);
+/* Newest first, after the job `after` (NULL: from the first): an array of copies to be cleared and freed. */
+MUST_CHECK bool jobs_list(struct jobs *x, const char *after, size_t limit, struct job **out, size_t *n, bool *more, struct err *e);
+/* One that waits is cancelled at once, one that runs within two seconds.  ERR_CONFLICT when it is over. */
+MUST_CHECK bool jobs_cancel(struct jobs *x, const char *id, struct job *out, struct err *e);
+MUST_CHECK bool jobs_events(struct jobs *x, const char *id, struct job_events *out, struct err *e);
+/* Whether a job that is not over begins with this model: it must not be deleted. */
+bool jobs_need_model(struct jobs *x, const char *model);
+/* Waits until something has happened in any job since `seen` (updated), at most so long; false when nothing has. */
+bool jobs_wait(struct jobs *x, uint64_t *seen, int milliseconds);
+
+#endif

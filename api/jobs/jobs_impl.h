@@ -1,0 +1,56 @@
+/* jobs_impl.h - the inside of the jobs, shared by jobs.c (the list), job_runner.c (its thread) and job_finish.c (what comes of one). */
+#ifndef ANCHORD_API_JOBS_JOBS_IMPL_H
+#define ANCHORD_API_JOBS_JOBS_IMPL_H
+
+#include <limits.h>
+#include <pthread.h>
+
+#include "api/jobs/job_process.h"
+#include "api/jobs/jobs.h"
+
+struct jobs {
+    struct app *app;
+    struct jobs_options o;
+    char *dir, *program; /* owned */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    /* under the lock */
+    struct job **items;  /* by created_at, oldest first; the structs never move */
+    size_t n, room;
+    bool stop;
+    uint64_t version;    /* grows with whatever happens */
+};
+
+void jobs_folder(const struct jobs *x, const char *id, char out[PATH_MAX]);
+/* Under the lock: keeps the job's file and tells who waits.  A full disk is told in the log: memory stays ahead of the file. */
+void jobs_changed(struct jobs *x, const struct job *j);
+
+/* job_runner.c: the thread's function; x is its argument. */
+void *jobs_run(void *x);
+
+struct job_run { /* the job that runs, the thread's own */
+    struct jobs *jobs;
+    struct job *job;         /* in the list: its fields are read and written under the lock */
+    char folder[PATH_MAX];
+    struct job_process process;
+    uint64_t events;         /* number of the next one */
+    uint64_t told_step;      /* of the last metrics event */
+    int64_t busy_until;      /* clock_ns() */
+    char *end;               /* the run's end line; NULL: none yet */
+    char outcome[16];        /* "done", "diverged", "stopped"; empty: none yet */
+    char failure[256], failure_code[32];
+};
+
+bool job_is_to_stop(struct job_run *r);   /* cancelled, or the server ends */
+void job_tell(struct job_run *r, const char *level, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void job_fail(struct job_run *r, const char *code, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* job_prepare.c: everything the worker needs, in the job's folder; what is there already stays. */
+MUST_CHECK bool job_prepare(struct job_run *r, struct err *e);
+/* job_finish.c: the run came to its end: the model, the verdict, the promotion. */
+void job_finish(struct job_run *r);
+/* Removes what only a run needs: pins and, unless it may go on, weights. */
+void job_clean(const char *folder, bool weights);
+
+#endif
