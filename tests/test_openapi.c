@@ -187,9 +187,16 @@ static const struct fixture {
      "{\"id\":\"a\",\"with_vector\":true}"},
     {"search_run", "POST /v1/collections/default/search", "application/json", &search_json, NULL},
     {"image_delete", "DELETE /v1/collections/default/images/a", NULL, NULL, NULL},
-    {"key_create", "POST /v1/keys", "application/json", NULL, "{\"role\":\"read\",\"name\":\"n\"}"},
+    {"key_create", "POST /v1/keys", "application/json", NULL, "{\"role\":\"admin\",\"name\":\"n\"}"},
     {"keys_list", "GET /v1/keys", NULL, NULL, NULL},
-    {"key_delete", "DELETE /v1/keys/{key}", NULL, NULL, NULL},
+    {"key_delete", "DELETE /v1/keys/{made}", NULL, NULL, NULL},
+    {"objectives_get", "GET /v1/fine_tuning/objectives", NULL, NULL, NULL},
+    {"job_create", "POST /v1/fine_tuning/jobs", "application/json", NULL, "{\"training_file\":\"default\"}"},
+    {"jobs_list_get", "GET /v1/fine_tuning/jobs?limit=2", NULL, NULL, NULL},
+    {"job_get", "GET /v1/fine_tuning/jobs/{made}", NULL, NULL, NULL},
+    {"job_events_get", "GET /v1/fine_tuning/jobs/{made}/events", NULL, NULL, NULL},
+    {"job_checkpoints_get", "GET /v1/fine_tuning/jobs/{made}/checkpoints", NULL, NULL, NULL},
+    {"job_cancel", "POST /v1/fine_tuning/jobs/{made}/cancel", NULL, NULL, NULL},
     {"backup_create", "POST /v1/backups", NULL, NULL, NULL},
     {"backups_list", "GET /v1/backups", NULL, NULL, NULL},
     {"model_import", "POST /v1/models?id=second", "application/octet-stream", NULL, "this is no model"},
@@ -262,11 +269,11 @@ static void assert_described(const struct fixture *f, const struct json *operati
 
 static struct outcome call_fixture(const struct fixture *f)
 {
-    static char key[16];
+    static char made[32]; /* the id of what was made last */
     char line[256];
-    const char *hole = strstr(f->line, "{key}");
+    const char *hole = strstr(f->line, "{made}");
     if (hole)
-        snprintf(line, sizeof line, "%.*s%s", (int)(hole - f->line), f->line, key);
+        snprintf(line, sizeof line, "%.*s%s%s", (int)(hole - f->line), f->line, made, hole + strlen("{made}"));
     else
         snprintf(line, sizeof line, "%s", f->line);
     struct outcome o = rig_ask(rig, line,
@@ -274,8 +281,8 @@ static struct outcome call_fixture(const struct fixture *f)
                                                .type = f->type,
                                                .body = f->body ? f->body->data : f->json,
                                                .len = f->body ? f->body->len : 0});
-    if (strcmp(f->operation, "key_create") == 0)
-        snprintf(key, sizeof key, "%s", outcome_text(&o, "id"));
+    if (strcmp(f->operation, "key_create") == 0 || strcmp(f->operation, "job_create") == 0)
+        snprintf(made, sizeof made, "%s", outcome_text(&o, "id"));
     return o;
 }
 

@@ -176,7 +176,7 @@ static bool run_worker(struct job_run *r, char epitaph[240], struct err *e)
     return true;
 }
 
-/* False: it died without a word, and may be started again. */
+/* False: it died without a word, and is to be started again. */
 static bool try_worker(struct job_run *r)
 {
     char epitaph[240];
@@ -255,11 +255,10 @@ static void run_job(struct jobs *x, struct job *j)
     set_status(&r, JOB_RUNNING);
     log_info("job_begins", "id=%s", j->id);
     job_tell(&r, "info", first ? "started" : "the server was started anew");
-    if (!job_prepare(&r, &e))
+    if (!job_is_to_stop(&r) && !job_prepare(&r, &e))
         job_fail(&r, err_name(e.code), "%s", e.text);
-    else
-        while (!try_worker(&r))
-            ;
+    while (!r.failure[0] && !job_is_to_stop(&r) && !try_worker(&r))
+        ;
     conclude(&r);
     free(r.end);
 }
@@ -284,6 +283,7 @@ void *jobs_run(void *context)
             pthread_cond_wait(&x->changed, &x->lock);
             continue;
         }
+        j->status = JOB_RUNNING; /* from here on a cancellation is ours to see */
         pthread_mutex_unlock(&x->lock);
         run_job(x, j);
         pthread_mutex_lock(&x->lock);

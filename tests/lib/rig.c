@@ -7,14 +7,18 @@
 #include "tests/t.h"
 
 #include "base/base64.h"
+#include "api/jobs/jobs.h"
 #include "base/log.h"
 #include "base/percent.h"
 #include "engine/pictures/draw.h"
+#include "tests/lib/process.h"
 
 static struct app *open_app(const char *dir)
 {
     struct err e = {0};
+    const struct jobs_options jobs = {.program = program_path(), .queue = 2, .threads = 1};
     struct app_options o = {
+        .jobs = &jobs,
         .store = {.dir = dir, .min_free_bytes = 1, .background = true, .keep_generations = 1},
         .reembed_threads = 1,
         .arch = {.depth = 18, .stem = STEM_SMALL2, .width = 8},
