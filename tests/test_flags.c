@@ -58,12 +58,26 @@ static void numbers_must_be_whole_and_in_range(void **state)
     assert_int_equal(v, 100);
 }
 
+static void real_numbers_must_be_in_range(void **state)
+{
+    UNUSED(state);
+    static const char *const bad[] = {"", "x", "1x", "0.05", "11", "nan", "inf"};
+    double v = 5;
+    struct err e = {0};
+    assert_ok(flag_real("n", NULL, 0.1, 10, &v, &e) && flag_real("n", "0.25", 0.1, 10, &v, &e), e);
+    assert_true(v == 0.25);
+    for (size_t i = 0; i < COUNT(bad); i++)
+        assert_err(flag_real("n", bad[i], 0.1, 10, &v, &e), e, ERR_BAD_INPUT);
+    assert_true(v == 0.25);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flags_are_taken_and_operands_stay),
         cmocka_unit_test(wrong_flags_are_named),
         cmocka_unit_test(numbers_must_be_whole_and_in_range),
+        cmocka_unit_test(real_numbers_must_be_in_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,8 +160,9 @@ static void add_labelled(const struct evaluate_input *in, struct evaluation *v)
     struct features all = {in->x, in->labels, in->n, in->d, in->classes};
     v->retrieval = retrieval_measure(in->x, in->n, in->d, in->labels, in->hits);
     if (in->bank) {
-        v->knn_20 = knn_accuracy(in->bank, in->bank_labels, in->n_bank, in->x, in->labels, in->n, in->d, 20, 0.07);
-        v->knn_200 = knn_accuracy(in->bank, in->bank_labels, in->n_bank, in->x, in->labels, in->n, in->d, 200, 0.07);
+        double temperature = in->knn_temperature > 0 ? in->knn_temperature : 0.07;
+        v->knn_20 = knn_accuracy(in->bank, in->bank_labels, in->n_bank, in->x, in->labels, in->n, in->d, 20, temperature);
+        v->knn_200 = knn_accuracy(in->bank, in->bank_labels, in->n_bank, in->x, in->labels, in->n, in->d, 200, temperature);
     }
     if (in->bank && in->probe_grid) {
         struct features bank = {in->bank, in->bank_labels, in->n_bank, in->d, in->classes};

@@ -35,6 +35,7 @@ struct evaluate_input {       /* all borrowed */
     const float *bank;        /* [n_bank, d]: for kNN and the linear probe; NULL: they are left out */
     const int32_t *bank_labels;
     size_t n_bank;
+    double knn_temperature;   /* of kNN's votes; 0: 0.07 */
     size_t probe_grid;        /* penalties tried by the linear probe; 0: none */
     size_t episodes;          /* of few-shot; 0: none */
     uint64_t seed;
@@ -43,7 +44,7 @@ struct evaluate_input {       /* all borrowed */
 struct evaluation {
     struct retrieval retrieval;  /* queries 0: not measured */
     struct instance instance;    /* the same */
-    double knn_20, knn_200;      /* accuracy, temperature 0.07; negative: not measured */
+    double knn_20, knn_200;      /* accuracy; negative: not measured */
     double linear;               /* accuracy of the linear probe; negative: not measured */
     struct few_shot few_shot;    /* 5-way 5-shot; episodes 0: not measured */
     double alignment, uniformity; /* of pairs of one label (or picture and view), and of all */

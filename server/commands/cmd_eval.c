@@ -86,7 +86,13 @@ static void print(const char *model, const struct judged *test, const struct eva
     buf_clear(&out);
 }
 
-static bool run(const struct conf *conf, const char *train, struct err *e)
+struct options {
+    const char *train;   /* folder of the bank; NULL: none */
+    double temperature;  /* of kNN */
+    bool no_probe;
+};
+
+static bool run(const struct conf *conf, const struct options *opt, struct err *e)
 {
     struct judged test = {0}, bank = {0};
     struct encoder_options o = encoder_settings(conf);
@@ -95,12 +101,12 @@ static bool run(const struct conf *conf, const char *train, struct err *e)
                                                         .capacity = cores_usable()}, e);
     struct model *m = pool ? model_load(conf->model, NULL, e) : NULL;
     bool ok = m && (enc = encoder_new(m, &o, e)) && open_folder(&test, conf->data, conf, enc, pool, e) &&
-              (!train || (open_folder(&bank, train, conf, enc, pool, e) && same_labels(&bank, &test, e)));
+              (!opt->train || (open_folder(&bank, opt->train, conf, enc, pool, e) && same_labels(&bank, &test, e)));
     if (ok) {
         struct evaluation v = evaluate(&(struct evaluate_input){
             .x = test.x, .labels = test.labels, .n = test.n, .d = encoder_dimensions(enc),
             .classes = test.manifest.n_labels, .bank = bank.x, .bank_labels = bank.labels, .n_bank = bank.n,
-            .probe_grid = 9, .episodes = 600, .seed = 1});
+            .knn_temperature = opt->temperature, .probe_grid = opt->no_probe ? 0 : 9, .episodes = 600, .seed = 1});
         print(conf->model, &test, &v);
     }
     judged_clear(&test);
@@ -115,13 +121,18 @@ int cmd_eval(int argc, char **argv)
 {
     struct conf conf;
     struct err e = {0};
-    const char *train = NULL;
-    const struct flag flags[] = {{.name = "train", .text = &train}};
+    struct options opt = {0};
+    const char *temperature = NULL;
+    const struct flag flags[] = {{.name = "train", .text = &opt.train},
+                                 {.name = "temperature", .text = &temperature},
+                                 {.name = "no-probe", .on = &opt.no_probe}};
     int code = command_begin("eval", &conf, &argc, argv, flags, COUNT(flags));
     if (code == EXIT_DONE && (argc > 0 || !conf.model[0])) {
         err_set(&e, ERR_BAD_INPUT, "eval needs --model FILE and --data DIR");
         code = command_misused("eval", &e);
-    } else if (code == EXIT_DONE && !run(&conf, train, &e)) {
+    } else if (code == EXIT_DONE && !flag_real("temperature", temperature, 0.001, 10, &opt.temperature, &e)) {
+        code = command_misused("eval", &e);
+    } else if (code == EXIT_DONE && !run(&conf, &opt, &e)) {
         code = command_failed(&e);
     }
     conf_clear(&conf);

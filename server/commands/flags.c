@@ -58,3 +58,15 @@ bool flag_number(const char *name, const char *text, uint64_t min, uint64_t max,
     *out = v;
     return true;
 }
+
+bool flag_real(const char *name, const char *text, double min, double max, double *out, struct err *e)
+{
+    char *end;
+    if (!text)
+        return true;
+    double v = strtod(text, &end);
+    if (end == text || *end || !(v >= min && v <= max))
+        return err_set(e, ERR_BAD_INPUT, "--%s must be a number from %g to %g", name, min, max);
+    *out = v;
+    return true;
+}

@@ -28,4 +28,7 @@ MUST_CHECK bool flags_take(int *argc, char **argv, const struct flag *flags, siz
 MUST_CHECK bool flag_number(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *out,
                             struct err *e);
 
+/* The same for a real number. */
+MUST_CHECK bool flag_real(const char *name, const char *text, double min, double max, double *out, struct err *e);
+
 #endif
