@@ -168,6 +168,7 @@ static void a_server_with_keys_wants_one_that_may_write(void **state)
     struct place p = place_make();
     char file[500], url[64];
     write_picture(p.pictures, "cat/1.jpg", 1);
+    command_only(0, "key", "add", "--role", "admin", "--data", p.data, NULL);
     char *read_key = command(0, "key", "add", "--role", "read", "--data", p.data, NULL);
     char *write_key = command(0, "key", "add", "--role", "write", "--data", p.data, NULL);
     struct server s = serve(&p, NULL);
