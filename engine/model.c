@@ -11,6 +11,7 @@
 #include "base/num.h"
 #include "base/rng.h"
 #include "engine/model_parts.h"
+#include "engine/tensor.h"
 
 _Static_assert(ARCH_NAME_MAX <= sizeof((struct weight *)0)->name, "names fit");
 
@@ -103,15 +104,32 @@ struct model *model_new_random(const struct arch *a, const struct preprocess *p,
     return m;
 }
 
-void model_free(struct model *m)
+static void drop_goldens(struct model *m)
 {
-    if (!m)
-        return;
     for (size_t i = 0; i < m->n_goldens; i++) {
         free(m->goldens[i].png);
         free(m->goldens[i].vector);
     }
     free(m->goldens);
+    m->goldens = NULL;
+    m->n_goldens = 0;
+}
+
+void model_compact(struct model *m)
+{
+    for (size_t i = 0; i < m->n_weights; i++)
+        for (size_t k = 0; m->weights[i].rank > 1 && k < m->weights[i].count; k++)
+            m->weights[i].data[k] = bf16_to_float(bf16_from_float(m->weights[i].data[k]));
+    m->compact = true;
+    drop_goldens(m);
+    model_seal(m);
+}
+
+void model_free(struct model *m)
+{
+    if (!m)
+        return;
+    drop_goldens(m);
     free(m->weights);
     free(m->storage);
     free(m->lineage);

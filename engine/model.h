@@ -43,6 +43,7 @@ struct model {
     float *storage;         /* the data of all weights, in one piece; owned */
     struct golden *goldens; /* owned; none in a freshly imported foreign file until model_save() */
     size_t n_goldens;
+    bool compact;           /* its matrices and convolutions are stored in bf16; their values are such already */
     bool trained;           /* false: random weights from `model new` */
     uint64_t seed;
     int64_t created_at;     /* Unix seconds */
@@ -71,6 +72,10 @@ MUST_CHECK bool model_save(const struct model *m, const char *path, struct err *
 /* Writes what torchvision's ResNet loads: no metadata, and a projection becomes the classifier `fc`. */
 MUST_CHECK bool model_export(const struct model *m, const char *path, struct err *e);
 void model_free(struct model *m); /* NULL is fine */
+
+/* Rounds matrices and convolutions to bf16, so that the file takes half the room, and seals; what is one-dimensional stays
+ * as it is.  The goldens were of other weights: they are dropped. */
+void model_compact(struct model *m);
 
 /* The weight of that name; NULL when there is none. */
 const struct weight *model_weight(const struct model *m, const char *name);

@@ -127,8 +127,10 @@ static bool read_weights(const struct safetensors *s, struct model *m, struct er
 {
     for (size_t i = 0; i < m->n_weights; i++) {
         struct weight *w = &m->weights[i];
-        if (!safetensors_read(s, safetensors_find(s, w->name), w->data, e) || !check_values(w, e))
+        const struct safetensor *t = safetensors_find(s, w->name);
+        if (!safetensors_read(s, t, w->data, e) || !check_values(w, e))
             return false;
+        m->compact |= t->type == TENSOR_BF16 && w->rank > 1;
     }
     return true;
 }

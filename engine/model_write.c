@@ -6,9 +6,9 @@
 #include "engine/model_parts.h"
 #include "engine/safetensors.h"
 
-static struct safetensor_out out_of(const struct weight *w)
+static struct safetensor_out out_of(const struct weight *w, bool compact)
 {
-    return (struct safetensor_out){w->name, w->rank, w->shape, w->data, w->count};
+    return (struct safetensor_out){w->name, w->rank, w->shape, w->data, w->count, compact && w->rank > 1};
 }
 
 bool model_save(const struct model *m, const char *path, struct err *e)
@@ -17,7 +17,7 @@ bool model_save(const struct model *m, const char *path, struct err *e)
     struct buf metadata = {0};
 
     for (size_t i = 0; i < m->n_weights; i++)
-        tensors[i] = out_of(&m->weights[i]);
+        tensors[i] = out_of(&m->weights[i], m->compact);
     model_meta_write(m, &metadata);
     bool ok = safetensors_write(path, tensors, m->n_weights, MODEL_METADATA_KEY, metadata.data, e);
     buf_clear(&metadata);
@@ -33,10 +33,10 @@ bool model_export(const struct model *m, const char *path, struct err *e)
     size_t n = 0;
 
     for (; n < m->n_weights; n++)
-        tensors[n] = out_of(&m->weights[n]);
+        tensors[n] = out_of(&m->weights[n], false);
     if (m->arch.projection) {
         tensors[n - 1].name = "fc.weight"; /* the projection is the last of the arch order */
-        tensors[n++] = (struct safetensor_out){"fc.bias", 1, &m->arch.projection, zeros, m->arch.projection};
+        tensors[n++] = (struct safetensor_out){"fc.bias", 1, &m->arch.projection, zeros, m->arch.projection, false};
     }
     bool ok = safetensors_write(path, tensors, n, NULL, NULL, e);
     free(zeros);

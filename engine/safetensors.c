@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "engine/tensor.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the format is little-endian, and so are we");
 
@@ -345,6 +346,23 @@ bool safetensors_read(const struct safetensors *s, const struct safetensor *t, f
 
 /* ---- writing ---- */
 
+static size_t bytes_of(const struct safetensor_out *t)
+{
+    return t->count * types[t->bf16 ? TENSOR_BF16 : TENSOR_F32].bytes;
+}
+
+/* The tensor's bytes as they are written; *own is to be freed. */
+static struct file_piece piece_of(const struct safetensor_out *t, void **own)
+{
+    *own = NULL;
+    if (!t->bf16)
+        return (struct file_piece){t->data, bytes_of(t)};
+    uint16_t *rounded = *own = mem_new(t->count, sizeof *rounded);
+    for (size_t i = 0; i < t->count; i++)
+        rounded[i] = bf16_from_float(t->data[i]);
+    return (struct file_piece){rounded, bytes_of(t)};
+}
+
 static void write_header(const struct safetensor_out *tensors, size_t n, const char *key, const char *metadata,
                          struct buf *out)
 {
@@ -358,9 +376,9 @@ static void write_header(const struct safetensor_out *tensors, size_t n, const c
         jw_end(&w);
     }
     for (size_t i = 0; i < n; i++) {
-        size_t end = at + tensors[i].count * sizeof(float);
+        size_t end = at + bytes_of(&tensors[i]);
         jw_object(&w, tensors[i].name);
-        jw_text(&w, "dtype", types[TENSOR_F32].name);
+        jw_text(&w, "dtype", types[tensors[i].bf16 ? TENSOR_BF16 : TENSOR_F32].name);
         jw_array(&w, "shape");
         for (uint32_t d = 0; d < tensors[i].rank; d++)
             jw_int(&w, NULL, tensors[i].shape[d]);
@@ -382,6 +400,7 @@ bool safetensors_write(const char *path, const struct safetensor_out *tensors, s
 {
     struct buf header = {0};
     struct file_piece *pieces = mem_new(n + 2, sizeof *pieces);
+    void **own = mem_new(n + 1, sizeof *own);
     bool ok = false;
 
     write_header(tensors, n, key, metadata, &header);
@@ -394,9 +413,12 @@ bool safetensors_write(const char *path, const struct safetensor_out *tensors, s
     pieces[0] = (struct file_piece){&len, sizeof len};
     pieces[1] = (struct file_piece){header.data, header.len};
     for (size_t i = 0; i < n; i++)
-        pieces[i + 2] = (struct file_piece){tensors[i].data, tensors[i].count * sizeof(float)};
+        pieces[i + 2] = piece_of(&tensors[i], &own[i]);
     ok = file_replace_pieces(path, pieces, n + 2, e);
 done:
+    for (size_t i = 0; i < n; i++)
+        free(own[i]);
+    free(own);
     free(pieces);
     buf_clear(&header);
     return ok;

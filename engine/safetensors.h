@@ -55,15 +55,16 @@ const char *safetensors_metadata(const struct safetensors *s, const char *key, s
 MUST_CHECK bool safetensors_read(const struct safetensors *s, const struct safetensor *t, float *out,
                                  struct err *e);
 
-struct safetensor_out { /* one tensor to write, fp32; borrowed */
+struct safetensor_out { /* one tensor to write; borrowed */
     const char *name;
     uint32_t rank;
     const uint32_t *shape;
     const float *data;
     size_t count;
+    bool bf16; /* written in half the size, rounded to the nearest */
 };
 
-/* Writes durably (file_replace's rules) and without copying the tensors; `metadata` is one entry of
+/* Writes durably (file_replace's rules) and without copying the tensors that stay fp32; `metadata` is one entry of
  * __metadata__ named `key`, either NULL for none.  ERR_TOO_LARGE when the header would pass its limit. */
 MUST_CHECK bool safetensors_write(const char *path, const struct safetensor_out *tensors, size_t n,
                                   const char *key, const char *metadata, struct err *e);

@@ -36,7 +36,8 @@ static const struct command {
      "       anchord model new --like FILE [--seed N] [--force] FILE\n"
      "       anchord model info FILE\n"
      "       anchord model import [--stem small2] [--size N] [--force] TORCHVISION.safetensors FILE\n"
-     "       anchord model export [--force] FILE TORCHVISION.safetensors",
+     "       anchord model export [--force] FILE TORCHVISION.safetensors\n"
+     "       anchord model compact [--force] FILE HALF-THE-SIZE.safetensors",
      "make, look at and convert model files"},
     {"key", cmd_key, true, "add --role read|write|admin [--name NAME] | list | revoke ID", "API keys of a data folder"},
     {"health", cmd_health, false, "[--url URL]", "ask the server of the data folder whether it is ready"},

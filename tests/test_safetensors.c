@@ -36,7 +36,7 @@ static void what_is_written_reads_back(void **state)
     struct err e = {0};
     const float a[6] = {1, -2, 3.5f, 0, -0.0f, 1e-30f}, b[1] = {7};
     const uint32_t shape_a[] = {2, 3}, shape_b[] = {1};
-    const struct safetensor_out out[] = {{"z.weight", 2, shape_a, a, 6}, {"b", 1, shape_b, b, 1}};
+    const struct safetensor_out out[] = {{"z.weight", 2, shape_a, a, 6, false}, {"b", 1, shape_b, b, 1, false}};
     float got[6];
     size_t n, len;
 
@@ -73,7 +73,7 @@ static void data_begin_on_a_multiple_of_eight_bytes(void **state)
         size_t len;
         uint64_t header;
         strcat(name, "n");
-        const struct safetensor_out out = {name, 1, shape, v, 1};
+        const struct safetensor_out out = {name, 1, shape, v, 1, false};
         assert_ok(safetensors_write(path, &out, 1, NULL, NULL, &e), e);
         assert_ok(file_read(path, 1000, &bytes, &len, &e), e);
         memcpy(&header, bytes, sizeof header);
@@ -298,9 +298,34 @@ static void a_header_over_its_limit_is_not_written(void **state)
     t_remove_dir(dir);
 }
 
+static void half_the_size_holds_the_nearest_values(void **state)
+{
+    UNUSED(state);
+    char *dir = t_make_dir(), path[300];
+    struct err e = {0};
+    const float a[4] = {1, -2.5f, 1.00390625f /* halfway: to even */, 3.14159265f};
+    const float want[4] = {1, -2.5f, 1, 3.140625f};
+    float got[4];
+    const uint32_t shape[] = {4};
+    const struct safetensor_out out[] = {{"half", 1, shape, a, 4, true}, {"whole", 1, shape, a, 4, false}};
+    snprintf(path, sizeof path, "%s/x.safetensors", dir);
+    assert_ok(safetensors_write(path, out, 2, NULL, NULL, &e), e);
+    struct safetensors *s = safetensors_open(path, &e);
+    assert_ok(s != NULL, e);
+    const struct safetensor *half = safetensors_find(s, "half"), *whole = safetensors_find(s, "whole");
+    assert_true(half->type == TENSOR_BF16 && half->bytes == 8 && whole->type == TENSOR_F32 && whole->bytes == 16);
+    assert_ok(safetensors_read(s, half, got, &e), e);
+    assert_memory_equal(got, want, sizeof want);
+    assert_ok(safetensors_read(s, whole, got, &e), e);
+    assert_memory_equal(got, a, sizeof a);
+    safetensors_close(s);
+    t_remove_dir(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(half_the_size_holds_the_nearest_values),
         cmocka_unit_test(what_is_written_reads_back),
         cmocka_unit_test(data_begin_on_a_multiple_of_eight_bytes),
         cmocka_unit_test(narrow_and_wide_numbers_become_floats),

@@ -96,7 +96,7 @@ bool checkpoint_save(const char *path, const struct run_state *state, const stru
 
     for (size_t i = 0; i < p.n; i++)
         out[i] = (struct safetensor_out){p.items[i].name, p.items[i].rank, p.items[i].shape, p.items[i].data,
-                                         p.items[i].count};
+                                         p.items[i].count, false};
     write_metadata(state, config, ground, s, &metadata);
     bool ok = safetensors_write(path, out, p.n, metadata_key, metadata.data, e);
     buf_clear(&metadata);

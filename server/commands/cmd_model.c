@@ -1,4 +1,4 @@
-/* cmd_model.c - `anchord model new|info|import|export`: model files, without a server. */
+/* cmd_model.c - `anchord model new|info|import|export|compact`: model files, without a server. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -95,6 +95,7 @@ static void print_facts(const struct model *m, bool foreign)
     printf("%-13s %u%s\n", "dimensions", arch_dimensions(&m->arch), m->arch.projection ? " (projected)" : "");
     printf("%-13s %zu\n", "parameters", parameters);
     printf("%-13s %u x %u, cut from a shorter side of %u\n", "input", m->pre.size, m->pre.size, m->pre.resize);
+    printf("%-13s %s\n", "stored in", m->compact ? "bf16" : "fp32");
     printf("%-13s %s\n", "trained", m->trained ? "yes" : "no: random weights");
     printf("%-13s %s\n", "fingerprint", m->fingerprint);
     if (foreign) {
@@ -181,6 +182,21 @@ static int model_export_file(const struct options *o, char **files)
     return ok ? EXIT_DONE : command_failed(&e);
 }
 
+/* ---- compact ---- */
+
+static int model_compact_file(const struct options *o, char **files)
+{
+    struct err e = {0};
+    struct model *m = model_load(files[0], NULL, &e);
+    if (m)
+        model_compact(m);
+    bool ok = m && may_write(files[1], o->force, &e) && encoder_make_goldens(m, &e) && model_save(m, files[1], &e);
+    if (ok)
+        printf("%s: weights in bf16, fingerprint %.12s\n", files[1], m->fingerprint);
+    model_free(m);
+    return ok ? EXIT_DONE : command_failed(&e);
+}
+
 /* ---- the command ---- */
 
 static const struct {
@@ -192,6 +208,7 @@ static const struct {
     {"info", 1, model_info},
     {"import", 2, model_import},
     {"export", 2, model_export_file},
+    {"compact", 2, model_compact_file},
 };
 
 int cmd_model(int argc, char **argv)
@@ -215,6 +232,6 @@ int cmd_model(int argc, char **argv)
                 actions[i].files > 1 ? "s" : "");
         return command_misused("model", &e);
     }
-    err_set(&e, ERR_BAD_INPUT, "model must be followed by new, info, import or export");
+    err_set(&e, ERR_BAD_INPUT, "model must be followed by new, info, import, export or compact");
     return command_misused("model", &e);
 }

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/json.h"
@@ -45,10 +46,17 @@ static void wrong_use_gives_2_and_refused_settings_78(void **state)
     command_only(0, "--version", NULL);
 }
 
+static double size_of(const char *path)
+{
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    return (double)st.st_size;
+}
+
 static void a_model_is_made_looked_at_exported_and_imported_back(void **state)
 {
     UNUSED(state);
-    char *dir = t_make_dir(), ours[400], torch[400], back[400], twin[400];
+    char *dir = t_make_dir(), ours[400], torch[400], back[400], twin[400], half[400];
     in(ours, dir, "ours.safetensors");
     in(torch, dir, "torch.safetensors");
     in(back, dir, "back.safetensors");
@@ -64,6 +72,20 @@ static void a_model_is_made_looked_at_exported_and_imported_back(void **state)
     char *same = command(0, "model", "info", twin, NULL);
     const char *print = strstr(info, "fingerprint");
     assert_memory_equal(print, strstr(same, "fingerprint"), 14 + 64); /* the same shape and seed: the same model */
+
+    /* half the size, other weights by a rounding, and once is enough */
+    in(half, dir, "half.safetensors");
+    command_only(0, "model", "compact", ours, half, NULL);
+    char *compact = command(0, "model", "info", half, NULL);
+    assert_contains(compact, "stored in     bf16");
+    assert_contains(compact, "embedded here");
+    assert_memory_not_equal(print, strstr(compact, "fingerprint"), 14 + 64);
+    assert_true(size_of(half) < 0.55 * size_of(ours));
+    command_only(0, "model", "compact", "--force", half, twin, NULL);
+    char *twice = command(0, "model", "info", twin, NULL);
+    assert_memory_equal(strstr(compact, "fingerprint"), strstr(twice, "fingerprint"), 14 + 64);
+    free(compact);
+    free(twice);
 
     command_only(0, "model", "export", ours, torch, NULL);
     char *foreign = command(0, "model", "info", torch, NULL);
