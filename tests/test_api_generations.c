@@ -200,29 +200,17 @@ static void one_at_a_time_and_it_can_be_cancelled(void **state)
     admin_only(409, "DELETE /v1/models/third", NULL);
 }
 
-static double seconds_of_change(const char *json, bool held)
-{
-    double start = clock_s();
-    hold_embedder(held);
-    change(MODEL, json);
-    hold_embedder(false);
-    return clock_s() - start;
-}
-
-/* As if requests wanted every core all the time, and alone: what it gives away must show, and not be all. */
+/* As if requests wanted every core all the time: it waits before each of 40 images for 20 times what one takes, which
+ * is 0.1 ms at the very least; and it gets done. */
 static void it_gives_way_and_never_starves(void **state)
 {
     UNUSED(state);
-    double held = 0, alone = 1;
-    int generation = 1;
-    for (int i = 0; i < 5 && held < 2 * alone; i++) { /* a busy machine may disturb either */
-        alone = seconds_of_change("{\"model\":\"second\"}", false);
-        held = seconds_of_change("{\"model\":\"third\"}", true);
-        generation += 2;
-        assert_active("third", generation);
-    }
-    print_message("held %.3f s, alone %.3f s\n", held, alone);
-    assert_true(held >= 2 * alone);
+    double start = clock_s();
+    hold_embedder(true);
+    change(MODEL, "{\"model\":\"second\"}");
+    hold_embedder(false);
+    assert_active("second", 2);
+    assert_true(clock_s() - start > 39 * 20 * 0.1e-3);
 }
 
 static void a_pin_and_a_model_guard_against_the_other_generation(void **state)

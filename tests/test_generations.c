@@ -1,6 +1,7 @@
 /* test_generations.c - the change of a collection's generation in the store: complete or not, stale or not, there or back. */
 #include "tests/t.h"
 
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
@@ -150,6 +151,20 @@ static void assert_all_found(struct fixture *f, unsigned n)
         snprintf(id, sizeof id, "i%u", i);
         assert_found(f, id, i + 1);
     }
+}
+
+/* The image that the active generation finds by a content has this label. */
+static void assert_label(struct fixture *f, unsigned content, const char *label)
+{
+    struct err e = {0};
+    struct hits hits = {0};
+    float q[STORES_DIMENSIONS];
+    struct view *v = store_view(f->s, "default", 0, &e);
+    stores_vector(changes_number(active(f), content), q);
+    assert_ok(v && view_search(v, &(struct search){.vector = q, .limit = 1}, &hits, &e), e);
+    assert_string_equal(hits.items[0].label, label);
+    hits_clear(&hits);
+    view_release(v);
 }
 
 static size_t vectors_shown(struct fixture *f)
@@ -303,7 +318,7 @@ static void what_changes_while_it_is_built_is_right_after_the_switch(void **stat
     delete(f, "i1");
     delete(f, "i4");
     struct write patch = {.kind = WRITE_IMAGE_PATCH, .collection = "default",
-                          .patch = {.id = "i2", .set_label = true, .label = "3"}};
+                          .patch = {.id = "i2", .set_label = true, .label = "patched"}};
     assert_ok(store_write(f->s, &patch, &e), e); /* the vector of before holds */
     write_clear(&patch);
     put(f, "new", 70);
@@ -317,8 +332,89 @@ static void what_changes_while_it_is_built_is_right_after_the_switch(void **stat
         assert_found(f, "i5", 65);
         assert_found(f, "new", 70);
         assert_int_equal(vectors_shown(f), 5);
+        assert_label(f, 3, "patched");
         reopen(f); /* the index from the catalogue shows the same */
     }
+}
+
+/* ---- puts that wait for the switch ---- */
+
+struct late {
+    struct stores_put put;
+    atomic_bool done;
+};
+
+static void late_done(struct write *w)
+{
+    struct late *late = w->user;
+    atomic_store(&late->done, true);
+}
+
+static void put_late(struct fixture *f, struct late *late, const char *id)
+{
+    struct err e = {0};
+    struct write *w = &late->put.write;
+    stores_fill(&late->put, f->s, &(struct stores_image){.id = id, .content = 8});
+    w->done = late_done;
+    w->user = late;
+    atomic_store(&late->done, false);
+    assert_ok(store_submit(f->s, &w, 1, &e), e);
+}
+
+static bool done_within(struct late *late, int ms)
+{
+    for (; ms > 0 && !atomic_load(&late->done); ms -= 10)
+        usleep(10000);
+    return atomic_load(&late->done);
+}
+
+/* Or there would always be something missing. */
+static void puts_wait_while_a_switch_lacks_little(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct late late;
+    put_many(f, 5);
+    assert_ok(stores_create(f->s, "other", &e), e);
+    struct generation_row row = start(f, "b");
+    load(f, &row);
+    embed(f, &row, 4);
+    assert_int_equal(missing_at_switch(f, &row), 1);
+    put_late(f, &late, "late");
+    assert_false(done_within(&late, 200));
+    delete(f, "i0"); /* what lacks nothing need not wait */
+    assert_ok(stores_put(f->s, &(struct stores_image){.id = "x", .content = 1, .collection = "other"}, NULL, &e), e);
+    assert_false(atomic_load(&late.done));
+    assert_int_equal(embed(f, &row, 10), 1);
+    switch_to(f, &row);
+    assert_true(done_within(&late, 2000));
+    assert_int_equal(late.put.write.err.code, ERR_BUSY); /* it has a vector of the old one */
+    stores_put_clear(&late.put);
+}
+
+static void they_do_not_wait_for_ever(void **state)
+{
+    struct fixture *f = *state;
+    struct late late;
+    put_many(f, 5);
+    struct generation_row row = start(f, "b");
+    load(f, &row);
+    embed(f, &row, 4);
+    assert_int_equal(missing_at_switch(f, &row), 1);
+    put_late(f, &late, "late");
+    assert_true(done_within(&late, 8000));
+    assert_int_equal(late.put.write.err.code, ERR_NONE);
+    stores_put_clear(&late.put);
+    assert_found(f, "late", 8);
+    assert_int_equal(missing_at_switch(f, &row), 2);
+    put_late(f, &late, "last"); /* held when the store is closed */
+    store_close(f->s);
+    assert_true(atomic_load(&late.done));
+    assert_int_equal(late.put.write.err.code, ERR_NONE);
+    stores_put_clear(&late.put);
+    struct err e = {0};
+    f->s = stores_open(f->dir, &e);
+    assert_int_equal(vectors_shown(f), 7);
 }
 
 /* ---- roll-back ---- */
@@ -721,6 +817,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_vector_of_another_revision_is_dropped, open_store, close_store),
         cmocka_unit_test_setup_teardown(what_changes_while_it_is_built_is_right_after_the_switch, open_store,
                                         close_store),
+        cmocka_unit_test_setup_teardown(puts_wait_while_a_switch_lacks_little, open_store, close_store),
+        cmocka_unit_test_setup_teardown(they_do_not_wait_for_ever, open_store, close_store),
         cmocka_unit_test_setup_teardown(after_a_roll_back_every_image_uploaded_since_is_found, open_store, close_store),
         cmocka_unit_test_setup_teardown(there_must_be_something_to_go_back_to, open_store, close_store),
         cmocka_unit_test_setup_teardown(one_change_at_a_time, open_store, close_store),
