@@ -1,0 +1,233 @@
+/* bench_reembed.c - a change of model: how fast stored images are embedded again, and what requests feel of it.
+ *
+ *   bench_reembed DIR [SECONDS]     DIR holds photographs; SECONDS (5) is for each load; IMAGES=1000 are stored
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "engine/model.h"
+#include "tests/lib/client.h"
+#include "tests/lib/figures.h"
+#include "tests/lib/folder.h"
+#include "tests/lib/load.h"
+#include "tests/lib/process.h"
+
+enum { CLIENTS = 8, IMAGES = 1000, DONE_S = 600 };
+
+#define COLLECTION "/v1/collections/default"
+
+struct bench {
+    struct folder photos;
+    struct buf *embed, *search, *put; /* requests: [photos], [photos], [images] */
+    size_t images;
+    double seconds;
+    struct server server;
+};
+
+static void make_requests(struct bench *b)
+{
+    size_t n = b->photos.n;
+    b->embed = mem_new(n, sizeof *b->embed);
+    b->search = mem_new(n, sizeof *b->search);
+    b->put = mem_new(b->images, sizeof *b->put);
+    for (size_t i = 0; i < b->images; i++) {
+        const struct file *f = &b->photos.files[i % n];
+        char target[80];
+        snprintf(target, sizeof target, COLLECTION "/images/p%zu", i);
+        struct ask q = {.method = "PUT", .target = target, .type = "image/jpeg", .body = f->bytes, .len = f->len};
+        ask_bytes(&q, &b->put[i]);
+        q.method = "POST";
+        q.target = "/v1/embeddings";
+        if (i < n)
+            ask_bytes(&q, &b->embed[i]);
+        q.target = COLLECTION "/search?limit=10";
+        if (i < n)
+            ask_bytes(&q, &b->search[i]);
+    }
+}
+
+static bool run_load(struct bench *b, const struct buf *requests, size_t n, size_t total, double rate,
+                     struct load_result *out, struct err *e)
+{
+    struct load l = {.port = b->server.port, .connections = rate > 0 ? 64 : CLIENTS, .requests = requests, .n = n,
+                     .total = total, .seconds = total ? 0 : b->seconds, .rate = rate};
+    return load_run(&l, out, e) && (out->failed + out->broken + out->refused == 0 ||
+                                    err_set(e, ERR_INTERNAL, "%zu requests failed (status %d)",
+                                            out->failed + out->broken + out->refused, out->odd_status));
+}
+
+/* ---- the administrator ---- */
+
+static struct json *ask_json(struct bench *b, const char *method, const char *target, const void *body, size_t len,
+                             const char *type, struct err *e)
+{
+    struct client c = client_to(b->server.admin);
+    struct reply r = {0};
+    struct json *doc = NULL;
+    client_ask(&c, &(struct ask){.method = method, .target = target, .body = body, .len = len, .type = type}, &r);
+    if (r.status >= 200 && r.status < 300)
+        doc = json_parse(r.body.data, r.body.len, 0, e);
+    else
+        err_set(e, ERR_INTERNAL, "%s %s gave %d", method, target, r.status);
+    reply_clear(&r);
+    client_close(&c);
+    return doc;
+}
+
+static bool import_model(struct bench *b, const char *id, uint64_t seed, struct err *e)
+{
+    struct arch arch = {.depth = 18, .stem = STEM_IMAGENET, .width = 64};
+    char path[300], target[80];
+    struct folder f = {0};
+    snprintf(path, sizeof path, "%s-model", b->server.dir);
+    snprintf(target, sizeof target, "/v1/models?id=%s", id);
+    struct model *m = model_new_random(&arch, &preprocess_imagenet, seed, e);
+    bool ok = m && file_make_dirs(path, e);
+    strcat(path, "/one.safetensors");
+    ok = ok && model_save(m, path, e);
+    *strrchr(path, '/') = 0;
+    ok = ok && folder_read(path, &f, e);
+    struct json *doc = ok ? ask_json(b, "POST", target, f.files[0].bytes, f.files[0].len, "application/octet-stream", e)
+                          : NULL;
+    file_remove_tree(path);
+    folder_clear(&f);
+    model_free(m);
+    json_free(doc);
+    return doc != NULL;
+}
+
+static bool begin_change(struct bench *b, const char *id, struct err *e)
+{
+    char json[80];
+    snprintf(json, sizeof json, "{\"model\":\"%s\"}", id);
+    struct json *doc = ask_json(b, "POST", COLLECTION "/model", json, strlen(json), "application/json", e);
+    json_free(doc);
+    return doc != NULL;
+}
+
+/* Of the newest generation; *active: it is. */
+static double newest_done(struct bench *b, bool *active, struct err *e)
+{
+    double done = 0;
+    struct json *doc = ask_json(b, "GET", COLLECTION "/generations", NULL, 0, NULL, e);
+    const struct json *g = doc ? json_item(json_member(doc, "data"), 0) : NULL;
+    *active = g && strcmp(json_as_text(json_member(g, "state"), NULL), "active") == 0;
+    if (g && !json_as_number(json_member(g, "done"), &done))
+        done = 0;
+    json_free(doc);
+    return done;
+}
+
+static bool wait_for_switch(struct bench *b, double *seconds, struct err *e)
+{
+    bool active = false;
+    double start = clock_s();
+    while (!active && !e->code && clock_s() < start + DONE_S) {
+        newest_done(b, &active, e);
+        usleep(10000);
+    }
+    *seconds = clock_s() - start;
+    return active || err_set(e, ERR_TIMEOUT, "no switch after %d s", DONE_S);
+}
+
+/* The hash of all ids in their order, and how many there are. */
+static bool all_ids(struct bench *b, char hex[HASH_HEX], size_t *n, struct err *e)
+{
+    struct buf ids = {0};
+    char target[256], last[130] = "";
+    size_t got = 1;
+    *n = 0;
+    while (got > 0) {
+        snprintf(target, sizeof target, COLLECTION "/images?limit=1000%s%s", last[0] ? "&after=" : "", last);
+        struct json *doc = ask_json(b, "GET", target, NULL, 0, NULL, e);
+        const struct json *data = doc ? json_member(doc, "data") : NULL;
+        got = json_count(data);
+        for (size_t i = 0; i < got; i++) {
+            snprintf(last, sizeof last, "%s", json_as_text(json_member(json_item(data, i), "id"), NULL));
+            buf_print(&ids, "%s\n", last);
+        }
+        *n += got;
+        json_free(doc);
+    }
+    hash_text(ids.data ? ids.data : "", ids.len, hex);
+    buf_clear(&ids);
+    return e->code == ERR_NONE;
+}
+
+/* ---- the figures ---- */
+
+static bool bench_rate(struct bench *b, double *idle, struct err *e)
+{
+    struct load_result r[2];
+    char before[HASH_HEX], after[HASH_HEX];
+    size_t n_before, n_after;
+    double seconds;
+    if (!all_ids(b, before, &n_before, e) || !run_load(b, b->embed, b->photos.n, 0, 0, &r[0], e) ||
+        !begin_change(b, "second", e) || !wait_for_switch(b, &seconds, e) ||
+        !run_load(b, b->embed, b->photos.n, 0, 0, &r[1], e) || !all_ids(b, after, &n_after, e))
+        return false;
+    *idle = fmax(r[0].rate, r[1].rate);
+    figure("embedding again, nobody else asks", "images/s", (double)b->images / seconds, "requests, 8 connections", *idle,
+           AT_LEAST, 0.7);
+    figure("images before and after", "images", (double)n_after, "before", (double)n_before, AT_LEAST, 1);
+    return strcmp(before, after) == 0 || err_set(e, ERR_INTERNAL, "the ids are others after the switch");
+}
+
+/* Searches by picture at half of what is possible. */
+static bool bench_load(struct bench *b, double idle, struct err *e)
+{
+    struct load_result alone, beside;
+    bool active = true;
+    if (!run_load(b, b->search, b->photos.n, 0, idle / 2, &alone, e) || !begin_change(b, "third", e))
+        return false;
+    double start = clock_s(), before = newest_done(b, &active, e);
+    if (!run_load(b, b->search, b->photos.n, 0, idle / 2, &beside, e))
+        return false;
+    double done = newest_done(b, &active, e) - before, seconds = clock_s() - start;
+    if (active)
+        return err_set(e, ERR_INTERNAL, "the change was done before the load: give more IMAGES");
+    figure("p50 of searches at half load, embedding again", "ms", beside.p50 * 1e3, "alone", alone.p50 * 1e3, JUST_TOLD, 0);
+    figure("p99", "ms", beside.p99 * 1e3, "alone", alone.p99 * 1e3, AT_MOST, 3);
+    figure("embedding again meanwhile", "images/s", done / seconds, "requests alone, 8 connections", idle, JUST_TOLD, 0);
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const args[] = {"--access-log=false", NULL};
+    struct bench b = {.seconds = argc > 2 ? atof(argv[2]) : 5, .images = IMAGES};
+    struct load_result r;
+    struct err e = {0};
+    double idle = 0;
+    if (argc < 2) {
+        fprintf(stderr, "usage: bench_reembed DIR [SECONDS]\n");
+        return 2;
+    }
+    if (!getenv("OMP_NUM_THREADS") && setenv("OMP_NUM_THREADS", "1", 1) == 0)
+        execv("/proc/self/exe", argv);
+    if (getenv("IMAGES"))
+        b.images = strtoul(getenv("IMAGES"), NULL, 10);
+    bool ok = folder_read(argv[1], &b.photos, &e);
+    if (ok)
+        make_requests(&b);
+    ok = ok && server_start(&b.server, &(struct server_options){.model = "", .args = args}, &e);
+    if (ok) {
+        ok = import_model(&b, "second", 2, &e) && import_model(&b, "third", 3, &e) &&
+             run_load(&b, b.put, b.images, b.images, 0, &r, &e);
+        figures_begin("Another model, ResNet-18 at 224 pixels");
+        ok = ok && bench_rate(&b, &idle, &e) && bench_load(&b, idle, &e);
+        server_stop(&b.server);
+        server_remove(&b.server);
+    }
+    if (!ok)
+        fprintf(stderr, "%s\n", e.text);
+    return ok && figures_missed() == 0 ? 0 : 1;
+}
