@@ -167,6 +167,14 @@ static void assert_label(struct fixture *f, unsigned content, const char *label)
     view_release(v);
 }
 
+static bool has_segments(struct fixture *f, int generation)
+{
+    char path[400];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/segments/%d", f->dir, generation);
+    return stat(path, &st) == 0;
+}
+
 static size_t vectors_shown(struct fixture *f)
 {
     struct err e = {0};
@@ -490,14 +498,11 @@ static void a_cancelled_one_leaves_nothing(void **state)
     struct image_row image;
     float v[STORES_DIMENSIONS] = {1};
     bool stored;
-    char path[400];
-    struct stat st;
     put_many(f, 3);
     row = start(f, "b");
     load(f, &row);
     embed(f, &row, 2);
-    snprintf(path, sizeof path, "%s/segments/2", f->dir);
-    assert_int_equal(stat(path, &st), 0);
+    assert_true(has_segments(f, 2));
     assert_ok(changes_cancel(f->s, &e), e);
     assert_int_equal(state_of(f, 2, NULL), -1);
     assert_ok(store_image(f->s, "default", "i2", &image, &e), e);
@@ -513,7 +518,7 @@ static void a_cancelled_one_leaves_nothing(void **state)
     assert_ok(generation_list_in(f->s, GENERATION_DROPPED, &rows, &n, &e), e);
     assert_int_equal(n, 0);
     free(rows);
-    assert_int_equal(stat(path, &st), -1);
+    assert_false(has_segments(f, 2));
     assert_all_found(f, 3);
     assert_err(changes_sweep(f->s, 1, &e), e, ERR_NOT_FOUND); /* it is active */
     reopen(f);
@@ -717,6 +722,21 @@ static void a_graph_serves_after_the_switch(void **state)
     assert_int_equal(vectors_shown(f), 599);
 }
 
+static void a_start_keeps_the_segments_of_what_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    char path[400];
+    put_many(f, 2);
+    change_to(f, "b");
+    struct generation_row row = start(f, "c");
+    load(f, &row);
+    snprintf(path, sizeof path, "%s/segments/99", f->dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    reopen(f);
+    assert_true(has_segments(f, 1) && has_segments(f, 2) && has_segments(f, 3));
+    assert_false(has_segments(f, 99));
+}
+
 static void only_so_many_are_kept(void **state)
 {
     struct fixture *f = *state;
@@ -761,12 +781,8 @@ static void a_collection_goes_with_all_its_generations(void **state)
     assert_ok(generation_list_in(f->s, GENERATION_BUILDING, &rows, &n, &e), e);
     assert_int_equal(n, 0);
     free(rows);
-    char path[400];
-    struct stat st;
-    for (int64_t g = made.number - 1; g <= made.number; g++) {
-        snprintf(path, sizeof path, "%s/segments/%lld", f->dir, (long long)g);
-        assert_int_equal(stat(path, &st), -1);
-    }
+    assert_false(has_segments(f, (int)made.number - 1));
+    assert_false(has_segments(f, (int)made.number));
     reopen(f);
 }
 
@@ -831,6 +847,7 @@ int main(void)
                                         close_store),
         cmocka_unit_test_setup_teardown(loading_and_changing_at_once, open_store, close_store),
         cmocka_unit_test_setup_teardown(a_graph_serves_after_the_switch, open_store, close_store),
+        cmocka_unit_test_setup_teardown(a_start_keeps_the_segments_of_what_is_kept, open_store, close_store),
         cmocka_unit_test_setup_teardown(only_so_many_are_kept, open_store, close_store),
         cmocka_unit_test_setup_teardown(a_collection_goes_with_all_its_generations, open_store, close_store),
         cmocka_unit_test_setup_teardown(a_backup_holds_what_is_being_built, open_store, close_store),
