@@ -134,11 +134,11 @@ static void wait_for_moment(struct trial *t, struct client *admin, int64_t wante
     struct seen_generations g;
     double deadline = clock_s() + 10;
     if (!at_switch)
-        usleep((useconds_t)(1000 * rng_between(&t->rng, 0, 150)));
+        usleep((useconds_t)(1000 * rng_between(&t->rng, 0, 40)));
     while (at_switch && clock_s() < deadline && look(admin, &g) && g.active != wanted && !g.complete)
         ;
     if (at_switch)
-        usleep((useconds_t)rng_below(&t->rng, 20000));
+        usleep((useconds_t)rng_below(&t->rng, 12000));
 }
 
 /* The change that was begun gets done, with everything in it. */
