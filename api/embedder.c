@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "api/embedder_impl.h"
 #include "base/clock.h"
@@ -18,7 +21,8 @@ enum {
     BRISK_BELOW = 256,   /* so few missing images are caught up with at the priority of requests */
     LATER_S = 5,         /* until the next try after trouble that may pass */
     IDLE_S = 60,         /* until the next look when nobody calls */
-    SWEEP_PAUSE_MS = 20  /* writes of others come between */
+    SWEEP_PAUSE_MS = 20, /* writes of others come between */
+    OWN_NICE = 10        /* as the heavy threads: it loads and checks models */
 };
 
 /* ---- waiting and telling ---- */
@@ -323,6 +327,7 @@ static bool sweep_one(struct embedder *x, const struct generation_row *row)
 static void *run(void *arg)
 {
     struct embedder *x = arg;
+    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), OWN_NICE);
     while (!embedder_is_stopping(x)) {
         bool left = for_each_in(x, GENERATION_BUILDING, work_on);
         if (!left)

@@ -126,10 +126,10 @@ static void load_next(struct group *g, const struct effect *fx)
     struct err e = {0};
     struct step step = {.index = begin_next(g->store, row, &e)};
     int64_t loaded = shelf_loaded(shelf, row->collection_number);
-    struct vector_range range = {loaded + 1, INT64_MAX, LOAD_STEP};
     fx->write->count = step.index ? 0 : -1;
     if (!step.index || loaded == INT64_MAX)
         return;
+    struct vector_range range = {loaded + 1, INT64_MAX, LOAD_STEP};
     if (catalog_vectors(g->session, row->number, row->dimensions, range, load_one, &step, &e)) {
         fx->write->count = step.n;
         shelf_set_loaded(shelf, row->collection_number, step.n < LOAD_STEP ? INT64_MAX : step.last);

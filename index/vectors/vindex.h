@@ -46,7 +46,8 @@ MUST_CHECK bool vindex_relabel(struct vindex *x, const struct entry *entry, stru
 
 /* Start-up: after all entries were added with vindex_add, uses the segment files that match (by checksum,
  * and by number and revision of each member) instead of building again; damaged or foreign files are
- * deleted and rebuilt in the background.  An index with a cache folder builds nothing before this was called. */
+ * deleted and rebuilt in the background.  An index with a cache folder builds nothing before this was called; a second call
+ * does nothing. */
 void vindex_load_cache(struct vindex *x);
 
 size_t vindex_living(struct vindex *x);

@@ -73,6 +73,11 @@ void vindex_load_cache(struct vindex *x)
 {
     char path[PATH_MAX];
     struct err e = {0};
+    pthread_rwlock_rdlock(&x->lock);
+    bool loaded = x->ready && x->cache_dir;
+    pthread_rwlock_unlock(&x->lock);
+    if (loaded) /* the builder may be at work on it */
+        return;
     if (x->cache_dir && x->o.kind != INDEX_FLAT) {
         file_path(x, file_name, path);
         remove_strangers(x);
