@@ -79,19 +79,34 @@ static bool over(const struct trainer *t, enum train_end *end)
     return true;
 }
 
+/* A network that gives a picture no direction at all is as dead as one of NaN. */
+static bool judge_now(struct trainer *t, bool *dead, struct err *e)
+{
+    struct err why = {0};
+    if (trainer_judge(t, &why))
+        return true;
+    *dead = why.code == ERR_UNDECODABLE && t->state.step > 0;
+    if (!*dead)
+        return err_set(e, why.code, "%s", why.text);
+    snprintf(t->watch.message, sizeof t->watch.message, "%.160s: lower the learning rate", why.text);
+    trainer_log_warning(t, watch_code(WATCH_DIVERGED), t->watch.message);
+    return true;
+}
+
 static bool run_steps(struct trainer *t, enum train_end *end, struct err *e)
 {
     double rate = 0;
     while (!over(t, end)) {
         enum watch_finding found;
+        bool dead = false;
         if (!run_step(t, &rate, &found, e))
             return false;
-        if (found == WATCH_DIVERGED) {
+        if (found != WATCH_DIVERGED && t->state.step % t->evaluate_every == 0 && !judge_now(t, &dead, e))
+            return false;
+        if (found == WATCH_DIVERGED || dead) {
             *end = TRAIN_DIVERGED;
             return true;
         }
-        if (t->state.step % t->evaluate_every == 0 && !trainer_judge(t, e))
-            return false;
         if (t->state.step % t->checkpoint_every == 0 && !trainer_save_checkpoint(t, e))
             return false;
     }
@@ -100,8 +115,14 @@ static bool run_steps(struct trainer *t, enum train_end *end, struct err *e)
 
 static bool run(struct trainer *t, struct train_outcome *out, struct err *e)
 {
+    bool dead = false;
     if ((t->state.step == 0 && !trainer_judge(t, e)) || !run_steps(t, &out->end, e))
         return false;
+    bool whole = out->end == TRAIN_DONE || out->end == TRAIN_MAX_MINUTES;
+    if (whole && t->judged_step != t->state.step && !judge_now(t, &dead, e))
+        return false;
+    if (dead)
+        out->end = TRAIN_DIVERGED;
     /* A network of NaN is nothing to go on from. */
     if (out->end != TRAIN_DIVERGED && !trainer_save_checkpoint(t, e))
         return false;

@@ -62,8 +62,6 @@ static bool keep_sheet(const struct trainer *t, const struct verdict *v, struct 
 /* The weights as they are at the end; those of a run that diverged are nothing to keep. */
 static bool keep_last(struct trainer *t, struct err *e)
 {
-    if (t->judged_step != t->state.step && !trainer_judge(t, e))
-        return false;
     train_step_export(t->step, t->model);
     return trainer_save_model(t, "last.safetensors", NULL, e);
 }

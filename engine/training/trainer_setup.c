@@ -46,8 +46,12 @@ static bool open_folder(struct trainer *t, struct checkpoint **checkpoint, struc
 static bool begin_log(struct trainer *t, bool fresh, struct err *e)
 {
     char *log = trainer_path(t, "log.jsonl"), *config = trainer_path(t, "config.json");
-    if (fresh)
+    char *sheet = trainer_path(t, "sheet.png");
+    if (fresh) { /* what a run without a checkpoint left */
         unlink(log);
+        unlink(sheet);
+    }
+    free(sheet);
     bool ok = (!fresh || file_replace(config, t->c->text, strlen(t->c->text), e)) &&
               run_log_open(&t->log, log, t->o->listener, t->o->context, e);
     free(log);
