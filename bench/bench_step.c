@@ -57,7 +57,7 @@ static bool step_open(struct step *s, enum precision precision, struct err *e)
     size_t d = learner_outputs(s->learner);
     infonce.temperature = 0.2;
     infonce.positives = POSITIVES_VIEWS;
-    s->loss = loss_new(&objective_infonce, &infonce, ROWS, d, e);
+    s->loss = loss_new(&objective_infonce, &infonce, &(struct loss_shape){.n = ROWS, .d = d}, e);
     s->optimizer = optimizer_new(&sgd, p, n, e);
     s->z = mem_new(ROWS * d, sizeof *s->z);
     s->dz = mem_new(ROWS * d, sizeof *s->dz);
@@ -75,7 +75,7 @@ static void step_close(struct step *s)
 
 static bool step_run(struct step *s, const float *pixels, const int32_t *groups, struct err *e)
 {
-    const struct loss_batch b = {s->z, groups, ROWS, learner_outputs(s->learner)};
+    const struct loss_batch b = {.z = s->z, .groups = groups, .n = ROWS, .d = learner_outputs(s->learner)};
 
     if (!learner_forward(s->learner, pixels, s->z, e))
         return false;

@@ -36,7 +36,7 @@ static struct run run_new(const struct learner_kind *k, const char *picks)
     set.temperature = 0.2;
     set.positives = POSITIVES_VIEWS;
     sgd.weight_decay = 5e-4;
-    r.loss = loss_new(&objective_infonce, &set, GOLDEN_BATCH, d, &e);
+    r.loss = loss_new(&objective_infonce, &set, &(struct loss_shape){.n = GOLDEN_BATCH, .d = d}, &e);
     r.sgd = optimizer_new(&sgd, parameters, n, &e);
     assert_true(r.loss && r.sgd);
     r.pixels = learner_pictures(GOLDEN_FIRST, GOLDEN_BATCH, GOLDEN_SIZE);
@@ -61,7 +61,7 @@ static void run_free(struct run *r)
 static double run_gradients(struct run *r)
 {
     struct err e = {0};
-    const struct loss_batch b = {r->z, r->groups, GOLDEN_BATCH, learner_outputs(r->l)};
+    const struct loss_batch b = {.z = r->z, .groups = r->groups, .n = GOLDEN_BATCH, .d = learner_outputs(r->l)};
     assert_ok(learner_forward(r->l, r->pixels, r->z, &e), e);
     double loss = loss_run(r->loss, &b, r->dz).loss;
     assert_ok(learner_backward(r->l, r->dz, false, &e), e);
@@ -150,7 +150,7 @@ static void the_network_in_double_is_that_of_pytorch(void **state)
     exact_forward(x, r.pixels);
     for (size_t i = 0; i < GOLDEN_BATCH * learner_outputs(r.l); i++)
         r.z[i] = (float)exact_output(x)[i];
-    double loss = loss_run(r.loss, &(struct loss_batch){r.z, r.groups, GOLDEN_BATCH, learner_outputs(r.l)}, r.dz).loss;
+    double loss = loss_run(r.loss, &(struct loss_batch){.z = r.z, .groups = r.groups, .n = GOLDEN_BATCH, .d = learner_outputs(r.l)}, r.dz).loss;
     print_message("%.8f, PyTorch %.8f\n", loss, want[0]);
     assert_true(fabs(loss - want[0]) <= 1e-6 * want[0]);
     exact_free(x);

@@ -8,6 +8,9 @@
 #include "engine/objectives/objective.h"
 #include "tests/lib/oracle.h"
 
+/* Those over one batch of one branch; the others have a test of their own (test_objectives_views.c). */
+static const struct objective *const list[] = {&objective_infonce, &objective_triplet};
+
 struct problem {
     float z[64], want[64], grad[64];
     int32_t groups[16];
@@ -48,10 +51,10 @@ static struct problem read_case(const char *id)
 static struct loss_report solve(struct problem *p, const struct objective *o, const struct objective_settings *s)
 {
     struct err e = {0};
-    struct loss *l = loss_new(o, s, p->n, p->d, &e);
+    struct loss *l = loss_new(o, s, &(struct loss_shape){.n = p->n, .d = p->d}, &e);
     if (!l)
         fail_msg("%s: %s", e.param, e.text);
-    struct loss_report r = loss_run(l, &(struct loss_batch){p->z, p->groups, p->n, p->d}, p->grad);
+    struct loss_report r = loss_run(l, &(struct loss_batch){.z = p->z, .groups = p->groups, .n = p->n, .d = p->d}, p->grad);
     loss_free(l);
     return r;
 }
@@ -209,9 +212,7 @@ static void scale_and_order_of_the_rows_do_not_matter(void **state)
 {
     UNUSED(state);
     struct rng r = rng_new(6);
-    size_t count;
-    const struct objective *const *list = objective_list(&count);
-    for (size_t o = 0; o < count; o++) {
+    for (size_t o = 0; o < COUNT(list); o++) {
         struct problem p = random_problem(&r), q = {.n = p.n, .d = p.d};
         for (size_t i = 0; i < p.n; i++) { /* reversed, each row three times as long */
             q.groups[p.n - 1 - i] = p.groups[i];
@@ -235,16 +236,14 @@ static void scale_and_order_of_the_rows_do_not_matter(void **state)
 static void a_collapsed_batch_shows_the_objectives_own_constant(void **state)
 {
     UNUSED(state);
-    size_t count;
-    const struct objective *const *list = objective_list(&count);
-    for (size_t o = 0; o < count; o++) {
+    for (size_t o = 0; o < COUNT(list); o++) {
         struct problem p = {.n = 12, .d = 5};
         for (size_t i = 0; i < p.n * p.d; i++)
             p.z[i] = 1;
         for (size_t i = 0; i < p.n; i++)
             p.groups[i] = (int32_t)(i / 2);
         double loss = solve(&p, list[o], &list[o]->defaults).loss;
-        assert_true(fabs(loss - list[o]->collapsed(&list[o]->defaults, p.n)) < 1e-5);
+        assert_true(fabs(loss - list[o]->collapsed(&list[o]->defaults, p.n, p.d)) < 1e-5);
     }
 }
 
@@ -254,11 +253,11 @@ static void impossible_settings_are_refused_by_name(void **state)
     struct err e;
     struct objective_settings s = objective_infonce.defaults;
     s.temperature = (double)NAN;
-    assert_err(loss_new(&objective_infonce, &s, 4, 4, &e) != NULL, e, ERR_BAD_INPUT);
+    assert_err(loss_new(&objective_infonce, &s, &(struct loss_shape){.n = 4, .d = 4}, &e) != NULL, e, ERR_BAD_INPUT);
     assert_string_equal(e.param, "temperature");
     s = objective_triplet.defaults;
     s.margin = -1;
-    assert_err(loss_new(&objective_triplet, &s, 4, 4, &e) != NULL, e, ERR_BAD_INPUT);
+    assert_err(loss_new(&objective_triplet, &s, &(struct loss_shape){.n = 4, .d = 4}, &e) != NULL, e, ERR_BAD_INPUT);
     assert_string_equal(e.param, "margin");
     assert_null(objective_find("nothing"));
     assert_ptr_equal(objective_find("triplet"), &objective_triplet);

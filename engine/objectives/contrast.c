@@ -10,8 +10,6 @@ struct row {
     size_t positives;
 };
 
-
-
 /* Two passes: maxima first, then the sums that are shifted by them. */
 static struct row measure(const float *s, size_t i, size_t cols, contrast_kind *kind, const void *context)
 {
@@ -85,4 +83,39 @@ double contrast(float *s, size_t rows, size_t cols, enum contrast_target target,
     for (size_t i = 0; i < rows * cols; i++)
         s[i] /= (float)kept;
     return loss / (double)kept;
+}
+
+/* max + log sum exp(s - max) of one row. */
+static double log_sum_exp(const float *s, size_t cols)
+{
+    double max = -HUGE_VAL, sum = 0;
+    for (size_t j = 0; j < cols; j++)
+        max = fmax(max, (double)s[j]);
+    for (size_t j = 0; j < cols; j++)
+        sum += exp((double)s[j] - max);
+    return max + log(sum);
+}
+
+double contrast_targets(float *s, const float *w, size_t rows, size_t cols)
+{
+    double loss = 0;
+    for (size_t i = 0; i < rows; i++, s += cols, w += cols) {
+        double all = log_sum_exp(s, cols), weight = 0;
+        for (size_t j = 0; j < cols; j++) {
+            weight += (double)w[j];
+            loss += (double)w[j] * (all - (double)s[j]);
+        }
+        for (size_t j = 0; j < cols; j++)
+            s[j] = (float)(weight * exp((double)s[j] - all)) - w[j];
+    }
+    return loss;
+}
+
+void contrast_softmax(float *s, size_t rows, size_t cols)
+{
+    for (size_t i = 0; i < rows; i++, s += cols) {
+        double all = log_sum_exp(s, cols);
+        for (size_t j = 0; j < cols; j++)
+            s[j] = (float)exp((double)s[j] - all);
+    }
 }

@@ -10,6 +10,8 @@
  *     CONTRAST_IN   W = softmax over the positives  target = logsumexp_positives - log |positives|
  *                   (Khosla et al. 2020, L_in)
  *
+ * or any W that the caller has, such as the codes of another view (SwAV, DINO) or a cluster (DeepCluster-v2).
+ *
  * Anchors without a positive are skipped; losses are means over the others.  The row's maximum is
  * subtracted and nothing is added inside a logarithm, so temperatures of 0.001 stay exact.
  */
@@ -28,5 +30,11 @@ typedef enum contrast_column contrast_kind(const void *context, size_t i, size_t
 /* s [rows, cols] in: logits; out: d(mean loss)/d(logits).  Gives the mean loss; *anchors tells over how many (0: loss 0, gradient 0). */
 double contrast(float *s, size_t rows, size_t cols, enum contrast_target target,
                 contrast_kind *kind, const void *context, size_t *anchors);
+
+/* s [rows, cols] in: logits; out: d(summed loss)/d(logits), with the targets w [rows, cols].  A row's weights may sum to anything: that is
+ * how often the row counts, 0 leaves it out.  Gives the sum over the rows of -sum_j w_j log softmax(s)_j. */
+double contrast_targets(float *s, const float *w, size_t rows, size_t cols);
+/* s [rows, cols] becomes its softmax, row by row. */
+void contrast_softmax(float *s, size_t rows, size_t cols);
 
 #endif

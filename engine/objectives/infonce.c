@@ -4,13 +4,9 @@
  * SupCon: Khosla et al. 2020, "Supervised contrastive learning" (arXiv:2004.11362), without its factor
  * tau / 0.07.  Every row is an anchor; every other row is a candidate; rows of the same group are positives.
  */
-#include <math.h>
-#include <string.h>
-
-#include "base/num.h"
 #include "engine/kernels/gemm.h"
 #include "engine/objectives/contrast.h"
-#include "engine/objectives/objective.h"
+#include "engine/objectives/objective_parts.h"
 #include "engine/objectives/unit_rows.h"
 
 static bool check(const struct objective_settings *s, struct err *e)
@@ -20,8 +16,9 @@ static bool check(const struct objective_settings *s, struct err *e)
     return true;
 }
 
-static size_t workspace(size_t n, size_t d)
+static size_t workspace(const struct loss *l)
 {
+    size_t n = l->shape.n, d = l->shape.d;
     return n * d + n + n * n;
 }
 
@@ -43,11 +40,11 @@ static void add_transpose(float *g, size_t n)
     }
 }
 
-static struct loss_report run(const struct objective_settings *s, const struct loss_batch *b, float *work,
-                              float *grad)
+static struct loss_report run(struct loss *l, const struct loss_batch *b, float *grad)
 {
+    const struct objective_settings *s = &l->settings;
     size_t n = b->n, d = b->d;
-    float *u = work, *norms = u + n * d, *logits = norms + n, scale = (float)(1 / s->temperature);
+    float *u = l->work, *norms = u + n * d, *logits = norms + n, scale = (float)(1 / s->temperature);
     struct loss_report r = {.active = 1};
 
     unit_rows_forward(b->z, n, d, u, norms);
@@ -60,9 +57,10 @@ static struct loss_report run(const struct objective_settings *s, const struct l
     return r;
 }
 
-static double collapsed(const struct objective_settings *s, size_t n)
+static double collapsed(const struct objective_settings *s, size_t n, size_t d)
 {
-    (void)s;
+    UNUSED(s);
+    UNUSED(d);
     return log((double)n - 1);
 }
 
@@ -70,8 +68,7 @@ static const char *const forms[] = {[CONTRAST_FORM_OUT] = "out", [CONTRAST_FORM_
 
 static const struct setting settings[] = {
     SETTING_POSITIVES,
-    {"temperature", SETTING_REAL, offsetof(struct objective_settings, temperature), 0.0005, 10, NULL,
-     "similarities are divided by it: small ones look at the hardest negatives only"},
+    SETTING_TEMPERATURE,
     {"form", SETTING_CHOICE, offsetof(struct objective_settings, form), 0, 0, forms,
      "with several positives: the mean outside of the logarithm, or inside"},
 };

@@ -5,12 +5,8 @@
  * turned into one matrix product: with A = W / D and B = A + A', dX = rowsum(B) X - B X.  Where a distance is
  * zero its derivative is defined as zero.
  */
-#include <math.h>
-#include <string.h>
-
-#include "base/num.h"
 #include "engine/kernels/gemm.h"
-#include "engine/objectives/objective.h"
+#include "engine/objectives/objective_parts.h"
 #include "engine/objectives/unit_rows.h"
 
 static const double squared_zero = 1e-12;
@@ -31,8 +27,9 @@ static bool check(const struct objective_settings *s, struct err *e)
     return true;
 }
 
-static size_t workspace(size_t n, size_t d)
+static size_t workspace(const struct loss *l)
 {
+    size_t n = l->shape.n, d = l->shape.d;
     return n * d + n + 2 * n * n;
 }
 
@@ -158,11 +155,11 @@ static void gradient(const float *x, size_t n, size_t d, const float *dist, floa
     }
 }
 
-static struct loss_report run(const struct objective_settings *s, const struct loss_batch *b, float *work,
-                              float *grad)
+static struct loss_report run(struct loss *l, const struct loss_batch *b, float *grad)
 {
+    const struct objective_settings *s = &l->settings;
     size_t n = b->n, d = b->d;
-    float *u = work, *norms = u + n * d, *dist = norms + n, *weight = dist + n * n;
+    float *u = l->work, *norms = u + n * d, *dist = norms + n, *weight = dist + n * n;
     const float *x = s->unit ? u : b->z;
     struct miner m = {.s = s, .b = b, .dist = dist, .weight = weight};
 
@@ -185,9 +182,10 @@ static struct loss_report run(const struct objective_settings *s, const struct l
     };
 }
 
-static double collapsed(const struct objective_settings *s, size_t n)
+static double collapsed(const struct objective_settings *s, size_t n, size_t d)
 {
-    (void)n;
+    UNUSED(n);
+    UNUSED(d);
     return s->soft ? log(2) : s->margin;
 }
 

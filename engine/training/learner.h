@@ -22,14 +22,8 @@
 #define ANCHORD_ENGINE_TRAINING_LEARNER_H
 
 #include "engine/encoder.h"
+#include "engine/objectives/head.h"
 #include "engine/training/optimizer.h"
-
-enum { HEAD_LAYERS_MAX = 4 };
-
-struct head_layer { /* linear, then batch norm, then ReLU; the bias is left out before a batch norm */
-    uint32_t outputs;
-    bool norm, relu;
-};
 
 struct learner_options {
     enum precision precision;

@@ -56,7 +56,7 @@ struct train_step *train_step_new(const struct train_config *c, const struct mod
     s->z = mem_aligned(s->rows * s->d, sizeof *s->z);
     s->dz = mem_aligned(s->rows * s->d, sizeof *s->dz);
     make_averages(s);
-    s->loss = loss_new(c->objective, &c->settings, s->rows, s->d, e);
+    s->loss = loss_new(c->objective, &c->settings, &(struct loss_shape){.n = s->rows, .d = s->d}, e);
     if (!s->loss)
         goto failed;
     const struct parameter *p = learner_parameters(s->learner, &n);
@@ -99,7 +99,7 @@ static bool measure(struct train_step *s, const struct batch *b, struct step_rep
     for (size_t row = 0; row < s->rows; row += s->chunk)
         if (!forward(s, b, row, e))
             return false;
-    struct loss_report r = loss_run(s->loss, &(struct loss_batch){s->z, b->groups, s->rows, s->d}, s->dz);
+    struct loss_report r = loss_run(s->loss, &(struct loss_batch){.z = s->z, .groups = b->groups, .n = s->rows, .d = s->d}, s->dz);
     out->loss = r.loss;
     out->active = r.active;
     out->anchors = r.anchors;

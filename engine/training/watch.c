@@ -19,7 +19,7 @@ struct watch watch_new(const struct train_config *c, size_t rows, size_t outputs
 
 static enum watch_finding find(struct watch *w, uint64_t step, const struct step_report *r)
 {
-    double chance = w->objective->collapsed(&w->settings, w->rows), isotropic = 1 / sqrt((double)w->outputs);
+    double chance = w->objective->collapsed(&w->settings, w->rows, w->outputs), isotropic = 1 / sqrt((double)w->outputs);
 
     if (!isfinite(r->loss) || !isfinite(r->gradient_norm)) {
         snprintf(w->message, sizeof w->message,

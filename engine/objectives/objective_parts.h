@@ -1,0 +1,58 @@
+/* objective_parts.h - what the files of the objectives share: the loss that runs, and settings that several have. */
+#ifndef ANCHORD_ENGINE_OBJECTIVES_OBJECTIVE_PARTS_H
+#define ANCHORD_ENGINE_OBJECTIVES_OBJECTIVE_PARTS_H
+
+#include <math.h>
+#include <string.h>
+
+#include "base/num.h"
+#include "engine/objectives/objective.h"
+
+enum { LOSS_TENSORS_MAX = 8 };
+
+struct loss {
+    const struct objective *objective;
+    struct objective_settings settings;
+    struct loss_shape shape;
+    float *work;               /* workspace() of them */
+    struct loss_tensor tensors[LOSS_TENSORS_MAX];
+    size_t n_tensors;
+};
+
+/* A tensor of zeros that the loss owns. */
+float *loss_add(struct loss *l, const char *name, size_t count, bool learned);
+
+/* Is the step in the first `part` of the run?  A run of unknown length has none. */
+static inline bool loss_early(const struct loss *l, uint64_t step, double part)
+{
+    return (double)step < part * (double)l->shape.steps;
+}
+
+/* The other view of row i, in batches of two views. */
+static inline size_t other_view(size_t i, size_t n)
+{
+    return i < n / 2 ? i + n / 2 : i - n / 2;
+}
+
+/* What check() functions are made of: ERR_BAD_INPUT with the field's name unless x is from lo to hi. */
+bool setting_in_range(const char *name, double x, double lo, double hi, struct err *e);
+bool setting_is_count(const char *name, double x, double lo, double hi, struct err *e);
+
+extern const char *const positives_names[];
+
+#define SETTING_NUMBER(field, lo, hi, help) \
+    {#field, SETTING_REAL, offsetof(struct objective_settings, field), lo, hi, NULL, help}
+#define SETTING_POSITIVES \
+    {"positives", SETTING_CHOICE, offsetof(struct objective_settings, positives), 0, 0, positives_names, \
+     "what is alike: views of one picture, or pictures with one label"}
+#define SETTING_TEMPERATURE \
+    SETTING_NUMBER(temperature, 0.0005, 10, "similarities are divided by it: small ones look at the hardest negatives only")
+#define SETTING_MOMENTUM \
+    SETTING_NUMBER(momentum, 0, 1, "how slowly the target follows, at the beginning: target = m target + (1 - m) weights"), \
+    SETTING_NUMBER(momentum_end, 0, 1, "the same at the end of the run")
+#define SETTING_PROTOTYPES \
+    SETTING_NUMBER(prototypes, 2, 65536, "how many; a whole number")
+#define SETTING_FREEZE_PROTOTYPES \
+    SETTING_NUMBER(freeze_prototypes, 0, 1, "part of the run in which the prototypes stay as they began")
+
+#endif

@@ -1,0 +1,60 @@
+/* simsiam.c - SimSiam: BYOL without the copy; the network predicts its own other view.
+ *
+ * Chen and He 2021, "Exploring simple siamese representation learning" (arXiv:2011.10566).  With p the predictor's output and z the
+ * projector's of the same weights, taken as a constant,
+ *
+ *     loss = mean_i -cos(p_i, z_i'), the mean of the two directions; from 0 (unrelated) to -1 (the same)
+ *
+ * The constant is what keeps it from collapsing; the authors found it sensitive to the head and to its batch norms.  Their last
+ * batch norm of the projector has no scale and shift; here it has.
+ */
+#include "engine/objectives/cosine.h"
+#include "engine/objectives/objective_parts.h"
+
+static bool check(const struct objective_settings *s, struct err *e)
+{
+    UNUSED(s);
+    UNUSED(e);
+    return true;
+}
+
+static size_t workspace(const struct loss *l)
+{
+    return cosine_workspace(l->shape.n, l->shape.d);
+}
+
+static struct loss_report run(struct loss *l, const struct loss_batch *b, float *grad)
+{
+    double cosine = cosine_to_other_view(b, -1, l->work, grad);
+    return (struct loss_report){.loss = -cosine, .anchors = b->n, .active = 1};
+}
+
+static double collapsed(const struct objective_settings *s, size_t n, size_t d)
+{
+    UNUSED(s);
+    UNUSED(n);
+    UNUSED(d);
+    return -1;
+}
+
+#define HEAD(outputs, hidden) \
+    {.projector = {{outputs, true, true}, {outputs, true, true}, {outputs, true, false}}, .n_projector = 3, \
+     .predictor = {{hidden, true, true}, {0, false, false}}, .n_predictor = 2}
+
+static const struct objective_profile profiles[USES] = {
+    [USE_SCRATCH] = {{0}, HEAD(2048, 512), "moco", "sgd", 0.05, 1e-4, 1},
+    [USE_SMALL] = {{0}, HEAD(1024, 256), "cifar", "sgd", 0.06, 5e-4, 1},
+    [USE_FINETUNE] = {{0}, HEAD(512, 128), "finetune-views", "adamw", 1e-5, 1e-4, 10},
+};
+
+const struct objective objective_simsiam = {
+    .name = "simsiam",
+    .paper = "Chen and He 2021, arXiv:2011.10566",
+    .help = "predict the network's own output for the other view; no negatives and no second network",
+    .profiles = profiles,
+    .target = TARGET_SELF,
+    .check = check,
+    .workspace = workspace,
+    .run = run,
+    .collapsed = collapsed,
+};
