@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "api/fields.h"
 #include "api/lanes.h"
@@ -50,6 +51,12 @@ bool call_embed(struct call *c, bool (*stage)(struct call *))
 bool call_write(struct call *c, bool (*stage)(struct call *))
 {
     return continue_with(c, c->n_writes ? CALL_WRITES : CALL_READY, stage);
+}
+
+bool call_go_on(struct call *c, bool (*ready)(const struct call *), bool (*stage)(struct call *))
+{
+    c->ready = ready;
+    return continue_with(c, CALL_GOES_ON, stage);
 }
 
 bool call_done(struct call *c)
@@ -207,8 +214,13 @@ static void finish_failed(struct call *c)
                   c->request->request_id ? c->request->request_id : "-", c->route ? c->route->pattern : "-",
                   log_quote(c->request->path, path, sizeof path), err_name(c->err.code), c->err.text);
     }
-    c->response.n_headers = 0;
-    answer_error(&c->response, &c->err);
+    if (c->response.begun) {
+        buf_clear(&c->response.body);
+        c->response.cut = true;
+    } else {
+        c->response.n_headers = 0;
+        answer_error(&c->response, &c->err);
+    }
     call_done(c);
 }
 
@@ -281,6 +293,11 @@ void call_step(struct call *c)
         finish_failed(c);
 }
 
+bool call_is_ready(const struct call *c)
+{
+    return c->ready(c);
+}
+
 void call_refuse(struct call *c, const struct err *e)
 {
     c->err = *e;
@@ -343,6 +360,14 @@ static bool write_and_wait(struct call *c, struct err *e)
     return true;
 }
 
+/* The pieces of an endless answer stay together in its body. */
+static void wait_until_ready(struct call *c)
+{
+    c->response.begun = true;
+    while (!call_is_ready(c))
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+}
+
 void call_run(struct call *c, struct lanes *lanes)
 {
     while (c->state != CALL_DONE) {
@@ -350,6 +375,8 @@ void call_run(struct call *c, struct lanes *lanes)
         if (c->state == CALL_IMAGES)
             for (size_t i = 0; i < c->n_images; i++)
                 call_image(&c->images[i], lanes, &c->app->options.limits);
+        if (c->state == CALL_GOES_ON)
+            wait_until_ready(c);
         if (c->state == CALL_WRITES && !write_and_wait(c, &e))
             call_refuse(c, &e);
         else

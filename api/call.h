@@ -10,6 +10,9 @@
  *     CALL_WRITES   call->writes[0..n_writes) must be committed by the store (the driver submits them with a
  *                   done() of its own); then call_step() again, which may be done on the writer's thread
  *                   because the stage after a write only renders
+ *     CALL_GOES_ON  the answer is an endless one: send its head and what call->response.body holds, taking that away; when it
+ *                   was sent, and call_is_ready(), call_step() on a light thread for what comes next.  The driver sets
+ *                   call->response.begun with the head; whoever tires of it may just free the call
  *     CALL_DONE     call->response is complete
  *
  * A driver that cannot provide it (a queue is full) says so with call_refuse().  call_run() drives one call
@@ -49,6 +52,7 @@ struct request { /* everything borrowed until the call ends */
     const char *content_type;   /* NULL: none; likewise below */
     const char *accept, *if_match, *if_none_match;
     const char *pin;            /* anchord-generation */
+    const char *last_event_id;
     const char *request_id;
     const void *body;
     size_t body_len;
@@ -67,9 +71,11 @@ struct response {
     struct buf body;
     struct header headers[RESPONSE_HEADERS];
     size_t n_headers;
+    bool begun;                 /* the driver's: its head is out, so that an error cannot be told any more ... */
+    bool cut;                   /* ... and this says that there was one: the client must see that the answer is not whole */
 };
 
-enum call_state { CALL_READY, CALL_IMAGES, CALL_WRITES, CALL_DONE };
+enum call_state { CALL_READY, CALL_IMAGES, CALL_WRITES, CALL_GOES_ON, CALL_DONE };
 
 struct picture { /* an encoded picture, borrowed from the request */
     const void *bytes;
@@ -105,6 +111,7 @@ struct call {
     struct owned *owned;        /* released by call_free(), last first */
 
     bool (*stage)(struct call *c); /* the next one; false: it failed, c->err says why */
+    bool (*ready)(const struct call *c); /* CALL_GOES_ON: whether the next stage has something to send */
     enum call_state state;
     bool heavy;                 /* CALL_READY: the next stage is long */
     struct image_job *images;
@@ -132,6 +139,8 @@ MUST_CHECK bool api_route(struct app *app, enum listener l, enum method m, const
  * parsed and nothing looked up before the first call_step(). */
 void call_begin(struct call *c, struct app *app, const struct request *r);
 void call_step(struct call *c);
+/* CALL_GOES_ON: there is something to send now.  Quick and without locks, on any thread that asks a few times a second. */
+bool call_is_ready(const struct call *c);
 /* The driver cannot do what the call waits for: it is CALL_DONE with this error. */
 void call_refuse(struct call *c, const struct err *e);
 /* Runs one image job on the caller's lane cache (lanes.h); any heavy thread. */

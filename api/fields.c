@@ -129,6 +129,19 @@ bool query_filter(struct call *c, struct filter **out)
     return *out != NULL;
 }
 
+bool accepts(const struct call *c, const char *type)
+{
+    const char *at = c->request->accept;
+    size_t len = strlen(type);
+    while (at && *at) {
+        at += strspn(at, " \t,");
+        if (strncasecmp(at, type, len) == 0 && strchr(" \t;,", at[len])) /* the zero byte too */
+            return true;
+        at += strcspn(at, ",");
+    }
+    return false;
+}
+
 /* ---- the body ---- */
 
 static bool is_type(const char *content_type, const char *wanted)

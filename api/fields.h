@@ -24,6 +24,9 @@ MUST_CHECK bool query_bool(struct call *c, const char *name, bool *out);
 MUST_CHECK bool query_json(struct call *c, const char *name, const struct json **out); /* the call's */
 MUST_CHECK bool query_filter(struct call *c, struct filter **out);                     /* the call's */
 
+/* The Accept header names this media type; "*" is not enough, for it is what clients send who want nothing special. */
+bool accepts(const struct call *c, const char *type);
+
 /* ---- the body ---- */
 
 /* What the body is by its content type, one of `enum takes` that the route takes; 0: none of them. */

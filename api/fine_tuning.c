@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/fields.h"
+#include "api/fine_tuning.h"
 #include "api/jobs/job_settings.h"
 #include "api/jobs/jobs.h"
 #include "base/mem.h"
@@ -44,7 +45,7 @@ static const char *or_null(const char *text)
     return text[0] ? text : NULL;
 }
 
-static void write_job(struct json_writer *w, const struct job *j)
+void write_job(struct json_writer *w, const struct job *j)
 {
     jw_object(w, NULL);
     jw_text(w, "object", "fine_tuning.job");
@@ -220,10 +221,9 @@ bool job_create(struct call *c)
 
 /* ---- events and checkpoints ---- */
 
-/* A line that a crash tore is none. */
 static bool is_whole(const struct job_events *events, size_t i)
 {
-    return events->lengths[i] > 1 && events->lines[i][0] == '{' && events->lines[i][events->lengths[i] - 1] == '}';
+    return job_event_is_whole(events->lines[i], events->lengths[i]);
 }
 
 static void write_line(struct json_writer *w, const struct job_events *events, size_t i)
@@ -253,7 +253,11 @@ bool job_events_get(struct call *c)
     struct job_events events;
     size_t below;
     int64_t limit = PAGE;
-    if (!has_jobs(c) || !query_int(c, "limit", 1, PAGE_MOST, &limit) ||
+    if (!has_jobs(c))
+        return false;
+    if (accepts(c, EVENT_STREAM))
+        return job_events_stream(c);
+    if (!query_int(c, "limit", 1, PAGE_MOST, &limit) ||
         !jobs_events(c->app->jobs, c->params[0], &events, &c->err))
         return false;
     bool ok = read_after(c, events.n, &below);

@@ -176,6 +176,8 @@ static void write_answer(struct json_writer *w, const struct route *r, int statu
             write_content(w, r->answer, "");
         else
             write_content(w, "application/json", r->answer);
+        if (strcmp(r->name, "job_events_get") == 0)
+            write_content(w, "text/event-stream", "");
         jw_end(w);
     }
     jw_end(w);

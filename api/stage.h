@@ -8,6 +8,7 @@
  *     call_load(c, model, precision, stage)   with that model's encoder in c->encoder
  *     call_embed(c, stage)           after c->images were embedded
  *     call_write(c, stage)           after c->writes were committed
+ *     call_go_on(c, ready, stage)    after what is in the response's body was sent, and ready(c); stage adds what comes next
  *     call_done(c)                   the response is complete
  */
 #ifndef ANCHORD_API_STAGE_H
@@ -23,6 +24,7 @@ bool call_next_heavy(struct call *c, bool (*stage)(struct call *));
 bool call_load(struct call *c, const char *model, enum precision precision, bool (*stage)(struct call *));
 bool call_embed(struct call *c, bool (*stage)(struct call *));
 bool call_write(struct call *c, bool (*stage)(struct call *));
+bool call_go_on(struct call *c, bool (*ready)(const struct call *), bool (*stage)(struct call *));
 bool call_done(struct call *c);
 /* Takes over an error; gives false. */
 bool call_fail(struct call *c, const struct err *e);

@@ -64,6 +64,11 @@ static void submit(void *context, struct errand *j)
     dispatch_submit(context, j);
 }
 
+static void go_on(void *context, struct errand *j)
+{
+    dispatch_go_on(context, j);
+}
+
 static void tell_watchdog(void)
 {
     notify("WATCHDOG=1");
@@ -72,6 +77,7 @@ static void tell_watchdog(void)
 static void tick(void *context)
 {
     struct server *s = context;
+    dispatch_wake(s->dispatch);
     dispatch_measure(s->dispatch);
     log_flush();
     if (s->watchdog_ns && clock_ns() >= s->watchdog_due) {
@@ -174,7 +180,7 @@ static bool start_http(struct server *s, const int sockets[2], struct err *e)
     bool tls = *s->cert;
     s->http = http_new(&(struct http_options){.conf = &s->conf,
                                               .gate = s->gate,
-                                              .service = {s->dispatch, submit},
+                                              .service = {s->dispatch, submit, go_on},
                                               .sockets = {sockets[0], sockets[1]},
                                               .tls_cert = tls ? s->cert : NULL,
                                               .tls_key = tls ? s->key : NULL,

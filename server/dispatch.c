@@ -1,6 +1,7 @@
 /* dispatch.c - the stages of many calls at once. */
 #include "server/dispatch.h"
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -20,6 +21,8 @@ struct dispatch {
     struct work ping;
     atomic_bool pinged;
     void (*pong)(void);
+    pthread_mutex_t lock;
+    struct errand *waiting; /* answers that go on, when they can; guarded by lock */
 };
 
 struct turn { /* one place of a call in the heavy queue; takes one image after the other */
@@ -140,15 +143,24 @@ static bool hand_on(struct errand *j, struct err *e)
         return queue_images(j, e);
     case CALL_WRITES:
         return submit_writes(j, e);
+    case CALL_GOES_ON:
+        dispatch_go_on(j->d, j);
+        return true;
     default:
         return false;
     }
 }
 
+/* There is something for its owner to send. */
+static bool has_answer(const struct call *c)
+{
+    return c->state == CALL_DONE || (c->state == CALL_GOES_ON && (!c->response.begun || c->response.body.len > 0));
+}
+
 static void advance(struct errand *j)
 {
     struct err e = {0};
-    if (j->call.state != CALL_DONE) {
+    if (!has_answer(&j->call)) {
         if (hand_on(j, &e))
             return;
         call_refuse(&j->call, &e);
@@ -213,6 +225,34 @@ void dispatch_submit(struct dispatch *d, struct errand *j)
     j->done(j);
 }
 
+/* ---- answers that go on ---- */
+
+void dispatch_go_on(struct dispatch *d, struct errand *j)
+{
+    pthread_mutex_lock(&d->lock);
+    j->next_waiting = d->waiting;
+    d->waiting = j;
+    pthread_mutex_unlock(&d->lock);
+}
+
+void dispatch_wake(struct dispatch *d)
+{
+    bool ending = atomic_load(&d->o.app->draining);
+    pthread_mutex_lock(&d->lock);
+    struct errand *j = d->waiting, *next;
+    d->waiting = NULL;
+    pthread_mutex_unlock(&d->lock);
+    for (; j; j = next) {
+        next = j->next_waiting;
+        if (ending)
+            j->done(j);
+        else if (call_is_ready(&j->call))
+            pool_push(d->light, &j->work);
+        else
+            dispatch_go_on(d, j);
+    }
+}
+
 /* ---- the queues ---- */
 
 static void *open_lanes(void *context)
@@ -230,6 +270,7 @@ struct dispatch *dispatch_new(const struct dispatch_options *o, struct err *e)
 {
     struct dispatch *d = mem_new(1, sizeof *d);
     d->o = *o;
+    pthread_mutex_init(&d->lock, NULL);
     d->heavy = pool_new(&(struct pool_options){.name = "heavy", .threads = o->heavy_threads,
                                                .capacity = o->heavy_queue, .thread_open = open_lanes,
                                                .thread_close = close_lanes, .nice = HEAVY_NICE}, e);
@@ -247,6 +288,7 @@ void dispatch_free(struct dispatch *d)
         return;
     pool_free(d->heavy);
     pool_free(d->light);
+    pthread_mutex_destroy(&d->lock);
     free(d);
 }
 

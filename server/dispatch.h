@@ -10,6 +10,9 @@
  * a whole stage refuses the call at once (503).  Nothing waits while it holds a thread: whoever finishes
  * the last task of a stage moves the call on.
  *
+ * An answer that goes on (CALL_GOES_ON) is done() once for each piece: its owner sends what the body holds and hands it back with
+ * dispatch_go_on().  Until there is more it is an entry of a list that dispatch_wake() looks through.
+ *
  * An errand is a call with what dispatching it takes; it is owned by whoever submits it and must live until done().
  */
 #ifndef ANCHORD_SERVER_DISPATCH_H
@@ -25,7 +28,8 @@ struct dispatch;
 struct errand {
     struct request request;         /* set by the owner */
     struct call call;               /* call.response when done; freed by the owner with call_free() */
-    void (*done)(struct errand *j);    /* on any thread; the errand may be gone when it returns */
+    /* On any thread; the errand may be gone when it returns.  The call is CALL_DONE or CALL_GOES_ON. */
+    void (*done)(struct errand *j);
 
     /* the dispatcher's */
     struct work work;
@@ -34,6 +38,7 @@ struct errand {
     bool begun;
     atomic_size_t pending;          /* images or writes of this stage that are not finished */
     atomic_size_t next_image;       /* the first that no thread has taken */
+    struct errand *next_waiting;
 };
 
 struct dispatch_options {
@@ -48,6 +53,11 @@ void dispatch_free(struct dispatch *d);
 
 /* Always ends in done(), perhaps before it returns. */
 void dispatch_submit(struct dispatch *d, struct errand *j);
+/* What an errand in CALL_GOES_ON held was sent: it is done() again when there is more. */
+void dispatch_go_on(struct dispatch *d, struct errand *j);
+/* To be called a few times a second: runs the answers that can go on.  Once the server drains, each is done() at once with
+ * nothing added, for its owner to end. */
+void dispatch_wake(struct dispatch *d);
 /* From now on calls that wait for a thread are refused instead of run; what runs is finished. */
 void dispatch_hurry(struct dispatch *d);
 /* Runs `pong` on a light thread when its turn comes, which proves that the queue moves; while one is on its

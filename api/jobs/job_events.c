@@ -47,13 +47,18 @@ bool job_events_count(const char *folder, uint64_t *n, struct err *e)
     return true;
 }
 
+void job_event_id(uint64_t number, const char *job, char out[JOB_EVENT_ID_SIZE])
+{
+    snprintf(out, JOB_EVENT_ID_SIZE, "ftevent-%010llu-%s", (unsigned long long)number, job);
+}
+
 void job_events_add(const char *folder, const char *job, uint64_t *n, const struct job_event *event)
 {
     struct buf line = {0};
-    char id[64];
+    char id[JOB_EVENT_ID_SIZE];
     if (*n >= JOB_EVENTS_MAX)
         return;
-    snprintf(id, sizeof id, "ftevent-%010llu-%s", (unsigned long long)*n, job);
+    job_event_id(*n, job, id);
     struct json_writer w = jw_to(&line);
     jw_object(&w, NULL);
     jw_text(&w, "object", "fine_tuning.job.event");
@@ -110,13 +115,46 @@ void job_events_clear(struct job_events *events)
     *events = (struct job_events){0};
 }
 
+/* The end of the last whole line in it. */
+static size_t whole_lines(const struct buf *b, size_t from)
+{
+    const char *newline = b->len > from ? memrchr(b->data + from, '\n', b->len - from) : NULL;
+    return newline ? (size_t)(newline - b->data) + 1 : from;
+}
+
+bool job_events_follow(const char *folder, uint64_t *offset, size_t most, struct buf *out, struct err *e)
+{
+    char path[PATH_MAX];
+    size_t start = out->len;
+    ssize_t n = 0;
+    path_of(folder, path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT || err_sys(e, "open");
+    do { /* a line may be longer than what is asked for */
+        buf_reserve(out, most);
+        n = pread(fd, out->data + out->len, most, (off_t)(*offset + (out->len - start)));
+        out->len += n > 0 ? (size_t)n : 0;
+    } while (n > 0 && whole_lines(out, start) == start && out->len - start < FILE_MAX);
+    bool ok = n >= 0 || err_sys(e, "read");
+    close(fd);
+    out->len = whole_lines(out, start);
+    *offset += out->len - start;
+    return ok;
+}
+
+bool job_event_is_whole(const char *line, size_t len)
+{
+    return len > 1 && line[0] == '{' && line[len - 1] == '}';
+}
+
 bool job_event_number(const char *id, const char *job, uint64_t *out)
 {
-    char want[64];
+    char want[JOB_EVENT_ID_SIZE];
     unsigned long long n;
     if (sscanf(id, "ftevent-%10llu-", &n) != 1)
         return false;
-    snprintf(want, sizeof want, "ftevent-%010llu-%s", n, job);
+    job_event_id(n, job, want);
     *out = n;
     return strcmp(want, id) == 0;
 }

@@ -33,6 +33,13 @@ struct job_events { /* lines as they are in the file */
 };
 MUST_CHECK bool job_events_read(const char *folder, struct job_events *out, struct err *e);
 void job_events_clear(struct job_events *events);
+/* Appends to `out` the lines that are whole from byte *offset of the file on, each with its newline, about `most` bytes, and moves
+ * *offset behind them.  Nothing more to read appends nothing. */
+MUST_CHECK bool job_events_follow(const char *folder, uint64_t *offset, size_t most, struct buf *out, struct err *e);
+/* The line is an event; one that a crash tore is none, and keeps its number. */
+bool job_event_is_whole(const char *line, size_t len);
+enum { JOB_EVENT_ID_SIZE = 64 };
+void job_event_id(uint64_t number, const char *job, char out[JOB_EVENT_ID_SIZE]);
 /* The number in an event's id; false when it is none of this job. */
 bool job_event_number(const char *id, const char *job, uint64_t *out);
 

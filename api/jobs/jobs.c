@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "api/jobs/jobs_impl.h"
@@ -178,14 +177,19 @@ bool jobs_list(struct jobs *x, const char *after, size_t limit, struct job **out
     return known;
 }
 
-bool jobs_events(struct jobs *x, const char *id, struct job_events *out, struct err *e)
+bool jobs_events_folder(struct jobs *x, const char *id, char *out, size_t size, struct err *e)
 {
-    char folder[PATH_MAX];
     pthread_mutex_lock(&x->lock);
     bool known = find(x, id, e) != NULL;
     pthread_mutex_unlock(&x->lock);
-    jobs_folder(x, id, folder);
-    return known && job_events_read(folder, out, e);
+    snprintf(out, size, "%s/%s", x->dir, id);
+    return known;
+}
+
+bool jobs_events(struct jobs *x, const char *id, struct job_events *out, struct err *e)
+{
+    char folder[PATH_MAX];
+    return jobs_events_folder(x, id, folder, sizeof folder, e) && job_events_read(folder, out, e);
 }
 
 bool jobs_need_model(struct jobs *x, const char *model)
@@ -198,21 +202,9 @@ bool jobs_need_model(struct jobs *x, const char *model)
     return needed;
 }
 
-bool jobs_wait(struct jobs *x, uint64_t *seen, int milliseconds)
+uint64_t jobs_version(const struct jobs *x)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += milliseconds / 1000;
-    until.tv_nsec += (long)(milliseconds % 1000) * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    pthread_mutex_lock(&x->lock);
-    while (!x->stop && x->version == *seen && pthread_cond_timedwait(&x->changed, &x->lock, &until) == 0)
-        ;
-    bool happened = x->version != *seen;
-    *seen = x->version;
-    pthread_mutex_unlock(&x->lock);
-    return happened;
+    return atomic_load(&x->version);
 }
 
 /* ---- adding and cancelling ---- */

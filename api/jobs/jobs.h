@@ -35,7 +35,9 @@ MUST_CHECK bool jobs_cancel(struct jobs *x, const char *id, struct job *out, str
 MUST_CHECK bool jobs_events(struct jobs *x, const char *id, struct job_events *out, struct err *e);
 /* Whether a job that is not over begins with this model: it must not be deleted. */
 bool jobs_need_model(struct jobs *x, const char *model);
-/* Waits until something has happened in any job since `seen` (updated), at most so long; false when nothing has. */
-bool jobs_wait(struct jobs *x, uint64_t *seen, int milliseconds);
+/* Grows with whatever happens in any job: who has seen it all since a version has nothing to look for.  Takes no lock. */
+uint64_t jobs_version(const struct jobs *x);
+/* Where a job's events are, for job_events_follow(). */
+MUST_CHECK bool jobs_events_folder(struct jobs *x, const char *id, char *out, size_t size, struct err *e);
 
 #endif

@@ -19,7 +19,7 @@ struct jobs {
     struct job **items;  /* by created_at, oldest first; the structs never move */
     size_t n, room;
     bool stop;
-    uint64_t version;    /* grows with whatever happens */
+    _Atomic uint64_t version; /* grows with whatever happens; read without the lock */
 };
 
 void jobs_folder(const struct jobs *x, const char *id, char out[PATH_MAX]);

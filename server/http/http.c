@@ -147,6 +147,7 @@ static void on_tick(void *context)
 {
     struct http *h = context;
     metric_set(METRIC_http_requests_in_flight, (double)atomic_load(&h->front.in_flight), NULL, NULL);
+    metric_set(METRIC_http_streams, (double)atomic_load(&h->front.streams), NULL, NULL);
     metric_set(METRIC_http_body_memory_bytes, (double)atomic_load(&h->front.body_bytes), NULL, NULL);
     if (h->front.o.tick)
         h->front.o.tick(h->front.o.tick_context);

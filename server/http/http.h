@@ -20,6 +20,8 @@ struct http_service { /* who answers; dispatch.h in the program */
     void *context;
     /* Takes an errand with its request set; calls errand->done() once, from any thread, even before it returns. */
     void (*submit)(void *context, struct errand *j);
+    /* Takes an errand back whose call is CALL_GOES_ON, as dispatch_go_on() does. */
+    void (*go_on)(void *context, struct errand *j);
 };
 
 struct http_options {

@@ -12,6 +12,7 @@
 #include "base/metric.h"
 #include "base/num.h"
 #include "base/percent.h"
+#include "server/http/http_stream.h"
 
 enum {
     DROP_MAX = 1 << 20,       /* bytes read beyond a limit before the connection is cut */
@@ -58,7 +59,7 @@ static void add_cors_headers(struct MHD_Response *r, const struct visit *v)
         add_header(r, "access-control-allow-methods", guard_methods);
         add_header(r, "access-control-allow-headers",
                    "authorization, api-key, x-api-key, content-type, if-match, if-none-match, "
-                   "anchord-generation, x-request-id");
+                   "anchord-generation, x-request-id, last-event-id");
         add_header(r, "access-control-max-age", "600");
     } else {
         add_header(r, "access-control-expose-headers",
@@ -91,10 +92,31 @@ static void add_headers(struct MHD_Response *r, struct connection *c)
         add_header(r, "connection", "close");
 }
 
+/* The head, and a body that stream_response() gives piece by piece; the call lives as long. */
+static bool send_stream(struct connection *c)
+{
+    struct exchange *x = &c->exchange;
+    struct MHD_Response *r = stream_response(c);
+    if (!r)
+        return false;
+    x->status = x->errand.call.response.status;
+    x->close = true;
+    add_headers(r, c);
+    free_body(c);
+    x->phase = PHASE_SENT;
+    int64_t due = deadline_of_transfer(clock_ns(), conf_of(c)->body_timeout_seconds, 0, conf_of(c)->min_body_rate);
+    bool ok = deadline_set(&c->deadline, due, LATE_CUT) &&
+              c->front->queue(c->mhd, (unsigned)x->status, r) == MHD_YES;
+    MHD_destroy_response(r);
+    return ok;
+}
+
 static bool send_answer(struct connection *c)
 {
     struct exchange *x = &c->exchange;
     struct response *answer = &x->errand.call.response;
+    if (x->errand.call.state == CALL_GOES_ON && stream_admit(c))
+        return send_stream(c);
     size_t len = 0;
     char *body = answer->body.len ? buf_take(&answer->body, &len) : NULL;
     struct MHD_Response *r = MHD_create_response_from_buffer(len, body, body ? MHD_RESPMEM_MUST_FREE
@@ -217,6 +239,7 @@ static void fill_request(struct connection *c)
         .if_match = f->if_match,
         .if_none_match = f->if_none_match,
         .pin = f->generation,
+        .last_event_id = f->last_event_id,
         .request_id = x->id,
         .body = x->body,
         .body_len = x->body_len,
@@ -308,7 +331,8 @@ static void errand_done(struct errand *j)
 {
     struct connection *c = (struct connection *)(void *)((char *)j - offsetof(struct connection, exchange.errand));
     struct front *f = c->front;
-    c->exchange.phase = PHASE_ANSWER;
+    if (c->exchange.phase == PHASE_WORKING) /* else it is a further piece */
+        c->exchange.phase = PHASE_ANSWER;
     MHD_resume_connection(c->mhd); /* from here on the connection belongs to its thread again */
     atomic_fetch_sub(&f->suspended, 1);
 }
@@ -391,7 +415,7 @@ void exchange_end(struct connection *c)
 {
     struct exchange *x = &c->exchange;
     char status[12] = "aborted"; /* by the client, or by libmicrohttpd over a malformed body */
-    double seconds = (double)(clock_ns() - x->start) * 1e-9;
+    int64_t now = clock_ns();
     const char *route = x->visit.route.label ? x->visit.route.label : "none";
 
     if (!x->status && deadline_was_answered(&c->deadline))
@@ -399,9 +423,11 @@ void exchange_end(struct connection *c)
     if (x->status)
         snprintf(status, sizeof status, "%d", x->status);
     metric_add(METRIC_http_requests_total, 1, route, status);
-    metric_observe(METRIC_http_request_duration_seconds, seconds, route);
+    metric_observe(METRIC_http_request_duration_seconds,
+                   (double)((x->stream_start ? x->stream_start : now) - x->start) * 1e-9, route);
     metric_add(METRIC_http_response_body_bytes_total, (double)x->sent, NULL, NULL);
-    write_access_log(c, seconds);
+    write_access_log(c, (double)(now - x->start) * 1e-9);
+    stream_end(c);
     free_body(c);
     call_free(&x->errand.call);
     arena_clear(&x->arena);

@@ -5,7 +5,7 @@
  *     BODY      pieces are put together; what is over a limit is dropped until the body ends
  *     WORKING   the connection is suspended; the errand belongs to the service
  *     ANSWER    the errand's response waits to be queued
- *     SENT      ... and was
+ *     SENT      ... and was; an answer that goes on (http_stream.h) stays here to its end
  *
  * A connection has one exchange at a time, so its memory is part of the connection's.
  */
@@ -28,6 +28,7 @@ struct front { /* what all exchanges share */
     atomic_bool draining;
     atomic_size_t in_flight;   /* from complete header to complete answer */
     atomic_size_t suspended;   /* jobs that the service has */
+    atomic_size_t streams;     /* answers that go on */
     _Atomic int64_t body_bytes;
     uint64_t id_seed;
     atomic_uint_least64_t ids;
@@ -49,6 +50,9 @@ struct exchange {
     int64_t start;             /* clock_ns() when the header was complete */
     int status;                /* answered; 0: nothing was */
     size_t sent;               /* bytes of the answer's body */
+    struct buf piece;          /* of an answer that goes on: what is being sent ... */
+    size_t given;              /* ... and how much of it the library has */
+    int64_t stream_start;      /* clock_ns() when such an answer began; 0: it is none */
     bool close;                /* the connection ends with this answer */
     char id[REQUEST_ID_SIZE];  /* request id; empty: there is no exchange */
 };

@@ -36,6 +36,7 @@ static const struct {
     {"if-none-match", offsetof(struct head_facts, if_none_match)},
     {"anchord-generation", offsetof(struct head_facts, generation)},
     {"x-request-id", offsetof(struct head_facts, request_id)},
+    {"last-event-id", offsetof(struct head_facts, last_event_id)},
     {"access-control-request-method", offsetof(struct head_facts, wanted_method)},
 };
 

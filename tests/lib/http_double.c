@@ -16,6 +16,7 @@ static const struct double_route {
 } routes[] = {
     {METHOD_GET, "/fast", ROLE_NONE, 0},   {METHOD_GET, "/slow", ROLE_NONE, 0}, {METHOD_POST, "/echo", ROLE_NONE, 700000},
     {METHOD_POST, "/write", ROLE_WRITE, 1 << 30}, {METHOD_GET, "/none", ROLE_NONE, 0}, {METHOD_GET, "/rated", ROLE_READ, 0},
+    {METHOD_GET, "/stream", ROLE_NONE, 0}, {METHOD_GET, "/flood", ROLE_NONE, 0},
 };
 
 atomic_int double_executed;
@@ -46,7 +47,10 @@ static void answer(struct errand *j)
     atomic_fetch_add(&double_executed, 1);
     a->status = 200;
     a->content_type = "text/plain";
-    if (!strcmp(r->path, "/none")) {
+    if (!strcmp(r->path, "/stream") || !strcmp(r->path, "/flood")) {
+        j->call.state = CALL_GOES_ON;
+        buf_text(&a->body, "begins\n");
+    } else if (!strcmp(r->path, "/none")) {
         answer_empty(a, 204);
     } else if (!strcmp(r->path, "/echo")) {
         buf_add(&a->body, r->body ? r->body : "", r->body_len);
@@ -103,6 +107,65 @@ bool shelf_wait(size_t n)
     return shelved() == n;
 }
 
+/* ---- answers that go on ---- */
+
+enum { FLOOD = 64 << 10 };
+atomic_int double_pieces;
+static struct {
+    pthread_mutex_t mu;
+    struct errand *jobs[64];
+    size_t n;
+} waiting = {.mu = PTHREAD_MUTEX_INITIALIZER};
+
+static void go_on(void *context, struct errand *j)
+{
+    UNUSED(context);
+    if (strcmp(j->request.path, "/flood") == 0) {
+        struct buf *body = &j->call.response.body;
+        atomic_fetch_add(&double_pieces, 1);
+        buf_reserve(body, FLOOD);
+        memset(body->data, 'x', FLOOD);
+        body->len = FLOOD;
+        j->done(j);
+        return;
+    }
+    pthread_mutex_lock(&waiting.mu);
+    waiting.jobs[waiting.n++] = j;
+    pthread_mutex_unlock(&waiting.mu);
+}
+
+static size_t streams_waiting(void)
+{
+    pthread_mutex_lock(&waiting.mu);
+    size_t n = waiting.n;
+    pthread_mutex_unlock(&waiting.mu);
+    return n;
+}
+
+bool stream_wait(size_t n)
+{
+    for (int i = 0; i < 500 && streams_waiting() != n; i++)
+        usleep(10000);
+    return streams_waiting() == n;
+}
+
+void stream_give(const char *text, enum stream_end end)
+{
+    struct errand *jobs[COUNT(waiting.jobs)];
+    pthread_mutex_lock(&waiting.mu);
+    size_t n = waiting.n;
+    memcpy(jobs, waiting.jobs, n * sizeof(struct errand *));
+    waiting.n = 0;
+    pthread_mutex_unlock(&waiting.mu);
+    for (size_t i = 0; i < n; i++) {
+        buf_text(&jobs[i]->call.response.body, text);
+        if (end != STREAM_MORE)
+            jobs[i]->call.state = CALL_DONE;
+        jobs[i]->call.response.cut = end == STREAM_CUT;
+        jobs[i]->done(jobs[i]);
+    }
+}
+
 static unsigned no_version(void *context)
 {
     UNUSED(context);
@@ -128,6 +191,7 @@ void fixture_open(struct fixture *f, const char *const *settings, const char *ke
     *f = (struct fixture){0};
     log_set_level(LOG_WARN);
     atomic_store(&double_executed, 0);
+    atomic_store(&double_pieces, 0);
     conf_init(&f->conf);
     for (size_t i = 0; settings && settings[i]; i += 2)
         assert_ok(conf_set(&f->conf, settings[i], settings[i + 1], &e), e);
@@ -141,7 +205,7 @@ void fixture_open(struct fixture *f, const char *const *settings, const char *ke
     }
     f->auth = auth_new(&(struct auth_source){NULL, no_version, no_keys}, key, false, &e);
     f->gate = gate_new(&(struct gate_options){&f->conf, f->auth, {NULL, find}, {true, true}});
-    f->http = http_new(&(struct http_options){.conf = &f->conf, .gate = f->gate, .service = {NULL, submit},
+    f->http = http_new(&(struct http_options){.conf = &f->conf, .gate = f->gate, .service = {NULL, submit, go_on},
                                               .sockets = {sockets[0], sockets[1]}, .tls_cert = cert,
                                               .tls_key = cert_key}, &e);
     if (!f->http)

@@ -1,7 +1,8 @@
 /* http_double.h - listeners on free ports in front of a service that is a double.
  *
  * Its routes: GET /fast (answers path and query), GET /slow (waits on a shelf until let go), GET /none (204), GET /rated
- * (needs a key), POST /echo (up to 700,000 bytes), POST /write (needs a key with the role write).
+ * (needs a key), POST /echo (up to 700,000 bytes), POST /write (needs a key with the role write), GET /stream (an answer that goes
+ * on: "begins\n", then what stream_give() gives), GET /flood (one that has 64 KB more whenever it is asked).
  */
 #ifndef ANCHORD_TESTS_HTTP_DOUBLE_H
 #define ANCHORD_TESTS_HTTP_DOUBLE_H
@@ -30,6 +31,12 @@ extern atomic_int double_executed; /* requests that reached the service since fi
 bool shelf_wait(size_t n);         /* until so many requests are on it; false after 5 s */
 /* Answers what is on the shelf, 0.2 s later; a thread's main function. */
 void *shelf_let_go(void *unused);
+
+bool stream_wait(size_t n);        /* until so many answers wait for more; false after 5 s */
+/* Gives all that wait this text; `end`: and no more, `cut`: it fails there. */
+enum stream_end { STREAM_MORE, STREAM_END, STREAM_CUT };
+void stream_give(const char *text, enum stream_end end);
+extern atomic_int double_pieces;   /* of /flood, since fixture_open() */
 
 /* Fails the test unless the header has this value; `want` NULL: unless it is absent. */
 void assert_header(const struct reply *r, const char *name, const char *want);
