@@ -143,6 +143,9 @@ asan: ## every test under AddressSanitizer and UBSan
 tsan: ## the concurrent tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory MODE=tsan test
 
+test-clients: build/anchord ## OpenAI's own client against a server (npm; skipped without)
+	@./tests/clients/openai.sh ./build/anchord build/clients
+
 # What libFuzzer finds worth keeping goes to build/fuzz-corpus; only what is chosen by hand is committed.
 T ?= image
 S ?= 60
@@ -204,4 +207,4 @@ clean: ## remove everything that was built
 
 -include $(FUZZERS:%=$(B)/tests/fuzz/fuzz_%.d)
 
-.PHONY: help build deps test tests asan tsan fuzz kill generations soak proof torture bench bench-peers run demo layers headers clean
+.PHONY: help build deps test tests test-clients asan tsan fuzz kill generations soak proof torture bench bench-peers run demo layers headers clean
