@@ -52,6 +52,8 @@ struct app {
     struct embedder *embedder;     /* NULL: none */
     struct jobs *jobs;             /* NULL: none */
     atomic_size_t embedding;       /* images of requests that wait for a core or have one; the server's dispatcher counts */
+    atomic_uint recent_p99_us;     /* what one in a hundred of the last seconds' requests took longer than (those that read,
+                                    * with one picture at most); 0: there were few.  The server's dispatcher measures */
     atomic_bool importing;         /* one model import at a time */
     _Atomic int64_t proved_at;     /* clock_ns() of the last time that /readyz embedded a golden; 0: never */
 };

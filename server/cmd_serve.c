@@ -217,7 +217,8 @@ static bool start(struct server *s, struct err *e)
     const struct jobs_options jobs = {.queue = (size_t)s->conf.job_queue,
                                       .memory = (uint64_t)s->conf.job_memory_bytes,
                                       .threads = (size_t)s->conf.job_threads,
-                                      .max_minutes = (double)s->conf.job_max_minutes};
+                                      .max_minutes = (double)s->conf.job_max_minutes,
+                                      .max_p99_us = (unsigned)s->conf.job_max_p99_ms * 1000};
     o.jobs = &jobs;
     o.reembed_threads = s->conf.reembed_threads ? (size_t)s->conf.reembed_threads : cores_usable();
     s->app = app_open(&o, e);

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 
 #include "api/lanes.h"
+#include "api/route.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/num.h"
+#include "base/recent.h"
 
 /* Computing yields to searching: on busy cores a light thread runs as soon as it has something to do. */
 enum { HEAVY_NICE = 10 };
@@ -22,6 +24,7 @@ struct dispatch {
     atomic_bool pinged;
     void (*pong)(void);
     pthread_mutex_t lock;
+    struct recent recent;   /* what requests take */
     struct errand *waiting; /* answers that go on, when they can; guarded by lock */
 };
 
@@ -157,6 +160,14 @@ static bool has_answer(const struct call *c)
     return c->state == CALL_DONE || (c->state == CALL_GOES_ON && (!c->response.begun || c->response.body.len > 0));
 }
 
+/* Only those whose time is ours to shorten: a batch is long by itself, a write waits for the disk. */
+static void note_time(struct errand *j)
+{
+    const struct call *c = &j->call;
+    if (c->route && c->route->role == ROLE_READ && c->n_images <= 1 && c->response.status < 400 && !c->response.begun)
+        recent_add(&j->d->recent, clock_ns() - j->queued_at);
+}
+
 static void advance(struct errand *j)
 {
     struct err e = {0};
@@ -165,6 +176,7 @@ static void advance(struct errand *j)
             return;
         call_refuse(&j->call, &e);
     }
+    note_time(j);
     j->done(j);
 }
 
@@ -318,4 +330,7 @@ void dispatch_measure(struct dispatch *d)
 {
     metric_set(METRIC_queue_waiting, (double)atomic_load(&d->o.app->embedding), "heavy", NULL);
     metric_set(METRIC_queue_waiting, (double)pool_waiting(d->light), "light", NULL);
+    double p99 = recent_p99(&d->recent, clock_ns());
+    metric_set(METRIC_recent_p99_seconds, p99, NULL, NULL);
+    atomic_store_explicit(&d->o.app->recent_p99_us, (unsigned)(p99 * 1e6), memory_order_relaxed);
 }

@@ -63,7 +63,8 @@ void dispatch_hurry(struct dispatch *d);
 /* Runs `pong` on a light thread when its turn comes, which proves that the queue moves; while one is on its
  * way this does nothing. */
 void dispatch_ping(struct dispatch *d, void (*pong)(void));
-/* Puts the lengths of the queues into the metrics. */
+/* Puts the lengths of the queues, and how long requests take lately, into the metrics and the app.  One thread, a few times a
+ * second. */
 void dispatch_measure(struct dispatch *d);
 
 #endif

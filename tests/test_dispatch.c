@@ -252,6 +252,27 @@ static void in_a_hurry_nothing_new_begins_and_everything_is_answered(void **stat
     rig_close(r);
 }
 
+static void what_requests_take_is_measured(void **state)
+{
+    UNUSED(state);
+    static const char *const paths[] = {"/healthz", "/v1/keys", "/v1/models/none", "/v1/models"};
+    struct rig *r = rig_open();
+    struct dispatch *d = open_dispatch(r, (struct dispatch_options){.queue_timeout_s = 30});
+    struct task t = {0};
+    for (size_t i = 0; i < COUNT(paths); i++) { /* only the last one counts: it reads, and finds */
+        for (int k = 0; k < 25; k++) {
+            get(d, &t, paths[i]);
+            finish(&t, NULL);
+        }
+        dispatch_measure(d);
+        unsigned p99 = atomic_load(&r->app->recent_p99_us);
+        if ((p99 > 0) != (i == 3) || p99 > 2000000)
+            fail_msg("after %s: %u us", paths[i], p99);
+    }
+    dispatch_free(d);
+    rig_close(r);
+}
+
 int main(void)
 {
     json_init();
@@ -262,6 +283,7 @@ int main(void)
         cmocka_unit_test(a_single_picture_takes_turns_with_a_huge_upload),
         cmocka_unit_test(what_does_not_fit_into_a_queue_is_refused_at_once),
         cmocka_unit_test(who_waited_too_long_is_refused),
+        cmocka_unit_test(what_requests_take_is_measured),
         cmocka_unit_test(in_a_hurry_nothing_new_begins_and_everything_is_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -286,6 +286,47 @@ static void a_worker_that_dies_is_tried_once_more_and_its_last_words_are_told(vo
     jobs_close(jobs);
 }
 
+/* The number in the newest "step N of". */
+static double newest_step(const char *id)
+{
+    struct outcome o = get(id, "/events?limit=20", 200);
+    const char *at = strstr(o.body.data, "\"step ");
+    double step = at ? strtod(at + 6, NULL) : 0;
+    outcome_clear(&o);
+    return step;
+}
+
+static double steps_in(const char *id, double seconds)
+{
+    double before = newest_step(id);
+    usleep((useconds_t)(seconds * 1e6));
+    return newest_step(id) - before;
+}
+
+/* Whatever of requests it is that asks for the machine, the worker goes slowly, and never stops. */
+static void a_worker_gives_way_while_requests_wait_or_are_slow(void **state)
+{
+    UNUSED(state);
+    char id[40];
+    begin(",\"method\":{\"type\":\"triplet\",\"triplet\":{\"hyperparameters\":{\"n_epochs\":1000,\"batch_size\":32}}}", id);
+    wait_for_event(id, "step 1 of");
+    double free = steps_in(id, 3);
+    atomic_store(&rig->app->recent_p99_us, 50000); /* at the bound, not above */
+    double at_bound = steps_in(id, 3);
+    atomic_store(&rig->app->recent_p99_us, 50001);
+    usleep(1200000); /* events are told once a second */
+    double slow = steps_in(id, 4);
+    atomic_store(&rig->app->recent_p99_us, 0);
+    atomic_store(&rig->app->embedding, 1);
+    usleep(1200000);
+    double waiting = steps_in(id, 4);
+    atomic_store(&rig->app->embedding, 0);
+    if (!(at_bound > free / 2 && slow > 0 && slow < free / 3 && waiting > 0 && waiting < free / 3))
+        fail_msg("%g steps in 3 s alone, %g at the bound; in 4 s %g above it, %g while a request waits", free, at_bound, slow, waiting);
+    cancel(id, 200);
+    wait_for(id, "cancelled");
+}
+
 static void the_model_that_a_job_begins_with_is_not_deleted(void **state)
 {
     UNUSED(state);
@@ -339,6 +380,7 @@ int main(void)
         TEST(a_job_goes_on_after_a_restart),
         TEST(deleted_images_do_not_disturb_a_job),
         TEST(a_worker_that_dies_is_tried_once_more_and_its_last_words_are_told),
+        TEST(a_worker_gives_way_while_requests_wait_or_are_slow),
         TEST(the_model_that_a_job_begins_with_is_not_deleted),
         cmocka_unit_test(auto_depends_on_the_pictures_and_the_model),
     };

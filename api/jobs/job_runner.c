@@ -134,11 +134,17 @@ static void hear(const char *line, void *context)
 
 /* ---- one worker ---- */
 
-/* Requests are embedded, or were a moment ago: short gaps are no reason to begin. */
+static bool requests_wait(const struct jobs *x)
+{
+    unsigned most = x->o.max_p99_us;
+    return atomic_load(&x->app->embedding) > 0 || (most && atomic_load(&x->app->recent_p99_us) > most);
+}
+
+/* Requests wait, or did a moment ago: short gaps are no reason to begin. */
 static void govern(struct job_run *r)
 {
     int64_t now = clock_ns();
-    if (atomic_load(&r->jobs->app->embedding) > 0)
+    if (requests_wait(r->jobs))
         r->busy_until = now + STILL_BUSY_NS;
     job_process_set_busy(&r->process, now < r->busy_until);
 }

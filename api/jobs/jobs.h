@@ -17,6 +17,7 @@ struct jobs_options {
     size_t queue;            /* most that wait; 0: 16 */
     uint64_t memory;         /* bytes that a worker may have; 0: half of the machine's */
     size_t threads;          /* of a worker; 0: all cores */
+    unsigned max_p99_us;     /* a worker gives way while app->recent_p99_us is above; 0: it does not look */
     double max_minutes;      /* of training, where a job says nothing; 0: 1440 */
 };
 

@@ -16,7 +16,7 @@
 static struct app *open_app(const char *dir)
 {
     struct err e = {0};
-    const struct jobs_options jobs = {.program = program_path(), .queue = 2, .threads = 1};
+    const struct jobs_options jobs = {.program = program_path(), .queue = 2, .threads = 1, .max_p99_us = 50000};
     struct app_options o = {
         .jobs = &jobs,
         .store = {.dir = dir, .min_free_bytes = 1, .background = true, .keep_generations = 1},
