@@ -31,7 +31,7 @@ static void send_task(struct dispatch *d, struct task *t, enum method m, const c
     sem_t *hold = t->hold;
     *t = (struct task){.hold = hold};
     t->errand.request = (struct request){.method = m, .path = path, .content_type = type, .body = body, .body_len = len,
-                                      .role = ROLE_ADMIN, .request_id = "test"};
+                                      .role = ROLE_ADMIN, .listener = LISTENER_ADMIN, .request_id = "test"};
     t->errand.done = errand_done;
     sem_init(&t->done, 0, 0);
     dispatch_submit(d, &t->errand);
