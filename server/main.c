@@ -20,9 +20,10 @@ static const struct command {
     {"import", cmd_import, true, "[--collection C] [--url URL] [--key-file FILE] [--json] DIR",
      "add a folder of pictures; its first sub-folder is the label"},
     {"embed", cmd_embed, true, "[--model FILE] IMAGE...", "pictures to vectors without a server, one JSON line for each"},
-    {"eval", cmd_eval, true, "--model FILE --data DIR [--train DIR [--temperature X] [--no-probe]]\n"
+    {"eval", cmd_eval, true, "--model FILE --data DIR [--train DIR [--temperature X] [--no-probe]] [--invariance]\n"
      "       DIR: a folder of folders, whose names are the labels; --train: the bank for kNN and the linear probe;\n"
-     "       --temperature: of kNN's votes, 0.07; --no-probe: without the linear probe, which takes longest",
+     "       --temperature: of kNN's votes, 0.07; --no-probe: without the linear probe, which takes longest;\n"
+     "       --invariance: how often a picture is found by its own crop, flip, brightness, rotation and JPEG",
      "judge a model on labelled pictures"},
     {"train", cmd_train, true, "--config FILE [--resume [--allow-inexact]] [--json]\n"
      "       anchord train --config FILE --preview SHEET.png\n"

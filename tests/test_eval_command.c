@@ -2,6 +2,7 @@
 #include "tests/t.h"
 
 #include "base/json.h"
+#include "engine/pictures/alter.h"
 #include "engine/pictures/draw.h"
 #include "engine/training/report_log.h"
 #include "tests/lib/command.h"
@@ -34,6 +35,17 @@ static void all_figures_are_there_and_a_loose_picture_is_no_label(void **state)
     assert_true(json_as_number(json_member(json_member(doc, "figures"), "queries"), &n) && n == KINDS * EACH);
     json_free(doc);
     free(out);
+    out = command(0, "eval", "--model", path, "--data", dir, "--train", other, "--temperature", "0.1", "--no-probe",
+                  "--invariance", NULL);
+    doc = json_parse(out, strlen(out), 0, &e);
+    assert_ok(doc != NULL, e);
+    assert_null(json_member(json_member(doc, "figures"), "linear_probe"));
+    for (enum alteration a = ALTER_CROP; a < ALTERATIONS; a++)
+        if (!json_as_number(json_member(json_member(doc, "invariance"), alteration_name(a)), &n) || !(n > 0 && n <= 1))
+            fail_msg("invariance to %s: %s", alteration_name(a), out);
+    json_free(doc);
+    free(out);
+    command_only(2, "eval", "--model", path, "--data", dir, "--temperature", "0", NULL);
     command_only(1, "eval", "--model", path, "--data", "/nowhere", NULL);
     command_only(2, "eval", "--data", dir, NULL);
     model_free(m);

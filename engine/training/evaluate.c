@@ -28,8 +28,9 @@ struct embedding {
     struct encoder *encoder;
     const struct dataset *dataset;
     const struct manifest *manifest;    /* only for views */
-    const struct augmentation *augment; /* NULL: the picture itself */
+    const struct augmentation *augment; /* NULL: the picture itself ... */
     uint64_t seed;
+    enum alteration alteration;         /* ... after this */
     const size_t *items;
     float *out;
     struct embedding_slot *slots;
@@ -50,6 +51,12 @@ static bool fill_pixels(const struct embedding *b, size_t item, const struct ima
                         struct err *e)
 {
     const struct preprocess *p = encoder_preprocess(b->encoder);
+    struct image altered = {0};
+    if (b->alteration != ALTER_NOTHING) {
+        bool ok = image_alter(img, b->alteration, &altered, e) && preprocess_run(p, &altered, s->pixels, e);
+        image_clear(&altered);
+        return ok;
+    }
     if (!b->augment)
         return preprocess_run(p, img, s->pixels, e);
     struct rng r = manifest_rng(&b->manifest->items[item], b->seed);
@@ -114,6 +121,13 @@ bool evaluate_embed_views(struct encoder *enc, const struct dataset *d, const st
 {
     struct embedding b = {.encoder = enc, .dataset = d, .manifest = m, .augment = a, .seed = seed, .items = items,
                           .out = out};
+    return embed_all(&b, n, pool, e);
+}
+
+bool evaluate_embed_altered(struct encoder *enc, const struct dataset *d, const size_t *items, size_t n, enum alteration a,
+                            struct pool *pool, float *out, struct err *e)
+{
+    struct embedding b = {.encoder = enc, .dataset = d, .items = items, .out = out, .alteration = a};
     return embed_all(&b, n, pool, e);
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/json_writer.h"
 #include "engine/encoder.h"
+#include "engine/pictures/alter.h"
 #include "engine/pictures/augment.h"
 #include "engine/training/dataset.h"
 #include "engine/training/probe.h"
@@ -25,6 +26,10 @@ MUST_CHECK bool evaluate_embed(struct encoder *enc, const struct dataset *d, con
 MUST_CHECK bool evaluate_embed_views(struct encoder *enc, const struct dataset *d, const struct manifest *m,
                                      const size_t *items, size_t n, const struct augmentation *a, uint64_t seed,
                                      struct pool *pool, float *out, struct err *e);
+
+/* The same of each picture after this change (alter.h). */
+MUST_CHECK bool evaluate_embed_altered(struct encoder *enc, const struct dataset *d, const size_t *items, size_t n,
+                                       enum alteration a, struct pool *pool, float *out, struct err *e);
 
 struct evaluate_input {       /* all borrowed */
     const float *x;           /* [n, d], unit rows: the pictures that are judged */

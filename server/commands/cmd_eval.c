@@ -14,6 +14,7 @@
 struct judged { /* one labelled folder with its vectors */
     struct manifest manifest;
     struct dataset *dataset;
+    size_t *items;   /* of the manifest, [n]; owned */
     float *x;        /* [n, dimensions]; owned */
     int32_t *labels; /* [n]; owned */
     size_t n;
@@ -23,6 +24,7 @@ static void judged_clear(struct judged *j)
 {
     dataset_close(j->dataset);
     manifest_clear(&j->manifest);
+    free(j->items);
     free(j->x);
     free(j->labels);
 }
@@ -42,19 +44,16 @@ static bool open_folder(struct judged *j, const char *dir, const struct conf *co
                         struct pool *pool, struct err *e)
 {
     const struct dataset_options o = {.size = encoder_preprocess(enc)->resize, .limits = image_settings(conf), .pool = pool};
-    size_t *items = NULL;
     if (!manifest_read_folder(&j->manifest, dir, e) || !(j->dataset = dataset_open(&j->manifest, &o, e)))
         return false;
     if (!j->manifest.n_labels)
         return err_set(e, ERR_BAD_INPUT, "%s has no sub-folders: a picture's label is its folder's name", dir);
-    items = labelled_items(&j->manifest, &j->n);
+    j->items = labelled_items(&j->manifest, &j->n);
     j->x = mem_aligned(j->n * encoder_dimensions(enc), sizeof *j->x);
     j->labels = mem_new(j->n, sizeof *j->labels);
     for (size_t i = 0; i < j->n; i++)
-        j->labels[i] = j->manifest.items[items[i]].label;
-    bool ok = evaluate_embed(enc, j->dataset, items, j->n, pool, j->x, e);
-    free(items);
-    return ok;
+        j->labels[i] = j->manifest.items[j->items[i]].label;
+    return evaluate_embed(enc, j->dataset, j->items, j->n, pool, j->x, e);
 }
 
 /* The bank's labels in the numbering of the judged folder; a label that only one of them has is refused. */
@@ -69,7 +68,24 @@ static bool same_labels(const struct judged *bank, const struct judged *test, st
     return true;
 }
 
-static void print(const char *model, const struct judged *test, const struct evaluation *v)
+/* recall@1 of finding each picture by an altered copy of itself, as a JSON object. */
+static bool measure_invariance(const struct judged *j, struct encoder *enc, struct pool *pool, struct buf *out, struct err *e)
+{
+    float *altered = mem_aligned(j->n * encoder_dimensions(enc), sizeof *altered);
+    struct json_writer w = jw_to(out);
+    bool ok = true;
+    jw_object(&w, NULL);
+    for (enum alteration a = ALTER_CROP; ok && a < ALTERATIONS; a++) {
+        ok = evaluate_embed_altered(enc, j->dataset, j->items, j->n, a, pool, altered, e);
+        if (ok)
+            jw_real(&w, alteration_name(a), instance_measure(altered, j->x, j->n, encoder_dimensions(enc), NULL).recall_1);
+    }
+    jw_end(&w);
+    free(altered);
+    return ok;
+}
+
+static void print(const char *model, const struct judged *test, const struct evaluation *v, const struct buf *invariance)
 {
     struct buf figures = {0}, out = {0};
     struct json_writer w = jw_to(&out);
@@ -80,6 +96,8 @@ static void print(const char *model, const struct judged *test, const struct eva
     jw_int(&w, "damaged", (int64_t)dataset_damaged(test->dataset));
     jw_int(&w, "labels", (int64_t)test->manifest.n_labels);
     jw_raw(&w, "figures", figures.data);
+    if (invariance->len)
+        jw_raw(&w, "invariance", invariance->data);
     jw_end(&w);
     puts(out.data);
     buf_clear(&figures);
@@ -89,7 +107,7 @@ static void print(const char *model, const struct judged *test, const struct eva
 struct options {
     const char *train;   /* folder of the bank; NULL: none */
     double temperature;  /* of kNN */
-    bool no_probe;
+    bool no_probe, invariance;
 };
 
 static bool run(const struct conf *conf, const struct options *opt, struct err *e)
@@ -97,18 +115,21 @@ static bool run(const struct conf *conf, const struct options *opt, struct err *
     struct judged test = {0}, bank = {0};
     struct encoder_options o = encoder_settings(conf);
     struct encoder *enc = NULL;
+    struct buf invariance = {0};
     struct pool *pool = pool_new(&(struct pool_options){.name = "eval", .threads = cores_usable(),
                                                         .capacity = cores_usable()}, e);
     struct model *m = pool ? model_load(conf->model, NULL, e) : NULL;
     bool ok = m && (enc = encoder_new(m, &o, e)) && open_folder(&test, conf->data, conf, enc, pool, e) &&
-              (!opt->train || (open_folder(&bank, opt->train, conf, enc, pool, e) && same_labels(&bank, &test, e)));
+              (!opt->train || (open_folder(&bank, opt->train, conf, enc, pool, e) && same_labels(&bank, &test, e))) &&
+              (!opt->invariance || measure_invariance(&test, enc, pool, &invariance, e));
     if (ok) {
         struct evaluation v = evaluate(&(struct evaluate_input){
             .x = test.x, .labels = test.labels, .n = test.n, .d = encoder_dimensions(enc),
             .classes = test.manifest.n_labels, .bank = bank.x, .bank_labels = bank.labels, .n_bank = bank.n,
             .knn_temperature = opt->temperature, .probe_grid = opt->no_probe ? 0 : 9, .episodes = 600, .seed = 1});
-        print(conf->model, &test, &v);
+        print(conf->model, &test, &v, &invariance);
     }
+    buf_clear(&invariance);
     judged_clear(&test);
     judged_clear(&bank);
     model_free(m);
@@ -125,7 +146,8 @@ int cmd_eval(int argc, char **argv)
     const char *temperature = NULL;
     const struct flag flags[] = {{.name = "train", .text = &opt.train},
                                  {.name = "temperature", .text = &temperature},
-                                 {.name = "no-probe", .on = &opt.no_probe}};
+                                 {.name = "no-probe", .on = &opt.no_probe},
+                                 {.name = "invariance", .on = &opt.invariance}};
     int code = command_begin("eval", &conf, &argc, argv, flags, COUNT(flags));
     if (code == EXIT_DONE && (argc > 0 || !conf.model[0])) {
         err_set(&e, ERR_BAD_INPUT, "eval needs --model FILE and --data DIR");
