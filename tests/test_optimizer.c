@@ -143,11 +143,6 @@ static void warm_up_and_cosine_meet_the_golden_values(void **state)
         float got = (float)schedule_cosine((uint64_t)steps[i], 10, 100, 1, 0.001);
         assert_close("rate", &got, want + i, 1, 1e-6);
     }
-    oracle_rows(oracle_result("ema_cosine_schedule", "m"), want, &d);
-    for (size_t i = 0; i < 5; i++) {
-        float got = (float)schedule_ema(250 * i, 1000, 0.996, 1);
-        assert_close("ema", &got, want + i, 1, 1e-6);
-    }
 }
 
 static void the_moving_average_copies_at_zero_and_freezes_at_one(void **state)

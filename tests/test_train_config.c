@@ -23,6 +23,36 @@ static void a_short_config_gets_sound_defaults(void **state)
     train_config_clear(&c);
 }
 
+/* Large pictures, small ones, a model that knows something; and what is said stands. */
+static void an_objective_brings_what_goes_with_it(void **state)
+{
+    UNUSED(state);
+    static const struct {
+        const char *more;
+        enum use use;
+    } cases[] = {{"", USE_SCRATCH}, {",\"arch\":{\"stem\":\"small1\"}", USE_SMALL}, {",\"model\":\"m\"", USE_FINETUNE}};
+    struct train_config c;
+    struct err e;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[200];
+        const struct objective_profile *p = &objective_byol.profiles[cases[i].use];
+        snprintf(text, sizeof text, "{\"data\":\"d\",\"out\":\"o\",\"epochs\":1,\"method\":{\"type\":\"byol\"}%s}", cases[i].more);
+        assert_ok(parse(&c, text, &e), e);
+        assert_true(c.n_head == p->head.n_projector && c.n_predictor == 2 && c.predictor[1].outputs == 0);
+        assert_true(c.head[0].outputs == p->head.projector[0].outputs && c.predictor[0].outputs == p->head.predictor[0].outputs);
+        assert_true(c.learning_rate == p->learning_rate && c.head_rate == p->head_rate && c.settings.momentum == p->settings.momentum);
+        assert_true(c.optimizer.weight_decay == p->weight_decay);
+        assert_string_equal(c.recipe, p->recipe);
+        train_config_clear(&c);
+    }
+    assert_ok(parse(&c, "{\"data\":\"d\",\"out\":\"o\",\"epochs\":1,\"method\":{\"type\":\"byol\",\"byol\":{\"momentum\":0.5}},"
+                        "\"augmentation\":\"none\",\"predictor\":[],\"head\":[{\"outputs\":9}],\"optimizer\":{\"type\":\"adamw\"}}", &e), e);
+    assert_true(c.settings.momentum == 0.5 && c.settings.momentum_end == 1 && c.n_predictor == 0 && c.head[0].outputs == 9);
+    assert_true(c.optimizer.kind == OPTIMIZER_ADAMW && c.learning_rate == 0.1); /* the profile's rate was for LARS */
+    assert_string_equal(c.recipe, "none");
+    train_config_clear(&c);
+}
+
 static void every_field_arrives_where_it_belongs(void **state)
 {
     UNUSED(state);
@@ -78,6 +108,12 @@ static void what_cannot_be_is_refused_by_its_path(void **state)
         {"{" BASE ",\"method\":{\"type\":\"triplet\",\"infonce\":{}}}", "method.infonce"},
         {"{" BASE ",\"method\":{\"type\":\"infonce\",\"infonce\":{\"temperature\":0}}}", "method.infonce.temperature"},
         {"{" BASE ",\"method\":{\"type\":\"triplet\",\"triplet\":{\"margin\":\"x\"}}}", "method.triplet.margin"},
+        {"{" BASE ",\"method\":{\"type\":\"moco\",\"moco\":{\"queue\":1.5}}}", "method.moco.queue"},
+        {"{" BASE ",\"method\":{\"type\":\"byol\",\"byol\":{\"momentum\":2}}}", "method.byol.momentum"},
+        {"{" BASE ",\"predictor\":[{}]}", "predictor"},
+        {"{" BASE ",\"method\":{\"type\":\"barlow\"},\"predictor\":[{}]}", "predictor"},
+        {"{" BASE ",\"method\":{\"type\":\"byol\"},\"predictor\":[{},{}]}", "predictor[0]"},
+        {"{" BASE ",\"chunk\":8,\"freeze_norm\":true,\"head\":[],\"method\":{\"type\":\"byol\"}}", "chunk"},
         {"{" BASE ",\"augmentation\":\"psychedelic\"}", "augmentation"},
         {"{" BASE ",\"augmentation\":{\"hue\":0.7}}", "augmentation.hue"},
         {"{" BASE ",\"augmentation\":{\"crop_max\":0.01}}", "crop_max"},
@@ -103,6 +139,7 @@ int main(void)
     json_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_short_config_gets_sound_defaults),
+        cmocka_unit_test(an_objective_brings_what_goes_with_it),
         cmocka_unit_test(every_field_arrives_where_it_belongs),
         cmocka_unit_test(what_cannot_be_is_refused_by_its_path),
     };

@@ -46,7 +46,7 @@ static struct train_step *step_of(const char *more, struct model **m)
     struct err e = {0};
     struct train_config c = config_of(more);
     *m = lesson_model(3);
-    struct train_step *s = train_step_new(&c, *m, NULL, &e);
+    struct train_step *s = train_step_new(&c, *m, NULL, NULL, &e);
     assert_ok(s != NULL, e);
     train_config_clear(&c);
     return s;

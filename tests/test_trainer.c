@@ -9,158 +9,61 @@
 #include "engine/pictures/draw.h"
 #include "engine/training/trainer.h"
 #include "tests/lib/lessons.h"
-
-enum { KINDS = 3, EACH = 12 };
-
-struct fixture {
-    char *dir;           /* pictures/, and the runs */
-    uint64_t stop_after; /* steps; 0: never */
-    uint64_t steps;      /* seen */
-};
-
-static int set_up(void **state)
-{
-    struct fixture *f = mem_new(1, sizeof *f);
-    char pictures[300];
-    struct err e = {0};
-    f->dir = t_make_dir();
-    snprintf(pictures, sizeof pictures, "%s/pictures", f->dir);
-    assert_ok(file_make_dirs(pictures, &e), e);
-    for (uint32_t k = 0; k < KINDS; k++)
-        lesson_draw(pictures, k, 0, EACH, 40);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    t_remove_dir(f->dir);
-    free(f);
-    return 0;
-}
-
-static struct train_config config_of(const struct fixture *f, const char *run, const char *more)
-{
-    struct train_config c;
-    struct err e = {0};
-    char text[1024];
-    int n = snprintf(text, sizeof text,
-                     "{\"data\":\"%s/pictures\",\"out\":\"%s/%s\",\"arch\":{\"stem\":\"small2\",\"width\":8,\"size\":32},"
-                     "\"batch_size\":8,\"augmentation\":\"cifar\",\"held_out\":0.2,\"head\":[{\"outputs\":16}],\"threads\":2%s}",
-                     f->dir, f->dir, run, more);
-    assert_ok(train_config_parse(&c, text, (size_t)n, &e), e);
-    return c;
-}
-
-static bool stop(void *context)
-{
-    const struct fixture *f = context;
-    return f->stop_after && f->steps >= f->stop_after;
-}
-
-static void count(const struct train_progress *p, void *context)
-{
-    struct fixture *f = context;
-    if (strcmp(p->doing, "training") == 0)
-        f->steps = p->done;
-}
-
-struct told { /* how a run ended */
-    bool ok;
-    struct train_outcome out;
-    struct err e;
-};
-
-static struct told run(struct fixture *f, const char *name, const char *more, bool resume, bool inexact)
-{
-    struct train_config c = config_of(f, name, more);
-    struct manifest m = {0};
-    struct told t = {0};
-    f->steps = 0;
-    t.ok = manifest_read_folder(&m, c.data, &t.e) &&
-           trainer_run(&(struct trainer_options){.config = &c, .manifest = &m, .limits = image_default_limits, .resume = resume,
-                                                 .allow_inexact = inexact, .stop = stop, .progress = count, .context = f},
-                       &t.out, &t.e);
-    manifest_clear(&m);
-    train_config_clear(&c);
-    return t;
-}
-
-static char *fingerprint(const struct fixture *f, const char *run_name, const char *file)
-{
-    char path[400];
-    struct err e = {0};
-    snprintf(path, sizeof path, "%s/%s/%s.safetensors", f->dir, run_name, file);
-    struct model *m = model_load(path, NULL, &e);
-    assert_ok(m != NULL, e);
-    char *text = mem_text(m->fingerprint);
-    model_free(m);
-    return text;
-}
-
-static void assert_same_model(const struct fixture *f, const char *a, const char *b, bool same)
-{
-    char *x = fingerprint(f, a, "last"), *y = fingerprint(f, b, "last");
-    if ((strcmp(x, y) == 0) != same)
-        fail_msg("%s and %s end with %s weights", a, b, same ? "different" : "the same");
-    free(x);
-    free(y);
-}
+#include "tests/lib/runs.h"
 
 static const char all_of_it[] = ",\"steps\":9,\"evaluate_every\":4,\"checkpoint_every\":2,\"ema\":0.9,\"clip_norm\":5,"
                                 "\"optimizer\":{\"type\":\"adamw\",\"learning_rate\":0.002}";
 
 static void the_same_seed_gives_the_same_bits_and_so_does_an_interrupted_run(void **state)
 {
-    struct fixture *f = *state;
-    struct told t = run(f, "whole", all_of_it, false, false);
+    struct runs *f = *state;
+    struct run_told t = runs_run(f, "whole", all_of_it, false, false);
     assert_ok(t.ok, t.e);
     assert_int_equal(t.out.end, TRAIN_DONE);
     assert_int_equal(t.out.step, 9);
     char same_picks[600];
     snprintf(same_picks, sizeof same_picks, "%s,\"picks\":\"%s/whole/picks.json\"", all_of_it, f->dir);
-    t = run(f, "again", same_picks, false, false);
+    t = runs_run(f, "again", same_picks, false, false);
     assert_ok(t.ok, t.e);
-    assert_same_model(f, "whole", "again", true);
+    runs_assert_same(f, "whole", "again", true);
 
     const uint64_t stops[] = {3, 4, 8};
     for (size_t i = 0; i < COUNT(stops); i++) {
         f->stop_after = stops[i];
-        t = run(f, "parts", same_picks, true, false);
+        t = runs_run(f, "parts", same_picks, true, false);
         assert_ok(t.ok, t.e);
         assert_int_equal(t.out.end, TRAIN_STOPPED);
         assert_int_equal(t.out.step, stops[i]);
     }
     f->stop_after = 0;
-    t = run(f, "parts", same_picks, true, false);
+    t = runs_run(f, "parts", same_picks, true, false);
     assert_ok(t.ok, t.e);
-    assert_same_model(f, "whole", "parts", true);
+    runs_assert_same(f, "whole", "parts", true);
 
-    t = run(f, "other", ",\"seed\":2,\"steps\":9,\"optimizer\":{\"type\":\"adamw\",\"learning_rate\":0.002}", false, false);
+    t = runs_run(f, "other", ",\"seed\":2,\"steps\":9,\"optimizer\":{\"type\":\"adamw\",\"learning_rate\":0.002}", false, false);
     assert_ok(t.ok, t.e);
-    assert_same_model(f, "whole", "other", false);
+    runs_assert_same(f, "whole", "other", false);
 }
 
 static void a_run_is_not_overwritten_nor_mixed_with_another(void **state)
 {
-    struct fixture *f = *state;
-    struct told t = run(f, "one", ",\"steps\":2", false, false);
+    struct runs *f = *state;
+    struct run_told t = runs_run(f, "one", ",\"steps\":2", false, false);
     assert_ok(t.ok, t.e);
-    t = run(f, "one", ",\"steps\":2", false, false);
+    t = runs_run(f, "one", ",\"steps\":2", false, false);
     assert_true(!t.ok && t.e.code == ERR_CONFLICT && strstr(t.e.text, "--resume"));
-    t = run(f, "one", ",\"steps\":3", true, false);
+    t = runs_run(f, "one", ",\"steps\":3", true, false);
     assert_true(!t.ok && t.e.code == ERR_CONFLICT && strstr(t.e.text, "configuration"));
 
     char extra[300];
     snprintf(extra, sizeof extra, "%s/pictures", f->dir);
     lesson_draw(extra, 3, 0, 4, 40);
-    t = run(f, "one", ",\"steps\":2", true, true); /* not even inexactly */
+    t = runs_run(f, "one", ",\"steps\":2", true, true); /* not even inexactly */
     assert_true(!t.ok && t.e.code == ERR_CONFLICT && strstr(t.e.text, "pictures"));
 }
 
 /* The text of a metadata member in a run's checkpoint becomes another one of the same length. */
-static void forge(const struct fixture *f, const char *name, const char *from, const char *to)
+static void forge(const struct runs *f, const char *name, const char *from, const char *to)
 {
     char path[400];
     void *bytes;
@@ -178,39 +81,39 @@ static void forge(const struct fixture *f, const char *name, const char *from, c
 
 static void other_hardware_is_refused_unless_it_is_allowed(void **state)
 {
-    struct fixture *f = *state;
+    struct runs *f = *state;
     f->stop_after = 2;
-    struct told t = run(f, "moved", ",\"steps\":4", false, false);
+    struct run_told t = runs_run(f, "moved", ",\"steps\":4", false, false);
     f->stop_after = 0;
     assert_ok(t.ok, t.e);
     forge(f, "moved", "\\\"threads\\\":2", "\\\"threads\\\":9");
-    t = run(f, "moved", ",\"steps\":4", true, false);
+    t = runs_run(f, "moved", ",\"steps\":4", true, false);
     assert_true(!t.ok && t.e.code == ERR_CONFLICT && strstr(t.e.text, "9 threads") && strstr(t.e.text, "--allow-inexact"));
-    t = run(f, "moved", ",\"steps\":4", true, true);
+    t = runs_run(f, "moved", ",\"steps\":4", true, true);
     assert_ok(t.ok, t.e);
     assert_int_equal(t.out.step, 4);
 }
 
 static void a_damaged_checkpoint_is_told(void **state)
 {
-    struct fixture *f = *state;
-    struct told t = run(f, "damaged", ",\"steps\":1", false, false);
+    struct runs *f = *state;
+    struct run_told t = runs_run(f, "damaged", ",\"steps\":1", false, false);
     assert_ok(t.ok, t.e);
     forge(f, "damaged", "\\\"format\\\":1", "\\\"format\\\":8");
-    t = run(f, "damaged", ",\"steps\":1", true, false);
+    t = runs_run(f, "damaged", ",\"steps\":1", true, false);
     assert_true(!t.ok && t.e.code == ERR_CORRUPT && strstr(t.e.text, "format"));
 }
 
 static void a_diverging_run_stops_and_keeps_what_was_good(void **state)
 {
-    struct fixture *f = *state;
-    struct told t = run(f, "wild", ",\"steps\":60,\"evaluate_every\":1000,\"optimizer\":{\"learning_rate\":100,\"weight_decay\":1,"
+    struct runs *f = *state;
+    struct run_told t = runs_run(f, "wild", ",\"steps\":60,\"evaluate_every\":1000,\"optimizer\":{\"learning_rate\":100,\"weight_decay\":1,"
                                    "\"momentum\":0.999}", false, false);
     assert_ok(t.ok, t.e);
     assert_int_equal(t.out.end, TRAIN_DIVERGED);
     assert_non_null(strstr(t.out.message, "learning rate"));
     assert_int_equal(t.out.best_step, 0);
-    char *best = fingerprint(f, "wild", "best"), *first = fingerprint(f, "wild", "first");
+    char *best = runs_fingerprint(f, "wild", "best"), *first = runs_fingerprint(f, "wild", "first");
     assert_string_equal(best, first);
     free(best);
     free(first);
@@ -218,29 +121,29 @@ static void a_diverging_run_stops_and_keeps_what_was_good(void **state)
 
 static void what_cannot_be_learned_from_is_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct runs *f = *state;
     char path[300];
-    struct told t = run(f, "deep", ",\"steps\":1,\"per_label\":2,\"method\":{\"type\":\"triplet\"}", false, false);
+    struct run_told t = runs_run(f, "deep", ",\"steps\":1,\"per_label\":2,\"method\":{\"type\":\"triplet\"}", false, false);
     assert_true(!t.ok && t.e.code == ERR_BAD_INPUT && strcmp(t.e.param, "batch_size") == 0); /* 4 labels of 3 */
     /* one label, and positives from labels */
     struct err e = {0};
     snprintf(path, sizeof path, "%s/pictures", f->dir);
     file_remove_tree(path);
     assert_ok(file_make_dirs(path, &e), e);
-    lesson_draw(path, 0, 0, EACH, 40);
-    t = run(f, "one-label", ",\"steps\":1,\"method\":{\"type\":\"triplet\"}", false, false);
+    lesson_draw(path, 0, 0, RUNS_EACH, 40);
+    t = runs_run(f, "one-label", ",\"steps\":1,\"method\":{\"type\":\"triplet\"}", false, false);
     assert_true(!t.ok && t.e.code == ERR_BAD_INPUT && strstr(t.e.text, "two labels"));
     /* three pictures */
     file_remove_tree(path);
     assert_ok(file_make_dirs(path, &e), e);
     lesson_draw(path, 0, 0, 3, 40);
-    t = run(f, "three", ",\"steps\":1", false, false);
+    t = runs_run(f, "three", ",\"steps\":1", false, false);
     assert_true(!t.ok && t.e.code == ERR_BAD_INPUT && strstr(t.e.text, "held out"));
 }
 
 static void labels_that_are_all_different_are_ignored(void **state)
 {
-    struct fixture *f = *state;
+    struct runs *f = *state;
     char path[300];
     struct err e = {0};
     snprintf(path, sizeof path, "%s/pictures", f->dir);
@@ -248,17 +151,17 @@ static void labels_that_are_all_different_are_ignored(void **state)
     assert_ok(file_make_dirs(path, &e), e);
     for (uint32_t k = 0; k < 12; k++)
         lesson_draw(path, k, 0, 1, 40);
-    struct told t = run(f, "different", ",\"steps\":1", false, false);
+    struct run_told t = runs_run(f, "different", ",\"steps\":1", false, false);
     assert_ok(t.ok, t.e);
     assert_string_equal(t.out.score, "instance_recall@1");
-    t = run(f, "different-labels", ",\"steps\":1,\"method\":{\"type\":\"triplet\"}", false, false);
+    t = runs_run(f, "different-labels", ",\"steps\":1,\"method\":{\"type\":\"triplet\"}", false, false);
     assert_true(!t.ok && t.e.code == ERR_BAD_INPUT);
 }
 
 static void the_time_limit_ends_a_run_with_a_small_rate(void **state)
 {
-    struct fixture *f = *state;
-    struct told t = run(f, "timed", ",\"epochs\":100000,\"max_minutes\":0.05", false, false);
+    struct runs *f = *state;
+    struct run_told t = runs_run(f, "timed", ",\"epochs\":100000,\"max_minutes\":0.05", false, false);
     assert_ok(t.ok, t.e);
     assert_int_equal(t.out.end, TRAIN_MAX_MINUTES);
     char path[400], *last = NULL;
@@ -278,7 +181,7 @@ int main(void)
 {
     json_init();
     log_set_level(LOG_OFF);
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, runs_set_up, runs_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(the_same_seed_gives_the_same_bits_and_so_does_an_interrupted_run),
         TEST(a_run_is_not_overwritten_nor_mixed_with_another),

@@ -22,7 +22,7 @@ static struct watch watch_of(const char *method)
 static enum watch_finding run(struct watch *w, double loss, double std, int steps, int *times)
 {
     enum watch_finding first = WATCH_FINE;
-    const struct step_report r = {.loss = loss, .active = 1, .anchors = ROWS, .gradient_norm = 1, .std = std};
+    const struct step_report r = {.loss = loss, .active = 1, .anchors = ROWS, .gradient_norm = 1, .std = std, .dimensions = 5};
     *times = 0;
     for (int i = 0; i < steps; i++) {
         enum watch_finding f = watch_step(w, (uint64_t)i, &r);
@@ -52,6 +52,29 @@ static void a_collapse_is_told_once_with_its_constant(void **state)
     assert_string_equal(watch_code(WATCH_COLLAPSED), "collapse");
     assert_int_equal(run(&w, 0.1, 0.2, 5, &times), WATCH_FINE);        /* recovers */
     assert_int_equal(run(&w, 0.2, 0.02, 30, &times), WATCH_COLLAPSED); /* and falls again */
+}
+
+static void a_line_is_a_collapse_too_but_not_in_the_beginning(void **state)
+{
+    UNUSED(state);
+    const struct step_report line = {.loss = 1, .anchors = ROWS, .gradient_norm = 1, .std = 0.2, .dimensions = 1.1};
+    struct watch w = watch_of("{\"type\":\"barlow\"}"), labels = watch_of("{\"type\":\"triplet\"}");
+    const uint64_t quiet = WARMUP + TOTAL / 10 + 20; /* warm-up, window, and so many in a row */
+    for (uint64_t i = 0; i < TOTAL; i++) {
+        enum watch_finding f = watch_step(&w, i, &line);
+        assert_int_equal(f, i == quiet - 1 ? WATCH_COLLAPSED : WATCH_FINE);
+        assert_true(watch_step(&labels, i, &line) != WATCH_COLLAPSED); /* two labels are a line */
+    }
+    assert_non_null(strstr(w.message, "one direction"));
+}
+
+static void who_only_looks_is_left_alone(void **state)
+{
+    UNUSED(state);
+    struct watch w = watch_of("{\"type\":\"deepclusterv2\"}");
+    const struct step_report r = {.looking = true};
+    for (uint64_t i = 0; i < TOTAL; i++)
+        assert_int_equal(watch_step(&w, i, &r), WATCH_FINE);
 }
 
 static void short_dips_are_no_collapse(void **state)
@@ -96,6 +119,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_healthy_run_is_left_alone),
         cmocka_unit_test(a_collapse_is_told_once_with_its_constant),
+        cmocka_unit_test(a_line_is_a_collapse_too_but_not_in_the_beginning),
+        cmocka_unit_test(who_only_looks_is_left_alone),
         cmocka_unit_test(short_dips_are_no_collapse),
         cmocka_unit_test(guessing_is_told_after_the_warm_up),
         cmocka_unit_test(what_is_no_number_has_diverged),

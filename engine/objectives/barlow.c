@@ -57,20 +57,17 @@ enum { WIDE = 64 }; /* columns at a time, so that rows are read as they lie */
 
 static void standardise_backward_block(float *g, const float *x, size_t n, size_t d, size_t wide, const float *inverse)
 {
-    double sum[WIDE] = {0}, along[WIDE] = {0};
+    double along[WIDE] = {0};
     for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < wide; j++) {
-            sum[j] += (double)g[i * d + j];
+        for (size_t j = 0; j < wide; j++)
             along[j] += (double)g[i * d + j] * (double)x[i * d + j];
-        }
     for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < wide; j++) {
-            float mean = (float)(sum[j] / (double)n), part = (float)(along[j] / (double)n);
-            g[i * d + j] = inverse[j] * (g[i * d + j] - mean - x[i * d + j] * part);
-        }
+        for (size_t j = 0; j < wide; j++)
+            g[i * d + j] = inverse[j] * (g[i * d + j] - x[i * d + j] * (float)(along[j] / (double)n));
 }
 
-/* In place: g [n, d] with respect to x becomes the one with respect to z. */
+/* In place: g [n, d] with respect to x becomes the one with respect to z.  Its columns have the mean 0 already, as those of the other
+ * view have, which it is made of. */
 static void standardise_backward(float *g, const float *x, size_t n, size_t d, const float *inverse)
 {
     for (size_t j = 0; j < d; j += WIDE)

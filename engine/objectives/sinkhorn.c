@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-/* Subtracts log sum exp of each column and log k: every prototype has 1 / k of the mass. */
+/* Subtracts log sum exp of each column: every prototype has the same mass; which, the rows decide. */
 static void balance_columns(float *q, size_t n, size_t k, double *max, double *sum)
 {
     for (size_t j = 0; j < k; j++) {
@@ -20,7 +20,7 @@ static void balance_columns(float *q, size_t n, size_t k, double *max, double *s
         for (size_t j = 0; j < k; j++)
             sum[j] += exp((double)q[i * k + j] - max[j]);
     for (size_t j = 0; j < k; j++)
-        max[j] += log(sum[j]) + log((double)k);
+        max[j] += log(sum[j]);
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < k; j++)
             q[i * k + j] = (float)((double)q[i * k + j] - max[j]);

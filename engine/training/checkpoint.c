@@ -45,7 +45,10 @@ static struct pieces pieces_of(struct train_step *s)
     const struct learner_tensor *t = learner_tensors(train_step_learner(s), &n);
     struct optimizer *o = train_step_optimizer(s);
     size_t states = optimizer_state_count(o);
-    struct pieces p = {.items = mem_new(2 * n + states, sizeof *p.items)};
+    size_t followers = 0, own;
+    const struct learner_tensor *target = train_step_target(s) ? learner_tensors(train_step_target(s), &followers) : NULL;
+    const struct loss_tensor *l = loss_tensors(train_step_loss(s), &own);
+    struct pieces p = {.items = mem_new(2 * n + followers + own + states, sizeof *p.items)};
 
     for (size_t i = 0; i < n; i++) {
         struct piece *whole = add_piece(&p, "network", t[i].name, t[i].data, t[i].count);
@@ -54,6 +57,10 @@ static struct pieces pieces_of(struct train_step *s)
         if (train_step_average(s, i))
             add_piece(&p, "average", t[i].name, train_step_average(s, i), t[i].count);
     }
+    for (size_t i = 0; i < followers; i++)
+        add_piece(&p, "target", target[i].name, target[i].data, target[i].count);
+    for (size_t i = 0; i < own; i++)
+        add_piece(&p, "objective", l[i].name, l[i].data, l[i].count);
     for (size_t i = 0; i < states; i++) {
         char number[24];
         size_t count;

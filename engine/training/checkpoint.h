@@ -1,7 +1,7 @@
 /* checkpoint.h - a run's whole state in one file, so that what goes on from it is the very same run.
  *
- * A safetensors file: each tensor of the network ("network.<name>"), its average ("average.<name>"), the optimiser's
- * state ("optimizer.<i>"), and in __metadata__["checkpoint"] a JSON text with everything else: the step, the configuration as it was
+ * A safetensors file: each tensor of the network ("network.<name>"), its average ("average.<name>"), the
+ * target branch ("target.<name>"), what the objective remembers ("objective.<name>"), the optimiser's state ("optimizer.<i>"), and in __metadata__["checkpoint"] a JSON text with everything else: the step, the configuration as it was
  * given, the pictures' digest, the kernels that were picked, threads, precision and processor.  Batches need no state: they depend on
  * (seed, step) alone (loader.h).
  *

@@ -76,6 +76,36 @@ double unit_std(const float *z, size_t n, size_t d)
     return total / (double)d;
 }
 
+/* m rows of z, evenly, less their mean: x [m, d]. */
+static void centred_rows(const float *z, size_t n, size_t d, size_t m, float *x)
+{
+    float *mean = mem_new(d, sizeof *mean);
+    for (size_t i = 0; i < m; i++)
+        for (size_t k = 0; k < d; k++)
+            mean[k] += z[i * n / m * d + k] / (float)m;
+    for (size_t i = 0; i < m; i++)
+        for (size_t k = 0; k < d; k++)
+            x[i * d + k] = z[i * n / m * d + k] - mean[k];
+    free(mean);
+}
+
+/* The products of the rows have the same eigenvalues as the covariance, up to a factor. */
+double used_dimensions(const float *z, size_t n, size_t d)
+{
+    const size_t m = min_size(n, BLOCK);
+    float *x = mem_aligned(m * d, sizeof *x), *products = mem_aligned(m * m, sizeof *products);
+    double trace = 0, squares = 0;
+    centred_rows(z, n, d, m, x);
+    gemm_nt(m, m, d, 1, x, x, 0, products);
+    for (size_t i = 0; i < m; i++)
+        trace += (double)products[i * m + i];
+    for (size_t i = 0; i < m * m; i++)
+        squares += (double)products[i] * (double)products[i];
+    free(x);
+    free(products);
+    return squares > 0 ? trace * trace / squares : 0;
+}
+
 /* Eigenvalues of (z - centre)' (z - centre), ascending, [d]; the caller's. */
 static double *spectrum(const float *z, size_t n, size_t d, bool centred)
 {

@@ -20,6 +20,14 @@ static bool check_head(const struct learner_options *o, struct err *e)
     return true;
 }
 
+/* What it predicts are the head's outputs. */
+static bool check_predictor(const struct learner *l, const struct learner_options *o, struct err *e)
+{
+    if (o->n_predictor && l->g.ops[l->g.n - 1].c != l->g.ops[l->g.projection].c)
+        return err_field(e, "predictor", "must end with as many outputs as the head, which are %zu", l->g.ops[l->g.projection].c);
+    return true;
+}
+
 static bool has_learning_norm(const struct train_graph *g)
 {
     for (size_t i = 0; i < g->n; i++)
@@ -55,7 +63,8 @@ static void place_tensors(struct learner *l, double head_rate)
     for (size_t i = 0; i < l->g.n_tensors; i++) {
         const struct op_tensor *t = &l->g.tensors[i];
         struct learner_tensor *to = &l->tensors[i];
-        *to = (struct learner_tensor){.data = l->storage + at, .count = t->count, .rank = t->rank};
+        *to = (struct learner_tensor){.data = l->storage + at, .count = t->count, .rank = t->rank, .head = t->head,
+                                      .statistic = t->kind == WEIGHT_BN_MEAN || t->kind == WEIGHT_BN_VARIANCE};
         memcpy(to->name, t->name, sizeof to->name);
         memcpy(to->shape, t->shape, sizeof to->shape);
         at += t->count;
@@ -178,7 +187,7 @@ struct learner *learner_new(const struct model *m, const struct learner_options 
         goto failed;
     l->dtype = precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
     train_graph_build(&l->arch, l->size, o, &l->g);
-    if (!check(l, o, e))
+    if (!check(l, o, e) || !check_predictor(l, o, e))
         goto failed;
     place_tensors(l, o->head_rate != 0 ? o->head_rate : 1);
     import_weights(l, m);
@@ -219,6 +228,11 @@ uint32_t learner_dimensions(const struct learner *l)
 const float *learner_features(const struct learner *l)
 {
     return l->out[l->g.features].data;
+}
+
+const float *learner_projection(const struct learner *l)
+{
+    return l->out[l->g.projection].data;
 }
 
 const struct parameter *learner_parameters(const struct learner *l, size_t *n)

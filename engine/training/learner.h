@@ -31,6 +31,9 @@ struct learner_options {
     size_t batch;             /* rows of a step; a batch norm that learns needs at least 3 */
     struct head_layer head[HEAD_LAYERS_MAX];
     size_t n_head;            /* 0: z is the encoder's output itself */
+    struct head_layer predictor[HEAD_LAYERS_MAX]; /* behind the head; the last layer has as many outputs as the head, or says 0 */
+    size_t n_predictor;
+    bool forward_only;        /* nothing learns; batch norms still go by the batch where they would with learning */
     bool freeze_norm;         /* batch norm of the encoder uses its running statistics, scale and shift fixed */
     uint32_t freeze_stages;   /* 0: none; 1: the stem; 2: and layer1; ... 5: the whole encoder; their batch norms too */
     double head_rate;         /* times the learning rate, for the head; 0: the same */
@@ -52,6 +55,8 @@ uint32_t learner_dimensions(const struct learner *l); /* columns of the encoder'
 MUST_CHECK bool learner_forward(struct learner *l, const float *pixels, float *z, struct err *e);
 /* The encoder's output of the last forward: [batch, dimensions]; borrowed. */
 const float *learner_features(const struct learner *l);
+/* What the head gave to the predictor in the last forward: [batch, outputs]; z without a predictor; borrowed until backward. */
+const float *learner_projection(const struct learner *l);
 /* dz [batch, outputs] -> the gradients of all parameters (overwritten, or added to when `accumulate`).  Once for each
  * forward, whose activations it uses up. */
 MUST_CHECK bool learner_backward(struct learner *l, const float *dz, bool accumulate, struct err *e);
@@ -64,8 +69,10 @@ struct learner_tensor { /* everything that a checkpoint of the network needs: we
     float *data;
     size_t count;
     uint32_t rank, shape[4];
+    bool head;      /* of the head or the predictor: no part of the model */
+    bool statistic; /* a running mean or variance */
 };
-/* In a fixed order, the encoder's first; borrowed; may be written between steps. */
+/* In a fixed order, the encoder's first, then the head's, then the predictor's; borrowed; may be written between steps. */
 const struct learner_tensor *learner_tensors(struct learner *l, size_t *n);
 
 /* Copies the encoder's weights and running statistics into a model of the same architecture; seals it. */

@@ -58,6 +58,7 @@ static void plan_forward_pass(struct planner *p)
         if (p->g->ops[i].kind == OP_MAXPOOL)
             p->marks[i] = add_span(p, tensor_count(&l->out[i]), i);
     use(p, p->g->features, 2 * p->g->n); /* lent to the caller */
+    use(p, p->g->projection, p->g->n);
     use(p, p->g->n - 1, p->g->n);
 }
 

@@ -203,14 +203,9 @@ double schedule_cosine(uint64_t step, uint64_t warmup, uint64_t total, double pe
     return end + (peak - end) * (1 + cos(M_PI * t)) / 2;
 }
 
-double schedule_ema(uint64_t step, uint64_t total, double base, double final)
-{
-    double t = total ? (double)step / (double)total : 1;
-    return final - (final - base) * (cos(M_PI * fmin(t, 1)) + 1) / 2;
-}
-
 void ema_update(float *target, const float *online, size_t count, double m)
 {
+#pragma omp parallel for schedule(static) if (count > PIECE)
     for (size_t i = 0; i < count; i++)
         target[i] = (float)(m * (double)target[i] + (1 - m) * (double)online[i]);
 }

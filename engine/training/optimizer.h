@@ -54,8 +54,6 @@ uint64_t *optimizer_steps(struct optimizer *o);
 /* Linear warm-up over `warmup` steps ((k + 1) / warmup, so that step 0 learns), then a cosine from `peak`
  * to `end` at step `total`. */
 double schedule_cosine(uint64_t step, uint64_t warmup, uint64_t total, double peak, double end);
-/* The EMA coefficient of a momentum encoder: from `base` at step 0 to `final` at `total` (Grill et al. 2020). */
-double schedule_ema(uint64_t step, uint64_t total, double base, double final);
 
 /* target = m target + (1 - m) online. */
 void ema_update(float *target, const float *online, size_t count, double m);

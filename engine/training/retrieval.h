@@ -44,6 +44,9 @@ double uniformity(const float *x, size_t n, size_t d);
 
 /* Mean over dimensions of the standard deviation of the rows made unit: 0 is collapse, 1/sqrt(d) isotropic. */
 double unit_std(const float *z, size_t n, size_t d);
+/* (sum of the eigenvalues)^2 / sum of their squares, of the centred covariance: in how many dimensions the rows vary.
+ * Cheap, for each step: of more than 256 rows as many are taken, evenly.  0 when they do not vary. */
+double used_dimensions(const float *z, size_t n, size_t d);
 /* exp of the entropy of the eigenvalues of the centred covariance: how many dimensions are used. */
 double effective_rank(const float *z, size_t n, size_t d);
 /* exp of the entropy of the singular values, not centred. */

@@ -12,6 +12,7 @@
 /* ---- one table for each object: a field, its bounds, where its value goes ---- */
 
 enum { SETTINGS_MAX = 24 };
+static const double LEARNING_RATE = 0.1;
 enum field_kind { FIELD_REAL, FIELD_COUNT, FIELD_FLAG, FIELD_CHOICE, FIELD_PATH, FIELD_OTHER };
 
 struct field {
@@ -142,21 +143,56 @@ static bool read_settings(struct train_config *c, const struct json *v, const ch
     return read_fields(v, where, fields, n, e);
 }
 
+/* What the objective's authors, or experience, give along with it; the parts that are read later may change it. */
+static void apply_profile(struct train_config *c)
+{
+    enum use use = c->model ? USE_FINETUNE : c->arch.stem == STEM_IMAGENET ? USE_SCRATCH : USE_SMALL;
+    if (!c->objective->profiles)
+        return;
+    const struct objective_profile *p = &c->objective->profiles[use];
+    size_t kind = 0;
+    while (strcmp(optimizers[kind], p->optimizer) != 0)
+        kind++;
+    c->settings = p->settings;
+    c->optimizer = optimizer_defaults((enum optimizer_kind)kind);
+    c->optimizer.weight_decay = p->weight_decay;
+    c->learning_rate = p->learning_rate;
+    c->head_rate = p->head_rate;
+    memcpy(c->head, p->head.projector, sizeof c->head);
+    memcpy(c->predictor, p->head.predictor, sizeof c->predictor);
+    c->n_head = p->head.n_projector;
+    c->n_predictor = p->head.n_predictor;
+    snprintf(c->recipe, sizeof c->recipe, "%s", p->recipe);
+    memcpy(c->augment, recipe_find(p->recipe)->view, sizeof c->augment);
+}
+
+/* The objective's own checks name a setting; a configuration names it by its path. */
+static bool check_method(const struct train_config *c, const char *where, struct err *e)
+{
+    struct err why = {0};
+    char path[64];
+    if (c->objective->check(&c->settings, &why))
+        return true;
+    path_of(path, where, why.param);
+    return err_field(e, path, "%s", why.text);
+}
+
 /* {"type": T, T: {hyper-parameters}} */
 static bool read_method(struct train_config *c, const struct json *v, struct err *e)
 {
     const char *type = json_as_text(json_member(v, "type"), NULL);
     c->objective = type ? objective_find(type) : NULL;
     if (!c->objective)
-        return err_field(e, "method.type", "must name an objective, such as infonce or triplet");
+        return err_field(e, "method.type", "must name an objective, such as infonce, triplet, mocov2 or byol");
     const struct field fields[] = {{"type", FIELD_OTHER, NULL, 0, 0, NULL}, {type, FIELD_OTHER, NULL, 0, 0, NULL}};
     if (!read_fields(v, "method", fields, COUNT(fields), e))
         return false;
     char where[64];
     path_of(where, "method", type);
     c->settings = c->objective->defaults;
+    apply_profile(c);
     const struct json *own = json_member(v, type);
-    return (!own || read_settings(c, own, where, e)) && c->objective->check(&c->settings, e);
+    return (!own || read_settings(c, own, where, e)) && check_method(c, where, e);
 }
 
 /* A recipe's name, or an object that changes some of its parameters in both views. */
@@ -192,12 +228,15 @@ static bool read_augmentation(struct train_config *c, const struct json *v, stru
 
 static bool read_optimizer(struct train_config *c, const struct json *v, struct err *e)
 {
-    int chosen = OPTIMIZER_SGD;
+    int chosen = (int)c->optimizer.kind; /* SGD, or the profile's */
     const struct field kind = {"type", FIELD_CHOICE, &chosen, 0, 0, optimizers};
     const struct json *type = json_member(v, "type"); /* first: the defaults of the others depend on it */
     if (type && !read_choice(type, &kind, "optimizer.type", e))
         return false;
-    c->optimizer = optimizer_defaults((enum optimizer_kind)chosen);
+    if (chosen != (int)c->optimizer.kind) {
+        c->optimizer = optimizer_defaults((enum optimizer_kind)chosen);
+        c->learning_rate = LEARNING_RATE;
+    }
     struct optimizer_settings *o = &c->optimizer;
     const struct field fields[] = {
         {"type", FIELD_OTHER, NULL, 0, 0, NULL},
@@ -217,33 +256,45 @@ static bool read_optimizer(struct train_config *c, const struct json *v, struct 
     return read_fields(v, "optimizer", fields, COUNT(fields), e);
 }
 
-static bool read_head(struct train_config *c, const struct json *list, struct err *e)
+/* open_end: the last layer may leave out its outputs. */
+static bool read_layers(const struct json *list, const char *name, bool open_end, struct head_layer *layers, size_t *n,
+                        struct err *e)
 {
-    c->n_head = json_count(list);
-    if (json_kind(list) != JSON_KIND_LIST || c->n_head > HEAD_LAYERS_MAX)
-        return err_field(e, "head", "must be an array of at most %d layers", HEAD_LAYERS_MAX);
-    for (size_t i = 0; i < c->n_head; i++) {
+    *n = json_count(list);
+    if (json_kind(list) != JSON_KIND_LIST || *n > HEAD_LAYERS_MAX)
+        return err_field(e, name, "must be an array of at most %d layers", HEAD_LAYERS_MAX);
+    for (size_t i = 0; i < *n; i++) {
         uint64_t outputs = 0;
         char where[64];
-        snprintf(where, sizeof where, "head[%zu]", i);
-        c->head[i] = (struct head_layer){0};
+        snprintf(where, sizeof where, "%s[%zu]", name, i);
+        layers[i] = (struct head_layer){0};
         const struct field fields[] = {
             {"outputs", FIELD_COUNT, &outputs, 2, 8192, NULL},
-            {"norm", FIELD_FLAG, &c->head[i].norm, 0, 0, NULL},
-            {"relu", FIELD_FLAG, &c->head[i].relu, 0, 0, NULL},
+            {"norm", FIELD_FLAG, &layers[i].norm, 0, 0, NULL},
+            {"relu", FIELD_FLAG, &layers[i].relu, 0, 0, NULL},
         };
         if (!read_fields(json_item(list, i), where, fields, COUNT(fields), e))
             return false;
-        if (!outputs)
+        if (!outputs && !(open_end && i + 1 == *n))
             return err_field(e, where, "must have `outputs`");
-        c->head[i].outputs = (uint32_t)outputs;
+        layers[i].outputs = (uint32_t)outputs;
     }
     return true;
 }
 
+static bool read_head(struct train_config *c, const struct json *list, struct err *e)
+{
+    return read_layers(list, "head", false, c->head, &c->n_head, e);
+}
+
+static bool read_predictor(struct train_config *c, const struct json *list, struct err *e)
+{
+    return read_layers(list, "predictor", true, c->predictor, &c->n_predictor, e);
+}
+
 static void set_defaults(struct train_config *c)
 {
-    *c = (struct train_config){.views = 2, .batch = 256, .learning_rate = 0.1, .head_rate = 1, .warmup = 0.05,
+    *c = (struct train_config){.views = 2, .batch = 256, .learning_rate = LEARNING_RATE, .head_rate = 1, .warmup = 0.05,
                                .end_rate = 0.001, .held_out = 0.1, .seed = 1};
     c->arch = (struct arch){.depth = 18, .stem = STEM_IMAGENET, .width = 64};
     c->size = 224;
@@ -269,7 +320,8 @@ static bool read_top(struct train_config *c, const struct json *v, struct err *e
         {"picks", FIELD_PATH, &c->picks, 0, 0, NULL},
         {"arch", FIELD_OTHER, NULL, 0, 0, NULL}, {"method", FIELD_OTHER, NULL, 0, 0, NULL},
         {"augmentation", FIELD_OTHER, NULL, 0, 0, NULL}, {"optimizer", FIELD_OTHER, NULL, 0, 0, NULL},
-        {"head", FIELD_OTHER, NULL, 0, 0, NULL}, {"views", FIELD_COUNT, &views, 1, 2, NULL},
+        {"head", FIELD_OTHER, NULL, 0, 0, NULL}, {"predictor", FIELD_OTHER, NULL, 0, 0, NULL},
+        {"views", FIELD_COUNT, &views, 1, 2, NULL},
         {"batch_size", FIELD_COUNT, &batch, 3, 65536, NULL}, {"per_label", FIELD_COUNT, &per_label, 0, 1024, NULL},
         {"chunk", FIELD_COUNT, &chunk, 0, 65536, NULL}, {"epochs", FIELD_COUNT, &c->epochs, 1, 100000, NULL},
         {"steps", FIELD_COUNT, &c->steps, 1, 1e9, NULL}, {"max_minutes", FIELD_REAL, &c->max_minutes, 0, 1e6, NULL},
@@ -309,6 +361,9 @@ static bool check_chunk(const struct train_config *c, struct err *e)
     for (size_t i = 0; i < c->n_head; i++)
         if (c->head[i].norm)
             return err_field(e, "chunk", "needs a `head` without `norm`: batch norm over a part of the batch is another loss");
+    for (size_t i = 0; i < c->n_predictor; i++)
+        if (c->predictor[i].norm)
+            return err_field(e, "chunk", "needs a `predictor` without `norm`: batch norm over a part of the batch is another loss");
     return true;
 }
 
@@ -329,6 +384,8 @@ static bool check_whole(struct train_config *c, const struct json *doc, struct e
         return err_field(e, c->steps ? "steps" : "epochs", "give one of `epochs` and `steps`");
     if (c->settings.positives == POSITIVES_VIEWS && c->views != 2)
         return err_field(e, "views", "must be 2 when the positives are views");
+    if (c->n_predictor && c->objective->target == TARGET_NONE)
+        return err_field(e, "predictor", "has nothing to predict: %s has no target", c->objective->name);
     if (c->model)
         c->size = 0;
     return check_chunk(c, e);
@@ -348,7 +405,8 @@ bool train_config_parse(struct train_config *c, const char *text, size_t len, st
         const char *name;
         bool (*read)(struct train_config *c, const struct json *v, struct err *e);
     } parts[] = {{"arch", read_arch}, {"method", read_method}, {"augmentation", read_augmentation},
-                 {"optimizer", read_optimizer}, {"head", read_head}};
+                 {"optimizer", read_optimizer}, {"head", read_head},
+                 {"predictor", read_predictor}};
     set_defaults(c);
     struct json *doc = json_parse(text, len, 0, e);
     bool ok = doc && read_top(c, doc, e);

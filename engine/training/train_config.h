@@ -8,12 +8,17 @@
  *       "model": "base.safetensors",           (optional) start from it; otherwise "arch"
  *       "arch": {"name": "resnet18", "stem": "small1", "width": 64, "projection": 0, "size": 32},
  *       "method": {"type": "infonce", "infonce": {"temperature": 0.2, "positives": "views"}},
+ *       "head": [{"outputs": 512, "norm": true, "relu": true}, {"outputs": 128}],
+ *       "predictor": [...],                    for objectives with a target; [] for none
  *       "augmentation": "cifar",               a recipe, or {"recipe": "cifar", "crop_min": 0.2, ...}
  *       "batch_size": 256, "per_label": 0,     per_label > 0: exact P x K batches
  *       "epochs": 5,                           or "steps"
  *       "picks": "runs/first/picks.json",      (optional) the kernels of another run: the same bits as there
  *       "optimizer": {"type": "sgd", "learning_rate": 0.12, "weight_decay": 0.0005, ...}
  *     }
+ *
+ * Where an objective has profiles (objective.h), they are the defaults of its own settings, head, predictor, augmentation and optimiser:
+ * that for fine-tuning with `model`, that for small pictures with a small stem, else that for large ones.
  *
  * A field that is unknown or impossible is refused with its path ("optimizer.momentum").  The text is kept whole in
  * every checkpoint, so that a resumed run is told the same.
@@ -49,6 +54,8 @@ struct train_config {
     double ema;                            /* of the exported weights; 0: none */
     struct head_layer head[HEAD_LAYERS_MAX];
     size_t n_head;
+    struct head_layer predictor[HEAD_LAYERS_MAX];
+    size_t n_predictor;
     bool freeze_norm;
     uint32_t freeze_stages;
     double held_out;                       /* fraction of each label */

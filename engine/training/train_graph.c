@@ -94,35 +94,37 @@ static void add_encoder(struct train_graph *g, const struct graph *raw)
     g->features = g->n - 1;
 }
 
-static void add_head_tensor(struct train_graph *g, size_t layer, const char *name, enum weight_kind kind,
+static void add_head_tensor(struct train_graph *g, const char *layer, const char *name, enum weight_kind kind,
                             size_t rows, size_t columns)
 {
     struct op_tensor t = {.rank = columns ? 2 : 1, .shape = {(uint32_t)rows, (uint32_t)columns}, .kind = kind,
                           .head = true};
-    snprintf(t.name, sizeof t.name, "head.%zu.%s", layer, name);
+    snprintf(t.name, sizeof t.name, "%s.%s", layer, name);
     add_tensor(g, t);
 }
 
-static void add_head_layer(struct train_graph *g, size_t i, const struct head_layer *layer)
+static void add_head_layer(struct train_graph *g, const char *part, size_t i, const struct head_layer *layer)
 {
     static const struct {
         const char *name;
         enum weight_kind kind;
     } norm[] = {{"norm.weight", WEIGHT_BN_SCALE}, {"norm.bias", WEIGHT_BN_SHIFT},
                 {"norm.running_mean", WEIGHT_BN_MEAN}, {"norm.running_var", WEIGHT_BN_VARIANCE}};
-    size_t in = g->n - 1, columns = g->ops[in].c, c = layer->outputs;
+    size_t in = g->n - 1, columns = g->ops[in].c, c = layer->outputs ? layer->outputs : g->ops[g->projection].c;
+    char name[24];
+    snprintf(name, sizeof name, "%s.%zu", part, i);
 
     size_t linear = add_op(g, (struct op){.kind = OP_LINEAR, .in = in, .h = 1, .w = 1, .c = c, .tensor = g->n_tensors,
                                           .head = true, .bias = !layer->norm, .relu = layer->relu && !layer->norm});
-    add_head_tensor(g, i, "weight", WEIGHT_LINEAR, c, columns);
+    add_head_tensor(g, name, "weight", WEIGHT_LINEAR, c, columns);
     if (!layer->norm) {
-        add_head_tensor(g, i, "bias", WEIGHT_BN_SHIFT, c, 0);
+        add_head_tensor(g, name, "bias", WEIGHT_BN_SHIFT, c, 0);
         return;
     }
     add_op(g, (struct op){.kind = OP_NORM, .in = linear, .h = 1, .w = 1, .c = c, .tensor = g->n_tensors, .head = true,
                           .relu = layer->relu});
     for (size_t k = 0; k < COUNT(norm); k++)
-        add_head_tensor(g, i, norm[k].name, norm[k].kind, c, 0);
+        add_head_tensor(g, name, norm[k].name, norm[k].kind, c, 0);
 }
 
 /* 1: the stem; 2 to 5: layer1 to layer4; 6: the projection; 7: the head. */
@@ -142,12 +144,12 @@ static bool is_frozen(const struct op_tensor *t, const struct learner_options *o
     return stage <= o->freeze_stages || (stage == 6 && o->freeze_stages == 5);
 }
 
-static void mark_tensors(struct train_graph *g, const struct op *op)
+static void mark_tensors(struct train_graph *g, const struct op *op, const struct learner_options *o)
 {
     static const size_t counts[] = {[OP_CONV] = 1, [OP_NORM] = 2, [OP_LINEAR] = 1};
     size_t n = op->kind == OP_LINEAR && op->bias ? 2 : counts[op->kind];
     for (size_t i = 0; i < n; i++)
-        g->tensors[op->tensor + i].learns = !op->frozen;
+        g->tensors[op->tensor + i].learns = !op->frozen && !o->forward_only;
 }
 
 static void mark_learning(struct train_graph *g, const struct learner_options *o)
@@ -158,8 +160,10 @@ static void mark_learning(struct train_graph *g, const struct learner_options *o
         if (has_tensors) {
             op->frozen = is_frozen(&g->tensors[op->tensor], o) ||
                          (op->kind == OP_NORM && !g->tensors[op->tensor].head && o->freeze_norm);
-            mark_tensors(g, op);
+            mark_tensors(g, op, o);
         }
+        if (o->forward_only)
+            continue;
         op->needs_gradient = (has_tensors && !op->frozen) || g->ops[op->in].needs_gradient ||
                              (op->residual != NO_OP && g->ops[op->residual].needs_gradient);
     }
@@ -174,6 +178,9 @@ void train_graph_build(const struct arch *a, size_t size, const struct learner_o
     add_arch_tensors(out, a);
     add_encoder(out, &raw);
     for (size_t i = 0; i < o->n_head; i++)
-        add_head_layer(out, i, &o->head[i]);
+        add_head_layer(out, "head", i, &o->head[i]);
+    out->projection = out->n - 1;
+    for (size_t i = 0; i < o->n_predictor; i++)
+        add_head_layer(out, "predictor", i, &o->predictor[i]);
     mark_learning(out, o);
 }

@@ -2,10 +2,10 @@
  *
  * A batch norm takes in the addition and the ReLU that follow it (backward needs its input all the same, but not what
  * is between); a linear layer takes in its bias and its ReLU.  The unit length at the end of the graph is left out: the
- * objectives normalise.
+ * objectives normalise.  Behind the head may stand a predictor.
  *
  *     op 0 is the input; op i reads outputs of ops before it
- *     tensors: the architecture's (arch_weights()), then the head's
+ *     tensors: the architecture's (arch_weights()), then the head's, then the predictor's
  *
  * Values throughout; nothing needs release.
  */
@@ -17,7 +17,7 @@
 
 enum op_kind { OP_INPUT, OP_CONV, OP_NORM, OP_MAXPOOL, OP_AVGPOOL, OP_LINEAR };
 
-enum { OPS_MAX = 192, OP_TENSORS_MAX = ARCH_WEIGHTS_MAX + HEAD_LAYERS_MAX * 5, NO_OP = 0 };
+enum { OPS_MAX = 192, OP_TENSORS_MAX = ARCH_WEIGHTS_MAX + 2 * HEAD_LAYERS_MAX * 5, NO_OP = 0 };
 
 struct op {
     enum op_kind kind;
@@ -43,6 +43,7 @@ struct op_tensor {
 struct train_graph {
     size_t n;        /* ops; the last one gives z */
     size_t features; /* the op that gives the encoder's output */
+    size_t projection; /* ... and the head's: the last one where there is no predictor */
     struct op ops[OPS_MAX];
     size_t n_tensors;
     struct op_tensor tensors[OP_TENSORS_MAX];

@@ -33,7 +33,7 @@ void trainer_log_start(struct trainer *t)
     jw_int(w, "size", t->model->pre.size);
     jw_text(w, "model", t->model->fingerprint);
     jw_int(w, "parameters", (int64_t)parameters);
-    jw_int(w, "memory_bytes", (int64_t)learner_memory(train_step_learner(t->step)));
+    jw_int(w, "memory_bytes", (int64_t)train_step_memory(t->step));
     jw_int(w, "images", (int64_t)t->trained_on);
     jw_int(w, "held_out", (int64_t)t->held_out);
     jw_int(w, "labels", (int64_t)t->labels);
@@ -65,6 +65,7 @@ void trainer_log_step(struct trainer *t, const struct step_report *r, double lea
     short_real(w, "learning_rate", learning_rate);
     short_real(w, "gradient_norm", r->gradient_norm);
     short_real(w, "std", r->std);
+    short_real(w, "dimensions", r->dimensions);
     short_real(w, "images_per_second", rate);
     short_real(w, "seconds", t->state.seconds);
     run_log_end(&t->log);

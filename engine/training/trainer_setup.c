@@ -232,10 +232,11 @@ static bool keep_picks(const struct trainer *t, struct err *e)
 
 static bool open_step(struct trainer *t, const struct checkpoint *from, struct err *e)
 {
+    const struct run_length length = {t->total, t->per_epoch, t->o->manifest->n};
     char *picks;
     if (!find_picks(t, from, &picks, e))
         return false;
-    t->step = train_step_new(t->c, t->model, picks, e);
+    t->step = train_step_new(t->c, t->model, &length, picks, e);
     free(picks);
     if (!t->step || !keep_picks(t, e) || (from && !checkpoint_load(from, t->step, e)))
         return false;

@@ -6,8 +6,10 @@
 
 #include "base/num.h"
 
-enum { FLAT_STEPS = 20, WINDOW_LEAST = 20, WINDOW_MOST = 200 };
+enum { DIMENSIONS_LEAST = 8, /* outputs: of fewer not much can be said */
+       FLAT_STEPS = 20, WINDOW_LEAST = 20, WINDOW_MOST = 200 };
 static const double flat_part = 0.1;   /* of the isotropic deviation */
+static const double narrow = 1.2;    /* dimensions that outputs are to vary in at least */
 static const double idle_part = 0.998; /* of a collapsed network's loss */
 
 struct watch watch_new(const struct train_config *c, size_t rows, size_t outputs, uint64_t warmup, uint64_t total)
@@ -37,6 +39,16 @@ static enum watch_finding find(struct watch *w, uint64_t step, const struct step
     }
     if (step < w->warmup)
         return WATCH_FINE;
+    /* Many runs begin on one line; those that are well have left it a little after the warm-up. */
+    bool thin = step >= w->warmup + w->window && w->outputs >= DIMENSIONS_LEAST && r->dimensions < narrow &&
+                w->settings.positives == POSITIVES_VIEWS;
+    w->thin_steps = thin ? w->thin_steps + 1 : 0;
+    if (w->thin_steps >= FLAT_STEPS) {
+        snprintf(w->message, sizeof w->message,
+                 "the outputs vary in one direction only (%.2g dimensions of %zu): lower the learning rate, give more weight to what "
+                 "keeps them apart, or take another objective", r->dimensions, w->outputs);
+        return WATCH_COLLAPSED;
+    }
     w->loss_sum += r->loss;
     if (++w->in_window < w->window)
         return w->told == WATCH_IDLE ? WATCH_IDLE : WATCH_FINE;
@@ -54,6 +66,8 @@ static enum watch_finding find(struct watch *w, uint64_t step, const struct step
 
 enum watch_finding watch_step(struct watch *w, uint64_t step, const struct step_report *r)
 {
+    if (r->looking)
+        return WATCH_FINE;
     enum watch_finding found = find(w, step, r), before = w->told;
     w->told = found;
     return found == before ? WATCH_FINE : found;

@@ -1,7 +1,8 @@
 /* watch.h - looks at each step for a run that has gone wrong: diverged, collapsed, or learning nothing.
  *
  * Diverged: the loss or the gradient is no number any more.  Collapsed: the outputs have become one point (their standard
- * deviation is a tenth of what isotropic ones have, for 20 steps in a row).  Learning nothing: over a window after the
+ * deviation is a tenth of what isotropic ones have, for 20 steps in a row), or, where positives are views, one line (a window after the
+ * warm-up they still vary in less than 1.2 dimensions, for 20 steps in a row).  Learning nothing: over a window after the
  * warm-up the loss is that of a collapsed network (objective.collapsed), although the outputs differ: as good as guessing.
  * A run that diverged cannot go on; the other two are told once each time they begin.
  *
@@ -21,6 +22,7 @@ struct watch {
     uint64_t warmup, window;           /* steps */
     /* so far */
     uint64_t flat_steps;               /* in a row with one point */
+    uint64_t thin_steps;               /* in a row with one line */
     double loss_sum;                   /* of the window that is being filled */
     uint64_t in_window;
     enum watch_finding told;
