@@ -103,7 +103,7 @@ static void an_interrupted_run_ends_with_the_same_bits(void **state)
         f->stop_after = 1;
         t = runs_run(f, early, more, false, false);
         assert_ok(t.ok, t.e);
-        const uint64_t stops[] = {3, 7, 0};
+        const uint64_t stops[] = {5, 0};
         for (size_t k = 0; k < COUNT(stops); k++) {
             f->stop_after = stops[k];
             t = runs_run(f, parts, more, true, false);
