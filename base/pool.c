@@ -27,7 +27,7 @@ struct pool {
 static void *thread_main(void *arg)
 {
     struct pool *p = arg;
-    if (p->o.nice)
+    if (p->o.nice > getpriority(PRIO_PROCESS, 0)) /* this thread's; root's could go up again */
         setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), p->o.nice);
     void *state = p->o.thread_open ? p->o.thread_open(p->o.context) : NULL;
     pthread_mutex_lock(&p->mu);

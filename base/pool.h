@@ -24,7 +24,7 @@ struct pool_options {
     void *(*thread_open)(void *context);   /* (optional) makes a thread's state, in that thread */
     void (*thread_close)(void *state);     /* (optional) */
     void *context;
-    int nice;                              /* 0: as the process */
+    int nice;                              /* of the threads, where whoever makes the pool has not less priority already */
 };
 
 struct pool;

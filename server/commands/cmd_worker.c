@@ -27,6 +27,7 @@
 #include "base/num.h"
 #include "engine/training/trainer.h"
 #include "server/commands/command.h"
+#include "server/commands/worker_memory.h"
 
 enum { CONFIG_MAX = 1 << 20, LEAST_SHARE = 20 /* one part in so many */ };
 
@@ -45,9 +46,8 @@ static void on_signal(int number)
 
 /* ---- who gives way to whom ---- */
 
-static void give_way(uint64_t memory)
+static void give_way(void)
 {
-    const struct rlimit limit = {memory, memory};
     FILE *f = fopen("/proc/self/oom_score_adj", "w");
     enum { IO_IDLE = 3 << 13, IO_PROCESS = 1 };
     if (f) {
@@ -56,8 +56,6 @@ static void give_way(uint64_t memory)
     }
     if (setpriority(PRIO_PROCESS, 0, 19) != 0 || syscall(SYS_ioprio_set, IO_PROCESS, 0, IO_IDLE) != 0)
         log_warn("worker", "cannot lower its own priority: %s", strerror(errno));
-    if (memory && setrlimit(RLIMIT_DATA, &limit) != 0)
-        log_warn("worker", "cannot limit its own memory: %s", strerror(errno));
     prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
@@ -128,19 +126,33 @@ static void tell_progress(const struct train_progress *p, void *context)
     say(&line);
 }
 
-static int tell_failure(const struct err *e)
+static void say_failed(const char *code, const char *text)
 {
     struct buf line = {0};
     struct json_writer j = jw_to(&line);
-    struct err told = *e;
-    err_unfield(&told);
     jw_object(&j, NULL);
     jw_text(&j, "event", "failed");
-    jw_text(&j, "code", err_name(e->code));
-    jw_text(&j, "message", told.text);
+    jw_text(&j, "code", code);
+    jw_text(&j, "message", text);
     jw_end(&j);
     say(&line);
+}
+
+static int tell_failure(const struct err *e)
+{
+    struct err told = *e;
+    err_unfield(&told);
+    say_failed(err_name(e->code), told.text);
     return command_failed(e);
+}
+
+static void end_over_memory(uint64_t used, uint64_t most)
+{
+    char text[160];
+    snprintf(text, sizeof text, "it needs more memory than the %llu MB that it may have (%llu MB so far): lower batch_size, or raise job_memory_bytes",
+             (unsigned long long)(most >> 20), (unsigned long long)(used >> 20));
+    say_failed("out_of_memory", text);
+    _exit(EXIT_FAILED);
 }
 
 static int tell_outcome(const struct train_outcome *o)
@@ -209,6 +221,8 @@ int cmd_worker(int argc, char **argv)
     }
     signal(SIGTERM, on_signal);
     signal(SIGINT, SIG_IGN); /* Ctrl-C is for the server, which tells us */
-    give_way(memory);
+    give_way();
+    if (memory && !memory_bound(memory, end_over_memory, &e))
+        return tell_failure(&e);
     return work(argv[0]);
 }
