@@ -6,7 +6,7 @@
  *     http_free(h);
  *
  * libmicrohttpd (0.9.75) does the protocol, on a few epoll threads that parse and copy and nothing else;
- * http.c, http_exchange.c and http_refusal.c are its only home.  A connection is suspended while its errand is at work, so
+ * http.c, http_exchange.c, http_stream.c and http_refusal.c are its only home.  A connection is suspended while its errand is at work, so
  * thousands of waiting requests hold no thread.
  */
 #ifndef ANCHORD_SERVER_HTTP_HTTP_H
