@@ -12,7 +12,7 @@
 #define JOBS "/v1/fine_tuning/jobs"
 #define LONG ",\"method\":{\"type\":\"triplet\",\"triplet\":{\"hyperparameters\":{\"n_epochs\":10000}}}"
 #define SHORT ",\"promote\":\"never\",\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"n_epochs\":6,\"batch_size\":8}}}"
-enum { IMAGES = 24, EVENTS_MAX = 64 };
+enum { IMAGES = 24, EVENTS_MAX = 64, WAIT_S = 200 };
 
 static struct server server;
 
@@ -96,7 +96,7 @@ static void expect_text(struct client *c, const char *text, double seconds)
 /* The whole answer, with its chunks put together. */
 static void receive_whole(struct client *c, struct reply *r)
 {
-    if (!client_receive(c, false, 60, r))
+    if (!client_receive(c, false, WAIT_S, r))
         fail_msg("the stream is not whole: %d %s", r->status, r->body.data ? r->body.data : "");
     assert_int_equal(r->status, 200);
 }
@@ -202,7 +202,7 @@ static void a_quiet_stream_beats_and_all_end_with_the_server(void **state)
     post_job(SHORT, cancelled);
     struct client a = follow(running, "", ""), b = follow(waiting, "", ""), d = follow(cancelled, "", ""), refused;
     struct reply r = {0};
-    expect_text(&a, "step 1 of", 60);
+    expect_text(&a, "step 1 of", WAIT_S);
     expect_text(&b, "\r\n\r\n", 5);
     expect_text(&d, "\r\n\r\n", 5);
     refused = follow(running, "", "");
