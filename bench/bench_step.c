@@ -1,12 +1,12 @@
 /* bench_step.c - one step of training: ResNet-18 with the small stem, 32 pixels, 128 rows; forward, InfoNCE, backward,
  * SGD.
  *
- *   bench_step [SECONDS [DIR]]            ours beside PyTorch's (bench/peers/torch/step.py, when python3-torch is there)
+ *   bench_step [SECONDS [DIR [ROUNDS]]]   ours beside PyTorch's (bench/peers/torch/step.py, when python3-torch is there)
  *   bench_step --run PRECISION SECONDS [DIR]     one process's figures, as a line of JSON
  *
  * SECONDS (5) is for each figure.  DIR is a folder of JPEG files: the step is then fed from it as well, two views of
  * the recipe `cifar`, through the loader.  Each contestant is a process of its own, so that its peak of memory is its
- * own too; they take turns, and each gets its best round.
+ * own too; they take turns, ROUNDS (2) each, and the best round counts.  $PYTHON: another interpreter than Debian's.
  */
 #include <math.h>
 #include <spawn.h>
@@ -28,7 +28,7 @@
 #include "tests/lib/figures.h"
 #include "tests/lib/hashed.h"
 
-enum { SIZE = 32, ROWS = 128, ROUNDS = 2, WARM_UP = 3 };
+enum { SIZE = 32, ROWS = 128, WARM_UP = 3 };
 
 /* ---- one process ---- */
 
@@ -293,7 +293,8 @@ static void ask_peers(struct contestant *peers, const char *seconds, const char 
 {
     static const struct { const char *name; int peer; } modes[] = {
         {"fp32", PEER_FP32}, {"fp32_channels_last", PEER_FP32}, {"bf16", PEER_BF16}, {"bf16_channels_last", PEER_BF16}};
-    struct json *doc = ask((const char *[]){"/usr/bin/python3", "bench/peers/torch/step.py", "--seconds", seconds, "--threads",
+    const char *python = getenv("PYTHON");
+    struct json *doc = ask((const char *[]){python ? python : "/usr/bin/python3", "bench/peers/torch/step.py", "--seconds", seconds, "--threads",
                                             threads, NULL});
     for (size_t i = 0; i < COUNT(modes); i++) {
         const struct json *mode = json_member(json_member(doc, "modes"), modes[i].name);
@@ -326,7 +327,7 @@ static void compare(const struct contestant *ours, const struct contestant *peer
     figure("  peak of resident memory", "MB", ours->peak_mb, beside, peer->peak_mb, AT_MOST, 1);
 }
 
-static int run_all(const char *seconds, const char *dir)
+static int run_all(const char *seconds, const char *dir, int rounds)
 {
     struct contestant ours[OURS] = {{.name = "fp32"}, {.name = "auto"}}, peers[PEERS] = {{.name = "fp32"}, {.name = "bf16"}};
     char threads[16];
@@ -334,7 +335,7 @@ static int run_all(const char *seconds, const char *dir)
     snprintf(threads, sizeof threads, "%zu", cores_usable());
     setenv("OMP_NUM_THREADS", threads, 1);
     figures_begin("Training step, ResNet-18, stem small1, 32 pixels, 128 rows");
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < rounds; round++) {
         for (int i = 0; i < OURS; i++)
             if (!ask_ours(&ours[i], seconds, dir))
                 return 1;
@@ -357,5 +358,5 @@ int main(int argc, char **argv)
     json_init();
     if (argc > 3 && strcmp(argv[1], "--run") == 0)
         return run_alone(argv[2], atof(argv[3]), argc > 4 ? argv[4] : NULL);
-    return run_all(argc > 1 ? argv[1] : "5", argc > 2 ? argv[2] : NULL);
+    return run_all(argc > 1 ? argv[1] : "5", argc > 2 ? argv[2] : NULL, argc > 3 ? atoi(argv[3]) : 2);
 }

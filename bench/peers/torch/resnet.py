@@ -72,4 +72,4 @@ def nt_xent(z, temperature):
     n = len(z) // 2
     z = functional.normalize(z)
     logits = (z @ z.t() / temperature).fill_diagonal_(float("-inf"))
-    return functional.cross_entropy(logits, torch.arange(2 * n).roll(n))
+    return functional.cross_entropy(logits, torch.arange(2 * n, device=z.device).roll(n))

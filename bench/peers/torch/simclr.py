@@ -39,6 +39,7 @@ def arguments():
     p.add_argument("--stem", choices=list(STEMS), default="small1")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--device", default="cpu", help="of the network: cpu, or cuda where there is one; views are drawn by the processor")
     p.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of training; kNN is always fp32")
     p.add_argument("--epochs", type=int, default=5)
     p.add_argument("--batch", type=int, default=256, help="pictures, with two views each")
@@ -87,8 +88,8 @@ class Run:
         self.pictures, self.labels = read_pictures(os.path.join(o.data, "train"), o.each)
         self.test, self.test_labels = read_pictures(os.path.join(o.data, "test"), o.test_each)
         self.size = self.pictures.shape[3]
-        self.encoder = ResNet18(o.stem).to(memory_format=torch.channels_last)
-        self.head = head()
+        self.encoder = ResNet18(o.stem).to(o.device, memory_format=torch.channels_last)
+        self.head = head().to(o.device)
         parameters = [*self.encoder.parameters(), *self.head.parameters()]
         self.sgd = torch.optim.SGD([{"params": [p for p in parameters if p.dim() > 1], "weight_decay": DECAY},
                                     {"params": [p for p in parameters if p.dim() == 1], "weight_decay": 0}],
@@ -111,13 +112,13 @@ class Run:
         start = time.perf_counter()
         g = self.generator(1, self.step)
         x = augment.views(torch.cat([self.pictures[rows]] * 2), self.size, g)
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = x.to(self.o.device, memory_format=torch.channels_last)
         self.seconds["views"] += time.perf_counter() - start
         for group in self.sgd.param_groups:
             group["lr"] = learning_rate(self.step, total)
         self.sgd.zero_grad(set_to_none=True)
         bf16 = self.o.precision == "bf16"
-        with torch.autocast("cpu", torch.bfloat16) if bf16 else contextlib.nullcontext():
+        with torch.autocast(self.o.device, torch.bfloat16) if bf16 else contextlib.nullcontext():
             z = self.head(self.encoder(x))
         loss = nt_xent(z.float(), TEMPERATURE)
         loss.backward()
@@ -138,8 +139,8 @@ class Run:
     def features(self, pictures):
         out = []
         for p in pictures.split(EVALUATION_BATCH):
-            x = augment.normalise(p.float() / 255).contiguous(memory_format=torch.channels_last)
-            out.append(functional.normalize(self.encoder(x)))
+            x = augment.normalise(p.float() / 255).to(self.o.device, memory_format=torch.channels_last)
+            out.append(functional.normalize(self.encoder(x)).cpu())
         return torch.cat(out)
 
     def evaluate(self):
@@ -192,6 +193,7 @@ def main():
     o = arguments()
     os.makedirs(o.out, exist_ok=True)
     torch.set_num_threads(o.threads)
+    torch.backends.cudnn.allow_tf32 = False  # fp32 is fp32
     clocks = time.perf_counter(), time.process_time()
     run = Run(o)
     if o.resume:
