@@ -167,9 +167,29 @@ static void without_labels_a_picture_is_to_be_found_by_a_view_of_itself(void **s
     assert_true(hits[0] == 1 && fabs(v.instance.recall_1 - 1.0 / ROWS) < 1e-12);
 }
 
+/* A line that misses the origin has one; as many axes as there are, each way, have all; of many rows some are enough. */
+static void used_dimensions_are_counted(void **state)
+{
+    UNUSED(state);
+    enum { ROWS = 600, AXES = 4 };
+    static float line[ROWS * AXES], axes[ROWS * AXES];
+    for (size_t i = 0; i < ROWS; i++) {
+        for (size_t k = 0; k < AXES; k++)
+            line[i * AXES + k] = 5 + (float)i * (float)(k + 1);
+        axes[i * AXES + i / 2 % AXES] = i % 2 ? 1.0f : -1.0f;
+    }
+    assert_true(fabs(used_dimensions(line, ROWS, AXES) - 1) < 1e-4);
+    assert_true(fabs(used_dimensions(axes, 16, AXES) - AXES) < 1e-4);
+    assert_true(fabs(used_dimensions(axes, ROWS, AXES) - AXES) < 0.2);
+    for (size_t i = 0; i < ROWS * AXES; i++)
+        line[i] = 3;
+    assert_true(used_dimensions(line, ROWS, AXES) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(used_dimensions_are_counted),
         cmocka_unit_test(vectors_are_those_of_serving_on_any_number_of_threads),
         cmocka_unit_test(views_depend_on_content_and_seed_and_not_on_threads),
         cmocka_unit_test(without_labels_a_picture_is_to_be_found_by_a_view_of_itself),
