@@ -184,6 +184,29 @@ static bool read_model(struct call *c, struct job *j, const struct collection_ro
     return true;
 }
 
+/* What a job with these settings would do on these pictures: whatever is impossible is told now, and not when it is begun. */
+static bool check_ground(struct call *c, const struct job *j)
+{
+    struct job_ground g = {.validation = j->validation[0] != 0};
+    struct model_row model;
+    size_t *each, labels;
+    char where[96] = "training_file";
+    if (!store_label_counts(c->app->store, j->collection, &each, &labels, &c->err))
+        return false;
+    job_ground_count(&g, each, labels);
+    free(each);
+    if (!store_model(c->app->store, j->model, &model, &c->err))
+        return false;
+    g.trained = model.trained;
+    g.small = model_is_small(&model);
+    model_row_clear(&model);
+    if (job_plan(j, &g, NULL, NULL, &c->err))
+        return true;
+    if (c->err.param[0])
+        snprintf(where, sizeof where, "method.%s.hyperparameters.", j->objective->name);
+    return err_prefix(c, where);
+}
+
 static bool read_rest(struct call *c, struct job *j)
 {
     const char *suffix = NULL, *promote = "if_better";
@@ -214,7 +237,7 @@ bool job_create(struct call *c)
     if (row.images == 0)
         return err_field(&c->err, "training_file", "the collection %.128s has no images", row.name);
     if (!read_model(c, &draft, &row) || !json_get_object(c->json, "method", &method, &c->err) ||
-        !read_method(c, &draft, method) || !read_rest(c, &draft) || !jobs_create(c->app->jobs, &draft, &made, &c->err))
+        !read_method(c, &draft, method) || !read_rest(c, &draft) || !check_ground(c, &draft) || !jobs_create(c->app->jobs, &draft, &made, &c->err))
         return false;
     return answer_job(c, &made);
 }

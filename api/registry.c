@@ -239,6 +239,11 @@ void model_describe(const struct model *m, const char *id, int64_t bytes, struct
                  m->arch.width);
 }
 
+bool model_is_small(const struct model_row *row)
+{
+    return strstr(row->arch, "-small") != NULL;
+}
+
 void collection_describe(const struct encoder *enc, const char *name, const char *model,
                          struct collection_row *row)
 {

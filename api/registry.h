@@ -31,6 +31,8 @@ void registry_forget(struct registry *r, const char *id);
 
 /* What the catalogue keeps of a model; `bytes` is the size of its file.  row->lineage is the row's own. */
 void model_describe(const struct model *m, const char *id, int64_t bytes, struct model_row *row);
+/* Whether its network was made for small pictures: its stem does not halve them twice. */
+bool model_is_small(const struct model_row *row);
 /* What a new collection takes over from its encoder: model, fingerprint, precision, dimensions. */
 void collection_describe(const struct encoder *enc, const char *name, const char *model,
                          struct collection_row *row);

@@ -297,6 +297,15 @@ bool store_count(struct store *s, const char *collection, const struct filter *f
     return ok;
 }
 
+bool store_label_counts(struct store *s, const char *collection, size_t **each, size_t *labels, struct err *e)
+{
+    int64_t number;
+    struct session *r = enter(s, collection, &number, e);
+    bool ok = r && catalog_label_counts(r, number, each, labels, e);
+    catalog_reader_done(s->catalog, r);
+    return ok;
+}
+
 bool store_content(struct store *s, const struct image_row *row, void **bytes, size_t *len, struct err *e)
 {
     struct err why = {0};

@@ -246,6 +246,8 @@ MUST_CHECK bool store_images(struct store *s, const char *collection, const stru
                              size_t limit, struct image_row **out, size_t *n, bool *more, struct err *e);
 MUST_CHECK bool store_count(struct store *s, const char *collection, const struct filter *f,
                             const char *const *ids, size_t n_ids, int64_t *count, struct err *e);
+/* How many images each label has: *each, for free(), [1 + *labels], of which the first counts those without a label. */
+MUST_CHECK bool store_label_counts(struct store *s, const char *collection, size_t **each, size_t *labels, struct err *e);
 /* The original bytes of an image; the content is checked against the hash.  *bytes is the caller's. */
 MUST_CHECK bool store_content(struct store *s, const struct image_row *row, void **bytes, size_t *len,
                               struct err *e);

@@ -353,10 +353,10 @@ static void auto_depends_on_the_pictures_and_the_model(void **state)
         struct job_ground g;
         const char *has[3];
     } cases[] = {
-        {{.images = 2000, .labels = 20, .folder = "f", .model = "m", .max_minutes = 60}, {"\"positives\":\"labels\"", "\"per_label\":4", "\"learning_rate\":0.001"}},
-        {{.images = 2000, .labels = 20, .folder = "f", .model = "m", .max_minutes = 60, .trained = true}, {"\"freeze_norm\":true", "\"learning_rate\":0.0001", "\"head_rate\":10"}},
-        {{.images = 2000, .labels = 0, .folder = "f", .model = "m", .max_minutes = 60}, {"\"positives\":\"views\"", "\"per_label\":0", "\"augmentation\":\"finetune-views\""}},
-        {{.images = 40, .labels = 5, .folder = "f", .model = "m", .max_minutes = 60}, {"\"batch_size\":20", "\"per_label\":4", "\"temperature\":0.05"}},
+        {{.images = 2000, .kinds = 20, .labels = 20, .spared = 200, .folder = "f", .model = "m", .max_minutes = 60}, {"\"positives\":\"labels\"", "\"per_label\":4", "\"learning_rate\":0.001"}},
+        {{.images = 2000, .kinds = 20, .labels = 20, .spared = 200, .folder = "f", .model = "m", .max_minutes = 60, .trained = true}, {"\"freeze_norm\":true", "\"learning_rate\":0.0001", "\"head_rate\":10"}},
+        {{.images = 2000, .spared = 200, .folder = "f", .model = "m", .max_minutes = 60}, {"\"positives\":\"views\"", "\"per_label\":0", "\"augmentation\":\"finetune-views\""}},
+        {{.images = 40, .kinds = 5, .labels = 5, .spared = 10, .folder = "f", .model = "m", .max_minutes = 60}, {"\"batch_size\":20", "\"per_label\":4", "\"temperature\":0.05"}},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct buf config = {0}, settled = {0};

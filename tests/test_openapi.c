@@ -13,8 +13,8 @@ static int open_rig(void **state)
     rig = rig_open();
     doc = rig_expect(rig, 200, "GET /openapi.json", &(struct extra){.admin = true});
     rig_add_model(rig, "spare", 2);
-    for (unsigned i = 0; i < 4; i++)
-        rig_put(rig, (const char *[]){"a", "b", "c", "d"}[i], i, i, "label");
+    for (unsigned i = 0; i < 6; i++)
+        rig_put(rig, (const char *[]){"a", "b", "c", "d", "e", "f"}[i], i, i, "label");
     return 0;
 }
 

@@ -1,102 +1,26 @@
-/* job_plan.c - what "auto" comes to, and the configuration of a job's run.
- *
- * The profile is that of fine-tuning on a processor (AdamW, batch norms frozen, clipped gradients, averaged weights); a model with
- * random weights gets that of training from scratch.
- */
-#include <math.h>
+/* job_plan.c - the configuration of a job's run, and its hyper-parameters once none is "auto". */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/jobs/job_settings.h"
+#include "api/jobs/job_auto.h"
 #include "base/num.h"
 
-enum { AUTO_BATCH = 64, AUTO_STEPS = 1000, AUTO_EPOCHS_MOST = 100, EVALUATIONS = 12, EACH_LABEL = 4, LEAST_BATCH = 4 };
+enum { EVALUATIONS = 12, LEAST_STEPS = 10 };
 
-struct plan { /* the values, settled */
-    int64_t epochs, batch, per_label;
-    double rate, minutes;
-    const char *recipe, *freeze, *positives;
-};
+/* ---- parts of a configuration ---- */
 
-/* The text, or NULL for auto. */
-static const char *text_of(const struct json *values, const char *key)
+/* The objective's own settings, all of them. */
+static void write_own(struct json_writer *w, const struct objective *o, const struct objective_settings *settings)
 {
-    const char *text = json_as_text(json_member(values, key), NULL);
-    return text && strcmp(text, "auto") != 0 ? text : NULL;
-}
-
-/* Leaves *out alone for auto. */
-static void number_of(const struct json *values, const char *key, double *out)
-{
-    double x;
-    if (json_as_number(json_member(values, key), &x))
-        *out = x;
-}
-
-/* P x K batches: the largest K that the batch and the labels allow. */
-static int64_t images_of_a_label(int64_t batch, size_t labels)
-{
-    for (int64_t k = EACH_LABEL; k >= 2; k--)
-        if (batch % k == 0 && (size_t)(batch / k) <= labels && batch / k >= 2)
-            return k;
-    return 0;
-}
-
-static bool settle_batch(struct plan *p, const struct json *values, const struct job_ground *g, struct err *e)
-{
-    bool by_labels = strcmp(p->positives, "labels") == 0;
-    double batch = 0;
-    /* Held-out pictures are not trained on: a tenth, or two of each label. */
-    size_t most = by_labels ? min_size(AUTO_BATCH, g->labels * EACH_LABEL) : min_size(AUTO_BATCH, g->images / 2);
-    number_of(values, "batch_size", &batch);
-    p->batch = batch > 0 ? (int64_t)batch : (int64_t)most;
-    p->per_label = by_labels ? images_of_a_label(p->batch, g->labels) : 0;
-    if (p->batch < LEAST_BATCH)
-        return err_set(e, ERR_BAD_INPUT, "%zu pictures are too few to train on", g->images);
-    return true;
-}
-
-static bool settle(struct plan *p, const struct json *values, const struct job_ground *g, struct err *e)
-{
-    const char *positives = text_of(values, "positives");
-    p->positives = positives ? positives : g->labels >= 2 ? "labels" : "views";
-    if (!settle_batch(p, values, g, e))
-        return false;
-    double steps = fmax(1, floor(0.9 * (double)g->images / (double)p->batch)), epochs = round(AUTO_STEPS / steps);
-    epochs = fmin(fmax(epochs, 1), AUTO_EPOCHS_MOST);
-    number_of(values, "n_epochs", &epochs);
-    p->epochs = (int64_t)epochs;
-    p->rate = g->trained ? 1e-4 : 1e-3;
-    number_of(values, "learning_rate", &p->rate);
-    p->minutes = g->max_minutes;
-    number_of(values, "max_minutes", &p->minutes);
-    p->recipe = text_of(values, "augmentation");
-    if (!p->recipe)
-        p->recipe = strcmp(p->positives, "labels") == 0 ? "finetune" : "finetune-views";
-    p->freeze = text_of(values, "freeze");
-    if (!p->freeze)
-        p->freeze = g->trained ? "norm" : "none";
-    return true;
-}
-
-/* ---- the objective's own, those that are not auto ---- */
-
-static void write_own(struct json_writer *w, const struct job *j, const struct json *values, const struct plan *p)
-{
-    for (size_t i = 0; i < j->objective->n_settings; i++) {
-        const struct setting *s = &j->objective->settings[i];
-        const struct json *v = json_member(values, s->name);
-        double x;
-        bool flag;
-        if (strcmp(s->name, "positives") == 0)
-            jw_text(w, s->name, p->positives);
-        else if (json_as_number(v, &x))
-            job_settings_number(w, s->name, x);
-        else if (json_as_bool(v, &flag))
-            jw_bool(w, s->name, flag);
-        else if (text_of(values, s->name))
-            jw_text(w, s->name, text_of(values, s->name));
+    for (size_t i = 0; i < o->n_settings; i++) {
+        const struct setting *s = &o->settings[i];
+        const void *at = (const char *)settings + s->offset;
+        switch (s->kind) {
+        case SETTING_REAL: job_settings_number(w, s->name, *(const double *)at); break;
+        case SETTING_FLAG: jw_bool(w, s->name, *(const bool *)at); break;
+        case SETTING_CHOICE: jw_text(w, s->name, s->choices[*(const int *)at]); break;
+        }
     }
 }
 
@@ -111,32 +35,29 @@ static void write_freeze(struct json_writer *w, const char *freeze)
         }
 }
 
-static void write_optimizer(struct json_writer *w, const struct plan *p, bool trained)
+static void write_optimizer(struct json_writer *w, const struct objective_profile *p)
 {
     jw_object(w, "optimizer");
-    jw_text(w, "type", "adamw");
-    job_settings_number(w, "learning_rate", p->rate);
-    job_settings_number(w, "weight_decay", 1e-4);
-    job_settings_number(w, "head_rate", trained ? 10 : 1);
+    jw_text(w, "type", p->optimizer);
+    job_settings_number(w, "learning_rate", p->learning_rate);
+    job_settings_number(w, "weight_decay", p->weight_decay);
+    job_settings_number(w, "head_rate", p->head_rate);
     job_settings_number(w, "warmup", 0.05);
     job_settings_number(w, "end_rate", 0.01);
     jw_end(w);
 }
 
-/* A trained encoder keeps its space: one linear layer is enough; a fresh one wants something to throw away. */
-static void write_head(struct json_writer *w, bool trained)
+static void write_layers(struct json_writer *w, const char *key, const struct head_layer *layers, size_t n)
 {
-    jw_array(w, "head");
-    if (!trained) {
+    jw_array(w, key);
+    for (size_t i = 0; i < n; i++) {
         jw_object(w, NULL);
-        jw_int(w, "outputs", 512);
-        jw_bool(w, "norm", true);
-        jw_bool(w, "relu", true);
+        if (layers[i].outputs)
+            jw_int(w, "outputs", layers[i].outputs);
+        jw_bool(w, "norm", layers[i].norm);
+        jw_bool(w, "relu", layers[i].relu);
         jw_end(w);
     }
-    jw_object(w, NULL);
-    jw_int(w, "outputs", 128);
-    jw_end(w);
     jw_end(w);
 }
 
@@ -151,59 +72,68 @@ static void write_paths(struct json_writer *w, const struct job_ground *g)
     jw_text(w, "validation", g->validation ? path : NULL);
 }
 
-static void write_config(const struct job *j, const struct job_ground *g, const struct plan *p, const struct json *values,
-                         struct buf *out)
+static void write_method(struct json_writer *w, const struct objective *o, const struct objective_settings *settings)
 {
+    jw_object(w, "method");
+    jw_text(w, "type", o->name);
+    jw_object(w, o->name);
+    write_own(w, o, settings);
+    jw_end(w);
+    jw_end(w);
+}
+
+/* ---- the two texts ---- */
+
+static void write_config(const struct job *j, const struct job_ground *g, const struct job_choices *c, struct buf *out)
+{
+    const struct objective_profile *p = &c->profile;
     struct json_writer w = jw_to(out);
-    int64_t steps = (int64_t)fmax(1, floor(0.9 * (double)g->images / (double)p->batch)) * p->epochs;
-    int64_t every = steps / EVALUATIONS > 10 ? steps / EVALUATIONS : 10;
+    size_t steps = max_size(c->learned / (size_t)c->batch, 1) * (size_t)c->epochs, every = max_size(steps / EVALUATIONS, LEAST_STEPS);
     jw_object(&w, NULL);
     write_paths(&w, g);
-    jw_object(&w, "method");
-    jw_text(&w, "type", j->objective->name);
-    jw_object(&w, j->objective->name);
-    write_own(&w, j, values, p);
-    jw_end(&w);
-    jw_end(&w);
+    write_method(&w, j->objective, &p->settings);
     jw_text(&w, "augmentation", p->recipe);
-    jw_int(&w, "batch_size", p->batch);
-    jw_int(&w, "per_label", p->per_label);
-    jw_int(&w, "epochs", p->epochs);
-    job_settings_number(&w, "max_minutes", p->minutes);
-    write_optimizer(&w, p, g->trained);
-    write_head(&w, g->trained);
-    write_freeze(&w, p->freeze);
+    jw_int(&w, "batch_size", c->batch);
+    jw_int(&w, "per_label", c->per_label);
+    jw_int(&w, "epochs", c->epochs);
+    job_settings_number(&w, "max_minutes", c->minutes);
+    write_optimizer(&w, p);
+    write_layers(&w, "head", p->head.projector, p->head.n_projector);
+    write_layers(&w, "predictor", p->head.predictor, p->head.n_predictor);
+    write_freeze(&w, c->freeze);
     job_settings_number(&w, "clip_norm", 1);
     job_settings_number(&w, "ema", 0.99);
-    jw_int(&w, "evaluate_every", every);
-    jw_int(&w, "checkpoint_every", every);
+    job_settings_number(&w, "held_out", JOB_HELD_OUT);
+    jw_int(&w, "evaluate_every", (int64_t)every);
+    jw_int(&w, "checkpoint_every", (int64_t)every);
     jw_int(&w, "seed", (int64_t)j->seed);
     jw_int(&w, "threads", (int64_t)g->threads);
     jw_end(&w);
 }
 
-static void write_settled(const struct job *j, const struct plan *p, const struct json *values, struct buf *out)
+static void write_settled(const struct job *j, const struct job_choices *c, struct buf *out)
 {
     struct json_writer w = jw_to(out);
     jw_object(&w, NULL);
-    jw_int(&w, "n_epochs", p->epochs);
-    jw_int(&w, "batch_size", p->batch);
-    job_settings_number(&w, "learning_rate", p->rate);
-    job_settings_number(&w, "max_minutes", p->minutes);
-    jw_text(&w, "augmentation", p->recipe);
-    jw_text(&w, "freeze", p->freeze);
-    write_own(&w, j, values, p);
+    jw_int(&w, "n_epochs", c->epochs);
+    jw_int(&w, "batch_size", c->batch);
+    jw_text(&w, "optimizer", c->profile.optimizer);
+    job_settings_number(&w, "learning_rate", c->profile.learning_rate);
+    job_settings_number(&w, "max_minutes", c->minutes);
+    jw_text(&w, "augmentation", c->profile.recipe);
+    jw_text(&w, "freeze", c->freeze);
+    write_own(&w, j->objective, &c->profile.settings);
     jw_end(&w);
 }
 
 bool job_plan(const struct job *j, const struct job_ground *g, struct buf *config, struct buf *settled, struct err *e)
 {
-    struct plan p;
+    struct job_choices c;
     struct json *values = json_parse(j->hyperparameters, strlen(j->hyperparameters), 0, e);
-    bool ok = values && settle(&p, values, g, e);
-    if (ok) {
-        write_config(j, g, &p, values, config);
-        write_settled(j, &p, values, settled);
+    bool ok = values && job_choose(j, g, values, &c, e);
+    if (ok && config) {
+        write_config(j, g, &c, config);
+        write_settled(j, &c, settled);
     }
     json_free(values);
     return ok;

@@ -16,6 +16,8 @@ enum kind { KIND_COUNT, KIND_REAL, KIND_RECIPE, KIND_CHOICE };
 /* How much of the encoder stays as it is; the index: stages, once batch norms are frozen. */
 static const char *const freezes[] = {"none", "norm", "stem", "stage1", "stage2", "stage3", "stage4", NULL};
 
+static const char *const optimizers[] = {"sgd", "lars", "adamw", NULL};
+
 static const struct common {
     const char *name;
     enum kind kind;
@@ -25,11 +27,13 @@ static const struct common {
 } common[] = {
     {"n_epochs", KIND_COUNT, 1, 10000, NULL, "times that all pictures are seen; auto: about 1,000 steps"},
     {"batch_size", KIND_COUNT, 4, 4096, NULL, "pictures of a step; auto: 64, or what there is"},
-    {"learning_rate", KIND_REAL, 1e-7, 1, NULL, "of AdamW; auto: 0.001 for a fresh model, 0.0001 for a trained one"},
-    {"max_minutes", KIND_REAL, 0.05, 10080, NULL, "of training; auto: the server's setting"},
-    {"augmentation", KIND_RECIPE, 0, 0, NULL, "how views are made; auto: finetune with labels, finetune-views without"},
+    {"optimizer", KIND_CHOICE, 0, 0, optimizers, "auto: the one that goes with the objective"},
+    {"learning_rate", KIND_REAL, 1e-7, 1, NULL, "auto: the one that goes with objective and optimizer, for fresh models larger than for trained ones"},
+    {"max_minutes", KIND_REAL, 0.05, 10080, NULL, "of training; auto: a day"},
+    {"augmentation", KIND_RECIPE, 0, 0, NULL, "how views are made; auto: what goes with the objective, for a trained model finetune with labels and finetune-views without"},
     {"freeze", KIND_CHOICE, 0, 0, freezes,
-     "what of the encoder stays: its batch norms, and the stages up to this one; auto: none for a fresh model, norm for a trained one"},
+     "what of the encoder stays: its batch norms, and the stages up to this one; those of the head always learn; auto: none for a fresh "
+     "model, norm for a trained one"},
 };
 
 /* ---- checking ---- */
@@ -181,15 +185,25 @@ static void write_common(struct json_writer *w, const struct common *c)
     jw_end(w);
 }
 
-static void write_own(struct json_writer *w, const struct setting *s, const struct objective_settings *defaults)
+/* Whether its default depends on the pictures or the model. */
+static bool is_settled_later(const struct objective *o, const struct setting *s)
+{
+    bool later = strcmp(s->name, "positives") == 0;
+    for (size_t u = 0; s->kind == SETTING_REAL && o->profiles && u < USES; u++)
+        later |= *(const double *)(const void *)((const char *)&o->profiles[u].settings + s->offset) !=
+                 *(const double *)(const void *)((const char *)&o->defaults + s->offset);
+    return later;
+}
+
+static void write_own(struct json_writer *w, const struct setting *s, const struct objective *o)
 {
     static const char *const types[] = {[SETTING_REAL] = "number", [SETTING_FLAG] = "boolean", [SETTING_CHOICE] = "string"};
-    const void *at = (const char *)defaults + s->offset;
+    const void *at = (const char *)&o->defaults + s->offset;
     jw_object(w, NULL);
     jw_text(w, "name", s->name);
     jw_text(w, "type", types[s->kind]);
-    if (strcmp(s->name, "positives") == 0)
-        jw_text(w, "default", "auto"); /* labels where there are some */
+    if (is_settled_later(o, s))
+        jw_text(w, "default", "auto");
     else if (s->kind == SETTING_REAL)
         job_settings_number(w, "default", *(const double *)at);
     else if (s->kind == SETTING_FLAG)
@@ -210,7 +224,7 @@ void job_settings_write(struct json_writer *w, const char *key, const struct obj
     for (size_t i = 0; i < COUNT(common); i++)
         write_common(w, &common[i]);
     for (size_t i = 0; i < o->n_settings; i++)
-        write_own(w, &o->settings[i], &o->defaults);
+        write_own(w, &o->settings[i], o);
     jw_end(w);
 }
 

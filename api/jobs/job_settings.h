@@ -1,7 +1,7 @@
 /* job_settings.h - the hyper-parameters of a job: what may be asked for, and the run that it comes to.
  *
- * Common to all objectives are n_epochs, batch_size, learning_rate, max_minutes, augmentation and freeze; each objective adds its own
- * (objective.h).  Every one of them may be "auto" or be left out.  What auto means depends on the pictures and the model, so it is
+ * Common to all objectives are n_epochs, batch_size, optimizer, learning_rate, max_minutes, augmentation and freeze; each objective adds
+ * its own (objective.h).  Every one of them may be "auto" or be left out.  What auto means depends on the pictures and the model, so it is
  * settled when the job is begun.
  */
 #ifndef ANCHORD_API_JOBS_JOB_SETTINGS_H
@@ -21,8 +21,11 @@ void job_settings_number(struct json_writer *w, const char *key, double value);
 void job_settings_write(struct json_writer *w, const char *key, const struct objective *o);
 
 struct job_ground { /* what a run will stand on */
-    size_t images, labels;   /* labels: those with two pictures or more */
+    size_t images;
+    size_t kinds, labels;    /* all labels, and those with two pictures or more */
+    size_t spared;           /* pictures that can be held out, by their labels */
     bool trained;            /* the model that it begins with is more than random weights */
+    bool small;              /* and was made for small pictures */
     const char *folder;      /* of the job */
     const char *model;       /* file */
     bool validation;         /* there is a validation.jsonl */
@@ -30,8 +33,10 @@ struct job_ground { /* what a run will stand on */
     double max_minutes;      /* what auto is */
 };
 
-/* The configuration of the run (train_config.h) and the hyper-parameters with values in the place of auto; both are appended.
- * ERR_BAD_INPUT where the pictures do not allow it. */
+/* Fills in what is counted: each [1 + labels], first the pictures without a label, then those of each. */
+void job_ground_count(struct job_ground *g, const size_t *each, size_t labels);
+/* The configuration of the run (train_config.h) and the hyper-parameters with values in the place of auto; both are appended, and may be
+ * NULL.  ERR_BAD_INPUT where the pictures do not allow it, with the hyper-parameter's name in e->param when one is at fault. */
 MUST_CHECK bool job_plan(const struct job *j, const struct job_ground *g, struct buf *config, struct buf *settled, struct err *e);
 
 #endif

@@ -100,6 +100,12 @@ static double collapsed(const struct objective_settings *s, size_t n, size_t d)
     return (double)d;
 }
 
+static void fit(struct objective_profile *p, size_t pictures, size_t batch)
+{
+    UNUSED(pictures);
+    head_narrow(&p->head, COLUMNS_A_PICTURE * batch);
+}
+
 static const struct setting settings[] = {
     SETTING_NUMBER(off_diagonal, 0, 10, "weight of the correlations between different columns"),
     SETTING_NUMBER(epsilon, 0, 1, "added to a column's variance before the root"),
@@ -124,6 +130,8 @@ const struct objective objective_barlow = {
     .profiles = profiles,
     .settings = settings,
     .n_settings = COUNT(settings),
+    .least_batch = BATCH_NORM_PICTURES,
+    .fit = fit,
     .check = check,
     .workspace = workspace,
     .run = run,

@@ -58,6 +58,7 @@ const struct objective objective_byol = {
     .settings = settings,
     .n_settings = COUNT(settings),
     .target = TARGET_MOMENTUM,
+    .least_batch = BATCH_NORM_PICTURES,
     .check = check,
     .workspace = workspace,
     .run = run,

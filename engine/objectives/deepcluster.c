@@ -178,6 +178,18 @@ static double collapsed(const struct objective_settings *s, size_t n, size_t d)
     return log(s->prototypes);
 }
 
+static void fit(struct objective_profile *p, size_t pictures, size_t batch)
+{
+    UNUSED(batch);
+    p->settings.prototypes = fmin(p->settings.prototypes, fmax(2, (double)(pictures / 8)));
+}
+
+/* With more of them there would never be a clustering, and all steps would be for looking. */
+static bool check_run(const struct objective_settings *s, size_t pictures, struct err *e)
+{
+    return setting_has_pictures("prototypes", s->prototypes, pictures, e);
+}
+
 static const struct setting settings[] = {
     SETTING_NUMBER(prototypes, 2, 65536, "clusters; about three for each kind of picture that one expects; a whole number"),
     SETTING_TEMPERATURE,
@@ -202,6 +214,9 @@ const struct objective objective_deepclusterv2 = {
     .profiles = profiles,
     .settings = settings,
     .n_settings = COUNT(settings),
+    .least_batch = BATCH_NORM_PICTURES,
+    .fit = fit,
+    .check_run = check_run,
     .check = check,
     .open = open,
     .workspace = workspace,

@@ -104,6 +104,12 @@ static double collapsed(const struct objective_settings *s, size_t n, size_t d)
     return log(s->prototypes);
 }
 
+static void fit(struct objective_profile *p, size_t pictures, size_t batch)
+{
+    UNUSED(batch);
+    p->settings.prototypes = fmin(p->settings.prototypes, fmax(2, (double)pictures));
+}
+
 static const struct setting settings[] = {
     SETTING_PROTOTYPES,
     SETTING_TEMPERATURE,
@@ -135,6 +141,8 @@ const struct objective objective_dino = {
     .settings = settings,
     .n_settings = COUNT(settings),
     .target = TARGET_MOMENTUM,
+    .least_batch = BATCH_NORM_PICTURES,
+    .fit = fit,
     .check = check,
     .open = open,
     .workspace = workspace,

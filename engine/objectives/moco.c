@@ -122,6 +122,18 @@ static double collapsed(const struct objective_settings *s, size_t n, size_t d)
     return log(1 + s->queue);
 }
 
+/* A longer queue holds the positives themselves. */
+static void fit(struct objective_profile *p, size_t pictures, size_t batch)
+{
+    UNUSED(batch);
+    p->settings.queue = fmin(p->settings.queue, fmax(1, (double)(pictures / 2)));
+}
+
+static bool check_run(const struct objective_settings *s, size_t pictures, struct err *e)
+{
+    return setting_has_pictures("queue", s->queue, pictures, e);
+}
+
 static const struct setting settings[] = {
     SETTING_TEMPERATURE,
     SETTING_NUMBER(queue, 1, 262144, "keys that are remembered as negatives; a whole number, at most about half of the pictures"),
@@ -158,6 +170,8 @@ const struct objective objective_moco = {
     .settings = settings,
     .n_settings = COUNT(settings),
     .target = TARGET_MOMENTUM,
+    .fit = fit,
+    .check_run = check_run,
     .check = check,
     .open = open,
     .workspace = workspace,
@@ -175,6 +189,8 @@ const struct objective objective_mocov2 = {
     .settings = settings,
     .n_settings = COUNT(settings),
     .target = TARGET_MOMENTUM,
+    .fit = fit,
+    .check_run = check_run,
     .check = check,
     .open = open,
     .workspace = workspace,

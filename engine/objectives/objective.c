@@ -45,6 +45,18 @@ bool setting_is_count(const char *name, double x, double lo, double hi, struct e
     return (x >= lo && x <= hi && x == floor(x)) || err_field(e, name, "must be a whole number from %g to %g", lo, hi);
 }
 
+bool setting_has_pictures(const char *name, double x, size_t pictures, struct err *e)
+{
+    return x <= (double)pictures || err_field(e, name, "must not be more than the %zu pictures that are learned from", pictures);
+}
+
+void head_narrow(struct head_layers *head, size_t most)
+{
+    for (size_t i = 0; i < head->n_projector; i++)
+        while (head->projector[i].outputs > most)
+            head->projector[i].outputs /= 2;
+}
+
 float *loss_add(struct loss *l, const char *name, size_t count, bool learned)
 {
     assert(l->n_tensors < LOSS_TENSORS_MAX);

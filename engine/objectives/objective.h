@@ -127,6 +127,11 @@ struct objective {
     const struct setting *settings; /* those of struct objective_settings that it has */
     size_t n_settings;
     enum objective_target target;
+    size_t least_batch;        /* pictures of a batch at least: of fewer its statistics say nothing; 0: any batch will do */
+    /* Makes a profile suit a run on so many pictures in batches of so many; NULL: it suits any. */
+    void (*fit)(struct objective_profile *p, size_t pictures, size_t batch);
+    /* Is there anything to be learned from so many pictures with these settings?  NULL: always. */
+    bool (*check_run)(const struct objective_settings *s, size_t pictures, struct err *e);
     bool (*check)(const struct objective_settings *s, struct err *e);
     /* Adds the tensors with their first values (loss_add()); NULL: none. */
     bool (*open)(struct loss *l, struct err *e);

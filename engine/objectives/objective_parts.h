@@ -38,6 +38,16 @@ static inline size_t other_view(size_t i, size_t n)
 bool setting_in_range(const char *name, double x, double lo, double hi, struct err *e);
 bool setting_is_count(const char *name, double x, double lo, double hi, struct err *e);
 
+/* For check_run(): x rows of something, of which there cannot be more than pictures. */
+bool setting_has_pictures(const char *name, double x, size_t pictures, struct err *e);
+/* For fit(): no layer has more outputs than `most`; wider ones are halved until they fit. */
+void head_narrow(struct head_layers *head, size_t most);
+
+/* For least_batch: batch norms in the head over two views. */
+enum { BATCH_NORM_PICTURES = 8 };
+/* For fit(): columns for each picture of a batch, where the loss compares columns: noise alone correlates them by 1 / pictures. */
+enum { COLUMNS_A_PICTURE = 16 };
+
 extern const char *const positives_names[];
 
 #define SETTING_NUMBER(field, lo, hi, help) \

@@ -53,6 +53,7 @@ const struct objective objective_simsiam = {
     .help = "predict the network's own output for the other view; no negatives and no second network",
     .profiles = profiles,
     .target = TARGET_SELF,
+    .least_batch = BATCH_NORM_PICTURES,
     .check = check,
     .workspace = workspace,
     .run = run,

@@ -117,6 +117,22 @@ static double collapsed(const struct objective_settings *s, size_t n, size_t d)
     return log(s->prototypes);
 }
 
+/* Some pictures for each prototype, and where a batch has fewer rows than there are prototypes, a queue that has more. */
+static void fit(struct objective_profile *p, size_t pictures, size_t batch)
+{
+    struct objective_settings *s = &p->settings;
+    s->prototypes = fmin(s->prototypes, fmax(2, (double)(pictures / 4)));
+    if (s->prototypes > fmax(s->queue, (double)batch))
+        s->queue = 2 * s->prototypes;
+    s->queue = fmin(s->queue, (double)(pictures / 2));
+}
+
+static bool check_run(const struct objective_settings *s, size_t pictures, struct err *e)
+{
+    return setting_has_pictures("prototypes", s->prototypes, pictures, e) &&
+           setting_has_pictures("queue", s->queue, pictures, e);
+}
+
 static const struct setting settings[] = {
     SETTING_PROTOTYPES,
     SETTING_TEMPERATURE,
@@ -146,6 +162,9 @@ const struct objective objective_swav = {
     .profiles = profiles,
     .settings = settings,
     .n_settings = COUNT(settings),
+    .least_batch = BATCH_NORM_PICTURES,
+    .fit = fit,
+    .check_run = check_run,
     .check = check,
     .open = open,
     .workspace = workspace,

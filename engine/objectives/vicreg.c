@@ -76,6 +76,12 @@ static double collapsed(const struct objective_settings *s, size_t n, size_t d)
     return s->variance * (1 - sqrt(s->epsilon));
 }
 
+static void fit(struct objective_profile *p, size_t pictures, size_t batch)
+{
+    UNUSED(pictures);
+    head_narrow(&p->head, COLUMNS_A_PICTURE * batch);
+}
+
 static const struct setting settings[] = {
     SETTING_NUMBER(invariance, 0, 1000, "weight of the distance between the views"),
     SETTING_NUMBER(variance, 0, 1000, "weight of keeping each column's deviation at 1 or above"),
@@ -101,6 +107,8 @@ const struct objective objective_vicreg = {
     .profiles = profiles,
     .settings = settings,
     .n_settings = COUNT(settings),
+    .least_batch = BATCH_NORM_PICTURES,
+    .fit = fit,
     .check = check,
     .workspace = workspace,
     .run = run,

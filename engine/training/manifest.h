@@ -51,6 +51,9 @@ void manifest_clear(struct manifest *m);
 /* Marks the held-out items: the same for the same seed and content. */
 void manifest_split(struct manifest *m, double fraction, uint64_t seed);
 
+/* How many of a label's contents that holds out: none of fewer than four. */
+size_t manifest_spared(size_t contents, double fraction);
+
 /* Random numbers of an item's content: the same for the same seed and content, whatever else is in the manifest. */
 struct rng manifest_rng(const struct manifest_item *item, uint64_t seed);
 

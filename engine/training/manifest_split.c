@@ -53,6 +53,12 @@ static bool same_content(const struct ordered *a, const struct ordered *b)
     return strcmp(a->item->sha256, b->item->sha256) == 0;
 }
 
+size_t manifest_spared(size_t contents, double fraction)
+{
+    size_t wanted = max_size((size_t)(fraction * (double)contents + 0.5), LEAST_HELD_OUT);
+    return contents >= LEAST_CONTENTS ? min_size(wanted, contents - LEAST_HELD_OUT) : 0;
+}
+
 /* Holds out the lowest keys of one label's contents, order[from..to). */
 static void split_label(struct manifest *m, const struct ordered *order, size_t from, size_t to,
                         double fraction, uint64_t seed)
@@ -63,8 +69,7 @@ static void split_label(struct manifest *m, const struct ordered *order, size_t 
         if (i == from || !same_content(&order[i], &order[i - 1]))
             contents[n++] = (struct content){content_key(order[i].item, seed), i};
     qsort(contents, n, sizeof *contents, by_key);
-    size_t wanted = max_size((size_t)(fraction * (double)n + 0.5), LEAST_HELD_OUT);
-    for (size_t c = 0; n >= LEAST_CONTENTS && c < min_size(wanted, n - LEAST_HELD_OUT); c++)
+    for (size_t c = 0; c < manifest_spared(n, fraction); c++)
         for (size_t i = contents[c].first; i < to && same_content(&order[i], &order[contents[c].first]); i++)
             m->items[order[i].index].held_out = true;
     free(contents);

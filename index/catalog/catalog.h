@@ -124,6 +124,8 @@ MUST_CHECK bool catalog_images(struct session *s, int64_t collection, const stru
                                size_t limit, struct image_row **out, size_t *n, bool *more, struct err *e);
 MUST_CHECK bool catalog_count(struct session *s, int64_t collection, const struct filter *f, int64_t *count,
                               struct err *e);
+/* Like store_label_counts(). */
+MUST_CHECK bool catalog_label_counts(struct session *s, int64_t collection, size_t **each, size_t *labels, struct err *e);
 /* The numbers of the images that match (NULL: all), ascending; for free(), never NULL. */
 MUST_CHECK bool catalog_numbers(struct session *s, int64_t collection, const struct filter *f, int64_t **out,
                                 size_t *n, struct err *e);

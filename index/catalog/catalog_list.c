@@ -82,6 +82,34 @@ bool catalog_count(struct session *s, int64_t collection, const struct filter *f
     return end(&a, r, e);
 }
 
+bool catalog_label_counts(struct session *s, int64_t collection, size_t **each, size_t *labels, struct err *e)
+{
+    size_t room = 64;
+    size_t *counts = mem_new(room, sizeof *counts);
+    *labels = 0;
+    struct query *r = sql_begin(s->q, "SELECT count(*), label IS NULL FROM image WHERE collection = ?1 GROUP BY label",
+                                VALUES(sql_int(collection)), e);
+    while (sql_row(r)) {
+        size_t count = (size_t)sql_get_int(r, 0);
+        if (sql_get_int(r, 1)) {
+            counts[0] = count;
+            continue;
+        }
+        if (*labels + 1 == room) {
+            room *= 2;
+            counts = mem_grow(counts, room, sizeof *counts);
+        }
+        counts[++*labels] = count;
+    }
+    bool ok = sql_end(r, e);
+    if (!ok) {
+        free(counts);
+        counts = NULL;
+    }
+    *each = counts;
+    return ok;
+}
+
 bool catalog_total_images(struct session *s, int64_t *count, struct err *e)
 {
     return sql_number(s->q, "SELECT count(*) FROM image", NO_VALUES, 0, count, e);
