@@ -32,6 +32,6 @@ step bench_encoder "$photos" resnet18 "$seconds"
 [ ! -x "$build/bench/bench_search" ] || step bench_search "$n"
 step bench_step "$seconds" "$photos"
 step bench_http "$photos" "$seconds"
-step bench_reembed "$photos" "$seconds"
+step bench_background "$photos" "$seconds"
 step bench_http_search "$photos" "$n" "$seconds"
 exit $missed

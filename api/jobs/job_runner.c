@@ -9,6 +9,7 @@
 
 #include "api/jobs/jobs_impl.h"
 #include "base/clock.h"
+#include "base/cores.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -134,10 +135,11 @@ static void hear(const char *line, void *context)
 
 /* ---- one worker ---- */
 
+/* A worker runs at the lowest priority, so it only takes cores that no request wants: it is in the way when some wait. */
 static bool requests_wait(const struct jobs *x)
 {
     unsigned most = x->o.max_p99_us;
-    return atomic_load(&x->app->embedding) > 0 || (most && atomic_load(&x->app->recent_p99_us) > most);
+    return atomic_load(&x->app->embedding) > cores_usable() || (most && atomic_load(&x->app->recent_p99_us) > most);
 }
 
 /* Requests wait, or did a moment ago: short gaps are no reason to begin. */

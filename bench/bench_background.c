@@ -1,6 +1,9 @@
-/* bench_reembed.c - a change of model: how fast stored images are embedded again, and what requests feel of it.
+/* bench_background.c - what requests feel of work in the background, and what that work keeps: a fine-tuning job, and a change of
+ * model, in which all stored images are embedded again.
  *
- *   bench_reembed DIR [SECONDS]     DIR holds photographs; SECONDS (5) is for each load; IMAGES=1000 are stored
+ *   bench_background DIR [SECONDS]     DIR holds photographs; SECONDS (5) is for each load; IMAGES=1000 are stored
+ *
+ * Load is searches by picture, planned at half of the rate that is possible (open loop).
  */
 #include <math.h>
 #include <stdio.h>
@@ -20,7 +23,7 @@
 #include "tests/lib/load.h"
 #include "tests/lib/process.h"
 
-enum { CLIENTS = 8, IMAGES = 1000, DONE_S = 600 };
+enum { CLIENTS = 8, IMAGES = 1000, DONE_S = 600, FIRST_STEPS = 5 };
 
 #define COLLECTION "/v1/collections/default"
 
@@ -30,6 +33,8 @@ struct bench {
     size_t images;
     double seconds;
     struct server server;
+    double idle;              /* images a second that it embeds for 8 connections, nothing else going on */
+    struct load_result alone; /* searches at half of that */
 };
 
 static void make_requests(struct bench *b)
@@ -82,14 +87,18 @@ static struct json *ask_json(struct bench *b, const char *method, const char *ta
     return doc;
 }
 
-static bool import_model(struct bench *b, const char *id, uint64_t seed, struct err *e)
+/* side 0: ImageNet's 224 pixels. */
+static bool import_model(struct bench *b, const char *id, uint64_t seed, uint32_t side, struct err *e)
 {
-    struct arch arch = {.depth = 18, .stem = STEM_IMAGENET, .width = 64};
+    struct arch arch = {.depth = 18, .stem = side ? STEM_SMALL2 : STEM_IMAGENET, .width = 64};
+    struct preprocess size = preprocess_imagenet;
     char path[300], target[80];
     struct folder f = {0};
     snprintf(path, sizeof path, "%s-model", b->server.dir);
     snprintf(target, sizeof target, "/v1/models?id=%s", id);
-    struct model *m = model_new_random(&arch, &preprocess_imagenet, seed, e);
+    if (side)
+        size.resize = size.size = side;
+    struct model *m = model_new_random(&arch, &size, seed, e);
     bool ok = m && file_make_dirs(path, e);
     strcat(path, "/one.safetensors");
     ok = ok && model_save(m, path, e);
@@ -162,9 +171,52 @@ static bool all_ids(struct bench *b, char hex[HASH_HEX], size_t *n, struct err *
     return e->code == ERR_NONE;
 }
 
+/* ---- a job ---- */
+
+/* Views at 64 pixels, long enough for everything here. */
+static bool begin_job(struct bench *b, char id[40], struct err *e)
+{
+    static const char json[] = "{\"training_file\":\"default\",\"model\":\"small\",\"promote\":\"never\",\"method\":{\"type\":\"infonce\","
+                               "\"infonce\":{\"hyperparameters\":{\"n_epochs\":50,\"batch_size\":64}}}}";
+    struct json *doc = ask_json(b, "POST", "/v1/fine_tuning/jobs", json, sizeof json - 1, "application/json", e);
+    snprintf(id, 40, "%s", doc ? json_as_text(json_member(doc, "id"), NULL) : "");
+    json_free(doc);
+    return id[0] != 0;
+}
+
+static void end_job(struct bench *b, const char *id)
+{
+    struct err ignored = {0};
+    char target[100];
+    snprintf(target, sizeof target, "/v1/fine_tuning/jobs/%s/cancel", id);
+    json_free(ask_json(b, "POST", target, NULL, 0, NULL, &ignored));
+}
+
+/* As its log tells them. */
+static size_t steps_of(struct bench *b, const char *id)
+{
+    char path[400], line[4096];
+    size_t n = 0;
+    snprintf(path, sizeof path, "%s/jobs/%s/log.jsonl", b->server.dir, id);
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f))
+        n += strncmp(line, "{\"event\":\"step\"", 15) == 0;
+    if (f)
+        fclose(f);
+    return n;
+}
+
+static bool wait_for_steps(struct bench *b, const char *id, size_t n, struct err *e)
+{
+    for (double until = clock_s() + DONE_S; clock_s() < until; usleep(20000))
+        if (steps_of(b, id) >= n)
+            return true;
+    return err_set(e, ERR_TIMEOUT, "the job does not begin");
+}
+
 /* ---- the figures ---- */
 
-static bool bench_rate(struct bench *b, double *idle, struct err *e)
+static bool bench_rate(struct bench *b, struct err *e)
 {
     struct load_result r[2];
     char before[HASH_HEX], after[HASH_HEX];
@@ -174,41 +226,74 @@ static bool bench_rate(struct bench *b, double *idle, struct err *e)
         !begin_change(b, "second", e) || !wait_for_switch(b, &seconds, e) ||
         !run_load(b, b->embed, b->photos.n, 0, 0, &r[1], e) || !all_ids(b, after, &n_after, e))
         return false;
-    *idle = fmax(r[0].rate, r[1].rate);
-    figure("embedding again, nobody else asks", "images/s", (double)b->images / seconds, "requests, 8 connections", *idle,
+    b->idle = fmax(r[0].rate, r[1].rate);
+    figure("embedding again, nobody else asks", "images/s", (double)b->images / seconds, "requests, 8 connections", b->idle,
            AT_LEAST, 0.7);
     figure("images before and after", "images", (double)n_after, "before", (double)n_before, AT_LEAST, 1);
     return strcmp(before, after) == 0 || err_set(e, ERR_INTERNAL, "the ids are others after the switch");
 }
 
-/* Searches by picture at half of what is possible. */
-static bool bench_load(struct bench *b, double idle, struct err *e)
+static void tell_load(const struct bench *b, const char *what, const struct load_result *r)
 {
-    struct load_result alone, beside;
+    char row[100];
+    snprintf(row, sizeof row, "p50 of searches at half load, %s", what);
+    figure(row, "ms", r->p50 * 1e3, "alone", b->alone.p50 * 1e3, JUST_TOLD, 0);
+    figure("p99", "ms", r->p99 * 1e3, "alone", b->alone.p99 * 1e3, AT_MOST, 3);
+}
+
+static bool bench_job(struct bench *b, struct err *e)
+{
+    struct load_result beside;
+    char id[40];
+    if (!begin_job(b, id, e) || !wait_for_steps(b, id, FIRST_STEPS, e))
+        return false;
+    double start = clock_s(), first = (double)steps_of(b, id);
+    usleep((useconds_t)(b->seconds * 1e6));
+    double then = clock_s(), second = (double)steps_of(b, id), idle = (second - first) / (then - start);
+    if (!run_load(b, b->search, b->photos.n, 0, b->idle / 2, &beside, e))
+        return false;
+    double busy = ((double)steps_of(b, id) - second) / (clock_s() - then);
+    end_job(b, id);
+    tell_load(b, "a job trains", &beside);
+    figure("steps of the job meanwhile", "/s", busy, "nobody asks", idle, AT_LEAST, 0.25);
+    return true;
+}
+
+static bool bench_change(struct bench *b, struct err *e)
+{
+    struct load_result beside;
     bool active = true;
-    if (!run_load(b, b->search, b->photos.n, 0, idle / 2, &alone, e) || !begin_change(b, "third", e))
+    if (!begin_change(b, "third", e))
         return false;
     double start = clock_s(), before = newest_done(b, &active, e);
-    if (!run_load(b, b->search, b->photos.n, 0, idle / 2, &beside, e))
+    if (!run_load(b, b->search, b->photos.n, 0, b->idle / 2, &beside, e))
         return false;
     double done = newest_done(b, &active, e) - before, seconds = clock_s() - start;
     if (active)
         return err_set(e, ERR_INTERNAL, "the change was done before the load: give more IMAGES");
-    figure("p50 of searches at half load, embedding again", "ms", beside.p50 * 1e3, "alone", alone.p50 * 1e3, JUST_TOLD, 0);
-    figure("p99", "ms", beside.p99 * 1e3, "alone", alone.p99 * 1e3, AT_MOST, 3);
-    figure("embedding again meanwhile", "images/s", done / seconds, "requests alone, 8 connections", idle, JUST_TOLD, 0);
+    tell_load(b, "embedding again", &beside);
+    figure("embedding again meanwhile", "images/s", done / seconds, "requests alone, 8 connections", b->idle, JUST_TOLD, 0);
     return true;
+}
+
+static bool bench(struct bench *b, struct err *e)
+{
+    struct load_result r;
+    if (!import_model(b, "second", 2, 0, e) || !import_model(b, "third", 3, 0, e) || !import_model(b, "small", 4, 64, e) || !run_load(b, b->put, b->images, b->images, 0, &r, e))
+        return false;
+    figures_begin("Work in the background, ResNet-18 at 224 pixels");
+    if (!bench_rate(b, e) || !run_load(b, b->search, b->photos.n, 0, b->idle / 2, &b->alone, e))
+        return false;
+    return bench_job(b, e) && bench_change(b, e);
 }
 
 int main(int argc, char **argv)
 {
     static const char *const args[] = {"--access-log=false", NULL};
     struct bench b = {.seconds = argc > 2 ? atof(argv[2]) : 5, .images = IMAGES};
-    struct load_result r;
     struct err e = {0};
-    double idle = 0;
     if (argc < 2) {
-        fprintf(stderr, "usage: bench_reembed DIR [SECONDS]\n");
+        fprintf(stderr, "usage: bench_background DIR [SECONDS]\n");
         return 2;
     }
     if (!getenv("OMP_NUM_THREADS") && setenv("OMP_NUM_THREADS", "1", 1) == 0)
@@ -220,10 +305,7 @@ int main(int argc, char **argv)
         make_requests(&b);
     ok = ok && server_start(&b.server, &(struct server_options){.model = "", .args = args}, &e);
     if (ok) {
-        ok = import_model(&b, "second", 2, &e) && import_model(&b, "third", 3, &e) &&
-             run_load(&b, b.put, b.images, b.images, 0, &r, &e);
-        figures_begin("Another model, ResNet-18 at 224 pixels");
-        ok = ok && bench_rate(&b, &idle, &e) && bench_load(&b, idle, &e);
+        ok = bench(&b, &e);
         server_stop(&b.server);
         server_remove(&b.server);
     }
