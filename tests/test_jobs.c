@@ -6,6 +6,7 @@
 #include "api/jobs/job_settings.h"
 #include "api/jobs/jobs.h"
 #include "base/clock.h"
+#include "base/cores.h"
 #include "base/json.h"
 #include "tests/lib/rig.h"
 
@@ -322,7 +323,7 @@ static void a_worker_gives_way_while_requests_wait_or_are_slow(void **state)
     usleep(1200000); /* events are told once a second */
     double slow = step_rate(id);
     atomic_store(&rig->app->recent_p99_us, 0);
-    atomic_store(&rig->app->embedding, 1);
+    atomic_store(&rig->app->embedding, cores_usable() + 1);
     usleep(1200000);
     double waiting = step_rate(id);
     atomic_store(&rig->app->embedding, 0);
