@@ -23,7 +23,10 @@ static const struct command {
     {"eval", cmd_eval, true, "--model FILE --data DIR [--train DIR [--temperature X] [--no-probe]] [--invariance]\n"
      "       DIR: a folder of folders, whose names are the labels; --train: the bank for kNN and the linear probe;\n"
      "       --temperature: of kNN's votes, 0.07; --no-probe: without the linear probe, which takes longest;\n"
-     "       --invariance: how often a picture is found by its own crop, flip, brightness, rotation and JPEG",
+     "       --invariance: how often a picture is found by its own crop, flip, brightness, rotation and JPEG\n"
+     "       anchord eval --protocol transfer --model FILE [--temperature X] [--json] DIR...\n"
+     "       many-shot, few-shot and kNN accuracy on each folder, and their means; a folder holds train/ and test/, or labels, of\n"
+     "       which a fifth is held out",
      "judge a model on labelled pictures"},
     {"train", cmd_train, true, "--config FILE [--resume [--allow-inexact]] [--json]\n"
      "       anchord train --config FILE --preview SHEET.png\n"

@@ -4,6 +4,8 @@
 #include "base/rng.h"
 #include "engine/training/lbfgs.h"
 #include "engine/training/probe.h"
+#include "engine/training/retrieval.h"
+#include "engine/training/transfer.h"
 
 static double rosenbrock(const double *x, double *g, size_t n, void *context)
 {
@@ -79,12 +81,39 @@ static void few_shot_episodes_give_a_mean_and_an_interval(void **state)
     assert_int_equal(few_shot(&all, 5, 90, 10, 7).episodes, 0);
 }
 
+/* Each figure is that of its own function: on which rows is what the protocol adds. */
+static void transfer_trains_on_the_first_rows_and_tests_on_the_rest(void **state)
+{
+    UNUSED(state);
+    const struct features all = clouds(2.5, 3), train = part(&all, 0, 450), test = part(&all, 450, 150), five = {x, labels, N, D, 4};
+    const struct transfer_input in = {.x = x, .labels = labels, .n_train = 450, .n = N, .d = D, .classes = CLASSES, .seed = 5};
+    struct transfer t = transfer_measure(&in), none;
+    double knn = knn_accuracy(x, labels, 450, test.x, test.labels, 150, D, 20, 0.07);
+    assert_true(t.many_shot.accuracy > 0.7 && t.many_shot.accuracy < 1);
+    assert_true(fabs(t.many_shot.accuracy - linear_probe(&train, &test, 9, 5).accuracy) < 1e-12 && fabs(t.knn - knn) < 1e-12);
+    assert_true(fabs(t.few_shot.accuracy - few_shot(&all, 5, 5, 600, 5).accuracy) < 1e-12);
+    assert_int_equal(t.few_shot.episodes, 600);
+    assert_int_equal(t.few_shot.classes, CLASSES);
+    assert_int_equal(t.few_shot.least, 20);
+    for (size_t i = 0; i < N; i++)
+        labels[i] %= 4;
+    none = t;
+    none.few_shot = few_shot(&five, 5, 5, 600, 5); /* of 4 classes */
+    assert_int_equal(none.few_shot.episodes, 0);
+    assert_int_equal(none.few_shot.classes, 4);
+    none.many_shot.accuracy = 0.25;
+    struct transfer_mean m = transfer_average((const struct transfer[]){t, none}, 2);
+    assert_true(fabs(m.many_shot - (t.many_shot.accuracy + 0.25) / 2) < 1e-12 && fabs(m.knn - t.knn) < 1e-12);
+    assert_true(m.n_few_shot == 1 && fabs(m.few_shot - t.few_shot.accuracy) < 1e-12);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lbfgs_finds_rosenbrocks_minimum),
         cmocka_unit_test(a_linear_probe_separates_what_can_be_separated),
         cmocka_unit_test(few_shot_episodes_give_a_mean_and_an_interval),
+        cmocka_unit_test(transfer_trains_on_the_first_rows_and_tests_on_the_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@ static const struct common {
     {"batch_size", KIND_COUNT, 4, 4096, NULL, "pictures of a step; auto: 64, or what there is"},
     {"optimizer", KIND_CHOICE, 0, 0, optimizers, "auto: the one that goes with the objective"},
     {"learning_rate", KIND_REAL, 1e-7, 1, NULL, "auto: the one that goes with objective and optimizer, for fresh models larger than for trained ones"},
-    {"max_minutes", KIND_REAL, 0.05, 10080, NULL, "of training; auto: a day"},
+    {"max_minutes", KIND_REAL, 0.05, 10080, NULL, "of training; auto: the server's setting"},
     {"augmentation", KIND_RECIPE, 0, 0, NULL, "how views are made; auto: what goes with the objective, for a trained model finetune with labels and finetune-views without"},
     {"freeze", KIND_CHOICE, 0, 0, freezes,
      "what of the encoder stays: its batch norms, and the stages up to this one; those of the head always learn; auto: none for a fresh "

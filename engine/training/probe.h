@@ -28,6 +28,7 @@ struct linear_probe linear_probe(const struct features *train, const struct feat
 struct few_shot {
     double accuracy, interval; /* mean, and half of the 95 % interval, over the episodes */
     size_t episodes;           /* 0: too few classes with enough images */
+    size_t classes, least;     /* those that have enough, and how many images that is */
 };
 /* `ways` classes, `shots` examples of each, 15 queries of each; the nearest class mean (Euclidean) wins. */
 struct few_shot few_shot(const struct features *f, size_t ways, size_t shots, size_t episodes, uint64_t seed);

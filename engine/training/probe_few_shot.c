@@ -95,6 +95,8 @@ struct few_shot few_shot(const struct features *f, size_t ways, size_t shots, si
     struct few_shot out = {0};
     size_t count;
     struct members *classes = group(f, shots + QUERIES, &count);
+    out.classes = count;
+    out.least = shots + QUERIES;
     size_t *picked = mem_new(count, sizeof *picked);
     double *means = mem_new(ways * f->d, sizeof *means), sum = 0, square = 0;
     for (size_t i = 0; i < count; i++)
