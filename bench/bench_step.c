@@ -181,12 +181,14 @@ static bool fed_rate(struct step *s, const char *dir, size_t memory, double seco
 {
     struct manifest m = {0};
     struct preprocess pre = preprocess_imagenet;
+    struct crops crops = {.groups = {{.count = 2, .size = SIZE}}, .n = 1};
     struct dataset *d = NULL;
     struct sampler *sampler = NULL;
     struct loader *l = NULL;
     size_t n = 0, *all = NULL;
 
     pre.size = SIZE;
+    memcpy(crops.groups[0].augment, recipe_find("cifar")->view, sizeof crops.groups[0].augment);
     if (manifest_read_folder(&m, dir, e))
         d = dataset_open(&m, &(struct dataset_options){.size = SIZE, .memory = memory, .limits = image_default_limits}, e);
     if (d) {
@@ -194,9 +196,8 @@ static bool fed_rate(struct step *s, const char *dir, size_t memory, double seco
         sampler = sampler_new(&m, all, n, ROWS / 2, 0, 1, e);
     }
     if (sampler)
-        l = loader_new(&(struct loader_options){.manifest = &m, .dataset = d, .sampler = sampler, .batch = ROWS / 2, .views = 2,
-                                                .augment = recipe_find("cifar")->view, .preprocess = &pre, .size = SIZE,
-                                                .positives = POSITIVES_VIEWS, .seed = 1, .threads = cores_usable()}, e);
+        l = loader_new(&(struct loader_options){.manifest = &m, .dataset = d, .sampler = sampler, .batch = ROWS / 2, .crops = &crops,
+                                                .preprocess = &pre, .positives = POSITIVES_VIEWS, .seed = 1, .threads = cores_usable()}, e);
     bool ok = l && run_fed(s, l, seconds, rate, e);
     loader_free(l);
     sampler_free(sampler);

@@ -31,11 +31,32 @@ static double length(const float *v, size_t n)
     return sqrt(sum);
 }
 
+/* Of each pass, one behind the other. */
+static float *pictures_of(unsigned first, uint32_t size, const struct learner_options *o)
+{
+    float *all[LEARNER_PASSES_MAX], *out;
+    size_t count[LEARNER_PASSES_MAX], at = 0;
+    if (!o->n_passes)
+        return learner_pictures(first, o->batch, size);
+    for (size_t i = 0; i < o->n_passes; i++) {
+        const struct learner_pass *p = &o->passes[i];
+        all[i] = learner_pictures(first + 100 * (unsigned)i, p->rows, p->size);
+        at += count[i] = p->rows * p->size * p->size * 3;
+    }
+    out = mem_new(at, sizeof *out);
+    for (size_t i = o->n_passes; i-- > 0;) {
+        at -= count[i];
+        memcpy(out + at, all[i], count[i] * sizeof *out);
+        free(all[i]);
+    }
+    return out;
+}
+
 static struct task task_new(const struct arch *a, uint32_t size, unsigned first, const struct learner_options *o)
 {
     struct rng r = rng_new(first + 1);
-    struct task t = {.l = learner_make(a, size, o), .pixels = learner_pictures(first, o->batch, size)};
-    t.n_z = o->batch * learner_outputs(t.l);
+    struct task t = {.l = learner_make(a, size, o), .pixels = pictures_of(first, size, o)};
+    t.n_z = t.l->batch * learner_outputs(t.l);
     t.dz = mem_new(t.n_z, sizeof *t.dz);
     for (size_t i = 0; i < t.n_z; i++)
         t.dz[i] = (float)rng_between(&r, -1, 1);
@@ -154,6 +175,28 @@ static void every_gradient_is_the_slope_in_double(void **state)
     }
 }
 
+/* Crops of several sizes: batch norms of the encoder by the pass, of the head by all rows, and gradients are the sum over passes. */
+static void passes_of_several_sizes_have_the_gradient_of_the_whole(void **state)
+{
+    UNUSED(state);
+    static const struct arch small = {18, STEM_SMALL1, 8, 12};
+    for (size_t k = 0; k < LEARNER_KINDS; k++) {
+        struct learner_options o = odd_options(&learner_kinds[k]);
+        o.passes[0] = (struct learner_pass){4, 22};
+        o.passes[1] = (struct learner_pass){6, 16};
+        o.n_passes = 2;
+        o.freeze_stages = k ? 2 : 0;
+        check("two sizes", &small, 16, 0, &o);
+    }
+    struct learner_options o = odd_options(&learner_kinds[0]);
+    o.passes[0] = (struct learner_pass){4, 18};
+    o.passes[1] = (struct learner_pass){3, 20};
+    o.passes[2] = (struct learner_pass){5, 17};
+    o.n_passes = 3;
+    o.n_head = 0;
+    check("three sizes, no head", &small, 16, 0, &o);
+}
+
 /* Batches as they come. */
 static void without_corners_the_gradients_are_those_of_double(void **state)
 {
@@ -180,6 +223,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_gradient_is_the_slope_in_double),
+        cmocka_unit_test(passes_of_several_sizes_have_the_gradient_of_the_whole),
         cmocka_unit_test(without_corners_the_gradients_are_those_of_double),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

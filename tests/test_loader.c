@@ -6,7 +6,7 @@
 #include "engine/pictures/draw.h"
 #include "engine/training/loader.h"
 
-enum { KINDS = 3, EACH = 4, SIZE = 16, BATCH = 6, VALUES = SIZE * SIZE * 3 };
+enum { KINDS = 3, EACH = 4, SIZE = 24, SMALL = 17, BATCH = 6, VALUES = SIZE * SIZE * 3, SMALL_VALUES = SMALL * SMALL * 3 };
 
 /* DIR/<kind>/<n>.jpg, and one file that is no picture. */
 static char *make_folder(bool damaged)
@@ -28,6 +28,10 @@ static char *make_folder(bool damaged)
     return dir;
 }
 
+/* Two views; and crops of two sizes, the second one odd. */
+static struct crops plain = {.groups = {{.count = 2, .size = SIZE}}, .n = 1};
+static struct crops many = {.groups = {{.count = 2, .size = SIZE}, {.count = 3, .size = SMALL}}, .n = 2};
+
 struct run {
     struct manifest m;
     struct dataset *d;
@@ -36,7 +40,8 @@ struct run {
 };
 
 /* The loader and the dataset borrow r->m, so it must not move. */
-static void start(struct run *r, const char *dir, size_t threads, size_t memory, uint64_t first_step, enum positives positives)
+static void start(struct run *r, const char *dir, const struct crops *crops, size_t threads, size_t memory, uint64_t first_step,
+                  enum positives positives)
 {
     *r = (struct run){0};
     struct err e = {0};
@@ -48,10 +53,9 @@ static void start(struct run *r, const char *dir, size_t threads, size_t memory,
     r->s = sampler_new(&r->m, all, n, BATCH, 0, 1, &e);
     assert_ok(r->s != NULL, e);
     free(all);
-    r->l = loader_new(&(struct loader_options){.manifest = &r->m, .dataset = r->d, .sampler = r->s, .batch = BATCH, .views = 2,
-                                              .augment = recipe_find("simclr")->view, .preprocess = &preprocess_imagenet,
-                                              .size = SIZE, .positives = positives, .seed = 5, .first_step = first_step,
-                                              .threads = threads, .ahead = 2}, &e);
+    r->l = loader_new(&(struct loader_options){.manifest = &r->m, .dataset = r->d, .sampler = r->s, .batch = BATCH, .crops = crops,
+                                              .preprocess = &preprocess_imagenet, .positives = positives, .seed = 5,
+                                              .first_step = first_step, .threads = threads, .ahead = 2}, &e);
     assert_ok(r->l != NULL, e);
 }
 
@@ -72,7 +76,7 @@ static void batches_are_the_same_for_any_threads_memory_and_first_step(void **st
     char *dir = make_folder(false);
     for (size_t i = 0; i < COUNT(runs); i++) {
         struct run r;
-        start(&r, dir, runs[i].threads, runs[i].memory, runs[i].first, POSITIVES_VIEWS);
+        start(&r, dir, &plain, runs[i].threads, runs[i].memory, runs[i].first, POSITIVES_VIEWS);
         for (uint64_t step = runs[i].first; step < STEPS; step++) {
             struct err e = {0};
             const struct batch *b = loader_take(r.l, &e);
@@ -90,19 +94,75 @@ static void batches_are_the_same_for_any_threads_memory_and_first_step(void **st
     t_remove_dir(dir);
 }
 
+/* They are what a loader of any number of threads makes, and each is drawn by its row alone: the full crops are those of a run without others. */
+static void crops_of_several_sizes_are_the_same_for_any_threads(void **state)
+{
+    UNUSED(state);
+    enum { ALL = BATCH * (2 * VALUES + 3 * SMALL_VALUES) };
+    static float want[ALL];
+    static const struct { size_t threads, memory; } runs[] = {{1, 0}, {3, 0}, {2, 1}};
+    struct run r;
+    struct err e = {0};
+    char *dir = make_folder(false);
+    for (size_t i = 0; i < COUNT(runs); i++) {
+        start(&r, dir, &many, runs[i].threads, runs[i].memory, 1, POSITIVES_VIEWS);
+        const struct batch *b = loader_take(r.l, &e);
+        assert_ok(b != NULL, e);
+        assert_int_equal(b->rows, 5 * BATCH);
+        for (size_t k = 0; k < b->rows; k++)
+            assert_int_equal(b->groups[k], k % BATCH);
+        if (i == 0)
+            memcpy(want, b->pixels, sizeof want);
+        assert_memory_equal(b->pixels, want, sizeof want);
+        stop(&r);
+    }
+    start(&r, dir, &plain, 2, 0, 1, POSITIVES_VIEWS);
+    const struct batch *b = loader_take(r.l, &e);
+    assert_ok(b != NULL, e);
+    assert_memory_equal(b->pixels, want, (size_t)2 * BATCH * VALUES * sizeof(float));
+    stop(&r);
+    t_remove_dir(dir);
+}
+
+/* Each group by its own augmentation, and every other crop by the other one. */
+static void a_crop_has_the_augmentation_of_its_group(void **state)
+{
+    UNUSED(state);
+    struct crops c = many;
+    struct err e = {0};
+    struct run r;
+    char *dir = make_folder(false);
+    for (size_t i = 0; i < 4; i++) {
+        struct augmentation *a = &c.groups[i / 2].augment[i % 2];
+        *a = recipe_find("none")->view[0];
+        a->solarize = i == 2; /* small crops 0 and 2 */
+    }
+    start(&r, dir, &c, 2, 0, 0, POSITIVES_VIEWS);
+    const struct batch *b = loader_take(r.l, &e);
+    assert_ok(b != NULL, e);
+    const float *first = b->pixels + crops_row(&c, BATCH, 2 * BATCH).at;
+    const size_t each = (size_t)BATCH * SMALL_VALUES;
+    assert_memory_equal(b->pixels, b->pixels + BATCH * VALUES, BATCH * VALUES * sizeof(float)); /* whole pictures */
+    assert_memory_equal(first, first + 2 * each, each * sizeof(float));
+    assert_true(memcmp(first, first + each, each * sizeof(float)) != 0);
+    assert_true(crops_row(&c, BATCH, 5 * BATCH).at == BATCH * (2 * VALUES + 3 * SMALL_VALUES));
+    stop(&r);
+    t_remove_dir(dir);
+}
+
 static void groups_are_sources_or_labels(void **state)
 {
     UNUSED(state);
     char *dir = make_folder(false);
     struct err e = {0};
     struct run r;
-    start(&r, dir, 1, 0, 0, POSITIVES_VIEWS);
+    start(&r, dir, &plain, 1, 0, 0, POSITIVES_VIEWS);
     const struct batch *b = loader_take(r.l, &e);
     assert_int_equal(b->rows, 2 * BATCH);
     for (int32_t i = 0; i < BATCH; i++)
         assert_true(b->groups[i] == i && b->groups[BATCH + i] == i);
     stop(&r);
-    start(&r, dir, 1, 0, 0, POSITIVES_LABELS);
+    start(&r, dir, &plain, 1, 0, 0, POSITIVES_LABELS);
     b = loader_take(r.l, &e);
     for (size_t i = 0; i < BATCH; i++)
         assert_true(b->groups[i] == b->groups[BATCH + i] && b->groups[i] >= 0 && b->groups[i] < KINDS);
@@ -140,7 +200,7 @@ static void a_picture_that_vanishes_ends_the_run_with_its_name(void **state)
     char *dir = make_folder(false), command[400];
     struct err e = {0};
     struct run r;
-    start(&r, dir, 2, 1, 0, POSITIVES_VIEWS);
+    start(&r, dir, &plain, 2, 1, 0, POSITIVES_VIEWS);
     snprintf(command, sizeof command, "rm -rf '%s'/*", dir);
     assert_int_equal(system(command), 0);
     const struct batch *b;
@@ -156,10 +216,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batches_are_the_same_for_any_threads_memory_and_first_step),
+        cmocka_unit_test(crops_of_several_sizes_are_the_same_for_any_threads),
+        cmocka_unit_test(a_crop_has_the_augmentation_of_its_group),
         cmocka_unit_test(groups_are_sources_or_labels),
         cmocka_unit_test(damaged_files_are_left_out_and_counted),
         cmocka_unit_test(a_picture_that_vanishes_ends_the_run_with_its_name),
     };
     log_set_level(LOG_OFF);
+    for (size_t i = 0; i < 2; i++)
+        plain.groups[0].augment[i] = many.groups[0].augment[i] = many.groups[1].augment[i] = recipe_find("simclr")->view[i];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

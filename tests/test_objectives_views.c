@@ -16,15 +16,15 @@ enum { ROOM = 128 };
 
 struct problem {
     float z[ROOM], target[ROOM], grad[ROOM];
-    size_t items[16], n, d, views;
+    size_t items[16], n, d, views, full;
     uint64_t step, steps;
 };
 
 static struct loss *open_loss(const struct objective *o, const struct objective_settings *s, const struct problem *p)
 {
     struct err e = {0};
-    struct loss *l = loss_new(o, s, &(struct loss_shape){.n = p->n, .d = p->d, .views = p->views, .items = p->n / p->views,
-                                                         .steps = p->steps, .per_epoch = 1, .seed = 7}, &e);
+    struct loss *l = loss_new(o, s, &(struct loss_shape){.n = p->n, .d = p->d, .views = p->views, .full = p->full,
+                                                         .items = p->n / p->views, .steps = p->steps, .per_epoch = 1, .seed = 7}, &e);
     if (!l)
         fail_msg("%s: %s: %s", o->name, e.param, e.text);
     return l;
@@ -358,16 +358,21 @@ static struct objective_settings small_settings(const struct objective *o)
     return s;
 }
 
-static struct problem random_problem(struct rng *r)
+static struct problem random_crops(struct rng *r, size_t views, size_t full)
 {
-    struct problem p = {.n = 12, .d = 5, .views = 2};
+    struct problem p = {.n = 12, .d = 5, .views = views, .full = full};
     for (size_t i = 0; i < p.n * p.d; i++) {
         p.z[i] = (float)rng_normal(r);
         p.target[i] = (float)rng_normal(r);
     }
-    for (size_t i = 0; i < p.n / 2; i++)
+    for (size_t i = 0; i < p.n / views; i++)
         p.items[i] = i;
     return p;
+}
+
+static struct problem random_problem(struct rng *r)
+{
+    return random_crops(r, 2, 2);
 }
 
 /* What deepcluster begins with; for the others it is a step like any other. */
@@ -375,6 +380,20 @@ static void look(struct loss *l, const struct problem *p)
 {
     const struct loss_batch b = batch_of(p);
     loss_after_step(l, &b);
+}
+
+/* From row `first` on. */
+static void assert_slopes(struct loss *l, const struct problem *p, const char *name, size_t first)
+{
+    const float h = 2e-3f;
+    for (size_t i = first * p->d; i < p->n * p->d; i++) {
+        struct problem probe = *p;
+        probe.z[i] += h;
+        double up = solve(l, &probe).loss;
+        probe.z[i] -= 2 * h;
+        double slope = (up - solve(l, &probe).loss) / (2 * (double)h);
+        assert_number(name, "slope", (double)p->grad[i], slope, 2e-3 * fmax(1, fabs(slope)));
+    }
 }
 
 static void gradients_agree_with_finite_differences(void **state)
@@ -386,7 +405,7 @@ static void gradients_agree_with_finite_differences(void **state)
         if (all[o] == &objective_swav) /* its codes depend on z and count as constants: the oracles show it */
             continue;
         const struct objective_settings s = small_settings(all[o]);
-        struct problem p = random_problem(&r), probe;
+        struct problem p = random_problem(&r);
         struct loss *l = open_loss(all[o], &s, &p);
         look(l, &p);
         solve(l, &p);
@@ -395,14 +414,7 @@ static void gradients_agree_with_finite_differences(void **state)
         const struct loss_tensor *t = loss_tensors(l, &n);
         if (n && t[0].gradient)
             memcpy(learned, t[0].gradient, t[0].count * sizeof *learned);
-        for (size_t i = 0; i < p.n * p.d; i++) {
-            probe = p;
-            probe.z[i] += h;
-            double up = solve(l, &probe).loss;
-            probe.z[i] -= 2 * h;
-            double slope = (up - solve(l, &probe).loss) / (2 * (double)h);
-            assert_number(all[o]->name, "slope", (double)p.grad[i], slope, 2e-3 * fmax(1, fabs(slope)));
-        }
+        assert_slopes(l, &p, all[o]->name, 0);
         for (size_t i = 0; n && t[0].gradient && i < t[0].count; i++) {
             float at = t[0].data[i];
             t[0].data[i] = at + h;
@@ -412,6 +424,76 @@ static void gradients_agree_with_finite_differences(void **state)
             t[0].data[i] = at;
             assert_number(all[o]->name, "slope of a prototype", (double)learned[i], slope, 2e-3);
         }
+        loss_free(l);
+    }
+}
+
+/* softmax((x C' - centre) / temperature), x made unit; in double. */
+static void distribution(const float *x, size_t d, const float *c, size_t k, const float *centre, double temperature, double *p)
+{
+    double norm = 0, sum = 0;
+    for (size_t i = 0; i < d; i++)
+        norm += (double)x[i] * (double)x[i];
+    for (size_t j = 0; j < k; j++) {
+        p[j] = centre ? -(double)centre[j] : 0;
+        for (size_t i = 0; i < d; i++)
+            p[j] += (double)x[i] * (double)c[j * d + i] / sqrt(norm);
+        sum += p[j] = exp(p[j] / temperature);
+    }
+    for (size_t j = 0; j < k; j++)
+        p[j] /= sum;
+}
+
+/* The mean over pictures and over pairs of a full crop, which gives the code, and any other crop, which predicts it. */
+static double mean_over_pairs(const struct loss *l, const struct objective_settings *s, const struct problem *p, bool taught)
+{
+    size_t rows = p->n / p->views, k = (size_t)s->prototypes, pairs = 0;
+    const float *c = tensor(l, "prototypes")->data, *ct = taught ? tensor(l, "teacher_prototypes")->data : c;
+    const float *centre = taught ? tensor(l, "centre")->data : NULL;
+    double sum = 0, q[16], guess[16], sharp = taught ? s->teacher_temperature : s->sharpness;
+    for (size_t i = 0; i < p->full * rows; i++)
+        for (size_t v = 0; v < p->views; v++) {
+            if (v == i / rows)
+                continue;
+            distribution((taught ? p->target : p->z) + i * p->d, p->d, ct, k, centre, sharp, q);
+            distribution(p->z + (v * rows + i % rows) * p->d, p->d, c, k, NULL, s->temperature, guess);
+            for (size_t j = 0; j < k; j++)
+                sum -= q[j] * log(guess[j]);
+            pairs++;
+        }
+    return sum / (double)pairs;
+}
+
+/* Full crops give the codes and all crops predict them; targets of small ones are not even read. */
+static void with_many_crops_the_full_ones_teach_all(void **state)
+{
+    UNUSED(state);
+    static const struct objective *const some[] = {&objective_swav, &objective_dino, &objective_deepclusterv2};
+    static const struct { size_t views, full; } crops[] = {{4, 2}, {6, 2}, {4, 3}, {3, 3}};
+    struct rng r = rng_new(11);
+    for (size_t i = 0; i < COUNT(some) * COUNT(crops); i++) {
+        const struct objective *o = some[i / COUNT(crops)];
+        struct objective_settings s = small_settings(o);
+        struct problem p = random_crops(&r, crops[i % COUNT(crops)].views, crops[i % COUNT(crops)].full);
+        s.iterations = 0; /* swav: codes that are a softmax of each row */
+        s.prototypes = fmin(s.prototypes, (double)(p.n / p.views));
+        s.heads = s.heads > 0 ? 5 : 0;
+        struct loss *l = open_loss(o, &s, &p);
+        look(l, &p);
+        for (size_t k = p.full * (p.n / p.views) * p.d; k < p.n * p.d; k++)
+            p.target[k] = NAN;
+        double loss = solve(l, &p).loss;
+        if (o != &objective_deepclusterv2)
+            assert_number(o->name, "loss of many crops", loss, mean_over_pairs(l, &s, &p, o == &objective_dino), 2e-5 * fabs(loss));
+        assert_slopes(l, &p, o->name, o == &objective_swav ? p.full * (p.n / p.views) : 0);
+        if (o == &objective_deepclusterv2)
+            assert_int_equal(tensor(l, "bank")->count, p.full * (p.n / p.views) * p.d);
+        look(l, &p);
+        size_t n;
+        const struct loss_tensor *t = loss_tensors(l, &n);
+        for (size_t k = 0; k < n; k++)
+            for (size_t m = 0; m < t[k].count; m++)
+                assert_true(isfinite(t[k].data[m]));
         loss_free(l);
     }
 }
@@ -578,6 +660,7 @@ int main(void)
         cmocka_unit_test(the_ring_wraps),
         cmocka_unit_test(the_momentum_goes_along_a_cosine),
         cmocka_unit_test(gradients_agree_with_finite_differences),
+        cmocka_unit_test(with_many_crops_the_full_ones_teach_all),
         cmocka_unit_test(order_and_length_of_the_rows_do_not_matter),
         cmocka_unit_test(a_collapsed_batch_shows_the_objectives_own_constant),
         cmocka_unit_test(keys_enter_the_queue_after_the_step),

@@ -14,29 +14,37 @@ struct seen { /* a loader's first batch and the sheet drawn of it */
     struct sampler *sampler;
     struct loader *loader;
     const struct batch *batch;
+    struct crops crops;
     struct preview_options o;
     struct image sheet;
 };
 
-static void look(struct seen *s, const char *dir, size_t views, uint32_t size, size_t batch)
+static void look_at(struct seen *s, const char *dir, struct crops crops, size_t batch)
 {
     struct err e = {0};
     size_t n, *all;
     struct buf png = {0};
-    *s = (struct seen){0};
-    lesson_open(&s->l, dir, size);
+    *s = (struct seen){.crops = crops};
+    for (size_t i = 0; i < crops.n; i++)
+        memcpy(s->crops.groups[i].augment, recipe_find("simclr")->view, sizeof s->crops.groups[i].augment);
+    lesson_open(&s->l, dir, crops.groups[0].size);
     all = manifest_side(&s->l.manifest, false, &n);
     s->sampler = sampler_new(&s->l.manifest, all, n, batch, 0, 1, &e);
     assert_ok(s->sampler != NULL, e);
     free(all);
     s->loader = loader_new(&(struct loader_options){
-        .manifest = &s->l.manifest, .dataset = s->l.dataset, .sampler = s->sampler, .batch = batch, .views = views,
-        .augment = recipe_find("simclr")->view, .preprocess = &preprocess_imagenet, .size = size, .seed = 5, .threads = 2}, &e);
+        .manifest = &s->l.manifest, .dataset = s->l.dataset, .sampler = s->sampler, .batch = batch, .crops = &s->crops,
+        .preprocess = &preprocess_imagenet, .seed = 5, .threads = 2}, &e);
     assert_ok(s->loader && (s->batch = loader_take(s->loader, &e)), e);
-    s->o = (struct preview_options){.batch = s->batch, .views = views, .size = size, .preprocess = &preprocess_imagenet,
+    s->o = (struct preview_options){.batch = s->batch, .crops = &s->crops, .preprocess = &preprocess_imagenet,
                                     .dataset = s->l.dataset};
     assert_ok(preview_draw(&s->o, &png, &e) && image_decode(png.data, png.len, &image_default_limits, 0, &s->sheet, &e), e);
     buf_clear(&png);
+}
+
+static void look(struct seen *s, const char *dir, size_t views, uint32_t size, size_t batch)
+{
+    look_at(s, dir, (struct crops){.groups = {{.count = views, .size = size}}, .n = 1}, batch);
 }
 
 static void leave(struct seen *s)
@@ -113,6 +121,34 @@ static void each_picture_stands_beside_its_own_views_pixel_by_pixel(void **state
     t_remove_dir(dir);
 }
 
+/* All crops of a picture; the small ones in the middle of a white cell, at the same scale. */
+static void small_crops_stand_beside_full_ones(void **state)
+{
+    UNUSED(state);
+    enum { SMALL = 20, EDGE = (SIDE - SMALL * SCALE) / 2, PICTURES = 11 };
+    char *dir = make_folder(EACH);
+    struct seen s;
+    look_at(&s, dir, (struct crops){.groups = {{.count = 2, .size = SIZE}, {.count = 3, .size = SMALL}}, .n = 2}, PICTURES);
+    assert_int_equal(s.sheet.width, 2 * 6 * PITCH + 6); /* two pictures side by side, with five crops each */
+    for (size_t k = 0; k < PICTURES; k++) {
+        assert_picture(&s, k % 2 * 6, k / 2, k);
+        assert_view(&s, k % 2 * 6 + 2, k / 2, PICTURES + k);
+        for (size_t crop = 0; crop < 3; crop++) {
+            const float *own = s.batch->pixels + PICTURES * (2 * SIZE * SIZE + crop * SMALL * SMALL) * 3 + k * SMALL * SMALL * 3;
+            const size_t column = k % 2 * 6 + 3 + crop;
+            for (size_t i = 0; i < SMALL * SMALL * 3; i++) {
+                const float want = (own[i] * preprocess_imagenet.std[i % 3] + preprocess_imagenet.mean[i % 3]) * 255;
+                const size_t x = EDGE + i / 3 % SMALL * SCALE + 1, y = EDGE + i / 3 / SMALL * SCALE + 2;
+                assert_true(fabsf((float)pixel(&s.sheet, PITCH, column, k / 2, x, y)[i % 3] - want) <= 0.51f);
+            }
+            assert_memory_equal(pixel(&s.sheet, PITCH, column, k / 2, EDGE - 1, 40), "\xff\xff\xff", 3);
+            assert_memory_equal(pixel(&s.sheet, PITCH, column, k / 2, 40, EDGE + SMALL * SCALE), "\xff\xff\xff", 3);
+        }
+    }
+    leave(&s);
+    t_remove_dir(dir);
+}
+
 static void small_batches_and_large_inputs_fit_too(void **state)
 {
     UNUSED(state);
@@ -149,6 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_picture_stands_beside_its_own_views_pixel_by_pixel),
+        cmocka_unit_test(small_crops_stand_beside_full_ones),
         cmocka_unit_test(small_batches_and_large_inputs_fit_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

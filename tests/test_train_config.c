@@ -82,9 +82,38 @@ static void every_field_arrives_where_it_belongs(void **state)
     train_config_clear(&c);
 }
 
+/* What is not said is as in the augmentation for the full crops, and as in the paper for the others. */
+static void crops_are_read_by_the_group(void **state)
+{
+    UNUSED(state);
+    struct train_config c;
+    struct err e;
+    assert_ok(parse(&c, "{\"data\":\"d\",\"out\":\"o\",\"epochs\":1,\"method\":{\"type\":\"swav\"},\"augmentation\":\"byol\"}", &e), e);
+    assert_true(c.views == 2 && c.crops.n == 1 && c.crops.groups[0].count == 2 && c.crops.groups[0].size == 0);
+    assert_memory_equal(c.crops.groups[0].augment, recipe_find("byol")->view, sizeof c.augment);
+    train_config_clear(&c);
+
+    assert_ok(parse(&c, "{\"data\":\"d\",\"out\":\"o\",\"epochs\":1,\"method\":{\"type\":\"dino\"},\"augmentation\":{\"recipe\":\"byol\",\"hue\":0.03},"
+                        "\"crops\":[{\"crop_min\":0.4},{},{\"count\":1,\"size\":24,\"blur\":0,\"crop_min\":0.2,\"crop_max\":0.6}]}", &e), e);
+    const struct crop_group *g = c.crops.groups;
+    assert_true(c.crops.n == 3 && c.views == 9 && g[0].count == 2 && g[1].count == 6 && g[2].count == 1);
+    assert_true(g[0].size == 0 && g[1].size == 0 && g[2].size == 24);
+    assert_true(g[0].augment[1].crop_min == 0.4 && g[0].augment[0].crop_max == 1 && g[0].augment[0].hue == 0.03);
+    assert_true(g[1].augment[0].crop_min == 0.05 && g[1].augment[1].crop_max == 0.4 && g[1].augment[1].solarize == 0.2);
+    assert_true(g[2].augment[0].blur == 0 && g[2].augment[1].blur == 0 && g[2].augment[1].crop_min == 0.2 && g[2].augment[0].crop_max == 0.6);
+    crops_settle(&c.crops, 224);
+    assert_true(g[0].size == 224 && g[1].size == 96 && g[2].size == 24);
+    train_config_clear(&c);
+
+    assert_ok(parse(&c, "{\"data\":\"d\",\"out\":\"o\",\"epochs\":1,\"method\":{\"type\":\"byol\"},\"crops\":[{\"size\":48}]}", &e), e);
+    assert_true(c.views == 2 && c.crops.groups[0].size == 48); /* two at another size are for every objective */
+    train_config_clear(&c);
+}
+
 static void what_cannot_be_is_refused_by_its_path(void **state)
 {
     UNUSED(state);
+#define SWAV ",\"method\":{\"type\":\"swav\"}"
 #define BASE "\"data\":\"d\",\"out\":\"o\",\"epochs\":1"
     static const struct {
         const char *text, *param;
@@ -122,6 +151,23 @@ static void what_cannot_be_is_refused_by_its_path(void **state)
         {"{" BASE ",\"head\":[{\"outputs\":1}]}", "head[0].outputs"},
         {"{" BASE ",\"head\":[{}]}", "head[0]"},
         {"{" BASE ",\"freeze_stages\":6}", "freeze_stages"},
+        {"{" BASE ",\"crops\":{}}", "crops"},
+        {"{" BASE SWAV ",\"crops\":[]}", "crops"},
+        {"{" BASE SWAV ",\"crops\":[{},{},{},{},{}]}", "crops"},
+        {"{" BASE SWAV ",\"crops\":[{},{\"count\":31}]}", "crops"},
+        {"{" BASE SWAV ",\"batch_size\":9000,\"crops\":[{},{}]}", "crops"},
+        {"{" BASE ",\"crops\":[{},{}]}", "crops"},
+        {"{" BASE ",\"method\":{\"type\":\"byol\"},\"crops\":[{\"count\":3}]}", "crops"},
+        {"{" BASE SWAV ",\"crops\":[{\"count\":1},{}]}", "crops[0].count"},
+        {"{" BASE SWAV ",\"crops\":[{},{\"count\":0}]}", "crops[1].count"},
+        {"{" BASE SWAV ",\"crops\":[{},{\"size\":15}]}", "crops[1].size"},
+        {"{" BASE SWAV ",\"crops\":[{},{\"sizes\":32}]}", "crops[1].sizes"},
+        {"{" BASE SWAV ",\"crops\":[{},{\"recipe\":\"byol\"}]}", "crops[1].recipe"},
+        {"{" BASE SWAV ",\"crops\":[{},{\"hue\":0.7}]}", "crops[1].hue"},
+        {"{" BASE SWAV ",\"crops\":[{},{\"crop_max\":0.04}]}", "crops[1].crop_max"},
+        {"{" BASE SWAV ",\"crops\":[{},5]}", "crops[1]"},
+        {"{" BASE SWAV ",\"crops\":[{},{}],\"views\":2}", "views"},
+        {"{" BASE SWAV ",\"crops\":[{},{}],\"chunk\":16,\"freeze_norm\":true,\"head\":[]}", "chunk"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct train_config c;
@@ -141,6 +187,7 @@ int main(void)
         cmocka_unit_test(a_short_config_gets_sound_defaults),
         cmocka_unit_test(an_objective_brings_what_goes_with_it),
         cmocka_unit_test(every_field_arrives_where_it_belongs),
+        cmocka_unit_test(crops_are_read_by_the_group),
         cmocka_unit_test(what_cannot_be_is_refused_by_its_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

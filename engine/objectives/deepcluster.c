@@ -1,7 +1,7 @@
 /* deepcluster.c - DeepCluster-v2: clusters of the last embeddings are the labels of the next steps.
  *
  * Caron et al. 2018, "Deep clustering for unsupervised learning of visual features" (arXiv:1807.05520), in the second version of Caron et al.
- * 2020 (arXiv:2006.09882, section on DeepCluster-v2).  A bank holds each picture's last unit embedding in either view.  Now and then
+ * 2020 (arXiv:2006.09882, section on DeepCluster-v2).  A bank holds each picture's last unit embedding in each full crop.  Now and then
  * spherical k-means over it gives centroids, which stand as fixed prototypes, and each picture's cluster:
  *
  *     loss = mean over the heads and the rows of  -log softmax(U C_h' / temperature)_cluster
@@ -20,7 +20,7 @@
 #include "engine/objectives/prototypes.h"
 #include "engine/objectives/unit_rows.h"
 
-enum { BANKS = 2, ITERATIONS = 10 };
+enum { ITERATIONS = 10 };
 enum { BANK, SEEN, CENTROIDS, CLUSTERS, CLOCK };
 
 static bool check(const struct objective_settings *s, struct err *e)
@@ -35,7 +35,7 @@ static bool open(struct loss *l, struct err *e)
     size_t d = l->shape.d, items = l->shape.items, k = (size_t)l->settings.prototypes, heads = (size_t)l->settings.heads;
     if (k > items)
         return err_field(e, "prototypes", "must not be more than the %zu pictures", items);
-    loss_add(l, "bank", BANKS * items * d, false);
+    loss_add(l, "bank", l->shape.full * items * d, false);
     loss_add(l, "seen", items, false);
     loss_add(l, "centroids", heads * k * d, false);
     float *clusters = loss_add(l, "clusters", heads * items, false);
@@ -100,7 +100,7 @@ static void remember(struct loss *l, const struct loss_batch *b)
     size_t rows = b->n / l->shape.views, d = b->d, items = l->shape.items;
     float *u = l->work, *norms = u + b->n * d;
     unit_rows_forward(b->z, b->n, d, u, norms);
-    for (size_t i = 0; i < BANKS * rows; i++) {
+    for (size_t i = 0; i < l->shape.full * rows; i++) {
         size_t item = b->items[i % rows];
         memcpy(l->tensors[BANK].data + ((i / rows) * items + item) * d, u + i * d, d * sizeof *u);
         l->tensors[SEEN].data[item] = 1;
@@ -142,7 +142,7 @@ static void choose_rows(const float *x, size_t n, size_t d, size_t k, struct rng
 static void cluster_head(struct loss *l, size_t head, size_t seen, uint64_t done)
 {
     size_t d = l->shape.d, items = l->shape.items, k = (size_t)l->settings.prototypes, at = 0;
-    const float *bank = l->tensors[BANK].data + (head % BANKS) * items * d;
+    const float *bank = l->tensors[BANK].data + (head % l->shape.full) * items * d;
     float *c = l->tensors[CENTROIDS].data + head * k * d, *clusters = l->tensors[CLUSTERS].data + head * items;
     float *x = mem_aligned(seen * d, sizeof *x), *labels = mem_new(seen, sizeof *labels);
 
@@ -217,6 +217,7 @@ const struct objective objective_deepclusterv2 = {
     .least_batch = BATCH_NORM_PICTURES,
     .fit = fit,
     .check_run = check_run,
+    .multicrop = true,
     .check = check,
     .open = open,
     .workspace = workspace,

@@ -15,7 +15,6 @@
 #include "engine/objectives/prototypes.h"
 #include "engine/objectives/unit_rows.h"
 
-enum { TAUGHT = 2 }; /* views that the teacher sees: the first ones */
 enum { PROTOTYPES, TEACHER, CENTRE };
 
 static bool check(const struct objective_settings *s, struct err *e)
@@ -56,15 +55,16 @@ static struct loss_report run(struct loss *l, const struct loss_batch *b, float 
 {
     const struct objective_settings *s = &l->settings;
     size_t n = b->n, d = b->d, k = (size_t)s->prototypes, views = l->shape.views, rows = n / views;
+    size_t taught = l->shape.full * rows; /* the teacher sees the full crops alone */
     float *u = l->work, *t = u + n * d, *norms = t + n * d, *scores = norms + n, *w = scores + n * k, *q = w + n * k;
     struct loss_tensor *c = &l->tensors[PROTOTYPES];
     const float *centre = l->tensors[CENTRE].data;
 
-    teach(l, b, TAUGHT * rows, t, norms, q);
-    for (size_t i = 0; i < TAUGHT * rows * k; i++)
+    teach(l, b, taught, t, norms, q);
+    for (size_t i = 0; i < taught * k; i++)
         q[i] = (q[i] - centre[i % k]) / (float)s->teacher_temperature;
-    contrast_softmax(q, TAUGHT * rows, k);
-    size_t pairs = prototypes_swap(q, TAUGHT, views, rows, k, w);
+    contrast_softmax(q, taught, k);
+    size_t pairs = prototypes_swap(q, l->shape.full, views, rows, k, w);
     unit_rows_forward(b->z, n, d, u, norms);
     prototypes_logits(u, c->data, n, k, d, s->temperature, scores);
     double share = 1 / ((double)rows * (double)pairs), loss = share * contrast_targets(scores, w, n, k);
@@ -80,7 +80,7 @@ static struct loss_report run(struct loss *l, const struct loss_batch *b, float 
 static void after_step(struct loss *l, const struct loss_batch *b)
 {
     const struct objective_settings *s = &l->settings;
-    size_t n = TAUGHT * (b->n / l->shape.views), k = (size_t)s->prototypes;
+    size_t n = l->shape.full * (b->n / l->shape.views), k = (size_t)s->prototypes;
     float *t = l->work, *norms = t + n * b->d, *scores = norms + n, *centre = l->tensors[CENTRE].data;
     float *online = l->tensors[PROTOTYPES].data, *teacher = l->tensors[TEACHER].data;
     double m = objective_momentum(s, b->step, l->shape.steps);
@@ -143,6 +143,7 @@ const struct objective objective_dino = {
     .target = TARGET_MOMENTUM,
     .least_batch = BATCH_NORM_PICTURES,
     .fit = fit,
+    .multicrop = true,
     .check = check,
     .open = open,
     .workspace = workspace,

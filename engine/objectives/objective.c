@@ -76,6 +76,9 @@ struct loss *loss_new(const struct objective *o, const struct objective_settings
     *l = (struct loss){.objective = o, .settings = *s, .shape = *shape};
     if (!l->shape.views)
         l->shape.views = 2;
+    if (!l->shape.full)
+        l->shape.full = min_size(2, l->shape.views);
+    assert(l->shape.full <= l->shape.views && (l->shape.views <= 2 || o->multicrop));
     if (o->open && !o->open(l, e)) {
         loss_free(l);
         return NULL;

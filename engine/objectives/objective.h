@@ -9,8 +9,9 @@
  *     loss_after_step(loss, &b);
  *     loss_free(loss);
  *
- * z are the raw outputs of the online branch, one row for each view: all first views, then all second ones.  `target` are
- * those of the target branch for the same rows: of the same weights without the predictor (TARGET_SELF), or of a copy that
+ * z are the raw outputs of the online branch, one row for each view: all first views, then all second ones.  Objectives with
+ * `multicrop` take more than two views, of which the first ones are full crops (shape.full): targets are made of these alone, and all
+ * views predict them.  `target` are the outputs of the target branch for the rows of the full crops: of the same weights without the predictor (TARGET_SELF), or of a copy that
  * follows them slowly (TARGET_MOMENTUM).  `groups` tells which rows are positives of each other: the number of the source image
  * (positives from views) or its label (positives from labels).
  *
@@ -76,6 +77,7 @@ struct setting { /* one of an objective's hyper-parameters, as configurations an
 
 struct loss_shape { /* what a run's batches look like */
     size_t n, d, views;        /* rows of a batch at most, columns of z; views: 0 is 2 */
+    size_t full;               /* views that targets are made of, the first ones; 0: two, or all when there are fewer */
     size_t items;              /* pictures that batches are made of; 0: unknown */
     uint64_t steps, per_epoch; /* of the run, of an epoch; 0: unknown */
     uint64_t seed;             /* of the first prototypes and queues */
@@ -83,7 +85,7 @@ struct loss_shape { /* what a run's batches look like */
 
 struct loss_batch {
     const float *z;           /* [n, d] */
-    const float *target;      /* [n, d]; NULL for objectives with TARGET_NONE */
+    const float *target;      /* [n / views * full, d]; NULL for objectives with TARGET_NONE */
     const int32_t *groups;    /* [n] */
     const size_t *items;      /* [n / views]: which picture; NULL where no objective asks */
     size_t n, d;
@@ -132,6 +134,7 @@ struct objective {
     void (*fit)(struct objective_profile *p, size_t pictures, size_t batch);
     /* Is there anything to be learned from so many pictures with these settings?  NULL: always. */
     bool (*check_run)(const struct objective_settings *s, size_t pictures, struct err *e);
+    bool multicrop;           /* takes more than two views */
     bool (*check)(const struct objective_settings *s, struct err *e);
     /* Adds the tensors with their first values (loss_add()); NULL: none. */
     bool (*open)(struct loss *l, struct err *e);

@@ -1,7 +1,7 @@
 /* swav.c - SwAV: predict from one view which prototypes the other view was assigned to.
  *
  * Caron et al. 2020, "Unsupervised learning of visual features by contrasting cluster assignments" (arXiv:2006.09882).  The codes
- * q of the first two views come from their scores U C' / sharpness by Sinkhorn's iterations, without gradient; every view predicts
+ * q of the full crops come from their scores U C' / sharpness by Sinkhorn's iterations, without gradient; every view predicts
  * the codes of the others:
  *
  *     loss = mean over pairs (i, v), i != v, and pictures of  -sum_k q^i_k log softmax(U^v C' / temperature)_k
@@ -17,7 +17,6 @@
 #include "engine/objectives/sinkhorn.h"
 #include "engine/objectives/unit_rows.h"
 
-enum { ASSIGNED = 2 }; /* views that get codes: the first ones */
 enum { PROTOTYPES, QUEUE, CURSOR };
 
 static bool check(const struct objective_settings *s, struct err *e)
@@ -37,8 +36,8 @@ static bool open(struct loss *l, struct err *e)
     prototypes_start(loss_add(l, "prototypes", k * d, true), k, d, l->shape.seed);
     if (!queue)
         return true;
-    loss_add(l, "queue", ASSIGNED * queue * d, false);
-    loss_add(l, "cursor", ASSIGNED * 2, false);
+    loss_add(l, "queue", l->shape.full * queue * d, false);
+    loss_add(l, "cursor", l->shape.full * 2, false);
     return true;
 }
 
@@ -83,9 +82,9 @@ static struct loss_report run(struct loss *l, const struct loss_batch *b, float 
     struct loss_tensor *c = &l->tensors[PROTOTYPES];
 
     unit_rows_forward(b->z, n, d, u, norms);
-    for (size_t v = 0; v < ASSIGNED; v++)
+    for (size_t v = 0; v < l->shape.full; v++)
         assign(l, v, b->step, u + v * rows * d, rows, q + v * rows * k);
-    size_t pairs = prototypes_swap(q, ASSIGNED, views, rows, k, w);
+    size_t pairs = prototypes_swap(q, l->shape.full, views, rows, k, w);
     prototypes_logits(u, c->data, n, k, d, s->temperature, scores);
     double share = 1 / ((double)rows * (double)pairs), loss = share * contrast_targets(scores, w, n, k);
     memset(grad, 0, n * d * sizeof *grad);
@@ -103,8 +102,8 @@ static void after_step(struct loss *l, const struct loss_batch *b)
     prototypes_unit(l->tensors[PROTOTYPES].data, (size_t)l->settings.prototypes, d);
     if (!(l->settings.queue > 0))
         return;
-    unit_rows_forward(b->z, ASSIGNED * rows, d, u, norms);
-    for (size_t v = 0; v < ASSIGNED; v++) {
+    unit_rows_forward(b->z, l->shape.full * rows, d, u, norms);
+    for (size_t v = 0; v < l->shape.full; v++) {
         const struct ring r = queue_of(l, v);
         ring_push(&r, u + v * rows * d, rows);
     }
@@ -165,6 +164,7 @@ const struct objective objective_swav = {
     .least_batch = BATCH_NORM_PICTURES,
     .fit = fit,
     .check_run = check_run,
+    .multicrop = true,
     .check = check,
     .open = open,
     .workspace = workspace,

@@ -1,7 +1,7 @@
 /* conv_picks.h - which implementation computes each pass of each convolution: measured once, or told.
  *
  * As text: {"convolutions": [{"name": "conv1.weight", "forward": "direct", "back_data": null, "back_weights": "patches"}, ...]},
- * null for passes that are not run.  With the same picks, threads and precision a run repeats bit for bit.
+ * null for passes that are not run; a network with several passes has its list that many times.  With the same picks, threads and precision a run repeats bit for bit.
  */
 #ifndef ANCHORD_ENGINE_TRAINING_CONV_PICKS_H
 #define ANCHORD_ENGINE_TRAINING_CONV_PICKS_H
@@ -22,7 +22,7 @@ struct conv_pick { /* one convolution */
 
 /* The fastest methods of this backend (BLAS or DNNL).  A shape that came before keeps its pick. */
 MUST_CHECK bool conv_picks_measure(struct conv_pick *picks, size_t n, enum backend backend, struct err *e);
-/* The methods that `text` names: ERR_CONFLICT when one of them cannot be had here, ERR_BAD_INPUT when the text is not
+/* The methods that `text` names (the first n of a multiple): ERR_CONFLICT when one of them cannot be had here, ERR_BAD_INPUT when the text is not
  * about these convolutions; e->param is "picks". */
 MUST_CHECK bool conv_picks_read(struct conv_pick *picks, size_t n, enum backend backend, const char *text,
                                 struct err *e);

@@ -39,11 +39,26 @@ static bool has_learning_norm(const struct train_graph *g)
 /* Of two rows a batch norm makes +1 and -1, whatever they are; of one, nothing. */
 static bool check(const struct learner *l, const struct learner_options *o, struct err *e)
 {
-    if (o->batch < 1 || o->batch > 65536)
+    size_t least = o->batch;
+    for (size_t i = 0; i < o->n_passes; i++)
+        least = min_size(least, o->passes[i].rows);
+    if (least < 1 || o->batch > 65536)
         return err_field(e, "batch", "must be from 1 to 65536");
-    if (o->batch < 3 && has_learning_norm(&l->g))
+    if (least < 3 && has_learning_norm(&l->g))
         return err_field(e, "batch", "must be at least 3 where a batch norm learns");
     return true;
+}
+
+/* One pass at least, and `batch` is their sum. */
+static struct learner_options settle_passes(struct learner_options o, uint32_t size)
+{
+    assert(o.n_passes <= LEARNER_PASSES_MAX);
+    if (o.n_passes == 0)
+        o.passes[o.n_passes++] = (struct learner_pass){o.batch, size};
+    o.batch = 0;
+    for (size_t i = 0; i < o.n_passes; i++)
+        o.batch += o.passes[i].rows;
+    return o;
 }
 
 static void place_tensors(struct learner *l, double head_rate)
@@ -127,7 +142,7 @@ static void list_convs(struct learner *l)
         l->pick_of[i] = l->n_picks;
         l->picks[l->n_picks++] = (struct conv_pick){
             .name = l->tensors[op->tensor].name,
-            .spec = {.dtype = l->dtype, .n = l->batch, .h = x->h, .w = x->w, .c = x->c, .k = op->c,
+            .spec = {.dtype = l->dtype, .n = x->n, .h = x->h, .w = x->w, .c = x->c, .k = op->c,
                      .window = op->window, .stride = op->stride, .pad = op->pad},
             .wanted = {true, l->routes[i].dx != NULL, op->needs_gradient && !op->frozen},
             .trial = {x->data, l->out[i].data, l->spare, NULL},
@@ -174,25 +189,25 @@ static bool prepare(struct learner *l, const char *picks, struct err *e)
     return true;
 }
 
-struct learner *learner_new(const struct model *m, const struct learner_options *o, struct err *e)
+struct learner *learner_new(const struct model *m, const struct learner_options *options, struct err *e)
 {
     struct learner *l = mem_new(1, sizeof *l);
-    enum precision precision = o->precision;
+    const struct learner_options o = settle_passes(*options, m->pre.size);
+    enum precision precision = o.precision;
 
     l->arch = m->arch;
-    l->size = m->pre.size;
-    l->batch = o->batch;
-    l->backend = o->backend;
-    if (!encoder_settle(&l->backend, &precision, e) || !check_head(o, e))
+    l->batch = o.batch;
+    l->backend = o.backend;
+    if (!encoder_settle(&l->backend, &precision, e) || !check_head(&o, e))
         goto failed;
     l->dtype = precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
-    train_graph_build(&l->arch, l->size, o, &l->g);
-    if (!check(l, o, e) || !check_predictor(l, o, e))
+    train_graph_build(&l->arch, &o, &l->g);
+    if (!check(l, &o, e) || !check_predictor(l, &o, e))
         goto failed;
-    place_tensors(l, o->head_rate != 0 ? o->head_rate : 1);
+    place_tensors(l, o.head_rate != 0 ? o.head_rate : 1);
     import_weights(l, m);
-    init_head(l, o->seed);
-    if (prepare(l, o->picks, e))
+    init_head(l, o.seed);
+    if (prepare(l, o.picks, e))
         return l;
 failed:
     learner_free(l);

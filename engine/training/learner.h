@@ -12,7 +12,12 @@
  *     learner_export(l, model);
  *
  * Weights are read where they lie at each step: whoever changes them (the optimiser, a checkpoint, an average) just
- * writes.  Convolutions are kept [out, height, width, in] here, as the kernels want them, and [out, in, height, width]
+ * writes.
+ *
+ * Crops of several sizes are several passes: the rows of one size go through the encoder together, its batch norms go by those rows,
+ * and its running statistics move once for each pass; the head sees the rows of all passes at once (as in SwAV and DINO).
+ *
+ * Convolutions are kept [out, height, width, in] here, as the kernels want them, and [out, in, height, width]
  * in models.
  *
  * Memory is laid out once; a step allocates nothing.  Inside a step the loops over tensors are static OpenMP loops with
@@ -25,10 +30,18 @@
 #include "engine/objectives/head.h"
 #include "engine/training/optimizer.h"
 
+enum { LEARNER_PASSES_MAX = 4 };
+struct learner_pass {
+    size_t rows;
+    uint32_t size;            /* side of the pictures */
+};
+
 struct learner_options {
     enum precision precision;
     enum backend backend;
-    size_t batch;             /* rows of a step; a batch norm that learns needs at least 3 */
+    size_t batch;             /* rows of a step; a batch norm that learns needs at least 3.  Not read with `passes` */
+    struct learner_pass passes[LEARNER_PASSES_MAX]; /* in the order of the rows */
+    size_t n_passes;          /* 0: one, all `batch` rows at the model's size */
     struct head_layer head[HEAD_LAYERS_MAX];
     size_t n_head;            /* 0: z is the encoder's output itself */
     struct head_layer predictor[HEAD_LAYERS_MAX]; /* behind the head; the last layer has as many outputs as the head, or says 0 */
@@ -38,7 +51,8 @@ struct learner_options {
     uint32_t freeze_stages;   /* 0: none; 1: the stem; 2: and layer1; ... 5: the whole encoder; their batch norms too */
     double head_rate;         /* times the learning rate, for the head; 0: the same */
     uint64_t seed;            /* of the head's first weights */
-    const char *picks;        /* what learner_picks() gave before: the same kernels again; NULL: measure */
+    const char *picks;        /* what learner_picks() gave before: the same kernels again; NULL: measure.  Those of a learner with
+                               * more passes serve one that has its first ones */
 };
 
 struct learner;
@@ -51,7 +65,7 @@ void learner_free(struct learner *l); /* NULL is fine */
 uint32_t learner_outputs(const struct learner *l);    /* columns of z */
 uint32_t learner_dimensions(const struct learner *l); /* columns of the encoder's output */
 
-/* pixels [batch, size, size, 3] -> z [batch, outputs]; batch norms that learn update their running statistics. */
+/* pixels [batch, size, size, 3] (those of each pass one behind the other) -> z [batch, outputs]; batch norms that learn update their running statistics. */
 MUST_CHECK bool learner_forward(struct learner *l, const float *pixels, float *z, struct err *e);
 /* The encoder's output of the last forward: [batch, dimensions]; borrowed. */
 const float *learner_features(const struct learner *l);

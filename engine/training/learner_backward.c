@@ -105,6 +105,19 @@ static void run_maxpool(struct learner *l, size_t i)
     pool_max_gradient(&dy, l->marks[i], op->window, op->stride, op->pad, &dx);
 }
 
+static void run_join(const struct learner *l, size_t i)
+{
+    const struct op *op = &l->g.ops[i];
+    const struct route *r = &l->routes[i];
+    size_t first = tensor_count(&l->out[op->in]);
+    const float *dy = r->dy;
+
+    if (r->dx)
+        memcpy(r->dx, dy, first * sizeof *dy);
+    if (r->dx2)
+        memcpy(r->dx2, dy + first, tensor_count(&l->out[op->residual]) * sizeof *dy);
+}
+
 static bool run_op(struct learner *l, size_t i, bool accumulate)
 {
     const struct op *op = &l->g.ops[i];
@@ -128,6 +141,9 @@ static bool run_op(struct learner *l, size_t i, bool accumulate)
     case OP_LINEAR:
         run_linear(l, i, accumulate);
         break;
+    case OP_JOIN:
+        run_join(l, i);
+        break;
     }
     return true;
 }
@@ -143,7 +159,7 @@ bool learner_backward(struct learner *l, const float *dz, bool accumulate, struc
     memcpy(l->routes[last].dy, dz, tensor_count(&l->out[last]) * sizeof *dz);
     for (size_t i = last; i > 0; i--) {
         double start = clock_s();
-        if (l->g.ops[i].needs_gradient && !run_op(l, i, accumulate))
+        if (l->g.ops[i].needs_gradient && !run_op(l, i, accumulate || l->g.ops[i].again))
             return err_set(e, ERR_INTERNAL, "a convolution failed");
         learner_count(l, i, true, start);
     }

@@ -51,6 +51,16 @@ static void run_linear(struct learner *l, size_t i)
         add_bias(y->data, y->n, y->c, op->bias ? learner_weights(l, op->tensor + 1) : NULL, op->relu);
 }
 
+static void run_join(struct learner *l, size_t i)
+{
+    const struct op *op = &l->g.ops[i];
+    const struct tensor *first = &l->out[op->in], *second = &l->out[op->residual];
+    float *y = l->out[i].data;
+
+    memcpy(y, first->data, tensor_count(first) * sizeof *y);
+    memcpy(y + tensor_count(first), second->data, tensor_count(second) * sizeof *y);
+}
+
 static bool run_op(struct learner *l, size_t i)
 {
     const struct op *op = &l->g.ops[i];
@@ -73,6 +83,9 @@ static bool run_op(struct learner *l, size_t i)
     case OP_LINEAR:
         run_linear(l, i);
         break;
+    case OP_JOIN:
+        run_join(l, i);
+        break;
     }
     return true;
 }
@@ -81,8 +94,12 @@ bool learner_forward(struct learner *l, const float *pixels, float *z, struct er
 {
     const struct tensor *last = &l->out[l->g.n - 1];
 
-    tensor_fill(&l->out[0], pixels);
-    for (size_t i = 1; i < l->g.n; i++) {
+    for (size_t i = 0; i < l->g.n; i++) {
+        if (l->g.ops[i].kind == OP_INPUT) {
+            tensor_fill(&l->out[i], pixels);
+            pixels += tensor_count(&l->out[i]);
+            continue;
+        }
         double start = clock_s();
         if (!run_op(l, i))
             return err_set(e, ERR_INTERNAL, "a convolution failed");

@@ -20,7 +20,7 @@ struct planner {
     struct span spans[SPANS_MAX];
     size_t n;
     size_t dy[OPS_MAX][2], parts[OPS_MAX]; /* spans of the gradient of each op's output, and how many */
-    size_t dx[OPS_MAX], marks[OPS_MAX];    /* spans, or NONE */
+    size_t dx[OPS_MAX], dx2[OPS_MAX], marks[OPS_MAX]; /* spans, or NONE */
 };
 
 static size_t add_span(struct planner *p, size_t bytes, size_t first)
@@ -46,9 +46,9 @@ static void plan_forward_pass(struct planner *p)
 
     for (size_t i = 0; i < p->g->n; i++) {
         const struct op *op = &p->g->ops[i];
-        l->out[i] = (struct tensor){op->head ? DTYPE_F32 : l->dtype, l->batch, op->h, op->w, op->c, NULL};
+        l->out[i] = (struct tensor){op->head ? DTYPE_F32 : l->dtype, op->rows, op->h, op->w, op->c, NULL};
         add_span(p, bytes_of(&l->out[i]), i); /* span i */
-        if (i == 0)
+        if (op->kind == OP_INPUT)
             continue;
         use(p, op->in, i);
         if (op->residual != NO_OP)
@@ -82,11 +82,21 @@ static void add_part(struct planner *p, size_t op, size_t span)
     p->dy[op][p->parts[op]++] = span;
 }
 
+/* A place of its own for the gradient of what op `in` gives. */
+static size_t add_gradient(struct planner *p, size_t in, size_t time)
+{
+    if (!p->g->ops[in].needs_gradient)
+        return NONE;
+    size_t span = add_span(p, bytes_of(&p->l->out[in]), time);
+    add_part(p, in, span);
+    return span;
+}
+
 static void plan_gradients(struct planner *p, size_t i)
 {
     const struct op *op = &p->g->ops[i];
     size_t time = 2 * p->g->n - i;
-    bool taken = op->residual != NO_OP && p->g->ops[op->residual].needs_gradient;
+    bool taken = op->kind == OP_NORM && op->residual != NO_OP && p->g->ops[op->residual].needs_gradient;
 
     assert(p->parts[i] > 0 && (p->parts[i] == 1 || op->kind == OP_NORM || op->kind == OP_MAXPOOL));
     use_again(p, i, time);
@@ -94,11 +104,14 @@ static void plan_gradients(struct planner *p, size_t i)
         use(p, p->dy[i][k], time);
     if (taken)
         add_part(p, op->residual, p->dy[i][0]);
-    if (!p->g->ops[op->in].needs_gradient)
-        return;
-    bool over = op->kind == OP_NORM && !taken;
-    p->dx[i] = over ? p->dy[i][0] : add_span(p, bytes_of(&p->l->out[op->in]), time);
-    add_part(p, op->in, p->dx[i]);
+    if (op->kind == OP_JOIN)
+        p->dx2[i] = add_gradient(p, op->residual, time);
+    if (op->kind != OP_NORM || taken) {
+        p->dx[i] = add_gradient(p, op->in, time);
+    } else if (p->g->ops[op->in].needs_gradient) {
+        p->dx[i] = p->dy[i][0];
+        add_part(p, op->in, p->dx[i]);
+    }
 }
 
 static void plan_backward_pass(struct planner *p)
@@ -142,7 +155,7 @@ void learner_place(struct learner *l)
     p->g = &l->g;
     p->l = l;
     for (size_t i = 0; i < OPS_MAX; i++)
-        p->dy[i][0] = p->dy[i][1] = p->dx[i] = p->marks[i] = NONE;
+        p->dy[i][0] = p->dy[i][1] = p->dx[i] = p->dx2[i] = p->marks[i] = NONE;
     plan_forward_pass(p);
     plan_backward_pass(p);
     l->memory_size = layout_place(p->spans, p->n);
@@ -151,7 +164,8 @@ void learner_place(struct learner *l)
     for (size_t i = 0; i < l->g.n; i++) {
         l->out[i].data = address(p, i);
         l->marks[i] = address(p, p->marks[i]);
-        l->routes[i] = (struct route){address(p, p->dy[i][0]), address(p, p->dy[i][1]), address(p, p->dx[i])};
+        l->routes[i] = (struct route){address(p, p->dy[i][0]), address(p, p->dy[i][1]), address(p, p->dx[i]),
+                                      address(p, p->dx2[i])};
     }
     place_norms(l);
     free(p);

@@ -19,12 +19,12 @@ struct norm_state { /* of one batch norm; [c] each; owned by learner.state */
 struct route {
     void *dy, *dy2; /* of its output; a tensor that two ops read has two parts, to be added */
     void *dx;       /* of its input; NULL when nothing there learns */
+    void *dx2;      /* JOIN: of the rows that come second */
 };
 
 struct learner {
     struct arch arch;
-    size_t size;      /* of the pictures */
-    size_t batch;
+    size_t batch;     /* rows of all passes */
     enum dtype dtype; /* of the encoder's activations */
     enum backend backend;
     struct train_graph g;

@@ -59,16 +59,18 @@ static bool next_row(struct loader *l, struct slot **slot, size_t *row)
     }
 }
 
-static bool draw_row(const struct loader *l, struct slot *s, size_t row, struct augmenter *w, struct err *e)
+/* w: one for each group of crops. */
+static bool draw_row(const struct loader *l, struct slot *s, size_t row, struct augmenter *const *w, struct err *e)
 {
-    size_t view = row / l->o.batch, item = s->batch.items[row % l->o.batch];
-    size_t values = (size_t)l->o.size * l->o.size * 3;
+    size_t item = s->batch.items[row % l->o.batch];
+    const struct crop crop = crops_row(l->o.crops, l->o.batch, row);
+    const struct augmentation *a = &l->o.crops->groups[crop.group].augment[crop.number % 2];
     struct rng r = rng_for(l->o.seed, s->batch.step, row);
     struct image img;
     bool owned;
     if (!dataset_image(l->o.dataset, item, &img, &owned, e))
         return false;
-    bool ok = augment(w, &l->o.augment[view], l->o.preprocess, &img, &r, s->batch.pixels + row * values, e);
+    bool ok = augment(w[crop.group], a, l->o.preprocess, &img, &r, s->batch.pixels + crop.at, e);
     if (owned)
         image_clear(&img);
     s->batch.groups[row] = l->o.positives == POSITIVES_LABELS ? l->o.manifest->items[item].label
@@ -78,9 +80,11 @@ static bool draw_row(const struct loader *l, struct slot *s, size_t row, struct 
 
 static void fill(struct loader *l)
 {
-    struct augmenter *w = augmenter_new(l->o.size);
+    struct augmenter *w[CROP_GROUPS_MAX] = {NULL};
     struct slot *s;
     size_t row;
+    for (size_t i = 0; i < l->o.crops->n; i++)
+        w[i] = augmenter_new(l->o.crops->groups[i].size);
     pthread_mutex_lock(&l->mu);
     while (next_row(l, &s, &row)) {
         struct err e = {0};
@@ -93,7 +97,8 @@ static void fill(struct loader *l)
             pthread_cond_broadcast(&l->wake);
     }
     pthread_mutex_unlock(&l->mu);
-    augmenter_free(w);
+    for (size_t i = 0; i < l->o.crops->n; i++)
+        augmenter_free(w[i]);
 }
 
 static void run_filler(struct work *w, void *thread_state)
@@ -104,12 +109,12 @@ static void run_filler(struct work *w, void *thread_state)
 
 static void make_ring(struct loader *l)
 {
-    size_t rows = l->o.views * l->o.batch, values = (size_t)l->o.size * l->o.size * 3;
+    size_t rows = crops_count(l->o.crops) * l->o.batch, values = crops_row(l->o.crops, l->o.batch, rows).at;
     l->ring = mem_new(l->o.ahead, sizeof *l->ring);
     for (size_t i = 0; i < l->o.ahead; i++) {
         struct slot *s = &l->ring[i];
         s->batch.rows = rows;
-        s->batch.pixels = mem_aligned(rows * values, sizeof(float));
+        s->batch.pixels = mem_aligned(values, sizeof(float));
         s->batch.groups = mem_new(rows, sizeof *s->batch.groups);
         s->batch.items = mem_new(l->o.batch, sizeof *s->batch.items);
     }

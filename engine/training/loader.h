@@ -1,4 +1,4 @@
-/* loader.h - batches of augmented views, made ahead of the step that wants them.
+/* loader.h - batches of augmented crops, made ahead of the step that wants them.
  *
  * Threads of their own draw the views; the step only waits when they are slower than it is.  What a view shows
  * depends on (seed, step, row) alone: any number of threads gives the same batches, and a resumed run goes on with
@@ -6,26 +6,24 @@
  *
  *     struct loader *l = loader_new(&options, e);
  *     const struct batch *b = loader_take(l, e);       step 0, 1, 2 ... from options.first_step
- *     ... b->pixels [views * n, size, size, 3], b->groups ...
+ *     ... b->pixels, b->groups ...
  *     loader_give_back(l, b);
  */
 #ifndef ANCHORD_ENGINE_TRAINING_LOADER_H
 #define ANCHORD_ENGINE_TRAINING_LOADER_H
 
-#include "engine/pictures/augment.h"
-#include "engine/training/dataset.h"
 #include "engine/objectives/objective.h"
+#include "engine/training/crops.h"
+#include "engine/training/dataset.h"
 #include "engine/training/sampler.h"
 
 struct loader_options { /* all borrowed as long as the loader lives */
     const struct manifest *manifest;
     const struct dataset *dataset;
     struct sampler *sampler;          /* used by the loader's threads alone from now on */
-    size_t batch;                     /* images; rows are views * batch */
-    size_t views;                     /* 1 or 2 */
-    const struct augmentation *augment; /* [views] */
+    size_t batch;                     /* images; rows are crops_count() times as many */
+    const struct crops *crops;        /* settled */
     const struct preprocess *preprocess;
-    uint32_t size;
     enum positives positives;         /* what makes two rows of the same group */
     uint64_t seed, first_step;
     size_t threads;
@@ -34,9 +32,9 @@ struct loader_options { /* all borrowed as long as the loader lives */
 
 struct batch {
     uint64_t step;
-    float *pixels;    /* [views * batch, size, size, 3]: all first views, then all second ones */
-    int32_t *groups;  /* [views * batch] */
-    size_t *items;    /* [batch]: which item of the manifest they are views of */
+    float *pixels;    /* all first crops, then all second ones ... (crops.h) */
+    int32_t *groups;  /* [rows] */
+    size_t *items;    /* [batch]: which item of the manifest they are crops of */
     size_t rows;
 };
 

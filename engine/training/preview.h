@@ -1,10 +1,10 @@
-/* preview.h - what the network will see: pictures of a batch beside their views.
+/* preview.h - what the network will see: pictures of a batch beside their crops.
  *
  *     const struct batch *b = loader_take(loader, e);
- *     preview_write(&(struct preview_options){.batch = b, .views = 2, .size = 32, ...}, "sheet.png", e);
+ *     preview_write(&(struct preview_options){.batch = b, .crops = &crops, ...}, "sheet.png", e);
  *
- * The views are the batch's own values, with mean and standard deviation taken back out and each pixel drawn as a
- * square where the input is small: nothing is resampled.
+ * The crops are the batch's own values, with mean and standard deviation taken back out and each pixel drawn as a
+ * square where the input is small: nothing is resampled.  Small crops are as small beside full ones as for the network.
  */
 #ifndef ANCHORD_ENGINE_TRAINING_PREVIEW_H
 #define ANCHORD_ENGINE_TRAINING_PREVIEW_H
@@ -15,13 +15,12 @@ enum { PREVIEW_ROWS = 8 };
 
 struct preview_options { /* all borrowed; as the loader that made the batch was told */
     const struct batch *batch;
-    size_t views;
-    uint32_t size;
+    const struct crops *crops;
     const struct preprocess *preprocess;
     const struct dataset *dataset;
 };
 
-/* A contact sheet of the batch's first pictures: each picture in a blue frame, then its views; as many of them side by
+/* A contact sheet of the batch's first pictures: each picture in a blue frame, then its crops; as many of them side by
  * side as a screen has room for, PREVIEW_ROWS below each other.  PNG, appended to out. */
 MUST_CHECK bool preview_draw(const struct preview_options *o, struct buf *out, struct err *e);
 /* The same into a file, durably. */

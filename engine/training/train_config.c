@@ -1,6 +1,4 @@
 /* train_config.c - reading a run's settings, each with its bounds. */
-#include "engine/training/train_config.h"
-
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,96 +6,10 @@
 
 #include "base/mem.h"
 #include "base/num.h"
-
-/* ---- one table for each object: a field, its bounds, where its value goes ---- */
+#include "engine/training/train_config_parts.h"
 
 enum { SETTINGS_MAX = 24 };
 static const double LEARNING_RATE = 0.1;
-enum field_kind { FIELD_REAL, FIELD_COUNT, FIELD_FLAG, FIELD_CHOICE, FIELD_PATH, FIELD_OTHER };
-
-struct field {
-    const char *name;
-    enum field_kind kind;
-    void *to;                 /* double, size_t, bool, int (index into choices), char * */
-    double lo, hi;
-    const char *const *choices; /* NULL-terminated */
-};
-
-static void path_of(char out[64], const char *where, const char *name)
-{
-    snprintf(out, 64, "%s%s%s", where, *where ? "." : "", name);
-}
-
-static bool read_choice(const struct json *v, const struct field *f, const char *path, struct err *e)
-{
-    const char *text = json_as_text(v, NULL);
-    char known[160] = "";
-    for (int i = 0; f->choices[i]; i++) {
-        if (text && strcmp(text, f->choices[i]) == 0) {
-            *(int *)f->to = i;
-            return true;
-        }
-        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", f->choices[i]);
-    }
-    return err_field(e, path, "must be one of %s", known);
-}
-
-static bool read_number(const struct json *v, const struct field *f, const char *path, struct err *e)
-{
-    double x;
-    int64_t whole;
-    bool ok = f->kind == FIELD_REAL ? json_as_number(v, &x) : json_as_int(v, &whole);
-    if (ok && f->kind == FIELD_COUNT)
-        x = (double)whole;
-    if (!ok || !(x >= f->lo && x <= f->hi))
-        return err_field(e, path, "must be a %snumber from %g to %g", f->kind == FIELD_COUNT ? "whole " : "", f->lo,
-                         f->hi);
-    if (f->kind == FIELD_REAL)
-        *(double *)f->to = x;
-    else
-        *(uint64_t *)f->to = (uint64_t)whole;
-    return true;
-}
-
-static bool read_field(const struct json *v, const struct field *f, const char *where, struct err *e)
-{
-    char path[64];
-    path_of(path, where, f->name);
-    switch (f->kind) {
-    case FIELD_REAL:
-    case FIELD_COUNT: return read_number(v, f, path, e);
-    case FIELD_FLAG: return json_as_bool(v, f->to) || err_field(e, path, "must be true or false");
-    case FIELD_CHOICE: return read_choice(v, f, path, e);
-    case FIELD_PATH:
-        if (!json_as_text(v, NULL) || !*json_as_text(v, NULL))
-            return err_field(e, path, "must be a path");
-        *(char **)f->to = mem_text(json_as_text(v, NULL));
-        return true;
-    case FIELD_OTHER: break; /* read by its own function */
-    }
-    return true;
-}
-
-static bool read_fields(const struct json *object, const char *where, const struct field *fields, size_t n,
-                        struct err *e)
-{
-    const char *key;
-    const struct json *v;
-    char path[64];
-    if (json_kind(object) != JSON_KIND_OBJECT)
-        return err_field(e, where, "must be an object");
-    for (void *it = NULL; (it = json_next(object, it, &key, &v));) {
-        size_t i = 0;
-        while (i < n && strcmp(fields[i].name, key) != 0)
-            i++;
-        path_of(path, where, key);
-        if (i == n)
-            return err_field(e, path, "there is no such setting");
-        if (json_kind(v) != JSON_KIND_NULL && !read_field(v, &fields[i], where, e))
-            return false;
-    }
-    return true;
-}
 
 /* ---- the objects ---- */
 
@@ -118,7 +30,7 @@ static bool read_arch(struct train_config *c, const struct json *v, struct err *
         {"projection", FIELD_COUNT, &projection, 0, 4096, NULL},
         {"size", FIELD_COUNT, &size, 16, 1024, NULL},
     };
-    if (!read_fields(v, "arch", fields, COUNT(fields), e) || !json_get_text(v, "name", 16, &name, e) ||
+    if (!config_fields(v, "arch", fields, COUNT(fields), e) || !json_get_text(v, "name", 16, &name, e) ||
         !arch_parse(name, &c->arch, e))
         return false;
     c->arch.stem = (enum stem)stem;
@@ -140,7 +52,7 @@ static bool read_settings(struct train_config *c, const struct json *v, const ch
         const struct setting *s = &c->objective->settings[i];
         fields[i] = (struct field){s->name, kinds[s->kind], (char *)&c->settings + s->offset, s->lo, s->hi, s->choices};
     }
-    return read_fields(v, where, fields, n, e);
+    return config_fields(v, where, fields, n, e);
 }
 
 /* What the objective's authors, or experience, give along with it; the parts that are read later may change it. */
@@ -166,15 +78,10 @@ static void apply_profile(struct train_config *c)
     memcpy(c->augment, recipe_find(p->recipe)->view, sizeof c->augment);
 }
 
-/* The objective's own checks name a setting; a configuration names it by its path. */
 static bool check_method(const struct train_config *c, const char *where, struct err *e)
 {
     struct err why = {0};
-    char path[64];
-    if (c->objective->check(&c->settings, &why))
-        return true;
-    path_of(path, where, why.param);
-    return err_field(e, path, "%s", why.text);
+    return c->objective->check(&c->settings, &why) || config_refuse(&why, where, e);
 }
 
 /* {"type": T, T: {hyper-parameters}} */
@@ -185,45 +92,14 @@ static bool read_method(struct train_config *c, const struct json *v, struct err
     if (!c->objective)
         return err_field(e, "method.type", "must name an objective, such as infonce, triplet, mocov2 or byol");
     const struct field fields[] = {{"type", FIELD_OTHER, NULL, 0, 0, NULL}, {type, FIELD_OTHER, NULL, 0, 0, NULL}};
-    if (!read_fields(v, "method", fields, COUNT(fields), e))
+    if (!config_fields(v, "method", fields, COUNT(fields), e))
         return false;
     char where[64];
-    path_of(where, "method", type);
+    config_path(where, "method", type);
     c->settings = c->objective->defaults;
     apply_profile(c);
     const struct json *own = json_member(v, type);
     return (!own || read_settings(c, own, where, e)) && check_method(c, where, e);
-}
-
-/* A recipe's name, or an object that changes some of its parameters in both views. */
-static bool read_augmentation(struct train_config *c, const struct json *v, struct err *e)
-{
-    bool object = json_kind(v) == JSON_KIND_OBJECT;
-    const char *name = json_as_text(object ? json_member(v, "recipe") : v, NULL);
-    const struct recipe *r = recipe_find(name ? name : object ? "simclr" : "");
-    if (!r)
-        return err_field(e, "augmentation", "must name a recipe, such as simclr, moco, byol, cifar or finetune");
-    snprintf(c->recipe, sizeof c->recipe, "%s", r->name);
-    for (size_t i = 0; i < 2; i++) {
-        struct augmentation *a = &c->augment[i];
-        *a = r->view[i];
-        const struct field fields[] = {
-            {"recipe", FIELD_OTHER, NULL, 0, 0, NULL}, {"crop_min", FIELD_REAL, &a->crop_min, 0.001, 1, NULL},
-            {"crop_max", FIELD_REAL, &a->crop_max, 0.001, 1, NULL}, {"flip", FIELD_REAL, &a->flip, 0, 1, NULL},
-            {"jitter", FIELD_REAL, &a->jitter, 0, 1, NULL}, {"brightness", FIELD_REAL, &a->brightness, 0, 1, NULL},
-            {"contrast", FIELD_REAL, &a->contrast, 0, 1, NULL},
-            {"saturation", FIELD_REAL, &a->saturation, 0, 1, NULL}, {"hue", FIELD_REAL, &a->hue, 0, 0.5, NULL},
-            {"gray", FIELD_REAL, &a->gray, 0, 1, NULL}, {"blur", FIELD_REAL, &a->blur, 0, 1, NULL},
-            {"sigma_min", FIELD_REAL, &a->sigma_min, 0.01, 20, NULL},
-            {"sigma_max", FIELD_REAL, &a->sigma_max, 0.01, 20, NULL},
-            {"solarize", FIELD_REAL, &a->solarize, 0, 1, NULL},
-        };
-        if (object && !read_fields(v, "augmentation", fields, COUNT(fields), e))
-            return false;
-        if (!augmentation_check(a, e))
-            return false;
-    }
-    return true;
 }
 
 static bool read_optimizer(struct train_config *c, const struct json *v, struct err *e)
@@ -231,7 +107,7 @@ static bool read_optimizer(struct train_config *c, const struct json *v, struct 
     int chosen = (int)c->optimizer.kind; /* SGD, or the profile's */
     const struct field kind = {"type", FIELD_CHOICE, &chosen, 0, 0, optimizers};
     const struct json *type = json_member(v, "type"); /* first: the defaults of the others depend on it */
-    if (type && !read_choice(type, &kind, "optimizer.type", e))
+    if (type && !config_choice(type, &kind, "optimizer.type", e))
         return false;
     if (chosen != (int)c->optimizer.kind) {
         c->optimizer = optimizer_defaults((enum optimizer_kind)chosen);
@@ -253,7 +129,7 @@ static bool read_optimizer(struct train_config *c, const struct json *v, struct 
         {"epsilon", FIELD_REAL, &o->epsilon, 1e-16, 1, NULL},
         {"weight_decay", FIELD_REAL, &o->weight_decay, 0, 1, NULL},
     };
-    return read_fields(v, "optimizer", fields, COUNT(fields), e);
+    return config_fields(v, "optimizer", fields, COUNT(fields), e);
 }
 
 /* open_end: the last layer may leave out its outputs. */
@@ -273,7 +149,7 @@ static bool read_layers(const struct json *list, const char *name, bool open_end
             {"norm", FIELD_FLAG, &layers[i].norm, 0, 0, NULL},
             {"relu", FIELD_FLAG, &layers[i].relu, 0, 0, NULL},
         };
-        if (!read_fields(json_item(list, i), where, fields, COUNT(fields), e))
+        if (!config_fields(json_item(list, i), where, fields, COUNT(fields), e))
             return false;
         if (!outputs && !(open_end && i + 1 == *n))
             return err_field(e, where, "must have `outputs`");
@@ -319,7 +195,7 @@ static bool read_top(struct train_config *c, const struct json *v, struct err *e
         {"out", FIELD_PATH, &c->out, 0, 0, NULL}, {"model", FIELD_PATH, &c->model, 0, 0, NULL},
         {"picks", FIELD_PATH, &c->picks, 0, 0, NULL},
         {"arch", FIELD_OTHER, NULL, 0, 0, NULL}, {"method", FIELD_OTHER, NULL, 0, 0, NULL},
-        {"augmentation", FIELD_OTHER, NULL, 0, 0, NULL}, {"optimizer", FIELD_OTHER, NULL, 0, 0, NULL},
+        {"augmentation", FIELD_OTHER, NULL, 0, 0, NULL}, {"crops", FIELD_OTHER, NULL, 0, 0, NULL}, {"optimizer", FIELD_OTHER, NULL, 0, 0, NULL},
         {"head", FIELD_OTHER, NULL, 0, 0, NULL}, {"predictor", FIELD_OTHER, NULL, 0, 0, NULL},
         {"views", FIELD_COUNT, &views, 1, 2, NULL},
         {"batch_size", FIELD_COUNT, &batch, 3, 65536, NULL}, {"per_label", FIELD_COUNT, &per_label, 0, 1024, NULL},
@@ -334,7 +210,7 @@ static bool read_top(struct train_config *c, const struct json *v, struct err *e
         {"backend", FIELD_CHOICE, &backend, 0, 0, backends}, {"threads", FIELD_COUNT, &threads, 0, 256, NULL},
         {"cache_bytes", FIELD_COUNT, &cache, 0, 1e12, NULL},
     };
-    if (!read_fields(v, "", fields, COUNT(fields), e))
+    if (!config_fields(v, "", fields, COUNT(fields), e))
         return false;
     c->precision = (enum precision)precision;
     c->backend = (enum backend)backend;
@@ -382,13 +258,15 @@ static bool check_whole(struct train_config *c, const struct json *doc, struct e
         return err_field(e, "arch", "cannot be given beside `model`, which has its own");
     if (!c->epochs == !c->steps)
         return err_field(e, c->steps ? "steps" : "epochs", "give one of `epochs` and `steps`");
-    if (c->settings.positives == POSITIVES_VIEWS && c->views != 2)
+    if (json_member(doc, "views") && json_member(doc, "crops"))
+        return err_field(e, "views", "cannot be given beside `crops`, which say how many there are");
+    if (c->settings.positives == POSITIVES_VIEWS && c->views < 2)
         return err_field(e, "views", "must be 2 when the positives are views");
     if (c->n_predictor && c->objective->target == TARGET_NONE)
         return err_field(e, "predictor", "has nothing to predict: %s has no target", c->objective->name);
     if (c->model)
         c->size = 0;
-    return check_chunk(c, e);
+    return config_check_crops(c, e) && check_chunk(c, e);
 }
 
 /* Without white space, so that two texts compare and fit a line. */
@@ -404,8 +282,8 @@ bool train_config_parse(struct train_config *c, const char *text, size_t len, st
     static const struct {
         const char *name;
         bool (*read)(struct train_config *c, const struct json *v, struct err *e);
-    } parts[] = {{"arch", read_arch}, {"method", read_method}, {"augmentation", read_augmentation},
-                 {"optimizer", read_optimizer}, {"head", read_head},
+    } parts[] = {{"arch", read_arch}, {"method", read_method}, {"augmentation", config_augmentation},
+                 {"crops", config_crops}, {"optimizer", read_optimizer}, {"head", read_head},
                  {"predictor", read_predictor}};
     set_defaults(c);
     struct json *doc = json_parse(text, len, 0, e);

@@ -11,6 +11,7 @@
  *       "head": [{"outputs": 512, "norm": true, "relu": true}, {"outputs": 128}],
  *       "predictor": [...],                    for objectives with a target; [] for none
  *       "augmentation": "cifar",               a recipe, or {"recipe": "cifar", "crop_min": 0.2, ...}
+ *       "crops": [{"count": 2, "size": 64, "crop_min": 0.3}, {"count": 6, "size": 32, "crop_max": 0.3}],   (optional) multi-crop
  *       "batch_size": 256, "per_label": 0,     per_label > 0: exact P x K batches
  *       "epochs": 5,                           or "steps"
  *       "picks": "runs/first/picks.json",      (optional) the kernels of another run: the same bits as there
@@ -27,9 +28,9 @@
 #define ANCHORD_ENGINE_TRAINING_TRAIN_CONFIG_H
 
 #include "base/json.h"
-#include "engine/pictures/augment.h"
-#include "engine/training/learner.h"
 #include "engine/objectives/objective.h"
+#include "engine/training/crops.h"
+#include "engine/training/learner.h"
 #include "engine/training/optimizer.h"
 
 struct train_config {
@@ -43,7 +44,8 @@ struct train_config {
     struct objective_settings settings;
     char recipe[32];
     struct augmentation augment[2];
-    size_t views;                          /* 2; 1 when positives are labels and "views" says so */
+    struct crops crops;                    /* sizes not said are 0: crops_settle(); without "crops" one group of the views */
+    size_t views;                          /* 2; 1 when positives are labels and "views" says so; all crops with "crops" */
     size_t batch, per_label, chunk;        /* chunk: rows of one forward pass; 0: all (GradCache otherwise) */
     uint64_t epochs, steps;                /* one of them is 0 */
     double max_minutes;                    /* 0: no limit */

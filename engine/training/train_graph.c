@@ -63,8 +63,8 @@ static enum op_kind kind_of(enum node_kind k)
     return OP_INPUT;
 }
 
-/* Additions and ReLUs go into the batch norm that they follow; at[i]: the op that gives what node i gives. */
-static void add_encoder(struct train_graph *g, const struct graph *raw)
+/* Additions and ReLUs go into the batch norm that they follow; at[i]: the op that gives what node i gives.  Gives the last op. */
+static size_t add_encoder(struct train_graph *g, const struct graph *raw, size_t rows, bool again)
 {
     size_t at[GRAPH_NODES_MAX];
 
@@ -87,11 +87,25 @@ static void add_encoder(struct train_graph *g, const struct graph *raw)
         default:
             at[i] = add_op(g, (struct op){.kind = kind_of(n->kind), .in = n->n_in ? at[n->in[0]] : NO_OP, .h = n->h,
                                           .w = n->w, .c = n->c, .window = n->window, .stride = n->stride,
-                                          .pad = n->pad, .tensor = n->weight,
+                                          .pad = n->pad, .tensor = n->weight, .rows = rows, .again = again,
                                           .head = n->kind == NODE_AVGPOOL || n->kind == NODE_LINEAR});
         }
     }
-    g->features = g->n - 1;
+    return g->n - 1;
+}
+
+static void add_passes(struct train_graph *g, const struct arch *a, const struct learner_options *o)
+{
+    struct graph raw;
+
+    for (size_t i = 0; i < o->n_passes; i++) {
+        graph_build(a, o->passes[i].size, &raw);
+        size_t last = add_encoder(g, &raw, o->passes[i].rows, i + 1 < o->n_passes);
+        if (i > 0)
+            last = add_op(g, (struct op){.kind = OP_JOIN, .in = g->features, .residual = last, .h = 1, .w = 1, .c = g->ops[last].c,
+                                         .rows = g->ops[g->features].rows + g->ops[last].rows, .head = true});
+        g->features = last;
+    }
 }
 
 static void add_head_tensor(struct train_graph *g, const char *layer, const char *name, enum weight_kind kind,
@@ -110,19 +124,19 @@ static void add_head_layer(struct train_graph *g, const char *part, size_t i, co
         enum weight_kind kind;
     } norm[] = {{"norm.weight", WEIGHT_BN_SCALE}, {"norm.bias", WEIGHT_BN_SHIFT},
                 {"norm.running_mean", WEIGHT_BN_MEAN}, {"norm.running_var", WEIGHT_BN_VARIANCE}};
-    size_t in = g->n - 1, columns = g->ops[in].c, c = layer->outputs ? layer->outputs : g->ops[g->projection].c;
+    size_t in = g->n - 1, rows = g->ops[in].rows, columns = g->ops[in].c, c = layer->outputs ? layer->outputs : g->ops[g->projection].c;
     char name[24];
     snprintf(name, sizeof name, "%s.%zu", part, i);
 
-    size_t linear = add_op(g, (struct op){.kind = OP_LINEAR, .in = in, .h = 1, .w = 1, .c = c, .tensor = g->n_tensors,
+    size_t linear = add_op(g, (struct op){.kind = OP_LINEAR, .in = in, .rows = rows, .h = 1, .w = 1, .c = c, .tensor = g->n_tensors,
                                           .head = true, .bias = !layer->norm, .relu = layer->relu && !layer->norm});
     add_head_tensor(g, name, "weight", WEIGHT_LINEAR, c, columns);
     if (!layer->norm) {
         add_head_tensor(g, name, "bias", WEIGHT_BN_SHIFT, c, 0);
         return;
     }
-    add_op(g, (struct op){.kind = OP_NORM, .in = linear, .h = 1, .w = 1, .c = c, .tensor = g->n_tensors, .head = true,
-                          .relu = layer->relu});
+    add_op(g, (struct op){.kind = OP_NORM, .in = linear, .rows = rows, .h = 1, .w = 1, .c = c, .tensor = g->n_tensors,
+                          .head = true, .relu = layer->relu});
     for (size_t k = 0; k < COUNT(norm); k++)
         add_head_tensor(g, name, norm[k].name, norm[k].kind, c, 0);
 }
@@ -169,14 +183,11 @@ static void mark_learning(struct train_graph *g, const struct learner_options *o
     }
 }
 
-void train_graph_build(const struct arch *a, size_t size, const struct learner_options *o, struct train_graph *out)
+void train_graph_build(const struct arch *a, const struct learner_options *o, struct train_graph *out)
 {
-    struct graph raw;
-
     *out = (struct train_graph){0};
-    graph_build(a, size, &raw);
     add_arch_tensors(out, a);
-    add_encoder(out, &raw);
+    add_passes(out, a, o);
     for (size_t i = 0; i < o->n_head; i++)
         add_head_layer(out, "head", i, &o->head[i]);
     out->projection = out->n - 1;

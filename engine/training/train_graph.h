@@ -4,7 +4,10 @@
  * is between); a linear layer takes in its bias and its ReLU.  The unit length at the end of the graph is left out: the
  * objectives normalise.  Behind the head may stand a predictor.
  *
- *     op 0 is the input; op i reads outputs of ops before it
+ * With several passes (learner.h) the encoder stands there once for each of them, one behind the other and all with the same
+ * tensors; joins put the rows of their outputs below each other, and the head sees them all at once.
+ *
+ *     op 0 is the first input; op i reads outputs of ops before it
  *     tensors: the architecture's (arch_weights()), then the head's, then the predictor's
  *
  * Values throughout; nothing needs release.
@@ -15,13 +18,14 @@
 #include "engine/graph.h"
 #include "engine/training/learner.h"
 
-enum op_kind { OP_INPUT, OP_CONV, OP_NORM, OP_MAXPOOL, OP_AVGPOOL, OP_LINEAR };
+enum op_kind { OP_INPUT, OP_CONV, OP_NORM, OP_MAXPOOL, OP_AVGPOOL, OP_LINEAR, OP_JOIN };
 
-enum { OPS_MAX = 192, OP_TENSORS_MAX = ARCH_WEIGHTS_MAX + 2 * HEAD_LAYERS_MAX * 5, NO_OP = 0 };
+enum { OPS_MAX = 512, OP_TENSORS_MAX = ARCH_WEIGHTS_MAX + 2 * HEAD_LAYERS_MAX * 5, NO_OP = 0 };
 
 struct op {
     enum op_kind kind;
-    size_t in, residual;        /* ops; residual: NORM, NO_OP when there is none */
+    size_t in, residual;        /* ops; residual: NORM, NO_OP when there is none; JOIN: the rows that come second */
+    size_t rows;
     size_t h, w, c;             /* of the output, for one image */
     size_t window, stride, pad; /* CONV, MAXPOOL */
     size_t tensor;              /* CONV, NORM, LINEAR: its first tensor */
@@ -30,6 +34,7 @@ struct op {
     bool head;                  /* fp32, one row for each image: what stands behind the average pooling, and it */
     bool frozen;                /* its tensors stay; a NORM uses its running statistics */
     bool needs_gradient;        /* something at or before it learns */
+    bool again;                 /* on the way back a later pass has left its gradient in the same tensors */
 };
 
 struct op_tensor {
@@ -49,7 +54,7 @@ struct train_graph {
     struct op_tensor tensors[OP_TENSORS_MAX];
 };
 
-/* `a` has passed arch_check(); the options were checked. */
-void train_graph_build(const struct arch *a, size_t size, const struct learner_options *o, struct train_graph *out);
+/* `a` has passed arch_check(); the options were checked, and have one pass at least. */
+void train_graph_build(const struct arch *a, const struct learner_options *o, struct train_graph *out);
 
 #endif

@@ -18,11 +18,12 @@ struct train_step {
     struct run_length length;
     struct loss *loss;
     struct optimizer *optimizer;
-    size_t rows, chunk, d; /* of a batch, of one pass through the network; columns of z */
-    size_t pixels;         /* values of one row */
+    size_t rows, chunk, d; /* of a batch, of one go through the network; columns of z */
+    size_t taught;         /* rows of full crops: what the target branch sees */
+    size_t pixels;         /* values of one row of these */
     double clip_norm, ema;
     float *z, *dz;         /* [rows, d] */
-    float *goal;           /* [rows, d]: z of the target branch; NULL: none */
+    float *goal;           /* [taught, d]: z of the target branch; NULL: none */
     float **averages;      /* one for each of learner_tensors(); NULL: none */
 };
 
@@ -36,14 +37,31 @@ static void make_averages(struct train_step *s)
             s->averages[i] = mem_dup(t[i].data, t[i].count * sizeof(float));
 }
 
-static struct learner_options learner_options_of(const struct train_config *c, size_t rows, const char *picks)
+/* One for each run of neighbouring groups of one size. */
+static size_t passes_of(const struct crops *c, size_t batch, struct learner_pass *out)
 {
-    struct learner_options o = {.precision = c->precision, .backend = c->backend, .batch = rows, .n_head = c->n_head,
-                                .freeze_norm = c->freeze_norm, .freeze_stages = c->freeze_stages,
+    size_t n = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        if (i == 0 || c->groups[i].size != c->groups[i - 1].size)
+            out[n++] = (struct learner_pass){0, c->groups[i].size};
+        out[n - 1].rows += c->groups[i].count * batch;
+    }
+    return n;
+}
+
+/* chunk: rows that go at once, of a batch with one pass. */
+static struct learner_options learner_options_of(const struct train_config *c, const struct crops *crops, size_t chunk,
+                                                 const char *picks)
+{
+    struct learner_options o = {.precision = c->precision, .backend = c->backend, .n_head = c->n_head, .freeze_norm = c->freeze_norm, .freeze_stages = c->freeze_stages,
                                 .head_rate = c->head_rate, .seed = c->seed, .picks = picks};
     memcpy(o.head, c->head, sizeof o.head);
     memcpy(o.predictor, c->predictor, sizeof o.predictor);
     o.n_predictor = c->n_predictor;
+    _Static_assert((int)CROP_GROUPS_MAX <= (int)LEARNER_PASSES_MAX, "each group may be a pass");
+    o.n_passes = passes_of(crops, c->batch, o.passes);
+    if (o.n_passes == 1)
+        o.passes[0].rows = chunk;
     return o;
 }
 
@@ -53,10 +71,12 @@ static bool open_target(struct train_step *s, const struct model *m, struct lear
     size_t n, all;
     if (s->objective->target == TARGET_NONE)
         return true;
-    s->goal = mem_aligned(s->rows * s->d, sizeof *s->goal);
+    s->goal = mem_aligned(s->taught * s->d, sizeof *s->goal);
     if (s->objective->target == TARGET_SELF)
         return true;
     o.n_predictor = 0;
+    o.n_passes = 1;
+    o.passes[0].rows = min_size(s->chunk, s->taught);
     o.forward_only = true;
     o.picks = learner_picks(s->learner);
     s->target = learner_new(m, &o, e);
@@ -89,8 +109,8 @@ static bool open_optimizer(struct train_step *s, const struct train_config *c, s
 
 static bool open_loss(struct train_step *s, const struct train_config *c, struct err *e)
 {
-    const struct loss_shape shape = {.n = s->rows, .d = s->d, .views = c->views, .items = s->length.items,
-                                     .steps = s->length.steps, .per_epoch = s->length.per_epoch, .seed = c->seed};
+    const struct loss_shape shape = {.n = s->rows, .d = s->d, .views = c->views, .full = c->crops.groups[0].count,
+                                     .items = s->length.items, .steps = s->length.steps, .per_epoch = s->length.per_epoch, .seed = c->seed};
     s->loss = loss_new(c->objective, &c->settings, &shape, e);
     return s->loss != NULL;
 }
@@ -104,9 +124,12 @@ struct train_step *train_step_new(const struct train_config *c, const struct mod
                              .settings = c->settings};
     if (length)
         s->length = *length;
+    struct crops crops = c->crops;
+    crops_settle(&crops, m->pre.size);
     s->chunk = c->chunk && c->chunk < s->rows ? c->chunk : s->rows;
-    s->pixels = (size_t)m->pre.size * m->pre.size * 3;
-    const struct learner_options o = learner_options_of(c, s->chunk, picks);
+    s->taught = c->batch * crops.groups[0].count;
+    s->pixels = (size_t)crops.groups[0].size * crops.groups[0].size * 3;
+    const struct learner_options o = learner_options_of(c, &crops, s->chunk, picks);
     s->learner = learner_new(m, &o, e);
     if (!s->learner)
         goto failed;
@@ -160,7 +183,7 @@ static bool forward_target(struct train_step *s, const struct batch *b, size_t r
     if (s->target)
         return learner_forward(s->target, b->pixels + row * s->pixels, goal, e);
     if (s->goal)
-        memcpy(goal, learner_projection(s->learner), s->chunk * s->d * sizeof *goal);
+        memcpy(goal, learner_projection(s->learner), min_size(s->chunk, s->taught) * s->d * sizeof *goal);
     return true;
 }
 

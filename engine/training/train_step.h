@@ -8,9 +8,12 @@
  * first every part forward without keeping anything, then the gradient of the loss, then every part again, forward and
  * back (GradCache: Gao et al. 2021, arXiv:2101.06983).  That is exact, since no batch norm learns then.
  *
+ * With `crops` of several sizes each size is a pass through the encoder (learner.h), neighbouring groups of one size together; the
+ * objective sees the rows of all of them.
+ *
  * The target branch (objective.h) is the same network without its predictor, or a second one that begins with the same
  * weights and follows: after each step target = m target + (1 - m) weights, for all that is learned; running statistics are the
- * target's own.  It sees all views, and no gradient goes into it.
+ * target's own.  It sees the full crops (crops.h), and no gradient goes into it.
  *
  * The average of the weights (config.ema; Polyak and Juditsky 1992) is over everything that serving uses, running
  * statistics too; it is what is exported.  After k steps it weighs new weights by at least 1 / (k + 1), so that a short run
@@ -44,7 +47,7 @@ struct train_step *train_step_new(const struct train_config *c, const struct mod
                                   const char *picks, struct err *e);
 void train_step_free(struct train_step *s); /* NULL is fine */
 
-/* The batch has config.views * config.batch rows. */
+/* The batch has config.views * config.batch rows, as config.crops lays them out at the model's size. */
 MUST_CHECK bool train_step_run(struct train_step *s, const struct batch *b, double learning_rate,
                                struct step_report *out, struct err *e);
 /* The weights that the run would be judged by now, into a model of the same architecture; seals it. */

@@ -28,6 +28,7 @@ struct trainer {
     struct loader *loader;
     struct judge *judge;
     struct model *model;       /* what is exported into */
+    struct crops crops;        /* at the model's size */
     struct train_step *step;
     struct watch watch;
     char parent[HASH_HEX];     /* fingerprint of the model that the run began with; empty: random weights */

@@ -108,9 +108,17 @@ static void tell_reading(size_t done, size_t all, void *context)
         t->o->progress(&p, t->o->context);
 }
 
+static uint32_t largest_size(const struct trainer *t)
+{
+    uint32_t size = t->model->pre.resize;
+    for (size_t i = 0; i < t->crops.n; i++)
+        size = t->crops.groups[i].size > size ? t->crops.groups[i].size : size;
+    return size;
+}
+
 static struct dataset *read_pictures(struct trainer *t, struct manifest *m, struct err *e)
 {
-    const struct dataset_options o = {.size = t->model->pre.resize, .memory = t->c->cache_bytes, .limits = t->o->limits,
+    const struct dataset_options o = {.size = largest_size(t), .memory = t->c->cache_bytes, .limits = t->o->limits,
                                       .pool = t->pool, .progress = tell_reading, .context = t};
     return dataset_open(m, &o, e);
 }
@@ -171,6 +179,8 @@ static bool check_labels(struct trainer *t, struct err *e)
 static bool open_pictures(struct trainer *t, struct err *e)
 {
     struct manifest *m = t->o->manifest;
+    t->crops = t->c->crops;
+    crops_settle(&t->crops, t->model->pre.size);
     t->dataset = read_pictures(t, m, e);
     if (!t->dataset || !hold_out(t, e) || !check_labels(t, e))
         return false;
@@ -252,9 +262,8 @@ static bool open_loader(struct trainer *t, struct err *e)
 {
     const struct loader_options o = {
         .manifest = t->o->manifest, .dataset = t->dataset, .sampler = t->sampler, .batch = t->c->batch,
-        .views = t->c->views, .augment = t->c->augment, .preprocess = &t->model->pre, .size = t->model->pre.size,
-        .positives = t->c->settings.positives, .seed = t->c->seed, .first_step = t->state.step,
-        .threads = t->ground.threads};
+        .crops = &t->crops, .preprocess = &t->model->pre, .positives = t->c->settings.positives, .seed = t->c->seed,
+        .first_step = t->state.step, .threads = t->ground.threads};
     t->loader = loader_new(&o, e);
     return t->loader != NULL;
 }
@@ -281,7 +290,7 @@ bool trainer_preview(const struct trainer_options *o, const char *path, struct e
     bool ok = open_model(&t, true, e) && find_ground(&t, e) && open_pictures(&t, e) && open_loader(&t, e) &&
               (b = loader_take(t.loader, e));
     if (ok) {
-        ok = preview_write(&(struct preview_options){.batch = b, .views = t.c->views, .size = t.model->pre.size,
+        ok = preview_write(&(struct preview_options){.batch = b, .crops = &t.crops,
                                                      .preprocess = &t.model->pre, .dataset = t.dataset}, path, e);
         loader_give_back(t.loader, b);
     }

@@ -160,14 +160,25 @@ static void run_linear(struct exact *x, size_t i)
         rectify(x, i);
 }
 
+static void run_join(struct exact *x, size_t i)
+{
+    const struct op *op = &x->l->g.ops[i];
+    size_t first = count_of(x->l, op->in);
+    memcpy(x->out[i], x->out[op->in], first * sizeof(double));
+    memcpy(x->out[i] + first, x->out[op->residual], count_of(x->l, op->residual) * sizeof(double));
+}
+
 void exact_forward(struct exact *x, const float *pixels)
 {
     static void (*const run[])(struct exact *, size_t) = {[OP_CONV] = run_conv, [OP_NORM] = run_norm, [OP_MAXPOOL] = run_maxpool,
-                                                          [OP_AVGPOOL] = run_avgpool, [OP_LINEAR] = run_linear};
-    for (size_t k = 0; k < count_of(x->l, 0); k++)
-        x->out[0][k] = (double)pixels[k];
-    for (size_t i = 1; i < x->l->g.n; i++)
-        run[x->l->g.ops[i].kind](x, i);
+                                                          [OP_AVGPOOL] = run_avgpool, [OP_LINEAR] = run_linear,
+                                                          [OP_JOIN] = run_join};
+    for (size_t i = 0; i < x->l->g.n; i++) {
+        if (x->l->g.ops[i].kind != OP_INPUT)
+            run[x->l->g.ops[i].kind](x, i);
+        for (size_t k = 0; x->l->g.ops[i].kind == OP_INPUT && k < count_of(x->l, i); k++)
+            x->out[i][k] = (double)*pixels++;
+    }
 }
 
 size_t exact_other_sides(const struct exact *x, size_t *all)
