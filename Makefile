@@ -156,10 +156,11 @@ fuzz: ## one fuzz target for S seconds (clang): make fuzz T=image S=60
 	  -artifact_prefix=build/fuzz-corpus/ build/fuzz-corpus/$(T) tests/fuzz/corpus/$(T)
 
 KILLS ?= 100
+KILL_TESTS = $(addprefix $(B)/tests/http/,test_kill test_generation_kill test_job_kill)
+
 kill: ## KILLS times kill -9 and loss of power under load, with a ledger
-	@$(MAKE) --no-print-directory $(B)/tests/http/test_kill $(B)/tests/http/test_generation_kill $(PRELOAD) $(SPLIT) $(B)/anchord
-	@B=$(B) KILLS=$(KILLS) $(B)/tests/http/test_kill
-	@B=$(B) KILLS=$(KILLS) $(B)/tests/http/test_generation_kill
+	@$(MAKE) --no-print-directory $(KILL_TESTS) $(PRELOAD) $(SPLIT) $(B)/anchord
+	@for t in $(KILL_TESTS); do B=$(B) KILLS=$(KILLS) $$t || exit 1; done
 
 S_GENERATIONS := $(if $(filter file,$(origin S)),60,$(S))
 generations: ## change a model, and back, for S seconds under load; each answer is compared with an exact search

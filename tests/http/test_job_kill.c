@@ -1,5 +1,5 @@
 /* test_job_kill.c - fine-tuning under misfortune: the server killed, the worker killed, the worker's memory or the disk used up.
- * Serving goes on, and the job goes on or says why not. */
+ * Serving goes on, and the job goes on or says why not.  KILLS=n: deaths at random moments (3), SEED=n repeats them. */
 #include "tests/t.h"
 
 #include <ctype.h>
@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "base/clock.h"
+#include "base/rng.h"
 #include "tests/lib/expect.h"
 
 #define JOBS "/v1/fine_tuning/jobs"
@@ -274,6 +275,104 @@ static void a_full_disk_fails_the_job_and_nothing_else(void **state)
     assert_int_equal(system(command), 0);
 }
 
+/* ---- deaths at random moments of a job, of the embedding after it and of the switch ---- */
+
+enum victim { WORKER, SERVER, BOTH, VICTIMS };
+
+#define PROMOTED ",\"promote\":\"always\",\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"n_epochs\":10,\"batch_size\":8}}}"
+
+static void wait_for_switch(const struct server *s)
+{
+    struct client c = client_to(s->port);
+    bool ready = false;
+    for (double until = clock_s() + WAIT_S; !ready && clock_s() < until; usleep(10000)) {
+        struct json *collection = expect_get(&c, 200, "/v1/collections/default");
+        ready = strcmp(text_at(collection, "status"), "ready") == 0;
+        json_free(collection);
+    }
+    client_close(&c);
+    assert_true(ready);
+}
+
+/* All pictures, each with all others for neighbours, in the one active generation. */
+static void expect_whole(const struct server *s)
+{
+    struct client c = client_to(s->port), admin = client_to(s->admin);
+    struct json *collection = expect_get(&c, 200, "/v1/collections/default");
+    struct json *generations = expect_get(&admin, 200, "/v1/collections/default/generations");
+    size_t active = 0;
+    assert_int_equal(int_at(collection, "images"), IMAGES);
+    for (size_t i = 0; i < count_at(generations, "data"); i++) {
+        const struct json *g = json_item(value_at(generations, "data"), i);
+        if (strcmp(text_at(g, "state"), "active") != 0)
+            continue;
+        active++;
+        assert_int_equal(int_at(g, "generation"), int_at(collection, "generation"));
+        assert_int_equal(int_at(g, "done"), IMAGES);
+    }
+    assert_int_equal(active, 1);
+    for (unsigned i = 0; i < IMAGES; i++) {
+        char query[80];
+        snprintf(query, sizeof query, "{\"id\":\"p%u\",\"limit\":%d}", i, IMAGES);
+        struct json *found = expect_post(&c, 200, "/v1/collections/default/search", query);
+        assert_int_equal(count_at(found, "data"), IMAGES - 1);
+        assert_int_equal(int_at(found, "generation"), int_at(collection, "generation"));
+        json_free(found);
+    }
+    json_free(generations);
+    json_free(collection);
+    client_close(&admin);
+    client_close(&c);
+}
+
+/* One death; true when there was a worker to meet it. */
+static bool die(struct server *s, const char *id, enum victim victim)
+{
+    pid_t worker = worker_of(id);
+    if (victim != SERVER && worker)
+        kill(worker, SIGKILL);
+    if (victim != WORKER) {
+        char dir[256];
+        struct err e = {0};
+        bool own = s->own_dir;
+        snprintf(dir, sizeof dir, "%s", s->dir);
+        assert_int_equal(server_kill(s), -SIGKILL);
+        assert_ok(server_start(s, &(struct server_options){.dir = dir}, &e), e);
+        s->own_dir = own;
+    }
+    return worker != 0;
+}
+
+static void deaths_at_random_moments_leave_the_old_model_or_the_new_one(void **state)
+{
+    UNUSED(state);
+    const char *set = getenv("SEED"), *kills = getenv("KILLS");
+    uint64_t seed = set ? strtoull(set, NULL, 10) : (uint64_t)clock_ns();
+    size_t n = kills ? strtoul(kills, NULL, 10) : VICTIMS, met = 0;
+    struct rng rng = rng_new(seed);
+    struct server s;
+    char id[40];
+    print_message("seed %llu\n", (unsigned long long)seed);
+    begin(&s, &(struct server_options){0});
+    fill(&s);
+    double start = clock_s();
+    post_job(&s, PROMOTED, id);
+    expect_end(&s, id, "succeeded", NULL, NULL);
+    wait_for_switch(&s);
+    double usual = clock_s() - start;
+    for (size_t i = 0; i < n; i++) {
+        post_job(&s, PROMOTED, id);
+        usleep((useconds_t)(1e6 * usual * rng_unit(&rng)));
+        met += die(&s, id, (enum victim)(i % VICTIMS));
+        expect_end(&s, id, "succeeded", NULL, NULL);
+        wait_for_switch(&s);
+        expect_whole(&s);
+    }
+    print_message("%zu deaths, %zu of them while a worker lived; a job takes %.1f s\n", n, met, usual);
+    assert_true(n == 0 || met > 0);
+    finish(&s);
+}
+
 int main(void)
 {
     json_init();
@@ -282,6 +381,7 @@ int main(void)
         cmocka_unit_test(a_killed_worker_is_replaced_once),
         cmocka_unit_test(a_worker_that_needs_too_much_memory_says_so),
         cmocka_unit_test(a_full_disk_fails_the_job_and_nothing_else),
+        cmocka_unit_test(deaths_at_random_moments_leave_the_old_model_or_the_new_one),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
