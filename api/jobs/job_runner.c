@@ -77,14 +77,17 @@ static double real_of(const struct json *v, const char *key)
     return x;
 }
 
-/* Steps are told so often that a long run fills no more than its part of the events. */
+/* Steps are told so often that a long run fills no more than its part of the events, whether steps or minutes end it. */
 static void hear_step(struct job_run *r, const struct json *v, const char *line)
 {
     char text[160];
     uint64_t step = (uint64_t)int_of(v, "step"), total = (uint64_t)int_of(v, "steps");
-    if (r->told_step && step < r->told_step + total / METRICS_MOST)
+    double now = clock_s(), whole = now - r->first_told_s + real_of(v, "seconds_left");
+    if (r->told_s > 0 && now - r->told_s < whole / METRICS_MOST)
         return;
-    r->told_step = step;
+    if (r->told_s <= 0)
+        r->first_told_s = now;
+    r->told_s = now;
     snprintf(text, sizeof text, "step %llu of %llu: loss %.4g, %.0f images/s, %.0f s left", (unsigned long long)step,
              (unsigned long long)total, real_of(v, "loss"), real_of(v, "images_per_second"), real_of(v, "seconds_left"));
     tell(r, "info", "metrics", text, line);
@@ -247,8 +250,9 @@ static void conclude(struct job_run *r)
         job_tell(r, "error", "failed: %s", r->failure);
     else
         job_tell(r, "info", cancelled ? "cancelled" : "succeeded");
-    job_clean(r->folder, !failed && !cancelled);
+    /* In this order: a job that is not over needs its pictures, and jobs_open() makes up for what was not cleaned. */
     set_status(r, failed ? JOB_FAILED : cancelled ? JOB_CANCELLED : JOB_SUCCEEDED);
+    job_clean(r->folder, !failed && !cancelled);
     log_info("job_over", "id=%s status=%s", r->job->id, job_status_name(r->job->status));
 }
 

@@ -58,9 +58,11 @@ static void load_one(struct jobs *x, const char *id)
     struct job j;
     struct err e = {0};
     jobs_folder(x, id, folder);
-    if (job_load(&j, folder, &e))
+    if (job_load(&j, folder, &e)) {
+        if (job_is_over(&j))
+            job_clean(folder, j.status == JOB_SUCCEEDED);
         add(x, &j);
-    else if (e.code == ERR_NOT_FOUND)
+    } else if (e.code == ERR_NOT_FOUND)
         file_remove_tree(folder);
     else
         log_error("job_unreadable", "id=%s %s", id, e.text);

@@ -35,7 +35,7 @@ struct job_run { /* the job that runs, the thread's own */
     char folder[PATH_MAX];
     struct job_process process;
     uint64_t events;         /* number of the next one */
-    uint64_t told_step;      /* of the last metrics event */
+    double first_told_s, told_s; /* clock_s() of the first and the last step event; 0: none yet */
     int64_t busy_until;      /* clock_ns() */
     char *end;               /* the run's end line; NULL: none yet */
     char outcome[16];        /* "done", "diverged", "stopped"; empty: none yet */
