@@ -213,6 +213,22 @@ static void equal_sizes_are_one_pass(void **state)
     end(&two);
 }
 
+/* Three full crops: a bank for each. */
+static void full_crops_may_be_more_than_two(void **state)
+{
+    UNUSED(state);
+    static const char crops[] = ",\"crops\":[{\"count\":3,\"size\":18},{\"count\":2,\"size\":16}]";
+    struct trial clusters = begin("\"type\":\"deepclusterv2\",\"deepclusterv2\":{\"prototypes\":3}", crops, NULL);
+    struct trial taught = begin(DINO, crops, learner_picks(train_step_learner(clusters.step)));
+    size_t n;
+    const struct loss_tensor *t = loss_tensors(train_step_loss(clusters.step), &n);
+    assert_string_equal(t[0].name, "bank");
+    assert_int_equal(t[0].count, 3 * IMAGES * 8);
+    assert_true(isfinite(run(&taught).loss));
+    end(&clusters);
+    end(&taught);
+}
+
 /* The same pictures again and again. */
 static void a_batch_is_learned(void **state)
 {
@@ -237,6 +253,7 @@ int main(void)
         cmocka_unit_test(targets_are_made_of_the_full_crops),
         cmocka_unit_test(two_full_crops_are_two_views),
         cmocka_unit_test(equal_sizes_are_one_pass),
+        cmocka_unit_test(full_crops_may_be_more_than_two),
         cmocka_unit_test(a_batch_is_learned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
