@@ -1,10 +1,10 @@
 /* crops.h - what a step sees of each picture: groups of random crops, each group at a size of its own.
  *
- * Multi-crop (Caron et al. 2020, arXiv:2006.09882, section 3.2): a few full crops, of which the objective makes its targets, and more small ones
- * that only predict them.  The first group are the full crops.  Without multi-crop there is one group, whose crops are the views.
+ * Multi-crop (Caron et al. 2020, arXiv:2006.09882, section 3.2): a few full crops, of which the objective makes its targets, and
+ * more small ones that only predict them.  The first group are the full crops.  Without multi-crop there is one group, whose crops
+ * are the views.
  *
- * Row r of a batch is crop r / batch of picture r % batch, counted through all groups; the crops of a picture lie side by side only
- * in this order, not in memory:
+ * Row r of a batch is crop r / batch of picture r % batch, counted through all groups.  In memory they lie one crop behind the other:
  *
  *     all first crops, all second ones, ... each [batch, size, size, 3] at the size of its group
  */

@@ -65,7 +65,8 @@ void learner_free(struct learner *l); /* NULL is fine */
 uint32_t learner_outputs(const struct learner *l);    /* columns of z */
 uint32_t learner_dimensions(const struct learner *l); /* columns of the encoder's output */
 
-/* pixels [batch, size, size, 3] (those of each pass one behind the other) -> z [batch, outputs]; batch norms that learn update their running statistics. */
+/* pixels [batch, size, size, 3] (those of each pass one behind the other) -> z [batch, outputs]; batch norms that learn update
+ * their running statistics. */
 MUST_CHECK bool learner_forward(struct learner *l, const float *pixels, float *z, struct err *e);
 /* The encoder's output of the last forward: [batch, dimensions]; borrowed. */
 const float *learner_features(const struct learner *l);

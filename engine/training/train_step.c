@@ -53,7 +53,8 @@ static size_t passes_of(const struct crops *c, size_t batch, struct learner_pass
 static struct learner_options learner_options_of(const struct train_config *c, const struct crops *crops, size_t chunk,
                                                  const char *picks)
 {
-    struct learner_options o = {.precision = c->precision, .backend = c->backend, .n_head = c->n_head, .freeze_norm = c->freeze_norm, .freeze_stages = c->freeze_stages,
+    struct learner_options o = {.precision = c->precision, .backend = c->backend, .n_head = c->n_head,
+                                .freeze_norm = c->freeze_norm, .freeze_stages = c->freeze_stages,
                                 .head_rate = c->head_rate, .seed = c->seed, .picks = picks};
     memcpy(o.head, c->head, sizeof o.head);
     memcpy(o.predictor, c->predictor, sizeof o.predictor);
@@ -110,7 +111,8 @@ static bool open_optimizer(struct train_step *s, const struct train_config *c, s
 static bool open_loss(struct train_step *s, const struct train_config *c, struct err *e)
 {
     const struct loss_shape shape = {.n = s->rows, .d = s->d, .views = c->views, .full = c->crops.groups[0].count,
-                                     .items = s->length.items, .steps = s->length.steps, .per_epoch = s->length.per_epoch, .seed = c->seed};
+                                     .items = s->length.items, .steps = s->length.steps,
+                                     .per_epoch = s->length.per_epoch, .seed = c->seed};
     s->loss = loss_new(c->objective, &c->settings, &shape, e);
     return s->loss != NULL;
 }
