@@ -158,10 +158,20 @@ static void labels_that_are_all_different_are_ignored(void **state)
     assert_true(!t.ok && t.e.code == ERR_BAD_INPUT);
 }
 
+static size_t times_in(const char *text, const char *what)
+{
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, what)); at++)
+        n++;
+    return n;
+}
+
+/* However many steps were planned, it is judged and saved on the way. */
 static void the_time_limit_ends_a_run_with_a_small_rate(void **state)
 {
     struct runs *f = *state;
-    struct run_told t = runs_run(f, "timed", ",\"epochs\":100000,\"max_minutes\":0.05", false, false);
+    struct run_told t = runs_run(f, "timed", ",\"epochs\":100000,\"evaluate_every\":1000000,\"checkpoint_every\":1000000,\"max_minutes\":0.05",
+                                 false, false);
     assert_ok(t.ok, t.e);
     assert_int_equal(t.out.end, TRAIN_MAX_MINUTES);
     char path[400], *last = NULL;
@@ -174,6 +184,8 @@ static void the_time_limit_ends_a_run_with_a_small_rate(void **state)
         last = at;
     assert_int_equal(sscanf(strstr(log, "\"event\":\"step\"") ? last : "", "\"learning_rate\":%lf", &rate), 1);
     assert_true(rate < 0.05); /* half of the peak */
+    assert_in_range(times_in(log, "\"event\":\"evaluation\""), 4, 14);
+    assert_in_range(times_in(log, "\"event\":\"checkpoint\""), 4, 14);
     free(log);
 }
 

@@ -9,7 +9,10 @@
 #include "base/num.h"
 #include "engine/training/trainer_parts.h"
 
-enum { RATE_STEPS = 20 }; /* the rate that is told is an average over about so many */
+enum {
+    RATE_STEPS = 20, /* the rate that is told is an average over about so many */
+    TIME_PARTS = 12  /* of `max_minutes`: after each the run is judged and saved, however many steps were planned */
+};
 
 const char *train_end_name(enum train_end end)
 {
@@ -22,6 +25,12 @@ const char *train_end_name(enum train_end end)
 static double time_spent(const struct trainer *t)
 {
     return t->c->max_minutes > 0 ? t->state.seconds / (60 * t->c->max_minutes) : 0;
+}
+
+/* A part of the time has ended since so much of it was spent. */
+static bool part_ended(const struct trainer *t, double spent)
+{
+    return floor(TIME_PARTS * fmin(time_spent(t), 1)) > floor(TIME_PARTS * spent);
 }
 
 static double learning_rate(const struct trainer *t)
@@ -99,15 +108,17 @@ static bool run_steps(struct trainer *t, enum train_end *end, struct err *e)
     while (!over(t, end)) {
         enum watch_finding found;
         bool dead = false;
+        double spent = time_spent(t);
         if (!run_step(t, &rate, &found, e))
             return false;
-        if (found != WATCH_DIVERGED && t->state.step % t->evaluate_every == 0 && !judge_now(t, &dead, e))
+        bool part = part_ended(t, spent);
+        if (found != WATCH_DIVERGED && (part || t->state.step % t->evaluate_every == 0) && !judge_now(t, &dead, e))
             return false;
         if (found == WATCH_DIVERGED || dead) {
             *end = TRAIN_DIVERGED;
             return true;
         }
-        if (t->state.step % t->checkpoint_every == 0 && !trainer_save_checkpoint(t, e))
+        if ((part || t->state.step % t->checkpoint_every == 0) && !trainer_save_checkpoint(t, e))
             return false;
     }
     return true;
