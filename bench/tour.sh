@@ -45,7 +45,7 @@ say; say "$count uploads in $seconds seconds, over one connection, each answered
 show 'curl -s $A/v1/collections/default'
 
 say; say "## Teach"; say
-body=$(printf '{"training_file":"default","suffix":"mine","promote":"if_better","method":{"type":"infonce","infonce":{"hyperparameters":{"max_minutes":%s,"n_epochs":10000}}}}' "$minutes")
+body=$(printf '{"training_file":"default","suffix":"mine","promote":"if_better","method":{"type":"infonce","infonce":{"hyperparameters":{"max_minutes":%s,"n_epochs":100}}}}' "$minutes")
 show "curl -s -H 'content-type: application/json' \$ADMIN/v1/fine_tuning/jobs -d '$body' | tee $dir/job" | sed "s| . tee $dir/job||"
 job=$(field id < "$dir/job")
 while [ "$(curl -s "$ADMIN/v1/fine_tuning/jobs/$job" | field status)" = queued ] || [ "$(curl -s "$ADMIN/v1/fine_tuning/jobs/$job" | field status)" = running ]; do sleep 1; done
