@@ -20,7 +20,7 @@ v=json.load(sys.stdin)
 for k in sys.argv[1].split("."): v=v[int(k)] if isinstance(v,list) else v[k]
 print(v)' "$1"; }
 
-"$anchord" model new --arch resnet18 --stem small2 --size 64 --seed 1 "$dir/fresh.safetensors" > /dev/null
+"$anchord" model new --arch resnet18 --stem small2 --size 32 --seed 1 "$dir/fresh.safetensors" > /dev/null
 "$anchord" serve --data "$dir/data" --model "$dir/fresh.safetensors" --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 > "$dir/out" 2> "$dir/log" & server=$!
 for _ in $(seq 100); do grep -q listening "$dir/out" && break; sleep 0.1; done
 A=$(sed -n 's/^listening \([^ ]*\) .*/\1/p' "$dir/out"); ADMIN=$(sed -n 's/.* admin \(.*\)/\1/p' "$dir/out")
@@ -29,7 +29,7 @@ count=$(find "$pictures" -type f | wc -l); labels=$(find "$pictures" -mindepth 1
 say "# The whole loop, with curl"
 say
 say "From an empty data folder to an encoder that was taught on what is stored, and back. $count pictures of $labels labels, $minutes minutes of training, on $(nproc) cores; every answer below is a"
-say 'real one (`bench/tour.sh`). `$A` is the public address, `$ADMIN` the admin one. It begins with a ResNet-18 of random weights for pictures of 64 x 64.'
+say 'real one (`bench/tour.sh`). `$A` is the public address, `$ADMIN` the admin one. It begins with a ResNet-18 of random weights for pictures of 32 x 32.'
 say; say "## Upload"; say
 say "One request for each picture; the folder is the label."; say
 say '```sh'
