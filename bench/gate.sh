@@ -47,7 +47,7 @@ job() { # NAME plain|shuffled HYPERPARAMETERS WANTED
     rm -rf "$dir/data"
 }
 
-"$anchord" model new --arch resnet18 --stem small2 --size 64 --seed 1 "$dir/fresh.safetensors" > /dev/null
+"$anchord" model new --arch resnet18 --stem small2 --size 32 --seed 1 "$dir/fresh.safetensors" > /dev/null
 job "as they are" plain "" promoted
 job "a learning rate of 1" plain ',"learning_rate":1' kept
 job "shuffled labels" shuffled "" kept
