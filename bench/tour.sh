@@ -60,6 +60,9 @@ say; say "## The change of encoder"; say
 say "The job's promotion has begun a new generation: every stored picture is embedded again while the old one answers."; say
 for _ in $(seq 600); do [ "$(curl -s "$A/v1/collections/default" | field status)" = ready ] && break; sleep 0.5; done
 show -c 700 'curl -s $ADMIN/v1/collections/default/generations'
+say; say "By its own clock ($(curl -s "$ADMIN/v1/collections/default/generations" | python3 -c 'import json,sys
+g=json.load(sys.stdin)["data"][0]
+print("%d pictures between `created_at` and `activated_at`, %d s" % (g["total"], g["activated_at"]-g["created_at"]))'))."; say
 show 'curl -s $A/v1/collections/default'
 first=$(basename "$(find "$pictures" -type f | sort | head -1)"); first=${first%.*}
 show "curl -s -H 'content-type: application/json' \$A/v1/collections/default/search -d '{\"id\":\"$first\",\"limit\":3}'"
