@@ -44,7 +44,7 @@ static struct trial begin(const char *method, const char *crops, const char *pic
                      "\"width\":8,\"size\":32},\"head\":[{\"outputs\":24,\"relu\":true},{\"outputs\":8}],"
                      "\"optimizer\":{\"type\":\"sgd\"},\"method\":{%s}%s}", IMAGES, method, crops);
     assert_ok(train_config_parse(&t.config, text, (size_t)n, &e), e);
-    t.step = train_step_new(&t.config, t.model, &(struct run_length){9, 3, IMAGES}, picks, &e);
+    t.step = train_step_new(&t.config, t.model, &(struct run_length){.steps = 9, .per_epoch = 3, .items = IMAGES}, picks, &e);
     assert_ok(t.step != NULL, e);
     return t;
 }

@@ -616,7 +616,7 @@ static void impossible_settings_are_refused_by_name(void **state)
         {&objective_vicreg, "covariance", (double)NAN}, {&objective_vicreg, "epsilon", 0}, {&objective_swav, "prototypes", 1},
         {&objective_swav, "iterations", 0.5}, {&objective_swav, "queue", -1}, {&objective_swav, "sharpness", 0},
         {&objective_swav, "freeze_prototypes", 2}, {&objective_deepclusterv2, "heads", 0}, {&objective_deepclusterv2, "recluster", 0},
-        {&objective_deepclusterv2, "prototypes", 7}, /* of six pictures */
+        {&objective_deepclusterv2, "prototypes", 6}, /* of five pictures that are learned from */
         {&objective_dino, "teacher_temperature", 0}, {&objective_dino, "centre_momentum", 2},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -628,7 +628,7 @@ static void impossible_settings_are_refused_by_name(void **state)
                 found = &cases[i].o->settings[k];
         assert_non_null(found);
         *(double *)(void *)((char *)&s + found->offset) = cases[i].bad;
-        assert_err(loss_new(cases[i].o, &s, &(struct loss_shape){.n = 12, .d = 5, .items = 6}, &e) != NULL, e, ERR_BAD_INPUT);
+        assert_err(loss_new(cases[i].o, &s, &(struct loss_shape){.n = 12, .d = 5, .items = 6, .learned = 5}, &e) != NULL, e, ERR_BAD_INPUT);
         assert_string_equal(e.param, cases[i].name);
     }
 }

@@ -19,7 +19,7 @@ struct trial {
 };
 
 static char *picks; /* the same convolutions in all of them: they are measured once */
-static const struct run_length length = {STEPS, 5, IMAGES};
+static const struct run_length length = {.steps = STEPS, .per_epoch = 5, .items = IMAGES};
 
 /* Pictures of coarse random colours, and another view of each: a little noise on it. */
 static void draw(struct batch *b, uint64_t seed)

@@ -30,11 +30,17 @@ static bool check(const struct objective_settings *s, struct err *e)
            setting_in_range("recluster", s->recluster, 0.01, 1000, e);
 }
 
+/* With more of them there would never be a clustering, and all steps would be for looking. */
+static bool check_run(const struct objective_settings *s, size_t pictures, struct err *e)
+{
+    return setting_has_pictures("prototypes", s->prototypes, pictures, e);
+}
+
 static bool open(struct loss *l, struct err *e)
 {
     size_t d = l->shape.d, items = l->shape.items, k = (size_t)l->settings.prototypes, heads = (size_t)l->settings.heads;
-    if (k > items)
-        return err_field(e, "prototypes", "must not be more than the %zu pictures", items);
+    if (!check_run(&l->settings, l->shape.learned ? l->shape.learned : items, e))
+        return false;
     loss_add(l, "bank", l->shape.full * items * d, false);
     loss_add(l, "seen", items, false);
     loss_add(l, "centroids", heads * k * d, false);
@@ -182,12 +188,6 @@ static void fit(struct objective_profile *p, size_t pictures, size_t batch)
 {
     UNUSED(batch);
     p->settings.prototypes = fmin(p->settings.prototypes, fmax(2, (double)(pictures / 8)));
-}
-
-/* With more of them there would never be a clustering, and all steps would be for looking. */
-static bool check_run(const struct objective_settings *s, size_t pictures, struct err *e)
-{
-    return setting_has_pictures("prototypes", s->prototypes, pictures, e);
 }
 
 static const struct setting settings[] = {

@@ -78,7 +78,8 @@ struct setting { /* one of an objective's hyper-parameters, as configurations an
 struct loss_shape { /* what a run's batches look like */
     size_t n, d, views;        /* rows of a batch at most, columns of z; views: 0 is 2 */
     size_t full;               /* views that targets are made of, the first ones; 0: two, or all when there are fewer */
-    size_t items;              /* pictures that batches are made of; 0: unknown */
+    size_t items;              /* pictures, by whose numbers batches name theirs; 0: unknown */
+    size_t learned;            /* those of them that batches are made of; 0: all */
     uint64_t steps, per_epoch; /* of the run, of an epoch; 0: unknown */
     uint64_t seed;             /* of the first prototypes and queues */
 };

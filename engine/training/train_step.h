@@ -40,6 +40,7 @@ struct train_step;
 struct run_length {
     uint64_t steps, per_epoch; /* 0: unknown */
     size_t items;              /* pictures: more than any number in batch.items */
+    size_t learned;            /* those that batches are made of; 0: all */
 };
 
 /* The model is copied.  length: NULL: unknown.  picks: as in learner_options.  NULL with the field in e->param when an option is impossible. */

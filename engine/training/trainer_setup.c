@@ -242,7 +242,7 @@ static bool keep_picks(const struct trainer *t, struct err *e)
 
 static bool open_step(struct trainer *t, const struct checkpoint *from, struct err *e)
 {
-    const struct run_length length = {t->total, t->per_epoch, t->o->manifest->n};
+    const struct run_length length = {t->total, t->per_epoch, t->o->manifest->n, t->trained_on};
     char *picks;
     if (!find_picks(t, from, &picks, e))
         return false;
