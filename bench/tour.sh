@@ -15,15 +15,9 @@ show() { # [-c N] COMMAND
     say '```sh'; say "$1"; say '```'; say '```'
     eval "$1" | cut -c1-"$cut"; say '```'
 }
-field() { python3 -c 'import json,sys
-v=json.load(sys.stdin)
-for k in sys.argv[1].split("."): v=v[int(k)] if isinstance(v,list) else v[k]
-print(v)' "$1"; }
+. "$(dirname "$0")/lib.sh"
 
-"$anchord" model new --arch resnet18 --stem small2 --size 32 --seed 1 "$dir/fresh.safetensors" > /dev/null
-"$anchord" serve --data "$dir/data" --model "$dir/fresh.safetensors" --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 > "$dir/out" 2> "$dir/log" & server=$!
-for _ in $(seq 100); do grep -q listening "$dir/out" && break; sleep 0.1; done
-A=$(sed -n 's/^listening \([^ ]*\) .*/\1/p' "$dir/out"); ADMIN=$(sed -n 's/.* admin \(.*\)/\1/p' "$dir/out")
+serve
 count=$(find "$pictures" -type f | wc -l); labels=$(find "$pictures" -mindepth 1 -maxdepth 1 -type d | wc -l)
 
 say "# The whole loop, with curl"
@@ -38,8 +32,7 @@ for f in */*; do curl -s -X PUT --data-binary @$f "$A/v1/collections/default/ima
 CODE
 say '```'
 begin=$(date +%s.%N)
-(cd "$pictures" && find . -type f | sed 's|^\./||' | while read -r f; do n=$(basename "${f%.*}"); printf 'url = "%s/v1/collections/default/images/%s?label=%s"\nupload-file = "%s"\noutput = "/dev/null"\n' "$A" "$n" "$(dirname "$f")" "$f"; done > "$dir/uploads"
- curl -sS --fail -H 'content-type: image/jpeg' -K "$dir/uploads")
+(cd "$pictures" && find . -type f) | sed -E 's|^\./(([^/]*)/.*)$|\1 \2|' | while read -r f label; do n=${f##*/}; echo "$f ${n%.*} $label"; done | upload "$pictures"
 seconds=$(echo "$(date +%s.%N) - $begin" | bc)
 say; say "$count uploads in $seconds seconds, over one connection, each answered after it was synced."; say
 show 'curl -s $A/v1/collections/default'
@@ -48,8 +41,7 @@ say; say "## Teach"; say
 body=$(printf '{"training_file":"default","suffix":"mine","promote":"if_better","method":{"type":"infonce","infonce":{"hyperparameters":{"max_minutes":%s,"n_epochs":100}}}}' "$minutes")
 show "curl -s -H 'content-type: application/json' \$ADMIN/v1/fine_tuning/jobs -d '$body' | tee $dir/job" | sed "s| . tee $dir/job||"
 job=$(field id < "$dir/job")
-while [ "$(curl -s "$ADMIN/v1/fine_tuning/jobs/$job" | field status)" = queued ] || [ "$(curl -s "$ADMIN/v1/fine_tuning/jobs/$job" | field status)" = running ]; do sleep 1; done
-curl -s "$ADMIN/v1/fine_tuning/jobs/$job" > "$dir/job"
+await_job "$job"
 say; say "Its events, newest first:"; say
 show "curl -s \$ADMIN/v1/fine_tuning/jobs/$job/events?limit=8 | python3 -c 'import json,sys; [print(e[\"message\"]) for e in json.load(sys.stdin)[\"data\"]]'"
 say; say "What came of it:"; say
@@ -58,7 +50,7 @@ say; say "The job took $(($(field finished_at < "$dir/job") - $(field started_at
 
 say; say "## The change of encoder"; say
 say "The job's promotion has begun a new generation: every stored picture is embedded again while the old one answers."; say
-for _ in $(seq 600); do [ "$(curl -s "$A/v1/collections/default" | field status)" = ready ] && break; sleep 0.5; done
+await_ready
 show -c 700 'curl -s $ADMIN/v1/collections/default/generations'
 say; say "By its own clock ($(curl -s "$ADMIN/v1/collections/default/generations" | python3 -c 'import json,sys
 g=json.load(sys.stdin)["data"][0]
@@ -68,5 +60,5 @@ first=$(basename "$(find "$pictures" -type f | sort | head -1)"); first=${first%
 show "curl -s -H 'content-type: application/json' \$A/v1/collections/default/search -d '{\"id\":\"$first\",\"limit\":3}'"
 say; say "## And back"; say
 show -c 300 'curl -s -X POST $ADMIN/v1/collections/default/rollback'
-for _ in $(seq 600); do [ "$(curl -s "$A/v1/collections/default" | field status)" = ready ] && break; sleep 0.5; done
+await_ready
 show 'curl -s $A/v1/collections/default'

@@ -56,6 +56,15 @@ static inline void assert_close(const char *what, const float *got, const float 
     }
 }
 
+/* How often `what` stands in `text`, overlaps counted. */
+static inline size_t t_times(const char *text, const char *what)
+{
+    size_t n = 0;
+    for (; (text = strstr(text, what)); text++)
+        n++;
+    return n;
+}
+
 /* A fresh folder below $TMPDIR or /tmp, removed by t_remove_dir(). */
 static inline char *t_make_dir(void)
 {

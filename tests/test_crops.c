@@ -78,14 +78,6 @@ static const struct learner_tensor *find(struct learner *l, const char *name)
     return NULL;
 }
 
-static size_t times(const char *text, const char *what)
-{
-    size_t n = 0;
-    for (; (text = strstr(text, what)); text++)
-        n++;
-    return n;
-}
-
 /* The picks of the pass of that number, of two. */
 static char *picks_of(const struct learner *l, size_t pass)
 {
@@ -205,9 +197,9 @@ static void equal_sizes_are_one_pass(void **state)
 {
     UNUSED(state);
     struct trial one = begin(DINO, ",\"crops\":[{\"size\":20},{\"count\":1,\"size\":20}]", NULL), two = begin(DINO, CROPS, NULL);
-    assert_int_equal(times(learner_picks(train_step_learner(one.step)), "\"conv1.weight\""), 1);
-    assert_int_equal(times(learner_picks(train_step_learner(two.step)), "\"conv1.weight\""), 2);
-    assert_int_equal(times(learner_picks(train_step_target(two.step)), "\"conv1.weight\""), 1);
+    assert_int_equal(t_times(learner_picks(train_step_learner(one.step)), "\"conv1.weight\""), 1);
+    assert_int_equal(t_times(learner_picks(train_step_learner(two.step)), "\"conv1.weight\""), 2);
+    assert_int_equal(t_times(learner_picks(train_step_target(two.step)), "\"conv1.weight\""), 1);
     assert_true(isfinite(run(&one).loss));
     end(&one);
     end(&two);

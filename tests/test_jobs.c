@@ -21,13 +21,7 @@ static int open_rig(void **state)
 {
     UNUSED(state);
     rig = rig_open();
-    for (unsigned k = 0; k < KINDS; k++)
-        for (unsigned i = 0; i < EACH; i++) {
-            char id[32], label[16];
-            snprintf(id, sizeof id, "p%u-%u", k, i);
-            snprintf(label, sizeof label, "kind%u", k);
-            rig_put(rig, id, k, i, label);
-        }
+    rig_fill(rig, KINDS, EACH);
     return 0;
 }
 

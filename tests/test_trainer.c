@@ -158,14 +158,6 @@ static void labels_that_are_all_different_are_ignored(void **state)
     assert_true(!t.ok && t.e.code == ERR_BAD_INPUT);
 }
 
-static size_t times_in(const char *text, const char *what)
-{
-    size_t n = 0;
-    for (const char *at = text; (at = strstr(at, what)); at++)
-        n++;
-    return n;
-}
-
 /* However many steps were planned, it is judged and saved on the way. */
 static void the_time_limit_ends_a_run_with_a_small_rate(void **state)
 {
@@ -184,8 +176,8 @@ static void the_time_limit_ends_a_run_with_a_small_rate(void **state)
         last = at;
     assert_int_equal(sscanf(strstr(log, "\"event\":\"step\"") ? last : "", "\"learning_rate\":%lf", &rate), 1);
     assert_true(rate < 0.05); /* half of the peak */
-    assert_in_range(times_in(log, "\"event\":\"evaluation\""), 3, 14);
-    assert_in_range(times_in(log, "\"event\":\"checkpoint\""), 2, 14);
+    assert_in_range(t_times(log, "\"event\":\"evaluation\""), 3, 14);
+    assert_in_range(t_times(log, "\"event\":\"checkpoint\""), 2, 14);
     free(log);
 }
 

@@ -9,7 +9,6 @@
 
 #include "api/jobs/jobs_impl.h"
 #include "base/clock.h"
-#include "base/cores.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -142,7 +141,7 @@ static void hear(const char *line, void *context)
 static bool requests_wait(const struct jobs *x)
 {
     unsigned most = x->o.max_p99_us;
-    return atomic_load(&x->app->embedding) > cores_usable() || (most && atomic_load(&x->app->recent_p99_us) > most);
+    return atomic_load(&x->app->embedding) > x->cores || (most && atomic_load(&x->app->recent_p99_us) > most);
 }
 
 /* Requests wait, or did a moment ago: short gaps are no reason to begin. */

@@ -16,8 +16,6 @@ enum kind { KIND_COUNT, KIND_REAL, KIND_RECIPE, KIND_CHOICE };
 /* How much of the encoder stays as it is; the index: stages, once batch norms are frozen. */
 static const char *const freezes[] = {"none", "norm", "stem", "stage1", "stage2", "stage3", "stage4", NULL};
 
-static const char *const optimizers[] = {"sgd", "lars", "adamw", NULL};
-
 static const struct common {
     const char *name;
     enum kind kind;
@@ -27,7 +25,7 @@ static const struct common {
 } common[] = {
     {"n_epochs", KIND_COUNT, 1, 10000, NULL, "times that all pictures are seen; auto: about 1,000 steps"},
     {"batch_size", KIND_COUNT, 4, 4096, NULL, "pictures of a step; auto: 64, or what there is"},
-    {"optimizer", KIND_CHOICE, 0, 0, optimizers, "auto: the one that goes with the objective"},
+    {"optimizer", KIND_CHOICE, 0, 0, optimizer_names, "auto: the one that goes with the objective"},
     {"learning_rate", KIND_REAL, 1e-7, 1, NULL, "auto: the one that goes with objective and optimizer, for fresh models larger than for trained ones"},
     {"max_minutes", KIND_REAL, 0.05, 10080, NULL, "of training; auto: the server's setting"},
     {"augmentation", KIND_RECIPE, 0, 0, NULL, "how views are made; auto: what goes with the objective, for a trained model finetune with labels and finetune-views without"},

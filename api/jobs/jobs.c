@@ -10,6 +10,7 @@
 
 #include "api/jobs/jobs_impl.h"
 #include "base/clock.h"
+#include "base/cores.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -107,7 +108,7 @@ struct jobs *jobs_open(struct app *app, const char *dir, const struct jobs_optio
 {
     struct jobs *x = mem_new(1, sizeof *x);
     pthread_condattr_t monotonic;
-    *x = (struct jobs){.app = app, .o = *o, .dir = mem_text(dir), .program = mem_text(o->program)};
+    *x = (struct jobs){.app = app, .o = *o, .dir = mem_text(dir), .program = mem_text(o->program), .cores = cores_usable()};
     x->o.queue = o->queue ? o->queue : QUEUE;
     x->o.memory = o->memory ? o->memory : half_of_memory();
     x->o.max_minutes = o->max_minutes > 0 ? o->max_minutes : MAX_MINUTES;

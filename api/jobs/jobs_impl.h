@@ -12,6 +12,7 @@ struct jobs {
     struct app *app;
     struct jobs_options o;
     char *dir, *program; /* owned */
+    size_t cores;        /* that requests can have */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;

@@ -12,8 +12,8 @@
  * z are the raw outputs of the online branch, one row for each view: all first views, then all second ones.  Objectives with
  * `multicrop` take more than two views, of which the first ones are full crops (shape.full): targets are made of these alone, and all
  * views predict them.  `target` are the outputs of the target branch for the rows of the full crops: of the same weights without
- * the predictor (TARGET_SELF), or of a copy that follows them slowly (TARGET_MOMENTUM).  `groups` tells which rows are positives of each other: the number of the source image
- * (positives from views) or its label (positives from labels).
+ * the predictor (TARGET_SELF), or of a copy that follows them slowly (TARGET_MOMENTUM).  `groups` tells which rows are positives of
+ * each other: the number of the source image (positives from views) or its label (positives from labels).
  *
  * The gradient is with respect to z; the target never gets one.  An objective may have tensors of its own: prototypes that the
  * optimiser learns, queues and centres that loss_after_step() moves.  They are all that it remembers from step to step:

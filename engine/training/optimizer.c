@@ -20,6 +20,8 @@ struct optimizer {
     double *squares; /* of each gradient; added in order, whatever thread was first */
 };
 
+const char *const optimizer_names[] = {"sgd", "lars", "adamw", NULL};
+
 struct optimizer_settings optimizer_defaults(enum optimizer_kind kind)
 {
     return (struct optimizer_settings){.kind = kind, .momentum = 0.9, .eta = 0.001, .beta1 = 0.9,

@@ -17,6 +17,7 @@
 #include "base/err.h"
 
 enum optimizer_kind { OPTIMIZER_SGD, OPTIMIZER_LARS, OPTIMIZER_ADAMW };
+extern const char *const optimizer_names[]; /* by kind, as configurations and requests have them; NULL at the end */
 
 struct optimizer_settings {
     enum optimizer_kind kind;

@@ -14,7 +14,6 @@ static const double LEARNING_RATE = 0.1;
 /* ---- the objects ---- */
 
 static const char *const stems[] = {"imagenet", "small1", "small2", NULL};
-static const char *const optimizers[] = {"sgd", "lars", "adamw", NULL};
 static const char *const precisions[] = {"auto", "fp32", "bf16", NULL};
 static const char *const backends[] = {"auto", "blas", "dnnl", NULL};
 
@@ -63,7 +62,7 @@ static void apply_profile(struct train_config *c)
         return;
     const struct objective_profile *p = &c->objective->profiles[use];
     size_t kind = 0;
-    while (strcmp(optimizers[kind], p->optimizer) != 0)
+    while (strcmp(optimizer_names[kind], p->optimizer) != 0)
         kind++;
     c->settings = p->settings;
     c->optimizer = optimizer_defaults((enum optimizer_kind)kind);
@@ -105,7 +104,7 @@ static bool read_method(struct train_config *c, const struct json *v, struct err
 static bool read_optimizer(struct train_config *c, const struct json *v, struct err *e)
 {
     int chosen = (int)c->optimizer.kind; /* SGD, or the profile's */
-    const struct field kind = {"type", FIELD_CHOICE, &chosen, 0, 0, optimizers};
+    const struct field kind = {"type", FIELD_CHOICE, &chosen, 0, 0, optimizer_names};
     const struct json *type = json_member(v, "type"); /* first: the defaults of the others depend on it */
     if (type && !config_choice(type, &kind, "optimizer.type", e))
         return false;

@@ -257,3 +257,14 @@ void rig_put(struct rig *r, const char *id, unsigned kind, unsigned seed, const 
     outcome_clear(&reply);
     buf_clear(&file);
 }
+
+void rig_fill(struct rig *r, unsigned kinds, unsigned each)
+{
+    for (unsigned k = 0; k < kinds; k++)
+        for (unsigned i = 0; i < each; i++) {
+            char id[32], label[16];
+            snprintf(id, sizeof id, "p%u-%u", k, i);
+            snprintf(label, sizeof label, "kind%u", k);
+            rig_put(r, id, k, i, label);
+        }
+}
