@@ -243,7 +243,7 @@ static void a_collapsed_batch_shows_the_objectives_own_constant(void **state)
         for (size_t i = 0; i < p.n; i++)
             p.groups[i] = (int32_t)(i / 2);
         double loss = solve(&p, list[o], &list[o]->defaults).loss;
-        assert_true(fabs(loss - list[o]->collapsed(&list[o]->defaults, p.n, p.d)) < 1e-5);
+        assert_true(fabs(loss - list[o]->collapsed(&list[o]->defaults, &(struct loss_shape){.n = p.n, .d = p.d})) < 1e-5);
     }
 }
 

@@ -544,7 +544,7 @@ static void a_collapsed_batch_shows_the_objectives_own_constant(void **state)
             t[0].data[i] = 0.4472136f; /* all prototypes too */
         if (all[o] == &objective_moco || all[o] == &objective_mocov2)
             look(l, &p); /* 24 keys fill the queue */
-        assert_number(all[o]->name, "collapsed loss", solve(l, &p).loss, all[o]->collapsed(&s, p.n, p.d), 2e-4);
+        assert_number(all[o]->name, "collapsed loss", solve(l, &p).loss, all[o]->collapsed(&s, &(struct loss_shape){.n = p.n, .d = p.d}), 2e-4);
         loss_free(l);
     }
 }

@@ -51,7 +51,7 @@ static void begin(struct trial *t, const char *method, const char *more)
     assert_ok(t->step != NULL, e);
     if (!picks)
         picks = mem_text(learner_picks(train_step_learner(t->step)));
-    t->watch = watch_new(&t->config, ROWS, train_step_outputs(t->step), 6, STEPS);
+    t->watch = watch_new(&t->config, &(struct loss_shape){.n = ROWS, .d = train_step_outputs(t->step)}, 6, STEPS);
     t->batch = (struct batch){.rows = ROWS, .pixels = mem_aligned((size_t)ROWS * VALUES, sizeof(float)),
                               .groups = mem_new(ROWS, sizeof *t->batch.groups), .items = mem_new(IMAGES, sizeof *t->batch.items)};
     for (size_t i = 0; i < ROWS; i++)

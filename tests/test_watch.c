@@ -13,7 +13,7 @@ static struct watch watch_of(const char *method)
     char text[256];
     int n = snprintf(text, sizeof text, "{\"data\":\"d\",\"out\":\"o\",\"steps\":400,\"method\":%s}", method);
     assert_ok(train_config_parse(&c, text, (size_t)n, &e), e);
-    struct watch w = watch_new(&c, ROWS, OUTPUTS, WARMUP, TOTAL);
+    struct watch w = watch_new(&c, &(struct loss_shape){.n = ROWS, .d = OUTPUTS}, WARMUP, TOTAL);
     train_config_clear(&c);
     return w;
 }

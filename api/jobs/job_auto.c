@@ -104,7 +104,7 @@ static bool settle_positives(struct job_choices *c, const struct job *j, const s
     enum positives *p = &c->profile.settings.positives;
     bool judged = g->validation || g->spared > 0;
     if (!has_setting(j->objective, "positives"))
-        *p = POSITIVES_VIEWS;
+        *p = j->objective->defaults.positives;
     else if (!text_of(values, "positives"))
         *p = g->labels >= 2 && judged ? POSITIVES_LABELS : POSITIVES_VIEWS;
     if (*p == POSITIVES_VIEWS)

@@ -93,11 +93,10 @@ static struct loss_report run(struct loss *l, const struct loss_batch *b, float 
 }
 
 /* Columns without variance correlate with nothing: C = 0. */
-static double collapsed(const struct objective_settings *s, size_t n, size_t d)
+static double collapsed(const struct objective_settings *s, const struct loss_shape *shape)
 {
     UNUSED(s);
-    UNUSED(n);
-    return (double)d;
+    return (double)shape->d;
 }
 
 static void fit(struct objective_profile *p, size_t pictures, size_t batch)

@@ -28,11 +28,10 @@ static struct loss_report run(struct loss *l, const struct loss_batch *b, float 
     return (struct loss_report){.loss = 4 - 4 * cosine, .anchors = b->n, .active = 1};
 }
 
-static double collapsed(const struct objective_settings *s, size_t n, size_t d)
+static double collapsed(const struct objective_settings *s, const struct loss_shape *shape)
 {
     UNUSED(s);
-    UNUSED(n);
-    UNUSED(d);
+    UNUSED(shape);
     return 0;
 }
 

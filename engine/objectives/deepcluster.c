@@ -177,10 +177,9 @@ static void after_step(struct loss *l, const struct loss_batch *b)
     l->tensors[CLOCK].data[0] = (float)done;
 }
 
-static double collapsed(const struct objective_settings *s, size_t n, size_t d)
+static double collapsed(const struct objective_settings *s, const struct loss_shape *shape)
 {
-    UNUSED(n);
-    UNUSED(d);
+    UNUSED(shape);
     return log(s->prototypes);
 }
 

@@ -97,10 +97,9 @@ static void after_step(struct loss *l, const struct loss_batch *b)
         teacher[i] = (float)(m * (double)teacher[i] + (1 - m) * (double)online[i]);
 }
 
-static double collapsed(const struct objective_settings *s, size_t n, size_t d)
+static double collapsed(const struct objective_settings *s, const struct loss_shape *shape)
 {
-    UNUSED(n);
-    UNUSED(d);
+    UNUSED(shape);
     return log(s->prototypes);
 }
 

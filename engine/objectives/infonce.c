@@ -57,11 +57,10 @@ static struct loss_report run(struct loss *l, const struct loss_batch *b, float 
     return r;
 }
 
-static double collapsed(const struct objective_settings *s, size_t n, size_t d)
+static double collapsed(const struct objective_settings *s, const struct loss_shape *shape)
 {
     UNUSED(s);
-    UNUSED(d);
-    return log((double)n - 1);
+    return log((double)shape->n - 1);
 }
 
 static const char *const forms[] = {[CONTRAST_FORM_OUT] = "out", [CONTRAST_FORM_IN] = "in", NULL};

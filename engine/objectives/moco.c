@@ -115,10 +115,9 @@ static void after_step(struct loss *l, const struct loss_batch *b)
     ring_push(&q, keys, b->n);
 }
 
-static double collapsed(const struct objective_settings *s, size_t n, size_t d)
+static double collapsed(const struct objective_settings *s, const struct loss_shape *shape)
 {
-    UNUSED(n);
-    UNUSED(d);
+    UNUSED(shape);
     return log(1 + s->queue);
 }
 

@@ -10,7 +10,7 @@
 const char *const positives_names[] = {[POSITIVES_VIEWS] = "views", [POSITIVES_LABELS] = "labels", NULL};
 
 static const struct objective *const table[] = {
-    &objective_infonce, &objective_triplet, &objective_moco, &objective_mocov2, &objective_byol, &objective_simsiam,
+    &objective_infonce, &objective_triplet, &objective_proxy, &objective_moco, &objective_mocov2, &objective_byol, &objective_simsiam,
     &objective_barlow, &objective_vicreg, &objective_swav, &objective_deepclusterv2, &objective_dino,
 };
 

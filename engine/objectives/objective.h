@@ -80,6 +80,7 @@ struct loss_shape { /* what a run's batches look like */
     size_t full;               /* views that targets are made of, the first ones; 0: two, or all when there are fewer */
     size_t items;              /* pictures, by whose numbers batches name theirs; 0: unknown */
     size_t learned;            /* those of them that batches are made of; 0: all */
+    size_t labels;             /* groups of positives from labels are less than this; 0: unknown */
     uint64_t steps, per_epoch; /* of the run, of an epoch; 0: unknown */
     uint64_t seed;             /* of the first prototypes and queues */
 };
@@ -142,12 +143,13 @@ struct objective {
     size_t (*workspace)(const struct loss *l); /* floats */
     struct loss_report (*run)(struct loss *l, const struct loss_batch *b, float *grad);
     void (*after_step)(struct loss *l, const struct loss_batch *b); /* NULL: nothing to do */
-    /* The loss when all embeddings are one point: what a collapsed run shows.  n: rows, d: columns. */
-    double (*collapsed)(const struct objective_settings *s, size_t n, size_t d);
+    /* The loss when all embeddings are one point: what a collapsed run shows. */
+    double (*collapsed)(const struct objective_settings *s, const struct loss_shape *shape);
 };
 
 extern const struct objective objective_infonce, objective_triplet, objective_moco, objective_mocov2, objective_byol,
-    objective_simsiam, objective_barlow, objective_vicreg, objective_swav, objective_deepclusterv2, objective_dino;
+    objective_simsiam, objective_barlow, objective_vicreg, objective_swav, objective_deepclusterv2, objective_dino,
+    objective_proxy;
 
 const struct objective *objective_find(const char *name); /* NULL when there is none */
 const struct objective *const *objective_list(size_t *n);

@@ -109,10 +109,9 @@ static void after_step(struct loss *l, const struct loss_batch *b)
     }
 }
 
-static double collapsed(const struct objective_settings *s, size_t n, size_t d)
+static double collapsed(const struct objective_settings *s, const struct loss_shape *shape)
 {
-    UNUSED(n);
-    UNUSED(d);
+    UNUSED(shape);
     return log(s->prototypes);
 }
 

@@ -182,10 +182,9 @@ static struct loss_report run(struct loss *l, const struct loss_batch *b, float 
     };
 }
 
-static double collapsed(const struct objective_settings *s, size_t n, size_t d)
+static double collapsed(const struct objective_settings *s, const struct loss_shape *shape)
 {
-    UNUSED(n);
-    UNUSED(d);
+    UNUSED(shape);
     return s->soft ? log(2) : s->margin;
 }
 

@@ -69,10 +69,9 @@ static struct loss_report run(struct loss *l, const struct loss_batch *b, float 
     return (struct loss_report){.loss = loss, .anchors = n, .active = 1};
 }
 
-static double collapsed(const struct objective_settings *s, size_t n, size_t d)
+static double collapsed(const struct objective_settings *s, const struct loss_shape *shape)
 {
-    UNUSED(n);
-    UNUSED(d);
+    UNUSED(shape);
     return s->variance * (1 - sqrt(s->epsilon));
 }
 

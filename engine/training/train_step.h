@@ -41,6 +41,7 @@ struct run_length {
     uint64_t steps, per_epoch; /* 0: unknown */
     size_t items;              /* pictures: more than any number in batch.items */
     size_t learned;            /* those that batches are made of; 0: all */
+    size_t labels;             /* more than any label in batch.groups; 0: unknown */
 };
 
 /* The model is copied.  length: NULL: unknown.  picks: as in learner_options.  NULL with the field in e->param when an option is impossible. */

@@ -242,7 +242,7 @@ static bool keep_picks(const struct trainer *t, struct err *e)
 
 static bool open_step(struct trainer *t, const struct checkpoint *from, struct err *e)
 {
-    const struct run_length length = {t->total, t->per_epoch, t->o->manifest->n, t->trained_on};
+    const struct run_length length = {t->total, t->per_epoch, t->o->manifest->n, t->trained_on, t->o->manifest->n_labels};
     char *picks;
     if (!find_picks(t, from, &picks, e))
         return false;
@@ -254,7 +254,8 @@ static bool open_step(struct trainer *t, const struct checkpoint *from, struct e
         t->state = *checkpoint_state(from);
         t->saved_step = t->state.step;
     }
-    t->watch = watch_new(t->c, t->c->batch * t->c->views, train_step_outputs(t->step), t->warmup, t->total);
+    const struct loss_shape shape = {.n = t->c->batch * t->c->views, .d = train_step_outputs(t->step), .labels = length.labels};
+    t->watch = watch_new(t->c, &shape, t->warmup, t->total);
     return true;
 }
 

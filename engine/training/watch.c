@@ -12,16 +12,16 @@ static const double flat_part = 0.1;   /* of the isotropic deviation */
 static const double narrow = 1.2;    /* dimensions that outputs are to vary in at least */
 static const double idle_part = 0.998; /* of a collapsed network's loss */
 
-struct watch watch_new(const struct train_config *c, size_t rows, size_t outputs, uint64_t warmup, uint64_t total)
+struct watch watch_new(const struct train_config *c, const struct loss_shape *shape, uint64_t warmup, uint64_t total)
 {
     size_t window = min_size(max_size((size_t)(total / 10), WINDOW_LEAST), WINDOW_MOST);
-    return (struct watch){.objective = c->objective, .settings = c->settings, .rows = rows, .outputs = outputs,
+    return (struct watch){.objective = c->objective, .settings = c->settings, .shape = *shape,
                           .warmup = warmup, .window = window};
 }
 
 static enum watch_finding find(struct watch *w, uint64_t step, const struct step_report *r)
 {
-    double chance = w->objective->collapsed(&w->settings, w->rows, w->outputs), isotropic = 1 / sqrt((double)w->outputs);
+    double chance = w->objective->collapsed(&w->settings, &w->shape), isotropic = 1 / sqrt((double)w->shape.d);
 
     if (!isfinite(r->loss) || !isfinite(r->gradient_norm)) {
         snprintf(w->message, sizeof w->message,
@@ -40,13 +40,13 @@ static enum watch_finding find(struct watch *w, uint64_t step, const struct step
     if (step < w->warmup)
         return WATCH_FINE;
     /* Many runs begin on one line; those that are well have left it a little after the warm-up. */
-    bool thin = step >= w->warmup + w->window && w->outputs >= DIMENSIONS_LEAST && r->dimensions < narrow &&
+    bool thin = step >= w->warmup + w->window && w->shape.d >= DIMENSIONS_LEAST && r->dimensions < narrow &&
                 w->settings.positives == POSITIVES_VIEWS;
     w->thin_steps = thin ? w->thin_steps + 1 : 0;
     if (w->thin_steps >= FLAT_STEPS) {
         snprintf(w->message, sizeof w->message,
                  "the outputs vary in one direction only (%.2g dimensions of %zu): lower the learning rate, give more weight to what "
-                 "keeps them apart, or take another objective", r->dimensions, w->outputs);
+                 "keeps them apart, or take another objective", r->dimensions, w->shape.d);
         return WATCH_COLLAPSED;
     }
     w->loss_sum += r->loss;

@@ -18,7 +18,7 @@ enum watch_finding { WATCH_FINE, WATCH_COLLAPSED, WATCH_IDLE, WATCH_DIVERGED };
 struct watch {
     const struct objective *objective; /* borrowed */
     struct objective_settings settings;
-    size_t rows, outputs;
+    struct loss_shape shape;
     uint64_t warmup, window;           /* steps */
     /* so far */
     uint64_t flat_steps;               /* in a row with one point */
@@ -29,8 +29,8 @@ struct watch {
     char message[256];                 /* what the last finding means and what to do */
 };
 
-/* rows: of a batch; outputs: columns of z; total: steps of the run. */
-struct watch watch_new(const struct train_config *c, size_t rows, size_t outputs, uint64_t warmup, uint64_t total);
+/* shape: rows of a batch, columns of z, labels; total: steps of the run. */
+struct watch watch_new(const struct train_config *c, const struct loss_shape *shape, uint64_t warmup, uint64_t total);
 /* WATCH_FINE, or what has just begun, explained in w->message. */
 enum watch_finding watch_step(struct watch *w, uint64_t step, const struct step_report *r);
 const char *watch_code(enum watch_finding f); /* "collapse"; static */

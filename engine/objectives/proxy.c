@@ -1,0 +1,96 @@
+/* proxy.c - a learned direction stands for each label, and pictures are told apart by them.
+ *
+ * Movshovitz-Attias et al. 2017, "No fuss distance metric learning using proxies" (arXiv:1703.07464), in the form that Zhai and Wu 2018
+ * (arXiv:1811.12649) and Teh et al. 2020 (ProxyNCA++, arXiv:2004.01113) found to be the better one: a softmax over all proxies, the own one
+ * among them, with a temperature.
+ *
+ *     loss = mean over the rows with a label of  -log softmax(U C' / temperature)_label
+ *
+ * Each row is compared with all labels of the collection, not with those that happen to be in its batch: it needs no pairs, is never without
+ * a negative, and learns sooner than InfoNCE by labels does.  Proxies are learned by the optimiser and stay unit vectors.
+ */
+#include "engine/objectives/contrast.h"
+#include "engine/objectives/objective_parts.h"
+#include "engine/objectives/prototypes.h"
+#include "engine/objectives/unit_rows.h"
+
+enum { PROXIES };
+
+static bool check(const struct objective_settings *s, struct err *e)
+{
+    return setting_in_range("temperature", s->temperature, 0.0005, 10, e);
+}
+
+static bool open(struct loss *l, struct err *e)
+{
+    size_t k = l->shape.labels, d = l->shape.d;
+    if (k < 2)
+        return err_set(e, ERR_BAD_INPUT, "proxies stand for labels, and there are fewer than two");
+    prototypes_start(loss_add(l, "proxies", k * d, true), k, d, l->shape.seed);
+    return true;
+}
+
+static size_t workspace(const struct loss *l)
+{
+    size_t n = l->shape.n;
+    return n * l->shape.d + n + 2 * n * l->shape.labels;
+}
+
+/* w [n, k]: 1 at each row's label; nothing for a row without one.  Gives how many have one. */
+static size_t targets(const struct loss_batch *b, size_t k, float *w)
+{
+    size_t known = 0;
+    memset(w, 0, b->n * k * sizeof *w);
+    for (size_t i = 0; i < b->n; i++) {
+        if (b->groups[i] < 0 || (size_t)b->groups[i] >= k)
+            continue;
+        w[i * k + (size_t)b->groups[i]] = 1;
+        known++;
+    }
+    return known;
+}
+
+static struct loss_report run(struct loss *l, const struct loss_batch *b, float *grad)
+{
+    size_t n = b->n, d = b->d, k = l->shape.labels;
+    float *u = l->work, *norms = u + n * d, *scores = norms + n, *w = scores + n * k;
+    struct loss_tensor *c = &l->tensors[PROXIES];
+    size_t known = targets(b, k, w);
+    double share = known ? 1 / (double)known : 0;
+
+    unit_rows_forward(b->z, n, d, u, norms);
+    prototypes_logits(u, c->data, n, k, d, l->settings.temperature, scores);
+    double loss = share * contrast_targets(scores, w, n, k);
+    memset(grad, 0, n * d * sizeof *grad);
+    prototypes_backward(scores, u, c->data, n, k, d, share / l->settings.temperature, grad, c->gradient);
+    unit_rows_backward(u, norms, n, d, grad);
+    return (struct loss_report){.loss = loss, .anchors = known, .active = 1};
+}
+
+static void after_step(struct loss *l, const struct loss_batch *b)
+{
+    prototypes_unit(l->tensors[PROXIES].data, l->shape.labels, b->d);
+}
+
+static double collapsed(const struct objective_settings *s, const struct loss_shape *shape)
+{
+    UNUSED(s);
+    return log((double)shape->labels);
+}
+
+static const struct setting settings[] = {SETTING_TEMPERATURE};
+
+const struct objective objective_proxy = {
+    .name = "proxy",
+    .paper = "Movshovitz-Attias et al. 2017, arXiv:1703.07464; Zhai and Wu 2018, arXiv:1811.12649",
+    .help = "tell labels apart by a learned direction for each",
+    .defaults = {.positives = POSITIVES_LABELS, .temperature = 0.05},
+    .settings = settings,
+    .n_settings = COUNT(settings),
+    .check = check,
+    .open = open,
+    .workspace = workspace,
+    .run = run,
+    .after_step = after_step,
+    .collapsed = collapsed,
+};
