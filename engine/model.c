@@ -89,6 +89,13 @@ struct preprocess model_preprocess(enum stem stem, uint32_t size)
     return p;
 }
 
+void model_resize(struct model *m, uint32_t size)
+{
+    const struct preprocess p = model_preprocess(m->arch.stem, size);
+    m->pre.size = p.size;
+    m->pre.resize = p.resize;
+}
+
 struct model *model_new_random(const struct arch *a, const struct preprocess *p, uint64_t seed, struct err *e)
 {
     if (!arch_check(a, e) || !preprocess_check(p, e))

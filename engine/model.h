@@ -61,6 +61,8 @@ struct model *model_new_random(const struct arch *a, const struct preprocess *p,
 /* What a new model does to its pictures: ImageNet's rule for the large stem (resize to 8/7 of the side, cut the middle
  * out), small ones whole.  size 0: the stem's usual one, 224 or 32. */
 struct preprocess model_preprocess(enum stem stem, uint32_t size);
+/* The same network for pictures of another side; its goldens are stale then. */
+void model_resize(struct model *m, uint32_t size);
 /* Reads a file of ours, or a foreign ResNet (*foreign tells; it may be NULL): its architecture is told from
  * its shapes (a 3x3 stem is taken for small1), `fc.*` and `*.num_batches_tracked` are ignored, and it gets
  * preprocess_imagenet (a small stem: 32 x 32).  Needs no memory beyond the weights' own.

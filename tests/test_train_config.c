@@ -131,6 +131,8 @@ static void what_cannot_be_is_refused_by_its_path(void **state)
         {"{" BASE ",\"chunk\":8}", "chunk"},
         {"{" BASE ",\"precision\":\"fp8\"}", "precision"},
         {"{" BASE ",\"model\":\"m\",\"arch\":{}}", "arch"},
+        {"{" BASE ",\"size\":64}", "size"},
+        {"{" BASE ",\"model\":\"m\",\"size\":8}", "size"},
         {"{" BASE ",\"arch\":{\"stem\":\"large\"}}", "arch.stem"},
         {"{" BASE ",\"arch\":{\"depths\":3}}", "arch.depths"},
         {"{" BASE ",\"method\":{\"type\":\"magic\"}}", "method.type"},

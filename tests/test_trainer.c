@@ -181,6 +181,34 @@ static void the_time_limit_ends_a_run_with_a_small_rate(void **state)
     free(log);
 }
 
+static void a_run_may_go_on_with_larger_pictures(void **state)
+{
+    struct runs *f = *state;
+    char more[400], path[400];
+    struct run_told t = runs_run(f, "small", ",\"steps\":2", false, false);
+    assert_ok(t.ok, t.e);
+    snprintf(more, sizeof more, ",\"model\":\"%s/small/last.safetensors\",\"size\":48,\"steps\":3,\"checkpoint_every\":1", f->dir);
+    f->stop_after = 1;
+    t = runs_run(f, "large", more, false, false);
+    assert_true(t.ok && t.out.end == TRAIN_STOPPED);
+    f->stop_after = 0;
+    t = runs_run(f, "large", more, true, false);
+    assert_ok(t.ok, t.e);
+
+    char *small = runs_fingerprint(f, "small", "last");
+    snprintf(path, sizeof path, "%s/large/last.safetensors", f->dir);
+    struct model *m = model_load(path, NULL, &t.e);
+    assert_ok(m != NULL, t.e);
+    assert_true(m->pre.size == 48 && m->pre.resize == 48);
+    assert_string_equal(m->parent, small);
+    struct encoder *enc = encoder_new(m, &(struct encoder_options){.precision = PRECISION_FP32}, &t.e);
+    double worst;
+    assert_ok(enc && encoder_check(enc, m, &worst, &t.e), t.e); /* the goldens are of the new side */
+    encoder_release(enc);
+    model_free(m);
+    free(small);
+}
+
 int main(void)
 {
     json_init();
@@ -195,6 +223,7 @@ int main(void)
         TEST(what_cannot_be_learned_from_is_refused),
         TEST(labels_that_are_all_different_are_ignored),
         TEST(the_time_limit_ends_a_run_with_a_small_rate),
+        TEST(a_run_may_go_on_with_larger_pictures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -186,7 +186,7 @@ static void set_defaults(struct train_config *c)
 static bool read_top(struct train_config *c, const struct json *v, struct err *e)
 {
     int precision = 0, backend = 0;
-    uint64_t stages = 0, views = 2, batch = c->batch, per_label = 0, chunk = 0, threads = 0, cache = 0;
+    uint64_t stages = 0, views = 2, batch = c->batch, per_label = 0, chunk = 0, threads = 0, cache = 0, size = 0;
     const struct field fields[] = {
         {"data", FIELD_PATH, &c->data, 0, 0, NULL}, {"validation", FIELD_PATH, &c->validation, 0, 0, NULL},
         {"manifest", FIELD_PATH, &c->manifest, 0, 0, NULL}, {"collection", FIELD_PATH, &c->collection, 0, 0, NULL},
@@ -197,7 +197,7 @@ static bool read_top(struct train_config *c, const struct json *v, struct err *e
         {"augmentation", FIELD_OTHER, NULL, 0, 0, NULL}, {"crops", FIELD_OTHER, NULL, 0, 0, NULL},
         {"optimizer", FIELD_OTHER, NULL, 0, 0, NULL},
         {"head", FIELD_OTHER, NULL, 0, 0, NULL}, {"predictor", FIELD_OTHER, NULL, 0, 0, NULL},
-        {"views", FIELD_COUNT, &views, 1, 2, NULL},
+        {"size", FIELD_COUNT, &size, 16, 1024, NULL}, {"views", FIELD_COUNT, &views, 1, 2, NULL},
         {"batch_size", FIELD_COUNT, &batch, 3, 65536, NULL}, {"per_label", FIELD_COUNT, &per_label, 0, 1024, NULL},
         {"chunk", FIELD_COUNT, &chunk, 0, 65536, NULL}, {"epochs", FIELD_COUNT, &c->epochs, 1, 100000, NULL},
         {"steps", FIELD_COUNT, &c->steps, 1, 1e9, NULL}, {"max_minutes", FIELD_REAL, &c->max_minutes, 0, 1e6, NULL},
@@ -215,6 +215,7 @@ static bool read_top(struct train_config *c, const struct json *v, struct err *e
     c->precision = (enum precision)precision;
     c->backend = (enum backend)backend;
     c->freeze_stages = (uint32_t)stages;
+    c->size = c->model ? (uint32_t)size : c->size;
     c->views = views;
     c->batch = batch;
     c->per_label = per_label;
@@ -256,6 +257,8 @@ static bool check_whole(struct train_config *c, const struct json *doc, struct e
         return err_field(e, "out", "is missing: the folder of the run");
     if (c->model && json_member(doc, "arch"))
         return err_field(e, "arch", "cannot be given beside `model`, which has its own");
+    if (!c->model && json_member(doc, "size"))
+        return err_field(e, "size", "goes with `model`; a fresh network has `arch.size`");
     if (!c->epochs == !c->steps)
         return err_field(e, c->steps ? "steps" : "epochs", "give one of `epochs` and `steps`");
     if (json_member(doc, "views") && json_member(doc, "crops"))
@@ -264,8 +267,6 @@ static bool check_whole(struct train_config *c, const struct json *doc, struct e
         return err_field(e, "views", "must be 2 when the positives are views");
     if (c->n_predictor && c->objective->target == TARGET_NONE)
         return err_field(e, "predictor", "has nothing to predict: %s has no target", c->objective->name);
-    if (c->model)
-        c->size = 0;
     return config_check_crops(c, e) && check_chunk(c, e);
 }
 

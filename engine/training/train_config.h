@@ -5,7 +5,7 @@
  *       "manifest": "jobs/7/manifest.jsonl",   a list of files (manifest.h)
  *       "collection": "default",               what a data folder stores, which is "store": "data"
  *       "out": "runs/first",                   run folder: checkpoints, models, report
- *       "model": "base.safetensors",           (optional) start from it; otherwise "arch"
+ *       "model": "base.safetensors",           (optional) start from it, with "size" for pictures of another side; otherwise "arch"
  *       "arch": {"name": "resnet18", "stem": "small1", "width": 64, "projection": 0, "size": 32},
  *       "method": {"type": "infonce", "infonce": {"temperature": 0.2, "positives": "views"}},
  *       "head": [{"outputs": 512, "norm": true, "relu": true}, {"outputs": 128}],

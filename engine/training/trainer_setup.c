@@ -73,6 +73,8 @@ static bool open_model(struct trainer *t, bool fresh, struct err *e)
     }
     if (t->c->model) {
         t->model = model_load(t->c->model, NULL, e);
+        if (t->model && t->c->size)
+            model_resize(t->model, t->c->size);
         if (t->model && t->model->trained)
             memcpy(t->parent, t->model->fingerprint, sizeof t->parent);
         return t->model || err_wrap(e, "`model`");

@@ -35,10 +35,11 @@ static struct train_config config_of(const struct runs *f, const char *run, cons
     struct train_config c;
     struct err e = {0};
     char text[1024];
+    static const char fresh[] = "\"arch\":{\"stem\":\"small2\",\"width\":8,\"size\":32},";
     int n = snprintf(text, sizeof text,
-                     "{\"data\":\"%s/pictures\",\"out\":\"%s/%s\",\"arch\":{\"stem\":\"small2\",\"width\":8,\"size\":32},"
+                     "{\"data\":\"%s/pictures\",\"out\":\"%s/%s\",%s"
                      "\"batch_size\":8,\"augmentation\":\"cifar\",\"held_out\":0.2,\"head\":[{\"outputs\":16}],\"threads\":2%s}",
-                     f->dir, f->dir, run, more);
+                     f->dir, f->dir, run, strstr(more, "\"model\":") ? "" : fresh, more);
     assert_ok(train_config_parse(&c, text, (size_t)n, &e), e);
     return c;
 }

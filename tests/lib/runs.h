@@ -22,7 +22,8 @@ struct run_told { /* how a run ended */
     struct err e;
 };
 
-/* A small network's run in DIR/name; more: what the configuration has beside the least (",\"steps\":2"). */
+/* A small network's run in DIR/name; more: what the configuration has beside the least (",\"steps\":2"); with "model" there the
+ * network is not a fresh one. */
 struct run_told runs_run(struct runs *f, const char *name, const char *more, bool resume, bool inexact);
 /* Of DIR/run_name/file.safetensors; the caller's to free. */
 char *runs_fingerprint(const struct runs *f, const char *run_name, const char *file);
