@@ -90,8 +90,18 @@ static struct model *make_untrained(struct app *app, struct err *e)
     return m;
 }
 
-/* Without --model: the one of the catalogue; in a new data folder the file that somebody has put there, or
- * else random weights. */
+/* Folders keep the model that they began with, for their vectors are of that one. */
+static void warn_of_random_weights(const struct app *app)
+{
+    if (app->options.shipped_file)
+        log_warn("untrained_model", "id=%s has random weights: POST %s to /v1/models?id=NAME, and change the collections to it",
+                 standard_id, app->options.shipped_file);
+    else
+        log_warn("untrained_model", "id=%s has random weights: give a trained one with --model", standard_id);
+}
+
+/* Without --model: the one of the catalogue; in a new data folder the file that somebody has put there, else the one that
+ * comes with the program, else random weights. */
 static bool find_standard(struct app *app, struct err *e)
 {
     struct model_row row;
@@ -101,14 +111,13 @@ static bool find_standard(struct app *app, struct err *e)
     int known = has_model(app, &row, e);
     if (known == 1) {
         if (!row.trained)
-            log_warn("untrained_model", "id=%s has random weights: give a trained one with --model", standard_id);
+            warn_of_random_weights(app);
         model_row_clear(&row);
         return true;
     }
     store_model_path(app->store, standard_id, path, sizeof path);
-    struct model *m = known < 0               ? NULL
-                      : access(path, F_OK) == 0 ? model_load(path, &foreign, e)
-                                                : make_untrained(app, e);
+    const char *file = access(path, F_OK) == 0 ? path : app->options.shipped_file;
+    struct model *m = known < 0 ? NULL : file ? model_load(file, &foreign, e) : make_untrained(app, e);
     bool ok = m && add_model(app, m, e);
     model_free(m);
     return ok;
@@ -172,7 +181,7 @@ struct app *app_open(const struct app_options *o, struct err *e)
     if (app->store) {
         app->models = registry_new(app->store, &o->encoder);
         if (prepare(app, e) && start_embedder(app, e) && start_jobs(app, e)) {
-            app->options.model_file = NULL;
+            app->options.model_file = app->options.shipped_file = NULL;
             app->options.store.dir = NULL;
             return app;
         }

@@ -7,9 +7,9 @@
  *     ... call.response ...
  *     call_free(&call);
  *
- * Opening makes what an empty data folder lacks: the default model (models/anchord-base.safetensors where
- * somebody has put it there, else a seeded, untrained ResNet-18 under that id, with a warning in the log) and
- * the collection `default`.
+ * Opening makes what an empty data folder lacks: the default model `anchord-base` (models/anchord-base.safetensors where
+ * somebody has put it there, else a copy of the one that comes with the program, else a seeded, untrained ResNet-18 with a
+ * warning in the log) and the collection `default`.
  */
 #ifndef ANCHORD_API_APP_H
 #define ANCHORD_API_APP_H
@@ -28,6 +28,7 @@ struct app_options {
     struct image_limits limits;    /* all zero: image_default_limits */
     const char *model_file;        /* the default model; its id is the file's name without its ending.  NULL:
                                     * `anchord-base` of the data folder */
+    const char *shipped_file;      /* the model that comes with the program; NULL: none */
     struct arch arch;              /* of the untrained default model; depth 0: ResNet-18 ... */
     struct preprocess preprocess;  /* ... at ImageNet's 224 */
     size_t decode_memory;          /* bytes for decoding pictures, all together; 0: 512 MB */

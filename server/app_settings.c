@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "server/shipped_model.h"
+
 struct image_limits image_settings(const struct conf *c)
 {
     struct image_limits l = image_default_limits;
@@ -41,6 +43,7 @@ struct app_options app_settings(const struct conf *c)
         .encoder = encoder_settings(c),
         .limits = image_settings(c),
         .model_file = c->model[0] ? c->model : NULL,
+        .shipped_file = shipped_model(),
         .decode_memory = (size_t)c->decode_memory_bytes,
         .body_max = (size_t)c->max_body_bytes,
         .json_max = (size_t)c->max_json_bytes,

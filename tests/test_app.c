@@ -10,6 +10,7 @@
 #include "engine/encoder.h"
 
 static char *dir;
+static const char *shipped_file;
 
 static int make_dir(void **state)
 {
@@ -29,7 +30,7 @@ static int remove_dir(void **state)
 
 static struct app_options options(const char *data, const char *model_file)
 {
-    struct app_options o = {.store = {.min_free_bytes = 1}, .model_file = model_file,
+    struct app_options o = {.store = {.min_free_bytes = 1}, .model_file = model_file, .shipped_file = shipped_file,
                             .arch = {.depth = 18, .stem = STEM_SMALL2, .width = 8}, .preprocess = preprocess_imagenet};
     o.store.dir = data;
     o.preprocess.size = o.preprocess.resize = 32;
@@ -78,6 +79,16 @@ static void assert_opens(const char *data, const char *model_file, const char *i
     app_close(app);
 }
 
+static void read_default_model(const char *data, struct model_row *row)
+{
+    struct app_options o = options(below(data), NULL);
+    struct err e = {0};
+    struct app *app = app_open(&o, &e);
+    assert_ok(app != NULL, e);
+    assert_ok(store_model(app->store, "anchord-base", row, &e), e);
+    app_close(app);
+}
+
 static void assert_refuses(const char *data, const char *model_file, enum err_code code)
 {
     struct app_options o = options(data, model_file);
@@ -113,6 +124,33 @@ static void a_model_that_lies_in_a_new_folder_is_taken(void **state)
     write_model("two/models/anchord-base.safetensors", 22, fingerprint);
     assert_opens(below("two"), NULL, "anchord-base", fingerprint);
     assert_opens(below("two"), NULL, "anchord-base", fingerprint);
+}
+
+static void a_new_folder_gets_the_model_that_comes_with_the_program(void **state)
+{
+    char shipped[HASH_HEX], put[HASH_HEX], data[300];
+    struct err e = {0};
+    UNUSED(state);
+    write_model("shipped.safetensors", 6, shipped);
+    shipped_file = below("shipped.safetensors");
+    assert_opens(below("begun"), NULL, "anchord-base", shipped);
+    /* a file that lies in the folder comes first */
+    snprintf(data, sizeof data, "%s/put/models", dir);
+    assert_ok(file_make_dirs(data, &e), e);
+    write_model("put/models/anchord-base.safetensors", 7, put);
+    assert_opens(below("put"), NULL, "anchord-base", put);
+    shipped_file = NULL;
+    assert_opens(below("old"), NULL, "anchord-base", NULL);
+    struct model_row before, after;
+    read_default_model("old", &before);
+    shipped_file = below("shipped.safetensors");
+    read_default_model("old", &after); /* a folder keeps what it began with */
+    assert_string_equal(after.fingerprint, before.fingerprint);
+    assert_string_not_equal(after.fingerprint, shipped);
+    model_row_clear(&before);
+    model_row_clear(&after);
+    shipped_file = NULL;
+    assert_opens(below("begun"), NULL, "anchord-base", shipped); /* which is a copy */
 }
 
 static void a_named_file_is_kept_under_its_name(void **state)
@@ -177,6 +215,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_folder_gets_random_weights_and_keeps_them),
         cmocka_unit_test(a_model_that_lies_in_a_new_folder_is_taken),
+        cmocka_unit_test(a_new_folder_gets_the_model_that_comes_with_the_program),
         cmocka_unit_test(a_named_file_is_kept_under_its_name),
         cmocka_unit_test(what_is_no_model_or_no_id_stops_the_start),
         cmocka_unit_test(a_model_file_that_was_changed_stops_the_start),

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cores.h"
@@ -13,6 +14,7 @@
 #include "base/pool.h"
 #include "server/app_settings.h"
 #include "server/commands/command.h"
+#include "server/shipped_model.h"
 
 struct crew { /* the threads share the list: each takes the next picture, and prints when its turn has come */
     struct encoder *encoder;
@@ -146,12 +148,22 @@ static struct encoder *open_encoder(const struct conf *conf, const char *path, s
     return enc;
 }
 
+/* What a server of these settings would begin with. */
+static void choose_model(const struct conf *conf, char *path, size_t size)
+{
+    snprintf(path, size, "%s", conf->model);
+    if (path[0])
+        return;
+    snprintf(path, size, "%s/models/anchord-base.safetensors", conf->data);
+    if (access(path, F_OK) != 0 && shipped_model())
+        snprintf(path, size, "%s", shipped_model());
+}
+
 static int run(const struct conf *conf, char **paths, size_t n)
 {
     char file[4096], id[256];
     struct err e = {0};
-    snprintf(file, sizeof file, "%s%s", conf->model[0] ? conf->model : conf->data,
-             conf->model[0] ? "" : "/models/anchord-base.safetensors");
+    choose_model(conf, file, sizeof file);
     model_id(file, id, sizeof id);
     struct encoder *enc = open_encoder(conf, file, &e);
     if (!enc)

@@ -1,0 +1,38 @@
+/* shipped_model.c - looked for beside the program, so that it does not matter from where it is started. */
+#include "server/shipped_model.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/num.h"
+
+static const char *const places[] = {"../models", "../share/anchord"};
+static char found[4200];
+
+static void look(void)
+{
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n <= 0)
+        return;
+    self[n] = '\0';
+    char *slash = strrchr(self, '/');
+    if (!slash)
+        return;
+    *slash = '\0';
+    for (size_t i = 0; i < COUNT(places); i++) {
+        snprintf(found, sizeof found, "%s/%s/anchord-base.safetensors", self, places[i]);
+        if (access(found, R_OK) == 0)
+            return;
+    }
+    found[0] = '\0';
+}
+
+const char *shipped_model(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, look);
+    return found[0] ? found : NULL;
+}
