@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -11,6 +12,7 @@
 #include "server/commands/command.h"
 #include "server/commands/train_data.h"
 #include "server/commands/train_display.h"
+#include "server/commands/train_stages.h"
 
 enum { CONFIG_MAX = 1 << 20 };
 
@@ -38,28 +40,36 @@ static void show_line(const char *line, void *context)
     train_display_line(context, line);
 }
 
-static bool read_config(const char *path, struct train_config *c, struct err *e)
-{
-    void *text;
-    size_t len;
-    if (!file_read(path, CONFIG_MAX, &text, &len, e))
-        return false;
-    bool ok = train_config_parse(c, text, len, e);
-    free(text);
-    return ok;
-}
-
 struct run { /* what the command was asked for, and what it reads */
-    struct train_config config;
+    struct train_stages stages;
+    struct train_config configs[STAGES_MAX];
+    struct train_config *config; /* of the stage that runs */
     struct manifest pictures, validation;
     bool resume, inexact, json;
     const char *preview;
 };
 
+/* All stages are looked at before the first begins. */
+static bool read_configs(const char *path, struct run *r, struct err *e)
+{
+    void *text;
+    size_t len;
+    if (!file_read(path, CONFIG_MAX, &text, &len, e))
+        return false;
+    bool ok = train_stages_read(&r->stages, text, len, e);
+    for (size_t i = 0; ok && i < r->stages.n; i++) {
+        ok = train_config_parse(&r->configs[i], r->stages.texts[i], strlen(r->stages.texts[i]), e);
+        if (!ok && r->stages.n > 1)
+            err_wrap(e, "stage %zu", i + 1);
+    }
+    free(text);
+    return ok;
+}
+
 static bool read_manifests(struct run *r, struct err *e)
 {
-    return train_data_read(&r->config, r->resume, &r->pictures, e) &&
-           (!r->config.validation || manifest_read_folder(&r->validation, r->config.validation, e));
+    return train_data_read(r->config, r->resume, &r->pictures, e) &&
+           (!r->config->validation || manifest_read_folder(&r->validation, r->config->validation, e));
 }
 
 /* What a person must mend in the configuration is told as such. */
@@ -72,7 +82,7 @@ static int failed(const struct err *e)
 static struct trainer_options options_of(struct run *r, struct train_display *display)
 {
     return (struct trainer_options){
-        .config = &r->config, .manifest = &r->pictures, .validation = r->config.validation ? &r->validation : NULL,
+        .config = r->config, .manifest = &r->pictures, .validation = r->config->validation ? &r->validation : NULL,
         .limits = image_default_limits, .resume = r->resume, .allow_inexact = r->inexact, .stop = asked_to_stop,
         .progress = show_progress, .listener = show_line, .context = display};
 }
@@ -90,8 +100,8 @@ static int train(struct run *r)
     fprintf(stderr, "%s\n", out.message);
     if (out.end == TRAIN_STOPPED)
         return EXIT_TRY_AGAIN;
-    fprintf(stderr, "%s/best.safetensors is the model, %s/report.html tells how it came about\n", r->config.out,
-            r->config.out);
+    fprintf(stderr, "%s/best.safetensors is the model, %s/report.html tells how it came about\n", r->config->out,
+            r->config->out);
     return out.end == TRAIN_DIVERGED ? EXIT_FAILED : EXIT_DONE;
 }
 
@@ -104,6 +114,46 @@ static int preview(struct run *r)
         return failed(&e);
     fprintf(stderr, "%s shows what the network would see\n", r->preview);
     return EXIT_DONE;
+}
+
+static int one_stage(struct run *r)
+{
+    struct err e = {0};
+    int code = !read_manifests(r, &e) ? command_failed(&e) : r->preview ? preview(r) : train(r);
+    manifest_clear(&r->pictures);
+    manifest_clear(&r->validation);
+    return code;
+}
+
+/* A stage that has its last model is done. */
+static bool is_done(const struct run *r)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/last.safetensors", r->config->out);
+    return r->stages.n > 1 && r->resume && access(path, F_OK) == 0;
+}
+
+static int run_stages(struct run *r)
+{
+    int code = EXIT_DONE;
+    for (size_t i = 0; code == EXIT_DONE && i < (r->preview ? 1 : r->stages.n); i++) {
+        r->config = &r->configs[i];
+        if (is_done(r))
+            continue;
+        if (r->stages.n > 1)
+            fprintf(stderr, "stage %zu of %zu, in %s\n", i + 1, r->stages.n, r->config->out);
+        code = one_stage(r);
+    }
+    return code;
+}
+
+static int refused(const char *config, struct err *e)
+{
+    bool bad = e->code == ERR_BAD_INPUT;
+    err_unfield(e);
+    err_wrap(e, "%s", config);
+    int code = command_failed(e);
+    return bad ? EXIT_BAD_CONFIG : code;
 }
 
 int cmd_train(int argc, char **argv)
@@ -125,20 +175,9 @@ int cmd_train(int argc, char **argv)
     }
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
-    int code;
-    if (!read_config(config, &r.config, &e)) {
-        bool refused = e.code == ERR_BAD_INPUT;
-        err_unfield(&e);
-        err_wrap(&e, "%s", config);
-        code = command_failed(&e);
-        code = refused ? EXIT_BAD_CONFIG : code;
-    } else if (!read_manifests(&r, &e)) {
-        code = command_failed(&e);
-    } else {
-        code = r.preview ? preview(&r) : train(&r);
-    }
-    manifest_clear(&r.pictures);
-    manifest_clear(&r.validation);
-    train_config_clear(&r.config);
+    int code = read_configs(config, &r, &e) ? run_stages(&r) : refused(config, &e);
+    for (size_t i = 0; i < r.stages.n; i++)
+        train_config_clear(&r.configs[i]);
+    train_stages_clear(&r.stages);
     return code;
 }

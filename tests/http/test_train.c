@@ -252,11 +252,43 @@ static void a_full_disk_leaves_the_last_good_checkpoint(void **state)
     free(out);
 }
 
+/* {"stages": [...]}: each goes on with the model of the one before. */
+static void a_run_has_stages(void **state)
+{
+    UNUSED(state);
+    char file[400], model[400];
+    config(file, "staged", "pictures", ",\"batch_size\":32,\"steps\":2,\"stages\":[{},{\"size\":48,\"steps\":1},{\"steps\":3}]");
+    command_only(0, "train", "--config", file, NULL);
+    assert_true(is_there("staged/1/last.safetensors") && is_there("staged/2/last.safetensors") && is_there("staged/3/last.safetensors"));
+    in(model, "staged/3/last.safetensors");
+    char *out = command(0, "model", "info", model, NULL);
+    assert_contains(out, "48"); /* the third keeps the side of the second */
+    free(out);
+    out = command(0, "train", "--config", file, "--resume", NULL); /* nothing is left to do */
+    assert_null(strstr(out, "\"event\":\"step\""));
+    free(out);
+
+    static const struct {
+        const char *stages, *told;
+    } wrong[] = {{"[]", "stages"}, {"{}", "stages"}, {"[1]", "stages[0]"}, {"[{\"out\":\"x\"}]", "stages[0].out"},
+                 {"[{},{\"arch\":{}}]", "stages[1].arch"}, {"[{},{\"model\":\"m\"}]", "stages[1].model"},
+                 {"[{},{\"colour\":1}]", "stage 2: "}, {"[{\"size\":64}]", "size"}};
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        char more[300];
+        snprintf(more, sizeof more, ",\"batch_size\":32,\"steps\":2,\"stages\":%s", wrong[i].stages);
+        out = command(78, "train", "--config", config(file, "wrong", "pictures", more), NULL);
+        assert_contains(out, wrong[i].told);
+        free(out);
+        assert_false(is_there("wrong/1"));
+    }
+}
+
 int main(void)
 {
     json_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_folder_of_pictures_gives_a_model_that_embeds),
+        cmocka_unit_test(a_run_has_stages),
         cmocka_unit_test(a_preview_is_drawn_without_a_run),
         cmocka_unit_test(a_stored_collection_is_trained_on_and_free_again_at_once),
         cmocka_unit_test(sigterm_saves_a_checkpoint_that_is_gone_on_from),

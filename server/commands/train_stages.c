@@ -1,0 +1,113 @@
+/* train_stages.c - the configurations of the stages, made from the one that has them all. */
+#include "server/commands/train_stages.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/json_writer.h"
+#include "base/mem.h"
+#include "base/num.h"
+
+/* *text becomes its merge with the patch. */
+static bool patch(char **text, const struct json *with, struct err *e)
+{
+    struct buf merged = {0};
+    bool ok = json_merge_patch(*text, with, &merged, e);
+    if (ok) {
+        free(*text);
+        *text = buf_take(&merged, NULL);
+    }
+    buf_clear(&merged);
+    return ok;
+}
+
+static bool patch_text(char **text, struct buf *with, struct err *e)
+{
+    struct json *doc = json_parse(with->data, with->len, 0, e);
+    bool ok = doc && patch(text, doc, e);
+    json_free(doc);
+    buf_clear(with);
+    return ok;
+}
+
+/* Stage i's own folder, and the model that it begins with. */
+static bool settle(char **text, const char *out, size_t i, struct err *e)
+{
+    char path[4200];
+    struct buf with = {0};
+    struct json_writer w = jw_to(&with);
+    jw_object(&w, NULL);
+    snprintf(path, sizeof path, "%s/%zu", out, i + 1);
+    jw_text(&w, "out", path);
+    if (i > 0) {
+        snprintf(path, sizeof path, "%s/%zu/last.safetensors", out, i);
+        jw_text(&w, "model", path);
+        jw_null(&w, "arch");
+    }
+    jw_end(&w);
+    return patch_text(text, &with, e);
+}
+
+static bool check_stage(const struct json *stage, size_t i, struct err *e)
+{
+    static const char *const refused[] = {"out", "model", "stages", "arch"};
+    char where[40];
+    snprintf(where, sizeof where, "stages[%zu]", i);
+    if (json_kind(stage) != JSON_KIND_OBJECT)
+        return err_field(e, where, "must be an object: what is different in this stage");
+    for (size_t k = 0; k < COUNT(refused) - (i == 0); k++) {
+        snprintf(where, sizeof where, "stages[%zu].%s", i, refused[k]);
+        if (json_member(stage, refused[k]))
+            return err_field(e, where, "cannot be given: a stage has a folder below `out`, and begins with the model of the one before");
+    }
+    return true;
+}
+
+static bool read_list(struct train_stages *s, const struct json *doc, const struct json *list, struct err *e)
+{
+    const char *out = json_as_text(json_member(doc, "out"), NULL);
+    size_t n = json_count(list);
+    if (json_kind(list) != JSON_KIND_LIST || n < 1 || n > STAGES_MAX)
+        return err_field(e, "stages", "must be a list of 1 to %d objects", STAGES_MAX);
+    if (!out)
+        return err_field(e, "out", "is missing: the folder of the run");
+    for (size_t i = 0; i < n; i++) {
+        const struct json *stage = json_item(list, i);
+        struct buf whole = {0}, without = {0};
+        if (!check_stage(stage, i, e))
+            return false;
+        json_dump(doc, &whole);
+        buf_text(&without, "{\"stages\":null}");
+        s->texts[s->n] = buf_take(&whole, NULL);
+        if (!patch_text(&s->texts[s->n++], &without, e) || !patch(&s->texts[i], stage, e) || !settle(&s->texts[i], out, i, e))
+            return false;
+    }
+    return true;
+}
+
+bool train_stages_read(struct train_stages *s, const char *text, size_t len, struct err *e)
+{
+    *s = (struct train_stages){0};
+    struct json *doc = json_parse(text, len, 0, e);
+    const struct json *list = doc ? json_member(doc, "stages") : NULL;
+    bool ok = doc != NULL;
+    if (ok && list) {
+        ok = read_list(s, doc, list, e);
+    } else if (ok) {
+        struct buf whole = {0};
+        json_dump(doc, &whole);
+        s->texts[s->n++] = buf_take(&whole, NULL);
+    }
+    json_free(doc);
+    return ok;
+}
+
+void train_stages_clear(struct train_stages *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        free(s->texts[i]);
+    *s = (struct train_stages){0};
+}
