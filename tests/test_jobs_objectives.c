@@ -83,7 +83,7 @@ static void run_one(const struct objective *o)
 }
 
 /* From the model that the last one made: it is trained, so its batch norms stay, while those of the head learn. */
-static void go_on_with(const char *type)
+static void go_on_with(const char *type, const char *recipe)
 {
     char id[40], json[200];
     snprintf(json, sizeof json, "{\"training_file\":\"default\",\"method\":{\"type\":\"%s\",\"%s\":{\"hyperparameters\":{\"n_epochs\":3}}}}", type, type);
@@ -94,7 +94,7 @@ static void go_on_with(const char *type)
     if (strcmp(outcome_text(&r, "status"), "succeeded") != 0 || !(outcome_number(&r, "result.before.score") >= 0))
         fail_msg("%s: %s", type, r.body.data);
     assert_string_equal(outcome_text(&r, "hyperparameters.freeze"), "norm");
-    assert_string_equal(outcome_text(&r, "hyperparameters.augmentation"), "finetune-views");
+    assert_string_equal(outcome_text(&r, "hyperparameters.augmentation"), recipe);
     outcome_clear(&r);
 }
 
@@ -105,7 +105,8 @@ static void a_job_with_each_succeeds_is_judged_and_is_promoted(void **state)
     const struct objective *const *list = objective_list(&n);
     for (size_t i = 0; i < n; i++)
         run_one(list[i]);
-    go_on_with("byol");
+    go_on_with("byol", "finetune-views");
+    go_on_with("proxy", "finetune");
 }
 
 static void add_collection(const char *name, size_t n)
@@ -140,6 +141,9 @@ static void what_the_pictures_do_not_allow_is_refused_by_its_field(void **state)
         {"default", "simsiam", "\"optimizer\":\"adam\"", "optimizer"},
         {"plain", "triplet", "\"positives\":\"labels\"", "positives"},
         {"plain", "byol", "\"batch_size\":9", "batch_size"},
+        {"default", "proxy", "\"positives\":\"views\"", "positives"},
+        {"default", "proxy", "\"batch_size\":17", "batch_size"},
+        {"plain", "proxy", "", NULL}, /* no labels, and no field that could ask for something else */
         {"few", "infonce", "", NULL},
         {"some", "vicreg", "", NULL},
     };
@@ -212,7 +216,7 @@ static bool same_layers(const struct head_layer *a, size_t n, const struct head_
     return same;
 }
 
-/* On labelled pictures: they are not looked at, and whatever goes with the objective does so here, unless something else is asked for. */
+/* On labelled pictures: batches do not go by labels, and whatever goes with the objective does so here, unless something else is asked for. */
 static void check_profile(const struct objective *o, enum use use)
 {
     static const char *const kinds[] = {"sgd", "lars", "adamw"};
@@ -227,7 +231,8 @@ static void check_profile(const struct objective *o, enum use use)
                 fabs(c->optimizer.weight_decay - p->weight_decay) < 1e-9);
     assert_string_equal(c->recipe, p->recipe);
     assert_int_equal(c->per_label, 0);
-    assert_int_equal(c->settings.positives, POSITIVES_VIEWS);
+    assert_int_equal(c->settings.positives, o->needs_labels ? POSITIVES_LABELS : POSITIVES_VIEWS);
+    assert_int_equal(c->views, o->needs_labels ? 1 : 2);
     assert_int_equal(c->freeze_norm, use == USE_FINETUNE);
     if (!same_layers(c->head, c->n_head, p->head.projector, p->head.n_projector) ||
         !same_layers(c->predictor, c->n_predictor, p->head.predictor, p->head.n_predictor))
@@ -272,6 +277,7 @@ static void auto_suits_few_pictures(void **state)
         {"deepclusterv2", "{}", "prototypes", 6},
         {"dino", "{}", "prototypes", 48},
         {"byol", "{}", "batch_size", 24},
+        {"proxy", "{}", "batch_size", 24}, /* no four of each label */
     };
     const struct job_ground g = ground(8, 8, USE_SMALL), large = ground(8, 1000, USE_SMALL), least = ground(3, 4, USE_SMALL);
     struct planned a;

@@ -53,6 +53,32 @@ static void an_objective_brings_what_goes_with_it(void **state)
     train_config_clear(&c);
 }
 
+/* One view, unless two are asked for, or crops; from random weights proxies learn no faster than the rest. */
+static void proxies_need_no_second_view_and_no_head(void **state)
+{
+    UNUSED(state);
+    static const struct {
+        const char *more;
+        size_t views;
+    } cases[] = {{"", 1}, {",\"views\":2", 2}, {",\"views\":1", 1}, {",\"crops\":[{\"size\":48}]", 2}};
+    struct train_config c;
+    struct err e;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[200];
+        snprintf(text, sizeof text, "{\"data\":\"d\",\"out\":\"o\",\"epochs\":1,\"method\":{\"type\":\"proxy\"}%s}", cases[i].more);
+        assert_ok(parse(&c, text, &e), e);
+        assert_int_equal(c.views, cases[i].views);
+        assert_int_equal(c.crops.groups[0].count, cases[i].views);
+        assert_true(c.settings.positives == POSITIVES_LABELS && c.settings.temperature == 0.05 && c.per_label == 0 && c.n_head == 0);
+        assert_true(c.optimizer.kind == OPTIMIZER_ADAMW && c.learning_rate == 1e-3 && c.optimizer.weight_decay == 0.01 && c.head_rate == 1);
+        assert_string_equal(c.recipe, "finetune");
+        train_config_clear(&c);
+    }
+    assert_ok(parse(&c, "{\"data\":\"d\",\"out\":\"o\",\"epochs\":1,\"model\":\"m\",\"method\":{\"type\":\"proxy\"}}", &e), e);
+    assert_true(c.learning_rate == 1e-4 && c.head_rate == 10 && c.n_head == 0);
+    train_config_clear(&c);
+}
+
 static void every_field_arrives_where_it_belongs(void **state)
 {
     UNUSED(state);
@@ -139,6 +165,9 @@ static void what_cannot_be_is_refused_by_its_path(void **state)
         {"{" BASE ",\"method\":{\"type\":\"triplet\",\"infonce\":{}}}", "method.infonce"},
         {"{" BASE ",\"method\":{\"type\":\"infonce\",\"infonce\":{\"temperature\":0}}}", "method.infonce.temperature"},
         {"{" BASE ",\"method\":{\"type\":\"triplet\",\"triplet\":{\"margin\":\"x\"}}}", "method.triplet.margin"},
+        {"{" BASE ",\"method\":{\"type\":\"proxy\",\"proxy\":{\"temperature\":11}}}", "method.proxy.temperature"},
+        {"{" BASE ",\"method\":{\"type\":\"proxy\",\"proxy\":{\"positives\":\"views\"}}}", "method.proxy.positives"},
+        {"{" BASE ",\"method\":{\"type\":\"proxy\"},\"predictor\":[{}]}", "predictor"},
         {"{" BASE ",\"method\":{\"type\":\"moco\",\"moco\":{\"queue\":1.5}}}", "method.moco.queue"},
         {"{" BASE ",\"method\":{\"type\":\"byol\",\"byol\":{\"momentum\":2}}}", "method.byol.momentum"},
         {"{" BASE ",\"predictor\":[{}]}", "predictor"},
@@ -188,6 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_short_config_gets_sound_defaults),
         cmocka_unit_test(an_objective_brings_what_goes_with_it),
+        cmocka_unit_test(proxies_need_no_second_view_and_no_head),
         cmocka_unit_test(every_field_arrives_where_it_belongs),
         cmocka_unit_test(crops_are_read_by_the_group),
         cmocka_unit_test(what_cannot_be_is_refused_by_its_path),

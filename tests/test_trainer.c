@@ -133,6 +133,8 @@ static void what_cannot_be_learned_from_is_refused(void **state)
     lesson_draw(path, 0, 0, RUNS_EACH, 40);
     t = runs_run(f, "one-label", ",\"steps\":1,\"method\":{\"type\":\"triplet\"}", false, false);
     assert_true(!t.ok && t.e.code == ERR_BAD_INPUT && strstr(t.e.text, "two labels"));
+    t = runs_run(f, "one-proxy", ",\"steps\":1,\"method\":{\"type\":\"proxy\"}", false, false);
+    assert_true(!t.ok && t.e.code == ERR_BAD_INPUT && strcmp(t.e.param, "method.type") == 0 && strstr(t.e.text, "two labels"));
     /* three pictures */
     file_remove_tree(path);
     assert_ok(file_make_dirs(path, &e), e);

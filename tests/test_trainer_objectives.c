@@ -24,6 +24,7 @@ static const struct {
      {"objective.bank", "objective.centroids", "objective.clusters", "objective.clock"}, NULL},
     {"dino", "{\"prototypes\":12,\"momentum\":0.9,\"freeze_prototypes\":0.2}",
      {"objective.prototypes", "objective.teacher_prototypes", "objective.centre", "target.conv1.weight"}, NULL},
+    {"proxy", "{\"temperature\":0.1}", {"objective.proxies", "network.conv1.weight"}, NULL},
     {"swav", "{\"prototypes\":7,\"queue\":9,\"queue_after\":0.2}", {"objective.prototypes", "objective.queue"}, "[{},{\"count\":3}]"},
     {"dino", "{\"prototypes\":12}", {"objective.centre", "target.bn1.running_mean"},
      "[{\"count\":3,\"size\":24},{\"count\":1,\"size\":24},{\"count\":2,\"size\":18}]"},

@@ -98,6 +98,14 @@ static bool has_setting(const struct objective *o, const char *name)
     return false;
 }
 
+/* The field at fault is `positives`; where the objective leaves no choice, it is the collection. */
+static bool refuse_labels(const struct objective *o, const char *need, struct err *e)
+{
+    if (o->needs_labels)
+        return err_set(e, ERR_BAD_INPUT, "%s needs %s: label the pictures, or take another method", o->name, need);
+    return err_field(e, "positives", "needs %s", need);
+}
+
 static bool settle_positives(struct job_choices *c, const struct job *j, const struct job_ground *g, const struct json *values,
                              struct err *e)
 {
@@ -110,8 +118,8 @@ static bool settle_positives(struct job_choices *c, const struct job *j, const s
     if (*p == POSITIVES_VIEWS)
         return true;
     if (g->kinds < 2 || g->labels == 0)
-        return err_field(e, "positives", "needs two labels, and one of them with two pictures; %zu have two pictures or more", g->labels);
-    return judged || err_field(e, "positives", "needs a label with four different pictures, of which two are held out to judge by");
+        return refuse_labels(j->objective, "two labels, and one of them with two pictures or more", e);
+    return judged || refuse_labels(j->objective, "a label with four different pictures, of which two are held out to judge by", e);
 }
 
 /* ---- batches ---- */
@@ -137,7 +145,7 @@ static bool settle_batch(struct job_choices *c, const struct job *j, const struc
                          struct err *e)
 {
     const size_t least = max_size(LEAST_BATCH, j->objective->least_batch);
-    bool by_labels = c->profile.settings.positives == POSITIVES_LABELS;
+    bool by_labels = c->profile.settings.positives == POSITIVES_LABELS && !j->objective->needs_labels;
     c->learned = count_learned(g);
     size_t most = by_labels ? min_size(g->labels * EACH_LABEL, c->learned / EACH_LABEL * EACH_LABEL)
                             : max_size(c->learned / 2, min_size(least, c->learned));

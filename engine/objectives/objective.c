@@ -10,8 +10,8 @@
 const char *const positives_names[] = {[POSITIVES_VIEWS] = "views", [POSITIVES_LABELS] = "labels", NULL};
 
 static const struct objective *const table[] = {
-    &objective_infonce, &objective_triplet, &objective_proxy, &objective_moco, &objective_mocov2, &objective_byol, &objective_simsiam,
-    &objective_barlow, &objective_vicreg, &objective_swav, &objective_deepclusterv2, &objective_dino,
+    &objective_infonce, &objective_triplet, &objective_proxy, &objective_moco, &objective_mocov2, &objective_byol,
+    &objective_simsiam, &objective_barlow, &objective_vicreg, &objective_swav, &objective_deepclusterv2, &objective_dino,
 };
 
 const struct objective *const *objective_list(size_t *n)

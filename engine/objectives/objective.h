@@ -137,6 +137,9 @@ struct objective {
     /* Is there anything to be learned from so many pictures with these settings?  NULL: always. */
     bool (*check_run)(const struct objective_settings *s, size_t pictures, struct err *e);
     bool multicrop;           /* takes more than two views */
+    /* Positives are labels, always, and each row is compared with labels instead of rows: one view will do, and no batch needs two pictures
+     * of a label. */
+    bool needs_labels;
     bool (*check)(const struct objective_settings *s, struct err *e);
     /* Adds the tensors with their first values (loss_add()); NULL: none. */
     bool (*open)(struct loss *l, struct err *e);

@@ -80,13 +80,25 @@ static double collapsed(const struct objective_settings *s, const struct loss_sh
 
 static const struct setting settings[] = {SETTING_TEMPERATURE};
 
+/* No head: proxies stand in the space that is searched.  They begin at random whatever the encoder knows, so `head_rate`, which is theirs
+ * too, is above 1 for a trained one. */
+#define SETTINGS {.positives = POSITIVES_LABELS, .temperature = 0.05}
+
+static const struct objective_profile profiles[USES] = {
+    [USE_SCRATCH] = {.settings = SETTINGS, .recipe = "finetune", .optimizer = "adamw", .learning_rate = 1e-3, .weight_decay = 0.01, .head_rate = 1},
+    [USE_SMALL] = {.settings = SETTINGS, .recipe = "finetune", .optimizer = "adamw", .learning_rate = 1e-3, .weight_decay = 0.01, .head_rate = 1},
+    [USE_FINETUNE] = {.settings = SETTINGS, .recipe = "finetune", .optimizer = "adamw", .learning_rate = 1e-4, .weight_decay = 1e-4, .head_rate = 10},
+};
+
 const struct objective objective_proxy = {
     .name = "proxy",
     .paper = "Movshovitz-Attias et al. 2017, arXiv:1703.07464; Zhai and Wu 2018, arXiv:1811.12649",
     .help = "tell labels apart by a learned direction for each",
-    .defaults = {.positives = POSITIVES_LABELS, .temperature = 0.05},
+    .defaults = SETTINGS,
+    .profiles = profiles,
     .settings = settings,
     .n_settings = COUNT(settings),
+    .needs_labels = true,
     .check = check,
     .open = open,
     .workspace = workspace,

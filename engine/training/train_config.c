@@ -244,9 +244,17 @@ static bool check_chunk(const struct train_config *c, struct err *e)
     return true;
 }
 
+/* Two views of a picture say little more than one where rows are not compared with each other: other pictures do. */
+static void settle_views(struct train_config *c, const struct json *doc)
+{
+    if (c->objective->needs_labels && !json_member(doc, "views") && !json_member(doc, "crops"))
+        c->views = 1;
+}
+
 /* What only makes sense together. */
 static bool check_whole(struct train_config *c, const struct json *doc, struct err *e)
 {
+    settle_views(c, doc);
     if (!c->data + !c->manifest + !c->collection != 2)
         return err_field(e, "data", "give one of `data` (a folder of pictures), `manifest` and `collection`");
     if (c->store && !c->collection)

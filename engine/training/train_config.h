@@ -45,7 +45,7 @@ struct train_config {
     char recipe[32];
     struct augmentation augment[2];
     struct crops crops;                    /* sizes not said are 0: crops_settle(); without "crops" one group of the views */
-    size_t views;                          /* 2; 1 when positives are labels and "views" says so; all crops with "crops" */
+    size_t views;                          /* 2, or proxy 1; 1 also when positives are labels and "views" says so; all crops with "crops" */
     size_t batch, per_label, chunk;        /* chunk: rows of one forward pass; 0: all (GradCache otherwise) */
     uint64_t epochs, steps;                /* one of them is 0 */
     double max_minutes;                    /* 0: no limit */

@@ -111,8 +111,8 @@ static bool open_optimizer(struct train_step *s, const struct train_config *c, s
 static bool open_loss(struct train_step *s, const struct train_config *c, struct err *e)
 {
     const struct loss_shape shape = {.n = s->rows, .d = s->d, .views = c->views, .full = c->crops.groups[0].count,
-                                     .items = s->length.items, .learned = s->length.learned, .labels = s->length.labels, .steps = s->length.steps,
-                                     .per_epoch = s->length.per_epoch, .seed = c->seed};
+                                     .items = s->length.items, .learned = s->length.learned, .labels = s->length.labels,
+                                     .steps = s->length.steps, .per_epoch = s->length.per_epoch, .seed = c->seed};
     s->loss = loss_new(c->objective, &c->settings, &shape, e);
     return s->loss != NULL;
 }

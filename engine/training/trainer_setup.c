@@ -171,11 +171,15 @@ static bool check_labels(struct trainer *t, struct err *e)
     t->labels = count_labels(t->o->manifest, &with_two);
     if (t->c->settings.positives != POSITIVES_LABELS)
         return true;
+    if (t->labels < 2 && t->c->objective->needs_labels)
+        return err_field(e, "method.type", "is %s, which needs two labels or more, and there %s: one sub-folder for each label, or take "
+                         "another method", t->c->objective->name, t->labels ? "is one" : "is none");
     if (t->labels < 2)
         return err_set(e, ERR_BAD_INPUT, "positives from labels need two labels or more, and there %s: one sub-folder for each "
                        "label, or take \"positives\": \"views\"", t->labels ? "is one" : "is none");
-    return with_two > 0 || err_set(e, ERR_BAD_INPUT, "every label has one picture only, so no two are positives of each other: "
-                                   "take \"positives\": \"views\"");
+    return with_two > 0 || t->c->objective->needs_labels ||
+           err_set(e, ERR_BAD_INPUT, "every label has one picture only, so no two are positives of each other: "
+                                      "take \"positives\": \"views\"");
 }
 
 static bool open_pictures(struct trainer *t, struct err *e)
