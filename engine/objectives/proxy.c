@@ -9,6 +9,8 @@
  * Each row is compared with all labels of the collection, not with those that happen to be in its batch: it needs no pairs, is never without
  * a negative, and learns sooner than InfoNCE by labels does.  Proxies are learned by the optimiser and stay unit vectors.
  */
+#include <assert.h>
+
 #include "engine/objectives/contrast.h"
 #include "engine/objectives/objective_parts.h"
 #include "engine/objectives/prototypes.h"
@@ -42,8 +44,9 @@ static size_t targets(const struct loss_batch *b, size_t k, float *w)
     size_t known = 0;
     memset(w, 0, b->n * k * sizeof *w);
     for (size_t i = 0; i < b->n; i++) {
-        if (b->groups[i] < 0 || (size_t)b->groups[i] >= k)
+        if (b->groups[i] < 0)
             continue;
+        assert((size_t)b->groups[i] < k);
         w[i * k + (size_t)b->groups[i]] = 1;
         known++;
     }
