@@ -188,6 +188,17 @@ bench: ## every figure beside what it is compared with: make bench PHOTOS=DIR
 bench-peers: ## install the servers that make bench compares with (npm, python3-torch)
 	@./bench/peers/node/install.sh
 
+# A folder of labelled folders for bench-objectives; for base-model one with train/ and val/ of such.
+PICTURES ?=
+need-pictures:
+	@test -n "$(PICTURES)" || { echo "name a folder of pictures: make $(MAKECMDGOALS) PICTURES=DIR" >&2; exit 2; }
+
+bench-objectives: need-pictures build/anchord ## every objective on the same pictures, hours: make bench-objectives PICTURES=DIR
+	@./bench/objectives.py ./build/anchord $(PICTURES) build/bench-objectives
+
+base-model: need-pictures build/anchord ## train models/anchord-base.safetensors anew, hours: make base-model PICTURES=DIR
+	@./configs/anchord-base.sh ./build/anchord $(PICTURES)
+
 run: build/anchord ## build and serve on 127.0.0.1:8080, data in ./data
 	@exec ./build/anchord serve
 
@@ -208,4 +219,4 @@ clean: ## remove everything that was built
 
 -include $(FUZZERS:%=$(B)/tests/fuzz/fuzz_%.d)
 
-.PHONY: help build deps test tests test-clients asan tsan fuzz kill generations soak proof torture bench bench-peers run demo layers headers clean
+.PHONY: help build deps test tests test-clients asan tsan fuzz kill generations soak proof torture bench bench-peers bench-objectives base-model need-pictures run demo layers headers clean
