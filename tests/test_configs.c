@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "engine/training/train_config.h"
+#include "server/commands/train_stages.h"
 
 static void the_example_file_has_every_setting_with_its_default(void **state)
 {
@@ -32,23 +33,35 @@ static void the_example_file_has_every_setting_with_its_default(void **state)
     conf_clear(&c);
 }
 
-static void the_example_of_a_run_is_a_configuration(void **state)
+static void runs_are_configurations(void **state)
 {
+    static const struct {
+        const char *file;
+        size_t stages;
+    } runs[] = {{"configs/train-example.json", 1}, {"configs/anchord-base.json", 3}};
     UNUSED(state);
-    struct train_config c;
-    struct err e = {0};
-    void *text;
-    size_t len;
-    assert_ok(file_read("configs/train-example.json", 1 << 20, &text, &len, &e), e);
-    assert_ok(train_config_parse(&c, text, len, &e), e);
-    train_config_clear(&c);
-    free(text);
+    for (size_t i = 0; i < COUNT(runs); i++) {
+        struct train_stages s;
+        struct err e = {0};
+        void *text;
+        size_t len;
+        assert_ok(file_read(runs[i].file, 1 << 20, &text, &len, &e), e);
+        assert_ok(train_stages_read(&s, text, len, &e), e);
+        assert_int_equal(s.n, runs[i].stages);
+        for (size_t k = 0; k < s.n; k++) {
+            struct train_config c;
+            assert_ok(train_config_parse(&c, s.texts[k], strlen(s.texts[k]), &e), e);
+            train_config_clear(&c);
+        }
+        train_stages_clear(&s);
+        free(text);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_example_of_a_run_is_a_configuration),
+        cmocka_unit_test(runs_are_configurations),
         cmocka_unit_test(the_example_file_has_every_setting_with_its_default),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
