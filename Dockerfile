@@ -23,6 +23,7 @@ RUN apt-get update -qq \
  && useradd --system --uid 10001 --no-create-home --home-dir /data anchord \
  && install -d -o anchord -g anchord -m 0700 /data
 COPY --from=build /src/build/anchord /usr/local/bin/anchord
+COPY models/anchord-base.safetensors /usr/local/share/anchord/
 COPY configs/container-start.sh /usr/local/bin/container-start
 COPY LICENSE THIRD_PARTY.md /usr/share/doc/anchord/
 ENV ANCHORD_DATA=/data \
