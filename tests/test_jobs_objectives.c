@@ -61,10 +61,11 @@ static struct outcome wait_for_end(const char *id)
 }
 
 /* Few steps of another rate than auto's, and judged by all pictures: enough for each objective to be better than random weights. */
-static void run_one(const struct objective *o)
+static void run_one(const struct objective *o, const char *more)
 {
-    char id[40], made[ID_MAX + 1];
-    struct outcome r = post("default", o->name, "\"n_epochs\":20,\"batch_size\":16,\"optimizer\":\"adamw\",\"learning_rate\":0.003",
+    char id[40], made[ID_MAX + 1], values[200];
+    snprintf(values, sizeof values, "\"n_epochs\":20,\"batch_size\":16,\"optimizer\":\"adamw\",\"learning_rate\":0.003%s", more);
+    struct outcome r = post("default", o->name, values,
                             ",\"promote\":\"always\",\"validation_file\":\"default\"", 200);
     snprintf(id, sizeof id, "%s", outcome_text(&r, "id"));
     outcome_clear(&r);
@@ -104,7 +105,7 @@ static void a_job_with_each_succeeds_is_judged_and_is_promoted(void **state)
     size_t n;
     const struct objective *const *list = objective_list(&n);
     for (size_t i = 0; i < n; i++)
-        run_one(list[i]);
+        run_one(list[i], list[i]->multicrop ? ",\"small_crops\":2" : "");
     go_on_with("byol", "finetune-views");
     go_on_with("proxy", "finetune");
 }
@@ -139,6 +140,8 @@ static void what_the_pictures_do_not_allow_is_refused_by_its_field(void **state)
         {"default", "deepclusterv2", "\"prototypes\":17", "prototypes"},
         {"default", "dino", "\"prototypes\":3.5", "prototypes"},
         {"default", "simsiam", "\"optimizer\":\"adam\"", "optimizer"},
+        {"default", "simsiam", "\"small_crops\":2", "small_crops"},
+        {"default", "dino", "\"small_crops\":17", "small_crops"},
         {"plain", "triplet", "\"positives\":\"labels\"", "positives"},
         {"plain", "byol", "\"batch_size\":9", "batch_size"},
         {"default", "proxy", "\"positives\":\"views\"", "positives"},
@@ -298,6 +301,26 @@ static void auto_suits_few_pictures(void **state)
     planned_clear(&a);
 }
 
+static void small_crops_are_a_group_of_their_own(void **state)
+{
+    UNUSED(state);
+    const struct job_ground g = ground(8, 100, USE_SMALL);
+    struct planned a;
+    size_t n;
+    const struct objective *const *list = objective_list(&n);
+    for (size_t i = 0; i < n; i++) {
+        plan(&a, list[i], list[i]->multicrop ? "{\"small_crops\":5}" : "{}", &g);
+        const struct crops *c = &a.config.crops;
+        assert_true(c->n == (list[i]->multicrop ? 2 : 1) && c->groups[0].count == a.config.views - (list[i]->multicrop ? 5 : 0));
+        assert_true(list[i]->multicrop ? c->groups[1].count == 5 && settled_number(&a, "small_crops") == 5
+                                       : isnan(settled_number(&a, "small_crops")));
+        planned_clear(&a);
+    }
+    plan(&a, objective_find("dino"), "{}", &g);
+    assert_true(a.config.crops.n == 1 && settled_number(&a, "small_crops") == 0);
+    planned_clear(&a);
+}
+
 int main(void)
 {
     json_init();
@@ -307,6 +330,7 @@ int main(void)
         WITH_RIG(what_the_pictures_do_not_allow_is_refused_by_its_field),
         cmocka_unit_test(auto_is_the_objectives_profile),
         cmocka_unit_test(auto_suits_few_pictures),
+        cmocka_unit_test(small_crops_are_a_group_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -211,6 +211,7 @@ bool job_choose(const struct job *j, const struct job_ground *g, const struct js
     take_own(&p->settings, j->objective, values);
     if (!settle_positives(out, j, g, values, e) || !settle_batch(out, j, g, values, e) || !settle_own(out, j, values, e))
         return false;
+    json_as_int(json_member(values, "small_crops"), &out->small_crops);
     settle_length(out, g, values);
     settle_optimizer(out, g, values);
     const char *recipe = text_of(values, "augmentation"), *freeze = text_of(values, "freeze");

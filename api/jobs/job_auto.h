@@ -10,6 +10,7 @@ struct job_choices {
     struct objective_profile profile; /* as the run gets it; its texts are static, or of `values` */
     size_t learned;                   /* pictures that are learned from */
     int64_t epochs, batch, per_label; /* per_label 0: plain batches */
+    int64_t small_crops;              /* beside two full ones */
     double minutes;
     const char *freeze;               /* of job_settings.c */
 };

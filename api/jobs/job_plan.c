@@ -61,6 +61,20 @@ static void write_layers(struct json_writer *w, const char *key, const struct he
     jw_end(w);
 }
 
+/* Their sizes and areas are those of train_config.h. */
+static void write_crops(struct json_writer *w, int64_t small)
+{
+    if (!small)
+        return;
+    jw_array(w, "crops");
+    for (int group = 0; group < 2; group++) {
+        jw_object(w, NULL);
+        jw_int(w, "count", group ? small : 2);
+        jw_end(w);
+    }
+    jw_end(w);
+}
+
 static void write_paths(struct json_writer *w, const struct job_ground *g)
 {
     char path[4096];
@@ -93,6 +107,7 @@ static void write_config(const struct job *j, const struct job_ground *g, const 
     write_paths(&w, g);
     write_method(&w, j->objective, &p->settings);
     jw_text(&w, "augmentation", p->recipe);
+    write_crops(&w, c->small_crops);
     jw_int(&w, "batch_size", c->batch);
     jw_int(&w, "per_label", c->per_label);
     jw_int(&w, "epochs", c->epochs);
@@ -122,6 +137,8 @@ static void write_settled(const struct job *j, const struct job_choices *c, stru
     job_settings_number(&w, "max_minutes", c->minutes);
     jw_text(&w, "augmentation", c->profile.recipe);
     jw_text(&w, "freeze", c->freeze);
+    if (j->objective->multicrop)
+        jw_int(&w, "small_crops", c->small_crops);
     write_own(&w, j->objective, &c->profile.settings);
     jw_end(&w);
 }

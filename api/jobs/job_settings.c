@@ -22,16 +22,18 @@ static const struct common {
     double lo, hi;
     const char *const *choices;
     const char *help;
+    bool multicrop; /* of the objectives that take more than two views */
 } common[] = {
-    {"n_epochs", KIND_COUNT, 1, 10000, NULL, "times that all pictures are seen; auto: about 1,000 steps"},
-    {"batch_size", KIND_COUNT, 4, 4096, NULL, "pictures of a step; auto: 64, or what there is"},
-    {"optimizer", KIND_CHOICE, 0, 0, optimizer_names, "auto: the one that goes with the objective"},
-    {"learning_rate", KIND_REAL, 1e-7, 1, NULL, "auto: the one that goes with objective and optimizer, for fresh models larger than for trained ones"},
-    {"max_minutes", KIND_REAL, 0.05, 10080, NULL, "of training; auto: the server's setting"},
-    {"augmentation", KIND_RECIPE, 0, 0, NULL, "how views are made; auto: what goes with the objective, for a trained model finetune with labels and finetune-views without"},
+    {"n_epochs", KIND_COUNT, 1, 10000, NULL, "times that all pictures are seen; auto: about 1,000 steps", false},
+    {"batch_size", KIND_COUNT, 4, 4096, NULL, "pictures of a step; auto: 64, or what there is", false},
+    {"optimizer", KIND_CHOICE, 0, 0, optimizer_names, "auto: the one that goes with the objective", false},
+    {"learning_rate", KIND_REAL, 1e-7, 1, NULL, "auto: the one that goes with objective and optimizer, for fresh models larger than for trained ones", false},
+    {"max_minutes", KIND_REAL, 0.05, 10080, NULL, "of training; auto: the server's setting", false},
+    {"augmentation", KIND_RECIPE, 0, 0, NULL, "how views are made; auto: what goes with the objective, for a trained model finetune with labels and finetune-views without", false},
     {"freeze", KIND_CHOICE, 0, 0, freezes,
      "what of the encoder stays: its batch norms, and the stages up to this one; those of the head always learn; auto: none for a fresh "
-     "model, norm for a trained one"},
+     "model, norm for a trained one", false},
+    {"small_crops", KIND_COUNT, 0, 16, NULL, "of each picture, beside two full ones: they cost little and predict what those show; auto: none", true},
 };
 
 /* ---- checking ---- */
@@ -109,10 +111,15 @@ static bool check_own(const struct setting *s, const struct json *v, const char 
     return is_choice(v, s->choices) || fail_choice(e, where, s->name, s->choices);
 }
 
+static bool has_common(const struct objective *o, const struct common *c)
+{
+    return !c->multicrop || o->multicrop;
+}
+
 static bool check_one(const struct objective *o, const char *key, const struct json *v, const char *where, struct err *e)
 {
     for (size_t i = 0; i < COUNT(common); i++)
-        if (strcmp(common[i].name, key) == 0)
+        if (has_common(o, &common[i]) && strcmp(common[i].name, key) == 0)
             return is_auto(v) || check_common(&common[i], v, where, e);
     for (size_t i = 0; i < o->n_settings; i++)
         if (strcmp(o->settings[i].name, key) == 0)
@@ -220,7 +227,8 @@ void job_settings_write(struct json_writer *w, const char *key, const struct obj
 {
     jw_array(w, key);
     for (size_t i = 0; i < COUNT(common); i++)
-        write_common(w, &common[i]);
+        if (has_common(o, &common[i]))
+            write_common(w, &common[i]);
     for (size_t i = 0; i < o->n_settings; i++)
         write_own(w, &o->settings[i], o);
     jw_end(w);
