@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/json.h"
+#include "engine/encoder.h"
 #include "engine/model.h"
 #include "tests/lib/command.h"
 #include "tests/lib/process.h"
@@ -62,8 +64,34 @@ static void it_lies_beside_the_programs_folder(void **state)
     t_remove_dir(dir);
 }
 
+/* Trained, small enough to come along, and its vectors are here what they were where it was made. */
+static void the_one_of_the_checkout_is_whole(void **state)
+{
+    static const char path[] = "models/anchord-base.safetensors";
+    struct err e = {0};
+    struct stat s;
+    bool foreign;
+    double worst;
+    UNUSED(state);
+    assert_int_equal(stat(path, &s), 0);
+    assert_true(s.st_size <= 25 * 1000 * 1000);
+    struct model *m = model_load(path, &foreign, &e);
+    assert_ok(m != NULL, e);
+    assert_true(m->trained && !foreign && m->compact && m->n_goldens >= 4);
+    assert_true(m->arch.depth == 18 && m->arch.stem == STEM_SMALL2 && m->pre.size == 64);
+    const enum precision precisions[] = {PRECISION_FP32, PRECISION_AUTO};
+    for (size_t i = 0; i < COUNT(precisions); i++) {
+        struct encoder *enc = encoder_new(m, &(struct encoder_options){.precision = precisions[i]}, &e);
+        assert_ok(enc && encoder_check(enc, m, &worst, &e), e);
+        encoder_release(enc);
+    }
+    model_free(m);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(it_lies_beside_the_programs_folder)};
+    json_init();
+    const struct CMUnitTest tests[] = {cmocka_unit_test(it_lies_beside_the_programs_folder),
+                                       cmocka_unit_test(the_one_of_the_checkout_is_whole)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
