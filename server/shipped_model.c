@@ -1,19 +1,21 @@
 /* shipped_model.c - looked for beside the program, so that it does not matter from where it is started. */
 #include "server/shipped_model.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/num.h"
 
 static const char *const places[] = {"../models", "../share/anchord"};
-static char found[4200];
+static char found[PATH_MAX];
 
 static void look(void)
 {
-    char self[4096];
+    char self[4096], path[4200];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n <= 0)
         return;
@@ -23,8 +25,8 @@ static void look(void)
         return;
     *slash = '\0';
     for (size_t i = 0; i < COUNT(places); i++) {
-        snprintf(found, sizeof found, "%s/%s/anchord-base.safetensors", self, places[i]);
-        if (access(found, R_OK) == 0)
+        snprintf(path, sizeof path, "%s/%s/anchord-base.safetensors", self, places[i]);
+        if (access(path, R_OK) == 0 && realpath(path, found))
             return;
     }
     found[0] = '\0';
