@@ -70,7 +70,7 @@ static void proxies_need_no_second_view_and_no_head(void **state)
         assert_int_equal(c.views, cases[i].views);
         assert_int_equal(c.crops.groups[0].count, cases[i].views);
         assert_true(c.settings.positives == POSITIVES_LABELS && c.settings.temperature == 0.05 && c.per_label == 0 && c.n_head == 0);
-        assert_true(c.optimizer.kind == OPTIMIZER_ADAMW && c.learning_rate == 1e-3 && c.optimizer.weight_decay == 0.01 && c.head_rate == 1);
+        assert_true(c.optimizer.kind == OPTIMIZER_ADAMW && c.learning_rate == 3e-3 && c.optimizer.weight_decay == 0.05 && c.head_rate == 1);
         assert_string_equal(c.recipe, "finetune");
         train_config_clear(&c);
     }
