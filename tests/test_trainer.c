@@ -211,6 +211,33 @@ static void a_run_may_go_on_with_larger_pictures(void **state)
     free(small);
 }
 
+/* What is stored in bf16 is learned on in fp32, and stored so. */
+static void a_run_may_begin_with_a_compact_model(void **state)
+{
+    struct runs *f = *state;
+    char more[400], path[400];
+    struct run_told t = runs_run(f, "whole", ",\"steps\":1", false, false);
+    assert_ok(t.ok, t.e);
+    snprintf(path, sizeof path, "%s/whole/last.safetensors", f->dir);
+    struct model *m = model_load(path, NULL, &t.e);
+    assert_ok(m != NULL, t.e);
+    model_compact(m);
+    snprintf(path, sizeof path, "%s/compact.safetensors", f->dir);
+    assert_ok(encoder_make_goldens(m, &t.e) && model_save(m, path, &t.e), t.e);
+    model_free(m);
+
+    snprintf(more, sizeof more, ",\"model\":\"%s\",\"steps\":3,\"evaluate_every\":1,\"checkpoint_every\":1", path);
+    f->stop_after = 2;
+    t = runs_run(f, "further", more, false, false);
+    assert_true(t.ok && t.out.end == TRAIN_STOPPED);
+    f->stop_after = 0;
+    t = runs_run(f, "further", more, true, false);
+    assert_ok(t.ok, t.e);
+    static const char *const made[] = {"first", "best", "last"};
+    for (size_t i = 0; i < COUNT(made); i++)
+        free(runs_fingerprint(f, "further", made[i])); /* which reads it, and so sees that it is whole */
+}
+
 int main(void)
 {
     json_init();
@@ -226,6 +253,7 @@ int main(void)
         TEST(labels_that_are_all_different_are_ignored),
         TEST(the_time_limit_ends_a_run_with_a_small_rate),
         TEST(a_run_may_go_on_with_larger_pictures),
+        TEST(a_run_may_begin_with_a_compact_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

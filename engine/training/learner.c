@@ -272,6 +272,7 @@ void learner_export(const struct learner *l, struct model *m)
         else
             memcpy(m->weights[i].data, t->data, t->count * sizeof(float));
     }
+    m->compact = false; /* what was learned is no bf16 */
     model_seal(m);
 }
 
