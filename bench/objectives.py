@@ -6,7 +6,7 @@
 
 PICTURES is a folder of labelled folders, such as the training part of CIFAR-10.  Of the first EACH pictures of each label a fifth is
 held out to be judged by.  Each run is in OUT/NAME and goes on where it was interrupted; one that is done is not run again.  The table
-is printed as Markdown, the curves are OUT/objectives.svg.
+is printed as Markdown, with step 0 beside the best step by recall@1, whose model a run leaves; the curves are OUT/objectives.svg.
 """
 import json
 import os
@@ -82,8 +82,7 @@ def events(out, name):
 def row(out, name):
     log = events(out, name)
     end = [e for e in log if e["event"] == "end"][-1]
-    last = [e for e in log if e["event"] == "evaluation"][-1]
-    before, after = end["before"], {**end["after"], **{k: v for k, v in last["figures"].items() if v is not None}}
+    before, after = end["before"], end["after"]
     warned = any(e["event"] == "warning" for e in log)
     with open(os.path.join(out, name + ".memory")) as f:
         memory = json.load(f)
@@ -92,7 +91,7 @@ def row(out, name):
 
 
 def table(out, names):
-    print("| objective | kNN, step 0 | end | linear probe, step 0 | end | effective rank, step 0 | end | seconds | MB | warned |")
+    print("| objective | kNN, step 0 | best step | linear probe, step 0 | best step | effective rank, step 0 | best step | seconds | MB | warned |")
     print("|---" * 10 + "|")
     for name in names:
         print("| `%s` | %.3f | **%.3f** | %.3f | %.3f | %.0f | %.0f | %.0f | %.0f | %s |" % row(out, name))

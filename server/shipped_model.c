@@ -15,15 +15,10 @@ static char found[PATH_MAX];
 
 static void look(void)
 {
-    char self[4096], path[4200];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n <= 0)
+    char self[PATH_MAX], path[PATH_MAX + 64];
+    if (!realpath("/proc/self/exe", self))
         return;
-    self[n] = '\0';
-    char *slash = strrchr(self, '/');
-    if (!slash)
-        return;
-    *slash = '\0';
+    *strrchr(self, '/') = '\0';
     for (size_t i = 0; i < COUNT(places); i++) {
         snprintf(path, sizeof path, "%s/%s/anchord-base.safetensors", self, places[i]);
         if (access(path, R_OK) == 0 && realpath(path, found))

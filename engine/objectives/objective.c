@@ -99,6 +99,11 @@ void loss_free(struct loss *l)
     free(l);
 }
 
+const struct loss_shape *loss_shape(const struct loss *l)
+{
+    return &l->shape;
+}
+
 struct loss_report loss_run(struct loss *l, const struct loss_batch *b, float *grad)
 {
     assert(b->n <= l->shape.n && b->d == l->shape.d && (b->target || l->objective->target == TARGET_NONE));

@@ -163,6 +163,7 @@ double objective_momentum(const struct objective_settings *s, uint64_t step, uin
 struct loss *loss_new(const struct objective *o, const struct objective_settings *s, const struct loss_shape *shape,
                       struct err *e);
 void loss_free(struct loss *l); /* NULL is fine */
+const struct loss_shape *loss_shape(const struct loss *l); /* with the defaults filled in; borrowed */
 /* grad [n, d] and the gradients of the learned tensors are overwritten; nothing else changes. */
 struct loss_report loss_run(struct loss *l, const struct loss_batch *b, float *grad);
 /* Once the optimiser has made its step, with the batch of the run before it. */

@@ -35,39 +35,32 @@ static bool open(struct loss *l, struct err *e)
 static size_t workspace(const struct loss *l)
 {
     size_t n = l->shape.n;
-    return n * l->shape.d + n + 2 * n * l->shape.labels;
+    return n * l->shape.d + n + n * l->shape.labels;
 }
 
-/* w [n, k]: 1 at each row's label; nothing for a row without one.  Gives how many have one. */
-static size_t targets(const struct loss_batch *b, size_t k, float *w)
+/* A row without a label has no positive, and so is no anchor. */
+static enum contrast_column column(const void *context, size_t i, size_t j)
 {
-    size_t known = 0;
-    memset(w, 0, b->n * k * sizeof *w);
-    for (size_t i = 0; i < b->n; i++) {
-        if (b->groups[i] < 0)
-            continue;
-        assert((size_t)b->groups[i] < k);
-        w[i * k + (size_t)b->groups[i]] = 1;
-        known++;
-    }
-    return known;
+    const int32_t *labels = context;
+    return labels[i] == (int32_t)j ? CONTRAST_POSITIVE : CONTRAST_NEGATIVE;
 }
 
 static struct loss_report run(struct loss *l, const struct loss_batch *b, float *grad)
 {
     size_t n = b->n, d = b->d, k = l->shape.labels;
-    float *u = l->work, *norms = u + n * d, *scores = norms + n, *w = scores + n * k;
+    float *u = l->work, *norms = u + n * d, *scores = norms + n;
     struct loss_tensor *c = &l->tensors[PROXIES];
-    size_t known = targets(b, k, w);
-    double share = known ? 1 / (double)known : 0;
+    struct loss_report r = {.active = 1};
 
+    for (size_t i = 0; i < n; i++)
+        assert(b->groups[i] < (int32_t)k);
     unit_rows_forward(b->z, n, d, u, norms);
     prototypes_logits(u, c->data, n, k, d, l->settings.temperature, scores);
-    double loss = share * contrast_targets(scores, w, n, k);
+    r.loss = contrast(scores, n, k, CONTRAST_OUT, column, b->groups, &r.anchors);
     memset(grad, 0, n * d * sizeof *grad);
-    prototypes_backward(scores, u, c->data, n, k, d, share / l->settings.temperature, grad, c->gradient);
+    prototypes_backward(scores, u, c->data, n, k, d, 1 / l->settings.temperature, grad, c->gradient);
     unit_rows_backward(u, norms, n, d, grad);
-    return (struct loss_report){.loss = loss, .anchors = known, .active = 1};
+    return r;
 }
 
 static void after_step(struct loss *l, const struct loss_batch *b)

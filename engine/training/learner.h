@@ -90,7 +90,7 @@ struct learner_tensor { /* everything that a checkpoint of the network needs: we
 /* In a fixed order, the encoder's first, then the head's, then the predictor's; borrowed; may be written between steps. */
 const struct learner_tensor *learner_tensors(struct learner *l, size_t *n);
 
-/* Copies the encoder's weights and running statistics into a model of the same architecture; seals it. */
+/* Copies the encoder's weights and running statistics into a model of the same architecture, which is no compact one any more; seals it. */
 void learner_export(const struct learner *l, struct model *m);
 
 /* The kernels that were picked, as a JSON text; borrowed. */

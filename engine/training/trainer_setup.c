@@ -260,8 +260,7 @@ static bool open_step(struct trainer *t, const struct checkpoint *from, struct e
         t->state = *checkpoint_state(from);
         t->saved_step = t->state.step;
     }
-    const struct loss_shape shape = {.n = t->c->batch * t->c->views, .d = train_step_outputs(t->step), .labels = length.labels};
-    t->watch = watch_new(t->c, &shape, t->warmup, t->total);
+    t->watch = watch_new(t->c, loss_shape(train_step_loss(t->step)), t->warmup, t->total);
     return true;
 }
 

@@ -24,22 +24,14 @@ static bool patch(char **text, const struct json *with, struct err *e)
     return ok;
 }
 
-static bool patch_text(char **text, struct buf *with, struct err *e)
-{
-    struct json *doc = json_parse(with->data, with->len, 0, e);
-    bool ok = doc && patch(text, doc, e);
-    json_free(doc);
-    buf_clear(with);
-    return ok;
-}
-
-/* Stage i's own folder, and the model that it begins with. */
+/* Stage i's own folder, and the model that it begins with; it has no stages. */
 static bool settle(char **text, const char *out, size_t i, struct err *e)
 {
     char path[4200];
     struct buf with = {0};
     struct json_writer w = jw_to(&with);
     jw_object(&w, NULL);
+    jw_null(&w, "stages");
     snprintf(path, sizeof path, "%s/%zu", out, i + 1);
     jw_text(&w, "out", path);
     if (i > 0) {
@@ -48,7 +40,11 @@ static bool settle(char **text, const char *out, size_t i, struct err *e)
         jw_null(&w, "arch");
     }
     jw_end(&w);
-    return patch_text(text, &with, e);
+    struct json *doc = json_parse(with.data, with.len, 0, e);
+    bool ok = doc && patch(text, doc, e);
+    json_free(doc);
+    buf_clear(&with);
+    return ok;
 }
 
 static bool check_stage(const struct json *stage, size_t i, struct err *e)
@@ -66,6 +62,14 @@ static bool check_stage(const struct json *stage, size_t i, struct err *e)
     return true;
 }
 
+static char **add(struct train_stages *s, const struct json *doc)
+{
+    struct buf whole = {0};
+    json_dump(doc, &whole);
+    s->texts[s->n] = buf_take(&whole, NULL);
+    return &s->texts[s->n++];
+}
+
 static bool read_list(struct train_stages *s, const struct json *doc, const struct json *list, struct err *e)
 {
     const char *out = json_as_text(json_member(doc, "out"), NULL);
@@ -76,13 +80,10 @@ static bool read_list(struct train_stages *s, const struct json *doc, const stru
         return err_field(e, "out", "is missing: the folder of the run");
     for (size_t i = 0; i < n; i++) {
         const struct json *stage = json_item(list, i);
-        struct buf whole = {0}, without = {0};
         if (!check_stage(stage, i, e))
             return false;
-        json_dump(doc, &whole);
-        buf_text(&without, "{\"stages\":null}");
-        s->texts[s->n] = buf_take(&whole, NULL);
-        if (!patch_text(&s->texts[s->n++], &without, e) || !patch(&s->texts[i], stage, e) || !settle(&s->texts[i], out, i, e))
+        char **text = add(s, doc);
+        if (!patch(text, stage, e) || !settle(text, out, i, e))
             return false;
     }
     return true;
@@ -94,13 +95,10 @@ bool train_stages_read(struct train_stages *s, const char *text, size_t len, str
     struct json *doc = json_parse(text, len, 0, e);
     const struct json *list = doc ? json_member(doc, "stages") : NULL;
     bool ok = doc != NULL;
-    if (ok && list) {
+    if (list)
         ok = read_list(s, doc, list, e);
-    } else if (ok) {
-        struct buf whole = {0};
-        json_dump(doc, &whole);
-        s->texts[s->n++] = buf_take(&whole, NULL);
-    }
+    else if (doc)
+        add(s, doc);
     json_free(doc);
     return ok;
 }

@@ -4,8 +4,8 @@
  *      "stages": [{"arch": {"size": 32}, "epochs": 10}, {"size": 64, "epochs": 2, "optimizer": {"learning_rate": 0.0004}}]}
  *
  * A stage is a patch (RFC 7396) of the rest of the configuration.  It runs in OUT/1, OUT/2, ...; from the second on it begins with the
- * last model of the one before, and has no `arch`.  Small pictures first and large ones at the end is what this is for: Touvron et al.
- * 2019, "Fixing the train-test resolution discrepancy" (arXiv:1906.06423), section 5.
+ * last model of the one before, and has no `arch`.  Small pictures first and large ones at the end is what this is for; see also Touvron
+ * et al. 2019, "Fixing the train-test resolution discrepancy" (arXiv:1906.06423).
  */
 #ifndef ANCHORD_SERVER_COMMANDS_TRAIN_STAGES_H
 #define ANCHORD_SERVER_COMMANDS_TRAIN_STAGES_H
