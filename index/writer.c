@@ -16,7 +16,7 @@
 #include "index/queue.h"
 
 enum {
-    LOG_BYTES_MAX = 32 << 20,    /* committed and not yet in the database file */
+    LOG_BYTES_MAX = 32 << 20,    /* of the catalogue's log */
     LOG_BYTES_ALARM = 256 << 20,
     REMOVALS_MAX = 512,          /* of files, between two groups */
     IDLE_MS = 500
@@ -213,10 +213,11 @@ static void checkpoint(struct writer *w, bool empty)
 
 static void after_group(struct writer *w)
 {
-    int64_t bytes = catalog_log_bytes(w->group.session);
-    if (bytes >= LOG_BYTES_MAX)
+    /* By its length: a reader may have kept it from beginning anew, and then each group is another chance. */
+    if (catalog_log_length(w->group.session) >= LOG_BYTES_MAX)
         checkpoint(w, false);
-    if (catalog_log_bytes(w->group.session) >= LOG_BYTES_ALARM)
+    int64_t bytes = catalog_log_bytes(w->group.session);
+    if (bytes >= LOG_BYTES_ALARM)
         log_warn("long_log", "bytes=%lld a reader keeps the catalogue's log from being emptied", (long long)bytes);
 }
 

@@ -283,6 +283,11 @@ int64_t catalog_log_bytes(struct session *s)
     return sql_log_bytes(s->q);
 }
 
+int64_t catalog_log_length(struct session *s)
+{
+    return sql_log_length(s->q);
+}
+
 bool catalog_checkpoint(struct session *s, bool empty, struct err *e)
 {
     return sql_checkpoint(s->q, empty, e);

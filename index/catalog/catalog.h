@@ -48,6 +48,7 @@ MUST_CHECK bool catalog_keep(struct session *s, struct err *e);
 MUST_CHECK bool catalog_undo(struct session *s);
 
 int64_t catalog_log_bytes(struct session *s); /* committed, but only in the write-ahead log so far */
+int64_t catalog_log_length(struct session *s); /* of the write-ahead log, with what the database file has already */
 MUST_CHECK bool catalog_checkpoint(struct session *s, bool empty, struct err *e);
 
 /* A consistent copy as of now into the new file `path`, which is not yet synced. */

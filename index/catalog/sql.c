@@ -305,6 +305,11 @@ int64_t sql_log_bytes(struct sql *q)
     return (int64_t)(q->log_pages - q->log_copied) * PAGE_BYTES;
 }
 
+int64_t sql_log_length(struct sql *q)
+{
+    return (int64_t)q->log_pages * PAGE_BYTES;
+}
+
 bool sql_checkpoint(struct sql *q, bool empty, struct err *e)
 {
     int in_log = 0, copied = 0;
