@@ -2,7 +2,7 @@
 """Every objective on the same pictures, with the same number of views: a table and a picture of the curves.
 
     bench/objectives.py PROGRAM PICTURES OUT [NAME...]      or: make bench-objectives PICTURES=DIR
-    EPOCHS=5 EACH=2500 SIZE=32 STEM=small2
+    EPOCHS=5 EACH=2500 BATCH=128 SIZE=32 STEM=small2
 
 PICTURES is a folder of labelled folders, such as the training part of CIFAR-10.  Of the first EACH pictures of each label a fifth is
 held out to be judged by.  Each run is in OUT/NAME and goes on where it was interrupted; one that is done is not run again.  The table
@@ -13,16 +13,16 @@ import os
 import sys
 import time
 
-# The objectives without labels, in the order of the table; two that see labels, for comparison.
-OBJECTIVES = ["infonce", "triplet", "moco", "mocov2", "byol", "simsiam", "barlow", "vicreg", "swav", "deepclusterv2", "dino",
-              "infonce-labels", "proxy"]
-# What is not the objective's own profile.
-SGD = {"type": "sgd", "learning_rate": 0.12, "weight_decay": 0.0005}
-ADAMW = {"type": "adamw", "learning_rate": 0.001, "weight_decay": 0.0001}
+# The objectives without labels, in the order of the table; and those that see labels, for comparison.
+OBJECTIVES = ["infonce", "moco", "mocov2", "byol", "simsiam", "barlow", "vicreg", "swav", "deepclusterv2", "dino", "infonce-labels",
+              "triplet", "proxy"]
+# Each as it comes for small pictures; those that come with no profile, as most of the others.
+SMALL = {"augmentation": "small", "head": [{"outputs": 512, "norm": True, "relu": True}, {"outputs": 128, "norm": True}],
+         "optimizer": {"type": "adamw", "learning_rate": 0.001, "weight_decay": 0.0001, "warmup": 0.15}}
 EXTRA = {
-    "infonce": {"method": {"type": "infonce", "infonce": {"temperature": 0.2}}, "optimizer": SGD},
-    "triplet": {"method": {"type": "triplet", "triplet": {"mining": "semi_hard"}}, "optimizer": ADAMW},
-    "infonce-labels": {"method": {"type": "infonce", "infonce": {"positives": "labels"}}, "per_label": 32, "optimizer": ADAMW},
+    "infonce": {"method": {"type": "infonce", "infonce": {"temperature": 0.2}}, **SMALL},
+    "triplet": {"method": {"type": "triplet", "triplet": {"mining": "semi_hard"}}, **SMALL},
+    "infonce-labels": {"method": {"type": "infonce", "infonce": {"positives": "labels"}}, "per_label": 16, **SMALL},
 }
 COLOURS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#98df8a", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22",
            "#7f7f7f", "#aec7e8", "#000000"]
@@ -46,9 +46,9 @@ def link_pictures(source, out, each):
 
 
 def write_config(out, name):
-    config = {"data": os.path.join(out, "pictures"), "out": os.path.join(out, name), "held_out": 0.2, "augmentation": "cifar",
+    config = {"data": os.path.join(out, "pictures"), "out": os.path.join(out, name), "held_out": 0.2,
               "arch": {"name": "resnet18", "stem": os.environ.get("STEM", "small2"), "size": number("SIZE", 32)},
-              "method": {"type": name}, "batch_size": 256, "epochs": number("EPOCHS", 5), "views": 2}
+              "method": {"type": name}, "batch_size": number("BATCH", 128), "epochs": number("EPOCHS", 5), "views": 2}
     config.update(EXTRA.get(name, {}))
     path = os.path.join(out, name + ".json")
     with open(path, "w") as f:

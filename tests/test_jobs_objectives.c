@@ -64,7 +64,7 @@ static struct outcome wait_for_end(const char *id)
 static void run_one(const struct objective *o, const char *more)
 {
     char id[40], made[ID_MAX + 1], values[200];
-    snprintf(values, sizeof values, "\"n_epochs\":20,\"batch_size\":16,\"optimizer\":\"adamw\",\"learning_rate\":0.003%s", more);
+    snprintf(values, sizeof values, "\"n_epochs\":40,\"batch_size\":16,\"optimizer\":\"adamw\",\"learning_rate\":0.003%s", more);
     struct outcome r = post("default", o->name, values,
                             ",\"promote\":\"always\",\"validation_file\":\"default\"", 200);
     snprintf(id, sizeof id, "%s", outcome_text(&r, "id"));
@@ -231,7 +231,7 @@ static void check_profile(const struct objective *o, enum use use)
     double scale = strcmp(p->optimizer, "adamw") == 0 ? 1 : 2; /* 512 of 256 */
     assert_string_equal(kinds[c->optimizer.kind], p->optimizer);
     assert_true(fabs(c->learning_rate - scale * p->learning_rate) < 1e-9 && fabs(c->head_rate - p->head_rate) < 1e-9 &&
-                fabs(c->optimizer.weight_decay - p->weight_decay) < 1e-9);
+                fabs(c->optimizer.weight_decay - p->weight_decay) < 1e-9 && fabs(c->warmup - p->warmup) < 1e-9);
     assert_string_equal(c->recipe, p->recipe);
     assert_int_equal(c->per_label, 0);
     assert_int_equal(c->settings.positives, o->needs_labels ? POSITIVES_LABELS : POSITIVES_VIEWS);
@@ -290,14 +290,18 @@ static void auto_suits_few_pictures(void **state)
             fail_msg("%s %s: %s is %g", cases[i].type, cases[i].values, cases[i].setting, settled_number(&a, cases[i].setting));
         planned_clear(&a);
     }
-    plan(&a, objective_find("swav"), "{}", &large); /* batches of 64 do not balance 512 */
-    assert_true(settled_number(&a, "prototypes") > 500 && settled_number(&a, "queue") > 1000);
+    plan(&a, objective_find("swav"), "{}", &large); /* batches of 64 do not balance 128 */
+    assert_true(settled_number(&a, "prototypes") == 128 && settled_number(&a, "queue") == 256);
     planned_clear(&a);
     plan(&a, objective_find("barlow"), "{}", &g);
     assert_int_equal(a.config.head[0].outputs, 256); /* 2048 halved until there are 16 a picture */
     planned_clear(&a);
     plan(&a, objective_find("moco"), "{}", &least); /* 6 are learned from */
     assert_int_equal(a.config.batch, 4);
+    assert_false(a.config.head[0].norm); /* over so few */
+    planned_clear(&a);
+    plan(&a, objective_find("moco"), "{}", &g);
+    assert_true(a.config.head[0].norm);
     planned_clear(&a);
 }
 

@@ -41,7 +41,7 @@ static void an_objective_brings_what_goes_with_it(void **state)
         assert_true(c.n_head == p->head.n_projector && c.n_predictor == 2 && c.predictor[1].outputs == 0);
         assert_true(c.head[0].outputs == p->head.projector[0].outputs && c.predictor[0].outputs == p->head.predictor[0].outputs);
         assert_true(c.learning_rate == p->learning_rate && c.head_rate == p->head_rate && c.settings.momentum == p->settings.momentum);
-        assert_true(c.optimizer.weight_decay == p->weight_decay);
+        assert_true(c.optimizer.weight_decay == p->weight_decay && c.warmup == p->warmup);
         assert_string_equal(c.recipe, p->recipe);
         train_config_clear(&c);
     }

@@ -42,7 +42,7 @@ static void write_optimizer(struct json_writer *w, const struct objective_profil
     job_settings_number(w, "learning_rate", p->learning_rate);
     job_settings_number(w, "weight_decay", p->weight_decay);
     job_settings_number(w, "head_rate", p->head_rate);
-    job_settings_number(w, "warmup", 0.05);
+    job_settings_number(w, "warmup", p->warmup);
     job_settings_number(w, "end_rate", 0.01);
     jw_end(w);
 }

@@ -200,9 +200,9 @@ static const struct setting settings[] = {
 #define HEAD(hidden) {.projector = {{hidden, true, true}, {128, false, false}}, .n_projector = 2}
 
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {SETTINGS(3000, 1), HEAD(2048), "simclr", "adamw", 1e-3, 1e-6, 1},
-    [USE_SMALL] = {SETTINGS(128, 1), HEAD(2048), "cifar", "adamw", 1e-3, 1e-6, 1},
-    [USE_FINETUNE] = {SETTINGS(30, 0.5), HEAD(512), "finetune-views", "adamw", 1e-5, 1e-4, 10},
+    [USE_SCRATCH] = {SETTINGS(3000, 1), HEAD(2048), "simclr", "adamw", 1e-3, 1e-6, 1, 0.05},
+    [USE_SMALL] = {SETTINGS(128, 1), HEAD(2048), SMALL_RUN},
+    [USE_FINETUNE] = {SETTINGS(30, 0.5), HEAD(512), FINETUNE_RUN},
 };
 
 const struct objective objective_deepclusterv2 = {

@@ -125,10 +125,10 @@ static const struct setting settings[] = {
     {.projector = {{hidden, true, true}, {hidden, true, true}, {outputs, false, false}}, .n_projector = 3}
 
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {SETTINGS(4096, 0.996, 0.01), HEAD(2048, 256), "byol", "sgd", 0.03, 1e-4, 1},
-    [USE_SMALL] = {SETTINGS(1024, 0.99, 0.01), HEAD(1024, 256), "cifar", "sgd", 0.06, 1e-4, 1},
+    [USE_SCRATCH] = {SETTINGS(4096, 0.996, 0.01), HEAD(2048, 256), "byol", "sgd", 0.03, 1e-4, 1, 0.05},
+    [USE_SMALL] = {SETTINGS(1024, 0.99, 0.01), HEAD(1024, 256), "small", "sgd", 0.06, 1e-4, 1, 0.15},
     [USE_FINETUNE] = {SETTINGS(256, 0.99, 0.05), {.projector = {{512, true, true}, {128, false, false}}, .n_projector = 2},
-                      "finetune-views", "adamw", 1e-5, 1e-4, 10},
+                      FINETUNE_RUN},
 };
 
 const struct objective objective_dino = {

@@ -121,10 +121,11 @@ static double collapsed(const struct objective_settings *s, const struct loss_sh
     return log(1 + s->queue);
 }
 
-/* A longer queue holds the positives themselves. */
+/* A longer queue holds the positives themselves; and of fewer pictures a batch norm tells nothing. */
 static void fit(struct objective_profile *p, size_t pictures, size_t batch)
 {
-    UNUSED(batch);
+    for (size_t i = 0; batch < BATCH_NORM_PICTURES && i < p->head.n_projector; i++)
+        p->head.projector[i].norm = false;
     p->settings.queue = fmin(p->settings.queue, fmax(1, (double)(pictures / 2)));
 }
 
@@ -141,23 +142,21 @@ static const struct setting settings[] = {
 
 #define FINETUNE_V1 {.temperature = 0.1, .queue = 1024, .momentum = 0.99, .momentum_end = 0.99}
 #define FINETUNE_V2 {.temperature = 0.2, .queue = 1024, .momentum = 0.99, .momentum_end = 0.99}
-#define LINEAR {.projector = {{128, false, false}}, .n_projector = 1}
-#define MLP(hidden) {.projector = {{hidden, false, true}, {128, false, false}}, .n_projector = 2}
+#define LINEAR(norm) {.projector = {{128, norm, false}}, .n_projector = 1}
+#define MLP(hidden, norm) {.projector = {{hidden, norm, true}, {128, norm, false}}, .n_projector = 2}
 
 static const struct objective_profile profiles_v1[USES] = {
-    [USE_SCRATCH] = {{.temperature = 0.07, .queue = 65536, .momentum = 0.999, .momentum_end = 0.999}, LINEAR,
-                     "moco", "sgd", 0.03, 1e-4, 1},
-    [USE_SMALL] = {{.temperature = 0.1, .queue = 4096, .momentum = 0.99, .momentum_end = 0.99}, LINEAR, "cifar", "sgd",
-                   0.03, 5e-4, 1},
-    [USE_FINETUNE] = {FINETUNE_V1, LINEAR, "finetune-views", "adamw", 1e-5, 1e-4, 10},
+    [USE_SCRATCH] = {{.temperature = 0.07, .queue = 65536, .momentum = 0.999, .momentum_end = 0.999}, LINEAR(false),
+                     "moco", "sgd", 0.03, 1e-4, 1, 0.05},
+    [USE_SMALL] = {{.temperature = 0.1, .queue = 4096, .momentum = 0.99, .momentum_end = 0.99}, LINEAR(true), SMALL_RUN},
+    [USE_FINETUNE] = {FINETUNE_V1, LINEAR(false), FINETUNE_RUN},
 };
 
 static const struct objective_profile profiles_v2[USES] = {
-    [USE_SCRATCH] = {{.temperature = 0.2, .queue = 65536, .momentum = 0.999, .momentum_end = 0.999}, MLP(2048),
-                     "moco", "sgd", 0.03, 1e-4, 1},
-    [USE_SMALL] = {{.temperature = 0.2, .queue = 4096, .momentum = 0.99, .momentum_end = 0.999}, MLP(512), "cifar",
-                   "sgd", 0.06, 5e-4, 1},
-    [USE_FINETUNE] = {FINETUNE_V2, MLP(512), "finetune-views", "adamw", 1e-5, 1e-4, 10},
+    [USE_SCRATCH] = {{.temperature = 0.2, .queue = 65536, .momentum = 0.999, .momentum_end = 0.999}, MLP(2048, false),
+                     "moco", "sgd", 0.03, 1e-4, 1, 0.05},
+    [USE_SMALL] = {{.temperature = 0.2, .queue = 4096, .momentum = 0.99, .momentum_end = 0.999}, MLP(512, true), SMALL_RUN},
+    [USE_FINETUNE] = {FINETUNE_V2, MLP(512, false), FINETUNE_RUN},
 };
 
 const struct objective objective_moco = {

@@ -122,6 +122,7 @@ struct objective_profile { /* what goes with an objective where a configuration 
     const char *optimizer;     /* "sgd", "lars", "adamw" */
     double learning_rate, weight_decay;
     double head_rate;          /* times the learning rate, for the head */
+    double warmup;             /* part of the run */
 };
 
 struct objective {

@@ -41,9 +41,9 @@ static double collapsed(const struct objective_settings *s, const struct loss_sh
      .predictor = {{hidden, true, true}, {0, false, false}}, .n_predictor = 2}
 
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {{0}, HEAD(2048, 512), "moco", "sgd", 0.05, 1e-4, 1},
-    [USE_SMALL] = {{0}, HEAD(1024, 256), "cifar", "sgd", 0.06, 5e-4, 1},
-    [USE_FINETUNE] = {{0}, HEAD(512, 128), "finetune-views", "adamw", 1e-5, 1e-4, 10},
+    [USE_SCRATCH] = {{0}, HEAD(2048, 512), "moco", "sgd", 0.05, 1e-4, 1, 0.05},
+    [USE_SMALL] = {{0}, HEAD(1024, 256), "small", "sgd", 0.06, 5e-4, 1, 0.15},
+    [USE_FINETUNE] = {{0}, HEAD(512, 128), FINETUNE_RUN},
 };
 
 const struct objective objective_simsiam = {

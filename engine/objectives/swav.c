@@ -141,22 +141,22 @@ static const struct setting settings[] = {
     SETTING_FREEZE_PROTOTYPES,
 };
 
-#define SETTINGS(k, rows, after, freeze) \
-    {.temperature = 0.1, .sharpness = 0.05, .iterations = 3, .prototypes = k, .queue = rows, .queue_after = after, \
+#define SETTINGS(k, e, rows, after, freeze) \
+    {.temperature = 0.1, .sharpness = e, .iterations = 3, .prototypes = k, .queue = rows, .queue_after = after, \
      .freeze_prototypes = freeze}
-#define HEAD(hidden, norm) {.projector = {{hidden, norm, true}, {128, false, false}}, .n_projector = 2}
+#define HEAD(hidden, norm) {.projector = {{hidden, true, true}, {128, norm, false}}, .n_projector = 2}
 
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {SETTINGS(3000, 3840, 0.15, 0.01), HEAD(2048, true), "simclr", "adamw", 1e-3, 1e-6, 1},
-    [USE_SMALL] = {SETTINGS(512, 0, 0, 0.01), HEAD(2048, true), "cifar", "adamw", 1e-3, 1e-6, 1},
-    [USE_FINETUNE] = {SETTINGS(128, 1024, 0.1, 0.05), HEAD(512, true), "finetune-views", "adamw", 1e-5, 1e-4, 10},
+    [USE_SCRATCH] = {SETTINGS(3000, 0.05, 3840, 0.15, 0.01), HEAD(2048, false), "simclr", "adamw", 1e-3, 1e-6, 1, 0.05},
+    [USE_SMALL] = {SETTINGS(128, 0.03, 0, 0, 0.01), HEAD(2048, true), SMALL_RUN},
+    [USE_FINETUNE] = {SETTINGS(128, 0.05, 1024, 0.1, 0.05), HEAD(512, false), FINETUNE_RUN},
 };
 
 const struct objective objective_swav = {
     .name = "swav",
     .paper = "Caron et al. 2020, arXiv:2006.09882",
     .help = "predict from one view which of many learned prototypes the other view belongs to",
-    .defaults = SETTINGS(128, 1024, 0.1, 0.05),
+    .defaults = SETTINGS(128, 0.05, 1024, 0.1, 0.05),
     .profiles = profiles,
     .settings = settings,
     .n_settings = COUNT(settings),

@@ -69,6 +69,7 @@ static void apply_profile(struct train_config *c)
     c->optimizer.weight_decay = p->weight_decay;
     c->learning_rate = p->learning_rate;
     c->head_rate = p->head_rate;
+    c->warmup = p->warmup;
     memcpy(c->head, p->head.projector, sizeof c->head);
     memcpy(c->predictor, p->head.predictor, sizeof c->predictor);
     c->n_head = p->head.n_projector;
