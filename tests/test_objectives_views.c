@@ -498,6 +498,39 @@ static void with_many_crops_the_full_ones_teach_all(void **state)
     }
 }
 
+/* A teacher that says the same of every picture gives no prototype more than its share, and whatever the centre is does not matter. */
+static void dino_s_balance_stands_in_for_the_centre(void **state)
+{
+    UNUSED(state);
+    struct rng r = rng_new(13);
+    struct objective_settings s = small_settings(&objective_dino);
+    struct problem p = random_problem(&r);
+    size_t k = (size_t)s.prototypes;
+    double loss[2][2], share = 0, guess[16];
+    for (size_t i = 0; i < 2; i++) {
+        s.iterations = i ? 3 : 0;
+        struct loss *l = open_loss(&objective_dino, &s, &p);
+        loss[i][0] = solve(l, &p).loss;
+        tensor(l, "centre")->data[0] = 0.5f;
+        loss[i][1] = solve(l, &p).loss;
+        assert_slopes(l, &p, "dino", 0);
+        loss_free(l);
+    }
+    assert_true(fabs(loss[0][1] - loss[0][0]) > 1e-3 && fabs(loss[1][1] - loss[1][0]) < 1e-5);
+    assert_true(fabs(loss[1][0] - loss[0][0]) > 1e-3);
+
+    for (size_t i = p.d; i < p.n * p.d; i++)
+        p.target[i] = p.target[i % p.d];
+    struct loss *l = open_loss(&objective_dino, &s, &p);
+    for (size_t i = 0; i < p.n; i++) {
+        distribution(p.z + i * p.d, p.d, tensor(l, "prototypes")->data, k, NULL, s.temperature, guess);
+        for (size_t j = 0; j < k; j++)
+            share -= log(guess[j]) / (double)(k * p.n);
+    }
+    assert_number("dino", "loss with equal shares", solve(l, &p).loss, share, 2e-5 * share);
+    loss_free(l);
+}
+
 /* Pictures in another order, and the views exchanged: the same loss.  Rows three times as long: the same too where only directions count. */
 static void order_and_length_of_the_rows_do_not_matter(void **state)
 {
@@ -617,7 +650,7 @@ static void impossible_settings_are_refused_by_name(void **state)
         {&objective_swav, "iterations", 0.5}, {&objective_swav, "queue", -1}, {&objective_swav, "sharpness", 0},
         {&objective_swav, "freeze_prototypes", 2}, {&objective_deepclusterv2, "heads", 0}, {&objective_deepclusterv2, "recluster", 0},
         {&objective_deepclusterv2, "prototypes", 6}, /* of five pictures that are learned from */
-        {&objective_dino, "teacher_temperature", 0}, {&objective_dino, "centre_momentum", 2},
+        {&objective_dino, "teacher_temperature", 0}, {&objective_dino, "centre_momentum", 2}, {&objective_dino, "iterations", 0.5},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct objective_settings s = small_settings(cases[i].o);
@@ -661,6 +694,7 @@ int main(void)
         cmocka_unit_test(the_momentum_goes_along_a_cosine),
         cmocka_unit_test(gradients_agree_with_finite_differences),
         cmocka_unit_test(with_many_crops_the_full_ones_teach_all),
+        cmocka_unit_test(dino_s_balance_stands_in_for_the_centre),
         cmocka_unit_test(order_and_length_of_the_rows_do_not_matter),
         cmocka_unit_test(a_collapsed_batch_shows_the_objectives_own_constant),
         cmocka_unit_test(keys_enter_the_queue_after_the_step),

@@ -50,7 +50,7 @@ void job_ground_count(struct job_ground *g, const size_t *each, size_t labels)
  * throw away. */
 static struct objective_profile standard_profile(const struct objective *o, bool trained)
 {
-    struct objective_profile p = {.settings = o->defaults, .optimizer = "adamw", .weight_decay = 1e-4, .warmup = 0.05};
+    struct objective_profile p = {.settings = o->defaults, .optimizer = "adamw", .weight_decay = 1e-4, .warmup = USUAL_WARMUP};
     p.learning_rate = trained ? 1e-4 : 1e-3;
     p.head_rate = trained ? 10 : 1;
     if (!trained)

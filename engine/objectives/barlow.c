@@ -115,7 +115,7 @@ static const struct setting settings[] = {
 
 /* AdamW, since the authors' LARS needs another rate for biases than for weights. */
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {SETTINGS, HEAD(8192), "byol", "adamw", 1e-3, 1e-4, 1, 0.05},
+    [USE_SCRATCH] = {SETTINGS, HEAD(8192), "byol", "adamw", 1e-3, 1e-4, 1, USUAL_WARMUP},
     [USE_SMALL] = {SETTINGS, HEAD(2048), SMALL_RUN},
     [USE_FINETUNE] = {SETTINGS, {.projector = {{512, true, true}, {512, false, false}}, .n_projector = 2},
                       FINETUNE_RUN},

@@ -197,12 +197,12 @@ static const struct setting settings[] = {
 };
 
 #define SETTINGS(k, epochs) {.temperature = 0.1, .prototypes = k, .heads = 3, .recluster = epochs}
-#define HEAD(hidden) {.projector = {{hidden, true, true}, {128, false, false}}, .n_projector = 2}
+#define HEAD(hidden, norm) {.projector = {{hidden, true, true}, {128, norm, false}}, .n_projector = 2}
 
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {SETTINGS(3000, 1), HEAD(2048), "simclr", "adamw", 1e-3, 1e-6, 1, 0.05},
-    [USE_SMALL] = {SETTINGS(128, 1), HEAD(2048), SMALL_RUN},
-    [USE_FINETUNE] = {SETTINGS(30, 0.5), HEAD(512), FINETUNE_RUN},
+    [USE_SCRATCH] = {SETTINGS(3000, 1), HEAD(2048, false), "simclr", "adamw", 1e-3, 1e-6, 1, USUAL_WARMUP},
+    [USE_SMALL] = {SETTINGS(128, 1), HEAD(2048, true), "small", "adamw", 3e-4, 1e-4, 1, 0.15},
+    [USE_FINETUNE] = {SETTINGS(30, 0.5), HEAD(512, false), FINETUNE_RUN},
 };
 
 const struct objective objective_deepclusterv2 = {

@@ -7,12 +7,14 @@
  *     w^i = softmax((t^i C_t' - centre) / teacher_temperature)
  *
  * Two forces hold each other: a small teacher temperature keeps the distributions from being flat, the centre (a moving average of the
- * teacher's scores) keeps one prototype from winning everything.  The prototypes are made unit length again after each step, in
+ * teacher's scores) keeps one prototype from winning everything.  With iterations w are Sinkhorn's codes of the taught rows together in its
+ * place, as in DINOv2 (Oquab et al. 2023, arXiv:2304.07193).  The prototypes are made unit length again after each step, in
  * the place of the authors' weight normalisation.
  */
 #include "engine/objectives/contrast.h"
 #include "engine/objectives/objective_parts.h"
 #include "engine/objectives/prototypes.h"
+#include "engine/objectives/sinkhorn.h"
 #include "engine/objectives/unit_rows.h"
 
 enum { PROTOTYPES, TEACHER, CENTRE };
@@ -23,6 +25,7 @@ static bool check(const struct objective_settings *s, struct err *e)
            setting_in_range("teacher_temperature", s->teacher_temperature, 0.0005, 10, e) &&
            setting_is_count("prototypes", s->prototypes, 2, 65536, e) &&
            setting_in_range("centre_momentum", s->centre_momentum, 0, 1, e) &&
+           setting_is_count("iterations", s->iterations, 0, 100, e) &&
            setting_in_range("momentum", s->momentum, 0, 1, e) &&
            setting_in_range("momentum_end", s->momentum_end, 0, 1, e) &&
            setting_in_range("freeze_prototypes", s->freeze_prototypes, 0, 1, e);
@@ -63,7 +66,10 @@ static struct loss_report run(struct loss *l, const struct loss_batch *b, float 
     teach(l, b, taught, t, norms, q);
     for (size_t i = 0; i < taught * k; i++)
         q[i] = (q[i] - centre[i % k]) / (float)s->teacher_temperature;
-    contrast_softmax(q, taught, k);
+    if (s->iterations > 0) /* to which a centre is nothing: it is one more factor of the columns */
+        sinkhorn(q, taught, k, (size_t)s->iterations);
+    else
+        contrast_softmax(q, taught, k);
     size_t pairs = prototypes_swap(q, l->shape.full, views, rows, k, w);
     unit_rows_forward(b->z, n, d, u, norms);
     prototypes_logits(u, c->data, n, k, d, s->temperature, scores);
@@ -114,6 +120,7 @@ static const struct setting settings[] = {
     SETTING_TEMPERATURE,
     SETTING_NUMBER(teacher_temperature, 0.0005, 10, "of the teacher's distributions; smaller than the student's"),
     SETTING_NUMBER(centre_momentum, 0, 1, "how slowly the centre follows the teacher's scores"),
+    SETTING_NUMBER(iterations, 0, 100, "of Sinkhorn's balance, in place of the centre; 0: the centre; a whole number"),
     SETTING_MOMENTUM,
     SETTING_FREEZE_PROTOTYPES,
 };
@@ -121,12 +128,16 @@ static const struct setting settings[] = {
 #define SETTINGS(k, m, freeze) \
     {.temperature = 0.1, .teacher_temperature = 0.04, .centre_momentum = 0.9, .prototypes = k, .momentum = m, \
      .momentum_end = 1, .freeze_prototypes = freeze}
+/* A centre is too slow for some hundred steps: a balance does its work from the first step. */
+#define SMALL \
+    {.temperature = 0.1, .teacher_temperature = 0.02, .centre_momentum = 0.9, .iterations = 3, .prototypes = 128, \
+     .momentum = 0.95, .momentum_end = 1, .freeze_prototypes = 0.01}
 #define HEAD(hidden, outputs) \
     {.projector = {{hidden, true, true}, {hidden, true, true}, {outputs, false, false}}, .n_projector = 3}
 
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {SETTINGS(4096, 0.996, 0.01), HEAD(2048, 256), "byol", "sgd", 0.03, 1e-4, 1, 0.05},
-    [USE_SMALL] = {SETTINGS(1024, 0.99, 0.01), HEAD(1024, 256), "small", "sgd", 0.06, 1e-4, 1, 0.15},
+    [USE_SCRATCH] = {SETTINGS(4096, 0.996, 0.01), HEAD(2048, 256), "byol", "sgd", 0.03, 1e-4, 1, USUAL_WARMUP},
+    [USE_SMALL] = {SMALL, {.projector = {{2048, true, true}, {128, true, false}}, .n_projector = 2}, SMALL_RUN},
     [USE_FINETUNE] = {SETTINGS(256, 0.99, 0.05), {.projector = {{512, true, true}, {128, false, false}}, .n_projector = 2},
                       FINETUNE_RUN},
 };

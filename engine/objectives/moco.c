@@ -147,14 +147,14 @@ static const struct setting settings[] = {
 
 static const struct objective_profile profiles_v1[USES] = {
     [USE_SCRATCH] = {{.temperature = 0.07, .queue = 65536, .momentum = 0.999, .momentum_end = 0.999}, LINEAR(false),
-                     "moco", "sgd", 0.03, 1e-4, 1, 0.05},
+                     "moco", "sgd", 0.03, 1e-4, 1, USUAL_WARMUP},
     [USE_SMALL] = {{.temperature = 0.1, .queue = 4096, .momentum = 0.99, .momentum_end = 0.99}, LINEAR(true), SMALL_RUN},
     [USE_FINETUNE] = {FINETUNE_V1, LINEAR(false), FINETUNE_RUN},
 };
 
 static const struct objective_profile profiles_v2[USES] = {
     [USE_SCRATCH] = {{.temperature = 0.2, .queue = 65536, .momentum = 0.999, .momentum_end = 0.999}, MLP(2048, false),
-                     "moco", "sgd", 0.03, 1e-4, 1, 0.05},
+                     "moco", "sgd", 0.03, 1e-4, 1, USUAL_WARMUP},
     [USE_SMALL] = {{.temperature = 0.2, .queue = 4096, .momentum = 0.99, .momentum_end = 0.999}, MLP(512, true), SMALL_RUN},
     [USE_FINETUNE] = {FINETUNE_V2, MLP(512, false), FINETUNE_RUN},
 };

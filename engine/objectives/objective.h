@@ -115,6 +115,9 @@ enum objective_target { TARGET_NONE, TARGET_SELF, TARGET_MOMENTUM };
 /* What training is for: large pictures from random weights, small ones, or a model that knows something already. */
 enum use { USE_SCRATCH, USE_SMALL, USE_FINETUNE, USES };
 
+/* Part of a run in which the learning rate rises, where nothing speaks for another. */
+#define USUAL_WARMUP 0.05
+
 struct objective_profile { /* what goes with an objective where a configuration says nothing */
     struct objective_settings settings;
     struct head_layers head;

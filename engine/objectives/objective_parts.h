@@ -44,10 +44,10 @@ bool setting_has_pictures(const char *name, double x, size_t pictures, struct er
 void head_narrow(struct head_layers *head, size_t most);
 
 /* For profiles: how a run from random weights on small pictures goes, from the recipe on.  Most such runs are short, and then a long warm-up
- * and mild crops decide (bench/objectives.py).  With it the heads of MoCo, BYOL and SwAV end in a batch norm: without one all rows begin in
+ * and mild crops decide (bench/objectives.py).  With it heads whose rows are made unit end in a batch norm: without one all rows begin in
  * one narrow cone, and a short run ends before they are out of it. */
 #define SMALL_RUN "small", "adamw", 1e-3, 1e-4, 1, 0.15
-#define FINETUNE_RUN "finetune-views", "adamw", 1e-5, 1e-4, 10, 0.05
+#define FINETUNE_RUN "finetune-views", "adamw", 1e-5, 1e-4, 10, USUAL_WARMUP
 
 /* For least_batch: batch norms in the head over two views. */
 enum { BATCH_NORM_PICTURES = 8 };

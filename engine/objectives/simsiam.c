@@ -40,9 +40,14 @@ static double collapsed(const struct objective_settings *s, const struct loss_sh
     {.projector = {{outputs, true, true}, {outputs, true, true}, {outputs, true, false}}, .n_projector = 3, \
      .predictor = {{hidden, true, true}, {0, false, false}}, .n_predictor = 2}
 
+/* The authors' head for small pictures has two layers too. */
+#define TWO_LAYERS \
+    {.projector = {{1024, true, true}, {256, true, false}}, .n_projector = 2, \
+     .predictor = {{256, true, true}, {0, false, false}}, .n_predictor = 2}
+
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {{0}, HEAD(2048, 512), "moco", "sgd", 0.05, 1e-4, 1, 0.05},
-    [USE_SMALL] = {{0}, HEAD(1024, 256), "small", "sgd", 0.06, 5e-4, 1, 0.15},
+    [USE_SCRATCH] = {{0}, HEAD(2048, 512), "moco", "sgd", 0.05, 1e-4, 1, USUAL_WARMUP},
+    [USE_SMALL] = {{0}, TWO_LAYERS, "small", "sgd", 0.03, 5e-4, 1, 0.15},
     [USE_FINETUNE] = {{0}, HEAD(512, 128), FINETUNE_RUN},
 };
 

@@ -147,8 +147,8 @@ static const struct setting settings[] = {
 #define HEAD(hidden, norm) {.projector = {{hidden, true, true}, {128, norm, false}}, .n_projector = 2}
 
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {SETTINGS(3000, 0.05, 3840, 0.15, 0.01), HEAD(2048, false), "simclr", "adamw", 1e-3, 1e-6, 1, 0.05},
-    [USE_SMALL] = {SETTINGS(128, 0.03, 0, 0, 0.01), HEAD(2048, true), SMALL_RUN},
+    [USE_SCRATCH] = {SETTINGS(3000, 0.05, 3840, 0.15, 0.01), HEAD(2048, false), "simclr", "adamw", 1e-3, 1e-6, 1, USUAL_WARMUP},
+    [USE_SMALL] = {SETTINGS(128, 0.02, 0, 0, 0.01), HEAD(2048, true), SMALL_RUN},
     [USE_FINETUNE] = {SETTINGS(128, 0.05, 1024, 0.1, 0.05), HEAD(512, false), FINETUNE_RUN},
 };
 

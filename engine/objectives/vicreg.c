@@ -92,7 +92,7 @@ static const struct setting settings[] = {
 #define HEAD(c) {.projector = {{c, true, true}, {c, true, true}, {c, false, false}}, .n_projector = 3}
 
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {SETTINGS, HEAD(8192), "vicreg", "adamw", 1e-3, 1e-4, 1, 0.05},
+    [USE_SCRATCH] = {SETTINGS, HEAD(8192), "vicreg", "adamw", 1e-3, 1e-4, 1, USUAL_WARMUP},
     [USE_SMALL] = {SETTINGS, HEAD(2048), SMALL_RUN},
     [USE_FINETUNE] = {SETTINGS, {.projector = {{512, true, true}, {512, false, false}}, .n_projector = 2},
                       FINETUNE_RUN},

@@ -170,7 +170,7 @@ static bool read_predictor(struct train_config *c, const struct json *list, stru
 
 static void set_defaults(struct train_config *c)
 {
-    *c = (struct train_config){.views = 2, .batch = 256, .learning_rate = LEARNING_RATE, .head_rate = 1, .warmup = 0.05,
+    *c = (struct train_config){.views = 2, .batch = 256, .learning_rate = LEARNING_RATE, .head_rate = 1, .warmup = USUAL_WARMUP,
                                .end_rate = 0.001, .held_out = 0.1, .seed = 1};
     c->arch = (struct arch){.depth = 18, .stem = STEM_IMAGENET, .width = 64};
     c->size = 224;
