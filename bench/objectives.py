@@ -13,9 +13,9 @@ import os
 import sys
 import time
 
-# The objectives without labels, in the order of the table; and those that see labels, for comparison.
-OBJECTIVES = ["infonce", "moco", "mocov2", "byol", "simsiam", "barlow", "vicreg", "swav", "deepclusterv2", "dino", "infonce-labels",
-              "triplet", "proxy"]
+# In the order of the table; those that see labels are far above the others and not in the picture.
+WITHOUT_LABELS = ["infonce", "moco", "mocov2", "byol", "simsiam", "barlow", "vicreg", "swav", "deepclusterv2", "dino"]
+OBJECTIVES = WITHOUT_LABELS + ["infonce-labels", "triplet", "proxy"]
 # Each as it comes for small pictures; those that come with no profile, as most of the others.
 SMALL = {"augmentation": "small", "head": [{"outputs": 512, "norm": True, "relu": True}, {"outputs": 128, "norm": True}],
          "optimizer": {"type": "adamw", "learning_rate": 0.001, "weight_decay": 0.0001, "warmup": 0.15}}
@@ -24,8 +24,7 @@ EXTRA = {
     "triplet": {"method": {"type": "triplet", "triplet": {"mining": "semi_hard"}}, **SMALL},
     "infonce-labels": {"method": {"type": "infonce", "infonce": {"positives": "labels"}}, "per_label": 16, **SMALL},
 }
-COLOURS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#98df8a", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22",
-           "#7f7f7f", "#aec7e8", "#000000"]
+COLOURS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#000000", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#9a9b1f"]
 
 
 def number(name, standard):
@@ -102,14 +101,14 @@ def curves(out, names):
     end = max(x for line in lines for x, _ in line)
     low = min(y for line in lines for _, y in line)
     high = max(y for line in lines for _, y in line)
-    width, height, left, top = 640, 400, 48, 16
+    width, height, left, top = 640, 400, 48, 28
     at = lambda x, y: "%.1f,%.1f" % (left + width * x / end, top + height * (high - y) / (high - low))
-    svg = ['<svg xmlns="http://www.w3.org/2000/svg" width="860" height="460" font-family="sans-serif" font-size="12">',
-           '<rect width="860" height="460" fill="#fff"/>']
+    svg = ['<svg xmlns="http://www.w3.org/2000/svg" width="860" height="476" font-family="sans-serif" font-size="12">',
+           '<rect width="860" height="476" fill="#fff"/>']
     for tick in range(int(low * 20) + 1, int(high * 20) + 1):
         y = at(0, tick / 20).split(",")[1]
-        svg.append('<path d="M%d %sh%d" stroke="#ddd"/><text x="%d" y="%s" text-anchor="end">%.2f</text>'
-                   % (left, y, width, left - 6, y, tick / 20))
+        svg.append('<path d="M%d %sh%d" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%.2f</text>'
+                   % (left, y, width, left - 6, float(y) + 4, tick / 20))
     for tick in range(int(end) + 1):
         svg.append('<text x="%s" y="%d" text-anchor="middle">%d</text>' % (at(tick, low).split(",")[0], top + height + 16, tick))
     svg.append('<text x="%d" y="%d" text-anchor="middle">epochs</text>' % (left + width // 2, top + height + 34))
@@ -117,7 +116,7 @@ def curves(out, names):
     ends = sorted(range(len(names)), key=lambda i: -lines[i][-1][1])
     y = 0
     for i in ends:
-        colour = COLOURS[OBJECTIVES.index(names[i]) % len(COLOURS)]
+        colour = COLOURS[WITHOUT_LABELS.index(names[i])]
         svg.append('<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>' % (" ".join(at(*p) for p in lines[i]), colour))
         y = max(y + 14, float(at(*lines[i][-1]).split(",")[1]) + 4)
         svg.append('<text x="%d" y="%.1f" fill="%s">%s %.3f</text>' % (left + width + 8, y, colour, names[i], lines[i][-1][1]))
@@ -138,7 +137,9 @@ def main():
         run(os.path.abspath(program), out, name)
         print("%s: %.0f s" % (name, time.time() - begun), file=sys.stderr)
     table(out, names)
-    curves(out, names)
+    shown = [n for n in names if n in WITHOUT_LABELS]
+    if shown:
+        curves(out, shown)
 
 
 main()
