@@ -44,7 +44,7 @@ static const struct setting settings[] = {SETTING_MOMENTUM};
 
 static const struct objective_profile profiles[USES] = {
     [USE_SCRATCH] = {{.momentum = 0.99, .momentum_end = 1}, HEAD(4096, 256, false), "byol", "lars", 0.3, 1e-6, 1, USUAL_WARMUP},
-    [USE_SMALL] = {{.momentum = 0.998, .momentum_end = 0.98}, HEAD(1024, 256, true), "small", "sgd", 0.06, 5e-4, 1, 0.15},
+    [USE_SMALL] = {{.momentum = 0.99, .momentum_end = 1}, HEAD(1024, 256, true), SMALL_RUN},
     [USE_FINETUNE] = {FINETUNE, HEAD(512, 128, false), FINETUNE_RUN},
 };
 
