@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "engine/kernels/batchnorm.h"
+#include "tests/lib/oracle.h"
 
 static const double epsilon = 1e-5;
 
@@ -217,6 +218,38 @@ static void assert_slope(const struct data *t, float *value, double gradient)
     assert_near((float)gradient, (above - below) / (2 * (double)h), 1e-3);
 }
 
+static void assert_rows(const float *is, const struct json *want)
+{
+    float values[8];
+    size_t d, n = oracle_rows(want, values, &d);
+    for (size_t i = 0; i < n * d; i++)
+        assert_near(is[i], (double)values[i], 1e-6 + 1e-4 * fabs((double)values[i]));
+}
+
+static void three_rows_equal_autograd(void **state)
+{
+    UNUSED(state);
+    const char *id = "batchnorm1d";
+    float x[6], dy[6], scale[2], shift[2], mean[2], variance[2];
+    size_t c, rows = oracle_rows(oracle_input(id, "x"), x, &c), one;
+    oracle_rows(oracle_input(id, "upstream_grad"), dy, &c);
+    oracle_rows(oracle_input(id, "weight"), scale, &one);
+    oracle_rows(oracle_input(id, "bias"), shift, &one);
+    oracle_rows(oracle_input(id, "running_mean"), mean, &one);
+    oracle_rows(oracle_input(id, "running_var"), variance, &one);
+    const struct data t = {{DTYPE_F32, rows, c}, x, x, dy, dy, scale, shift};
+    struct outcome o = run(&t, false, false, false);
+    norm_track(&t.s, o.mean, o.variance, oracle_setting(id, "momentum"), mean, variance);
+    const struct json *gradients = json_member(oracle_case(id), "expected_grad");
+    assert_rows(o.y, oracle_result(id, "y"));
+    assert_rows(mean, oracle_result(id, "new_running_mean"));
+    assert_rows(variance, oracle_result(id, "new_running_var"));
+    assert_rows(o.dx, json_member(gradients, "x"));
+    assert_rows(o.dscale, json_member(gradients, "weight"));
+    assert_rows(o.dshift, json_member(gradients, "bias"));
+    free_outcome(&o);
+}
+
 static void gradients_are_the_slopes_of_the_forward_pass(void **state)
 {
     UNUSED(state);
@@ -249,8 +282,9 @@ int main(void)
         cmocka_unit_test(the_moments_are_those_of_two_plain_passes),
         cmocka_unit_test(running_statistics_take_the_unbiased_variance),
         cmocka_unit_test(forward_and_backward_are_those_of_plain_double_arithmetic),
+        cmocka_unit_test(three_rows_equal_autograd),
         cmocka_unit_test(gradients_are_the_slopes_of_the_forward_pass),
         cmocka_unit_test(frozen_statistics_only_scale_the_gradient),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, oracle_load, oracle_free);
 }

@@ -126,6 +126,46 @@ static void triplet_equals_autograd(void **state)
     }
 }
 
+/* (0, 0), (1, 0) | (0, 2): both rows of the pair are anchors; what the oracle does not have, the second one's share, is added by hand. */
+static void single_triplets_equal_autograd(void **state)
+{
+    UNUSED(state);
+    static const struct {
+        const char *id;
+        bool soft;
+    } cases[] = {{"triplet_hinge_m0.5", false}, {"triplet_hinge_m1.5", false}, {"triplet_soft_margin", true}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        static const char *const parts[] = {"anchor", "positive", "negative"};
+        struct problem p = {.n = 3, .groups = {0, 0, 1}};
+        float want[2];
+        for (size_t k = 0; k < 3; k++)
+            p.d = oracle_rows(oracle_input(cases[i].id, parts[k]), p.z + 2 * k, &p.d); /* a plain list */
+        struct objective_settings s = objective_triplet.defaults;
+        s.mining = MINING_BATCH_HARD;
+        s.soft = cases[i].soft;
+        s.unit = false;
+        s.margin = s.soft ? 0 : oracle_setting(cases[i].id, "margin");
+        double over = 1 - sqrt(5) + s.margin, loss = s.soft ? log1p(exp(over)) : fmax(over, 0);
+        double slope = s.soft ? 1 / (1 + exp(-over)) : over > 0;
+        loss = (loss + oracle_number(oracle_case(cases[i].id), "expected_loss")) / 2;
+        oracle_rows(json_member(json_member(oracle_case(cases[i].id), "expected_grad"), "anchor"), want, &(size_t){0});
+        assert_true(fabs(solve(&p, &objective_triplet, &s).loss - loss) < 1e-5);
+        assert_true(fabs((double)p.grad[0] - ((double)want[0] - slope) / 2) < 1e-4);
+        assert_true(fabs((double)p.grad[1] - (double)want[1] / 2) < 1e-4);
+    }
+    struct objective_settings s = objective_triplet.defaults;
+    s.mining = MINING_BATCH_HARD;
+    s.soft = true;
+    static const struct {
+        const char *id;
+        float away;
+    } ends[] = {{"triplet_soft_margin_floor_unit", -1}, {"triplet_soft_margin_collapse", 1}};
+    for (size_t i = 0; i < COUNT(ends); i++) { /* the pair is one point, the negative opposite to it or there too */
+        struct problem p = {.n = 3, .d = 2, .z = {1, 0, 1, 0, ends[i].away, 0}, .groups = {0, 0, 1}};
+        assert_true(fabs(solve(&p, &objective_triplet, &s).loss - oracle_number(oracle_case(ends[i].id), "expected_loss")) < 1e-5);
+    }
+}
+
 /* Random rows in random groups of two or three. */
 static struct problem random_problem(struct rng *r)
 {
@@ -269,6 +309,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(infonce_equals_autograd),
         cmocka_unit_test(triplet_equals_autograd),
+        cmocka_unit_test(single_triplets_equal_autograd),
         cmocka_unit_test(infonce_tends_to_the_hardest_negative_triplet_as_temperature_goes_to_zero),
         cmocka_unit_test(gradients_agree_with_finite_differences),
         cmocka_unit_test(scale_and_order_of_the_rows_do_not_matter),

@@ -10,6 +10,7 @@
 #include "engine/objectives/objective.h"
 #include "engine/objectives/ring.h"
 #include "engine/objectives/sinkhorn.h"
+#include "engine/objectives/unit_rows.h"
 #include "tests/lib/oracle.h"
 
 enum { ROOM = 128 };
@@ -302,6 +303,19 @@ static void dino_equals_autograd(void **state)
     loss_after_step(l, &b);
     assert_floats(id, "centre", tensor(l, "centre")->data, oracle_result(id, "new_center"));
     loss_free(l);
+}
+
+static void unit_rows_equal_autograd(void **state)
+{
+    UNUSED(state);
+    const char *id = "l2norm_bwd";
+    float z[4], g[4], norms[2];
+    size_t d, n = oracle_rows(oracle_input(id, "z"), z, &d);
+    oracle_rows(oracle_input(id, "upstream_grad"), g, &d);
+    unit_rows_forward(z, n, d, z, norms);
+    assert_floats(id, "y", z, oracle_result(id, "y"));
+    unit_rows_backward(z, norms, n, d, g);
+    assert_gradient(id, "z", g, 1);
 }
 
 static void the_ring_wraps(void **state)
@@ -690,6 +704,7 @@ int main(void)
         cmocka_unit_test(swav_equals_autograd),
         cmocka_unit_test(deepcluster_equals_autograd),
         cmocka_unit_test(dino_equals_autograd),
+        cmocka_unit_test(unit_rows_equal_autograd),
         cmocka_unit_test(the_ring_wraps),
         cmocka_unit_test(the_momentum_goes_along_a_cosine),
         cmocka_unit_test(gradients_agree_with_finite_differences),
