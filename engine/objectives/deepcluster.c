@@ -201,7 +201,7 @@ static const struct setting settings[] = {
 
 static const struct objective_profile profiles[USES] = {
     [USE_SCRATCH] = {SETTINGS(3000, 1), HEAD(2048, false), "simclr", "adamw", 1e-3, 1e-6, 1, USUAL_WARMUP},
-    [USE_SMALL] = {SETTINGS(128, 1), HEAD(2048, true), "small", "adamw", 3e-4, 1e-4, 1, 0.15},
+    [USE_SMALL] = {SETTINGS(128, 1), HEAD(2048, true), "small", "adamw", 3e-4, 1e-4, 1, SMALL_WARMUP},
     [USE_FINETUNE] = {SETTINGS(30, 0.5), HEAD(512, false), FINETUNE_RUN},
 };
 

@@ -14,7 +14,6 @@
 #include "engine/objectives/contrast.h"
 #include "engine/objectives/objective_parts.h"
 #include "engine/objectives/prototypes.h"
-#include "engine/objectives/sinkhorn.h"
 #include "engine/objectives/unit_rows.h"
 
 enum { PROTOTYPES, TEACHER, CENTRE };
@@ -66,10 +65,7 @@ static struct loss_report run(struct loss *l, const struct loss_batch *b, float 
     teach(l, b, taught, t, norms, q);
     for (size_t i = 0; i < taught * k; i++)
         q[i] = (q[i] - centre[i % k]) / (float)s->teacher_temperature;
-    if (s->iterations > 0) /* to which a centre is nothing: it is one more factor of the columns */
-        sinkhorn(q, taught, k, (size_t)s->iterations);
-    else
-        contrast_softmax(q, taught, k);
+    prototypes_codes(q, taught, k, (size_t)s->iterations); /* to a balance the centre is nothing: one more factor of the columns */
     size_t pairs = prototypes_swap(q, l->shape.full, views, rows, k, w);
     unit_rows_forward(b->z, n, d, u, norms);
     prototypes_logits(u, c->data, n, k, d, s->temperature, scores);
@@ -125,20 +121,16 @@ static const struct setting settings[] = {
     SETTING_FREEZE_PROTOTYPES,
 };
 
-#define SETTINGS(k, m, freeze) \
-    {.temperature = 0.1, .teacher_temperature = 0.04, .centre_momentum = 0.9, .prototypes = k, .momentum = m, \
-     .momentum_end = 1, .freeze_prototypes = freeze}
-/* A centre is too slow for some hundred steps: a balance does its work from the first step. */
-#define SMALL \
-    {.temperature = 0.1, .teacher_temperature = 0.02, .centre_momentum = 0.9, .iterations = 3, .prototypes = 128, \
-     .momentum = 0.95, .momentum_end = 1, .freeze_prototypes = 0.01}
+#define SETTINGS(k, sharp, rounds, m, freeze) \
+    {.temperature = 0.1, .teacher_temperature = sharp, .centre_momentum = 0.9, .iterations = rounds, .prototypes = k, \
+     .momentum = m, .momentum_end = 1, .freeze_prototypes = freeze}
 #define HEAD(hidden, outputs) \
     {.projector = {{hidden, true, true}, {hidden, true, true}, {outputs, false, false}}, .n_projector = 3}
 
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {SETTINGS(4096, 0.996, 0.01), HEAD(2048, 256), "byol", "sgd", 0.03, 1e-4, 1, USUAL_WARMUP},
-    [USE_SMALL] = {SMALL, {.projector = {{2048, true, true}, {128, true, false}}, .n_projector = 2}, SMALL_RUN},
-    [USE_FINETUNE] = {SETTINGS(256, 0.99, 0.05), {.projector = {{512, true, true}, {128, false, false}}, .n_projector = 2},
+    [USE_SCRATCH] = {SETTINGS(4096, 0.04, 0, 0.996, 0.01), HEAD(2048, 256), "byol", "sgd", 0.03, 1e-4, 1, USUAL_WARMUP},
+    [USE_SMALL] = {SETTINGS(128, 0.02, 3, 0.95, 0.01), {.projector = {{2048, true, true}, {128, true, false}}, .n_projector = 2}, SMALL_RUN},
+    [USE_FINETUNE] = {SETTINGS(256, 0.04, 0, 0.99, 0.05), {.projector = {{512, true, true}, {128, false, false}}, .n_projector = 2},
                       FINETUNE_RUN},
 };
 
@@ -146,7 +138,7 @@ const struct objective objective_dino = {
     .name = "dino",
     .paper = "Caron et al. 2021, arXiv:2104.14294",
     .help = "match a slowly moving teacher's distribution over prototypes for another view",
-    .defaults = SETTINGS(256, 0.99, 0.05),
+    .defaults = SETTINGS(256, 0.04, 0, 0.99, 0.05),
     .profiles = profiles,
     .settings = settings,
     .n_settings = COUNT(settings),

@@ -46,7 +46,8 @@ void head_narrow(struct head_layers *head, size_t most);
 /* For profiles: how a run from random weights on small pictures goes, from the recipe on.  Most such runs are short, and then a long warm-up
  * and mild crops decide (bench/objectives.py).  With it heads whose rows are made unit end in a batch norm: without one all rows begin in
  * one narrow cone, and a short run ends before they are out of it. */
-#define SMALL_RUN "small", "adamw", 1e-3, 1e-4, 1, 0.15
+#define SMALL_WARMUP 0.15
+#define SMALL_RUN "small", "adamw", 1e-3, 1e-4, 1, SMALL_WARMUP
 #define FINETUNE_RUN "finetune-views", "adamw", 1e-5, 1e-4, 10, USUAL_WARMUP
 
 /* For least_batch: batch norms in the head over two views. */

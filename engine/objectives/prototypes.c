@@ -5,6 +5,8 @@
 
 #include "base/rng.h"
 #include "engine/kernels/gemm.h"
+#include "engine/objectives/contrast.h"
+#include "engine/objectives/sinkhorn.h"
 #include "engine/objectives/unit_rows.h"
 
 void prototypes_unit(float *c, size_t k, size_t d)
@@ -33,6 +35,14 @@ void prototypes_backward(const float *g, const float *u, const float *c, size_t 
     gemm_nn(n, d, k, (float)scale, g, c, 1, du);
     if (dc)
         gemm_tn(k, d, n, (float)scale, g, u, 0, dc);
+}
+
+void prototypes_codes(float *q, size_t n, size_t k, size_t iterations)
+{
+    if (iterations)
+        sinkhorn(q, n, k, iterations);
+    else
+        contrast_softmax(q, n, k);
 }
 
 size_t prototypes_swap(const float *q, size_t assigned, size_t views, size_t rows, size_t k, float *w)

@@ -18,6 +18,9 @@ void prototypes_logits(const float *u, const float *c, size_t n, size_t k, size_
 void prototypes_backward(const float *g, const float *u, const float *c, size_t n, size_t k, size_t d, double scale, float *du,
                          float *dc);
 
+/* q [n, k] in: scores / temperature; out: codes whose rows sum to 1, balanced by so many iterations of Sinkhorn; 0: each row's softmax. */
+void prototypes_codes(float *q, size_t n, size_t k, size_t iterations);
+
 /* Swapped prediction: of `views` views the first `assigned` have codes q [assigned * rows, k].  w [views * rows, k] becomes, for each view,
  * the sum of the other views' codes of the same pictures.  Gives how many pairs of views that makes. */
 size_t prototypes_swap(const float *q, size_t assigned, size_t views, size_t rows, size_t k, float *w);

@@ -47,7 +47,7 @@ static double collapsed(const struct objective_settings *s, const struct loss_sh
 
 static const struct objective_profile profiles[USES] = {
     [USE_SCRATCH] = {{0}, HEAD(2048, 512), "moco", "sgd", 0.05, 1e-4, 1, USUAL_WARMUP},
-    [USE_SMALL] = {{0}, TWO_LAYERS, "small", "sgd", 0.03, 5e-4, 1, 0.15},
+    [USE_SMALL] = {{0}, TWO_LAYERS, "small", "sgd", 0.03, 5e-4, 1, SMALL_WARMUP},
     [USE_FINETUNE] = {{0}, HEAD(512, 128), FINETUNE_RUN},
 };
 

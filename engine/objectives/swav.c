@@ -14,7 +14,6 @@
 #include "engine/objectives/objective_parts.h"
 #include "engine/objectives/prototypes.h"
 #include "engine/objectives/ring.h"
-#include "engine/objectives/sinkhorn.h"
 #include "engine/objectives/unit_rows.h"
 
 enum { PROTOTYPES, QUEUE, CURSOR };
@@ -57,7 +56,7 @@ static size_t workspace(const struct loss *l)
 static void assign(const struct loss *l, size_t view, uint64_t step, const float *u, size_t rows, float *q)
 {
     const struct objective_settings *s = &l->settings;
-    size_t k = (size_t)s->prototypes, d = l->shape.d, n = rows, iterations = (size_t)s->iterations;
+    size_t k = (size_t)s->prototypes, d = l->shape.d, n = rows;
     const float *c = l->tensors[PROTOTYPES].data;
 
     prototypes_logits(u, c, rows, k, d, s->sharpness, q);
@@ -68,10 +67,7 @@ static void assign(const struct loss *l, size_t view, uint64_t step, const float
             n += r.capacity;
         }
     }
-    if (iterations)
-        sinkhorn(q, n, k, iterations);
-    else
-        contrast_softmax(q, n, k);
+    prototypes_codes(q, n, k, (size_t)s->iterations);
 }
 
 static struct loss_report run(struct loss *l, const struct loss_batch *b, float *grad)
