@@ -84,13 +84,14 @@ static bool find(struct group *g, const struct write *w, const char *id, struct 
     return err_set(e, missing.code, "%s", missing.text);
 }
 
-/* Puts the file beside its place unless it is stored already. */
+/* Puts the file beside its place unless it is stored already.  One that is damaged is replaced, for all images that
+ * share it: the bytes at hand are what its name promises. */
 static bool stage_file(struct group *g, const struct image_put *put, struct err *e)
 {
     bool used;
     if (!catalog_hash_used(g->session, put->sha256, &used, e))
         return false;
-    if (used && blobs_present(g->store->blobs, put->sha256, put->len))
+    if (used && blobs_hold(g->store->blobs, put->sha256, put->bytes, put->len))
         return true;
     if (put->len > g->spare)
         return err_set(e, ERR_FULL, "the disk is nearly full");

@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-enum { FOLDERS = 256, BLOB_MAX = 1 << 30 };
+enum { FOLDERS = 256, BLOB_MAX = 1 << 30, PIECE = 256 << 10 };
 
 struct staged {
     char sha256[HASH_HEX];
@@ -215,6 +215,63 @@ bool blobs_present(const struct blobs *b, const char *sha256, uint64_t len)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == len;
 }
 
+/* The next piece of a file; 0 at its end, -1 with errno. */
+static ssize_t read_piece(int fd, void *piece)
+{
+    ssize_t n;
+    do
+        n = read(fd, piece, PIECE);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+bool blobs_hold(const struct blobs *b, const char *sha256, const void *bytes, size_t len)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    ssize_t n = 0;
+    size_t at = 0;
+    path_of(b, sha256, "", path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    char *piece = mem_new(1, PIECE);
+    bool same = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == len;
+    while (same && (n = read_piece(fd, piece)) > 0) {
+        same = (size_t)n <= len - at && memcmp((const char *)bytes + at, piece, (size_t)n) == 0;
+        at += (size_t)n;
+    }
+    free(piece);
+    close(fd);
+    return same && n == 0 && at == len;
+}
+
+static bool damaged(const char *sha256, struct err *e)
+{
+    return err_set(e, ERR_CORRUPT, "the stored image %s is damaged", sha256);
+}
+
+bool blobs_check(const struct blobs *b, const char *sha256, struct err *e)
+{
+    char path[PATH_MAX], found[HASH_HEX];
+    unsigned char digest[HASH_SIZE];
+    ssize_t n;
+    path_of(b, sha256, "", path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(e, "opening the image file %s", sha256);
+    char *piece = mem_new(1, PIECE);
+    struct hash *h = hash_begin();
+    while ((n = read_piece(fd, piece)) > 0)
+        hash_add(h, piece, (size_t)n);
+    bool ok = n == 0 || err_sys(e, "reading the image file %s", sha256);
+    hash_end(h, digest);
+    hash_hex(digest, found);
+    free(piece);
+    close(fd);
+    return ok && (strcmp(found, sha256) == 0 || damaged(sha256, e));
+}
+
 bool blobs_read(const struct blobs *b, const char *sha256, void **out, size_t *len, struct err *e)
 {
     char path[PATH_MAX], found[HASH_HEX];
@@ -226,7 +283,7 @@ bool blobs_read(const struct blobs *b, const char *sha256, void **out, size_t *l
         return true;
     free(*out);
     *out = NULL;
-    return err_set(e, ERR_CORRUPT, "the stored image %s is damaged", sha256);
+    return damaged(sha256, e);
 }
 
 bool blobs_remove(struct blobs *b, const char *sha256, struct err *e)

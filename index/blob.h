@@ -36,6 +36,10 @@ void blobs_abandon(struct blobs *b, size_t keep); /* forgets all but the first `
 
 /* Is there a file with this hash as its name and this size? */
 bool blobs_present(const struct blobs *b, const char *sha256, uint64_t len);
+/* Does the file under this hash have exactly these bytes?  Reads it; false too when it cannot be read. */
+bool blobs_hold(const struct blobs *b, const char *sha256, const void *bytes, size_t len);
+/* The same by its hash alone, without memory for it.  ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO. */
+MUST_CHECK bool blobs_check(const struct blobs *b, const char *sha256, struct err *e);
 /* Reads and checks the content against its hash.  *out is the caller's.  ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO. */
 MUST_CHECK bool blobs_read(const struct blobs *b, const char *sha256, void **out, size_t *len, struct err *e);
 MUST_CHECK bool blobs_remove(struct blobs *b, const char *sha256, struct err *e); /* one that is not there is fine */

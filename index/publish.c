@@ -139,6 +139,21 @@ static void load_next(struct group *g, const struct effect *fx)
     }
 }
 
+/* What the same group did before may have cost the index to be.  The switch is committed, so it is loaded now. */
+static bool switch_index(struct group *g, const struct effect *fx, struct err *e)
+{
+    const struct collection_row *row = &fx->write->row_collection;
+    struct shelf *shelf = g->store->shelf;
+    if (!shelf_index(shelf, row->number)) /* the same group removed the collection afterwards */
+        return true;
+    if (!shelf_next(shelf, row->number, row->generation)) {
+        struct vindex *index = store_load_index(g->store, row, e);
+        if (!index || !shelf_begin_next(shelf, row->number, row->generation, index))
+            return false;
+    }
+    return shelf_switch(shelf, row) || err_set(e, ERR_INTERNAL, "the collection %s has no index", row->name);
+}
+
 static bool publish_one(struct group *g, const struct effect *fx, struct err *e)
 {
     struct store *s = g->store;
@@ -172,8 +187,7 @@ static bool publish_one(struct group *g, const struct effect *fx, struct err *e)
         shelf_set_building(s->shelf, fx->collection, false);
         return true;
     case EFFECT_SWITCH:
-        shelf_switch(s->shelf, &fx->write->row_collection);
-        return true;
+        return switch_index(g, fx, e);
     case EFFECT_MODEL_GONE:
         unlink_model(s, fx->write->id);
         return true;

@@ -203,11 +203,11 @@ void shelf_drop_next(struct shelf *s, int64_t collection)
     shelf_begin_next(s, collection, 0, NULL);
 }
 
-void shelf_switch(struct shelf *s, const struct collection_row *row)
+bool shelf_switch(struct shelf *s, const struct collection_row *row)
 {
     struct item *item = find(s, row->number);
-    if (!item)
-        return;
+    if (!item || !item->next)
+        return false;
     struct vindex *old = item->index;
     pthread_rwlock_wrlock(&s->lock);
     item->row = *row;
@@ -216,4 +216,5 @@ void shelf_switch(struct shelf *s, const struct collection_row *row)
     item->next_generation = item->loaded = 0;
     pthread_rwlock_unlock(&s->lock);
     vindex_release(old); /* searches that hold it finish on it */
+    return true;
 }

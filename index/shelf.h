@@ -43,7 +43,7 @@ int64_t shelf_loaded(struct shelf *s, int64_t collection);              /* the i
 void shelf_set_loaded(struct shelf *s, int64_t collection, int64_t to); /* ... INT64_MAX: all, also those to come */
 void shelf_set_building(struct shelf *s, int64_t collection, bool building); /* as the row shows */
 void shelf_drop_next(struct shelf *s, int64_t collection);
-/* The next one serves from now on; `row` describes it. */
-void shelf_switch(struct shelf *s, const struct collection_row *row);
+/* The next one serves from now on; `row` describes it.  False, and nothing changes, when there is no next one. */
+MUST_CHECK bool shelf_switch(struct shelf *s, const struct collection_row *row);
 
 #endif

@@ -17,7 +17,7 @@
 #include "index/store_impl.h"
 #include "index/writer.h"
 
-enum { DEFAULT_QUEUE = 1024 };
+enum { DEFAULT_QUEUE = 1024, READ_TRIES = 3 };
 static const uint64_t default_min_free = 256 << 20;
 
 void image_row_clear(struct image_row *row)
@@ -93,19 +93,27 @@ bool store_load_vector(void *arg, const struct catalog_vector *v, struct err *e)
     return true;
 }
 
-static bool load_collection(struct store *s, const struct collection_row *row, struct err *e)
+struct vindex *store_load_index(struct store *s, const struct collection_row *row, struct err *e)
 {
     struct vindex *index = store_make_index(s, row, e);
     if (!index)
-        return false;
+        return NULL;
     if (!catalog_vectors(catalog_writer(s->catalog), row->generation, row->dimensions, ALL_VECTORS,
                          store_load_vector, index, e)) {
         vindex_release(index);
-        return err_wrap(e, "loading the collection %s", row->name);
+        err_wrap(e, "loading the collection %s", row->name);
+        return NULL;
     }
     vindex_load_cache(index);
-    shelf_add(s->shelf, row, index);
-    return true;
+    return index;
+}
+
+static bool load_collection(struct store *s, const struct collection_row *row, struct err *e)
+{
+    struct vindex *index = store_load_index(s, row, e);
+    if (index)
+        shelf_add(s->shelf, row, index);
+    return index != NULL;
 }
 
 static bool load_collections(struct store *s, struct err *e)
@@ -306,21 +314,28 @@ bool store_label_counts(struct store *s, const char *collection, size_t **each, 
     return ok;
 }
 
+static bool hash_is_used(struct store *s, const char *sha256, bool *used, struct err *e)
+{
+    struct session *r = catalog_reader(s->catalog, e);
+    bool ok = r && catalog_hash_used(r, sha256, used, e);
+    catalog_reader_done(s->catalog, r);
+    return ok;
+}
+
 bool store_content(struct store *s, const struct image_row *row, void **bytes, size_t *len, struct err *e)
 {
-    struct err why = {0};
-    bool used = false;
-    if (blobs_read(s->blobs, row->sha256, bytes, len, &why))
-        return true;
-    if (why.code == ERR_NOT_FOUND) { /* deleted since the row was read, or lost */
-        struct session *r = catalog_reader(s->catalog, e);
-        bool asked = r && catalog_hash_used(r, row->sha256, &used, e);
-        catalog_reader_done(s->catalog, r);
-        if (!asked)
+    for (int i = 0; i < READ_TRIES; i++) {
+        struct err why = {0};
+        bool used = false;
+        if (blobs_read(s->blobs, row->sha256, bytes, len, &why))
+            return true;
+        if (why.code == ERR_NOT_FOUND && !hash_is_used(s, row->sha256, &used, e))
             return false;
+        if (!used) /* damaged, or deleted since the row was read */
+            return err_set(e, why.code, "%s", why.text);
+        /* lost, or deleted and stored again since: then it is there by now */
     }
-    return used ? err_set(e, ERR_CORRUPT, "the image file %s is missing", row->sha256)
-                : err_set(e, why.code, "%s", why.text);
+    return err_set(e, ERR_CORRUPT, "the image file %s is missing", row->sha256);
 }
 
 bool store_models(struct store *s, struct model_row **out, size_t *n, struct err *e)

@@ -32,6 +32,8 @@ MUST_CHECK bool store_sweep(struct store *s, struct err *e);
 
 /* An empty index for the active generation of a collection, whose files live below DIR/segments. */
 struct vindex *store_make_index(struct store *s, const struct collection_row *row, struct err *e);
+/* The same with all vectors that the catalogue has; on the thread of the writing session. */
+struct vindex *store_load_index(struct store *s, const struct collection_row *row, struct err *e);
 void store_remove_segments(struct store *s, int64_t generation);
 /* Puts one vector of the catalogue into the index `arg`.  One that was damaged is reported and left out. */
 MUST_CHECK bool store_load_vector(void *arg, const struct catalog_vector *v, struct err *e);

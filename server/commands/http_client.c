@@ -197,11 +197,12 @@ static char *read_head(struct http_client *c)
     return head;
 }
 
-static bool read_body(struct http_client *c, const char *head, struct http_reply *r)
+/* `head_only`: the answer to HEAD tells the length of a body that does not come. */
+static bool read_body(struct http_client *c, const char *head, bool head_only, struct http_reply *r)
 {
     const char *length = header(head, "Content-Length");
     unsigned long long want = length ? strtoull(length, NULL, 10) : 0;
-    bool none = r->status == 204 || r->status == 304;
+    bool none = head_only || r->status == 204 || r->status == 304;
     if (none)
         return true;
     if (!length || want > BODY_MAX) /* our server always says how long */
@@ -214,7 +215,7 @@ static bool read_body(struct http_client *c, const char *head, struct http_reply
     return true;
 }
 
-static bool read_answer(struct http_client *c, struct http_reply *r)
+static bool read_answer(struct http_client *c, bool head_only, struct http_reply *r)
 {
     char *head = NULL;
     bool ok = false;
@@ -226,7 +227,7 @@ static bool read_answer(struct http_client *c, struct http_reply *r)
     if (r->status >= 200) {
         const char *later = header(head, "Retry-After"), *connection = header(head, "Connection");
         r->retry_after = later ? (int)strtol(later, NULL, 10) : 0;
-        ok = read_body(c, head, r);
+        ok = read_body(c, head, head_only, r);
         if (!ok || (connection && strncasecmp(connection, "close", 5) == 0))
             hang_up(c);
     }
@@ -243,7 +244,7 @@ bool http_client_ask(struct http_client *c, const struct http_ask *q, struct htt
         return false;
     /* Even when sending failed there may be an answer: a server refuses a large body early. */
     bool sent = send_request(c, q);
-    if (read_answer(c, r))
+    if (read_answer(c, strcmp(q->method, "HEAD") == 0, r))
         return true;
     bool silent = r->status == 0 && c->in.len == 0;
     hang_up(c);

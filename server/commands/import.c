@@ -122,6 +122,17 @@ static bool look_up(struct member *m, const char *path, struct kept *out, struct
     return true;
 }
 
+/* Whether the file behind the image can be read: the server holds it against its hash. */
+static bool is_whole(struct member *m, const char *path, bool *whole, struct err *e)
+{
+    struct buf content = {0};
+    buf_print(&content, "%s/content", path);
+    bool ok = ask(m, &(struct import_ask){.method = METHOD_HEAD, .path = content.data}, e);
+    *whole = ok && m->reply.status != 500;
+    buf_clear(&content);
+    return ok;
+}
+
 static bool put(struct member *m, const char *path, const char *label, const struct kept *k, const void *bytes,
                 size_t len, struct err *e)
 {
@@ -182,6 +193,8 @@ static bool send_file(struct member *m, const struct import_file *f, const void 
     if (!look_up(m, path.data, &k, e))
         goto done;
     bool same = k.sha256 && strcmp(k.sha256, sha256) == 0;
+    if (same && !is_whole(m, path.data, &same, e))
+        goto done;
     if (same && strcmp(k.label ? k.label : "", label) == 0) {
         count(m, &counts->unchanged);
         ok = true;

@@ -1,7 +1,8 @@
 /* import.h - a folder of pictures into a collection.
  *
  * Each picture is looked up first: with the same content and label it is left alone, with the same content its
- * label is corrected, else it is put, and the metadata that it has stays.  What is no picture by content nor by
+ * label is corrected, else it is put, and the metadata that it has stays.  One whose stored file is damaged is put
+ * again, which heals it.  What is no picture by content nor by
  * name is passed over; a picture that is refused is named on standard error and counted.  The import goes on after
  * that, and stops at what would befall every file (no such collection, no right, no server, a full disk).
  */

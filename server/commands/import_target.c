@@ -111,7 +111,8 @@ static bool ask_server(struct import_link *l, const struct import_ask *q, struct
         percent_encode(q->query[i].value, &target);
     }
     const struct http_ask ask = {
-        .method = q->method == METHOD_PUT ? "PUT" : q->method == METHOD_PATCH ? "PATCH" : "GET",
+        .method = q->method == METHOD_PUT ? "PUT" : q->method == METHOD_PATCH ? "PATCH" :
+                  q->method == METHOD_HEAD ? "HEAD" : "GET",
         .target = target.data, .content_type = q->content_type, .body = q->body, .len = q->len};
     bool ok = http_client_ask(l->client, &ask, r, e);
     buf_clear(&target);

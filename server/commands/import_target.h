@@ -13,7 +13,7 @@
 #include "server/commands/http_client.h"
 
 struct import_ask {
-    enum method method; /* GET, PUT or PATCH */
+    enum method method; /* GET, HEAD, PUT or PATCH */
     const char *path;   /* percent-encoded */
     struct pair query[2];
     size_t n_query;
