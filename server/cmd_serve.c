@@ -22,7 +22,9 @@
 #include "server/notify.h"
 #include "server/serve_file.h"
 
-enum { KEY_FILE_MAX = 4096, PEM_MAX = 1 << 20, BACKLOG = 1024, LINGER_MS = 100, HURRY_S = 10 };
+enum { KEY_FILE_MAX = 4096, PEM_MAX = 1 << 20, BACKLOG = 1024, LINGER_MS = 100, HURRY_S = 2 };
+
+#define SECOND INT64_C(1000000000)
 
 struct server {
     struct conf conf;
@@ -255,11 +257,10 @@ static void block_signals(sigset_t *set)
     signal(SIGUSR2, SIG_IGN);
 }
 
-/* Waits until nothing was in flight for a moment; false when a signal or the time comes first. */
-static bool wait_until_idle(struct server *s, const sigset_t *signals, int64_t seconds)
+/* Waits until nothing was in flight for a moment; false when a signal or the time (clock_ns()) comes first. */
+static bool wait_until_idle(struct server *s, const sigset_t *signals, int64_t until)
 {
     struct timespec pause = {0, 10 * 1000 * 1000};
-    int64_t until = clock_ns() + seconds * 1000000000;
     int idle_ms = 0;
     while (idle_ms < LINGER_MS) {
         idle_ms = http_in_flight(s->http) ? 0 : idle_ms + 10;
@@ -269,21 +270,25 @@ static bool wait_until_idle(struct server *s, const sigset_t *signals, int64_t s
     return true;
 }
 
-/* Every request that was accepted is answered: at first by doing it; after a second signal, or when it takes
- * too long, what has not begun is answered 503.  A third signal kills. */
+/* Every request that was accepted is answered: at first by doing it; after a second signal, or when little of the time for
+ * it is left, what has not begun or is not complete is answered 503, and who does not read is cut.  A third signal kills. */
 static void drain(struct server *s, const sigset_t *signals)
 {
+    int64_t all = s->conf.drain_timeout_seconds * SECOND;
+    int64_t last = all / 8 < HURRY_S * SECOND ? all / 8 : HURRY_S * SECOND;
     log_info("stopping", "in_flight=%zu", http_in_flight(s->http));
     notify("STOPPING=1");
     atomic_store(&s->app->draining, true);
     http_quiesce(s->http);
-    if (!wait_until_idle(s, signals, s->conf.drain_timeout_seconds)) {
+    if (!wait_until_idle(s, signals, clock_ns() + all - last)) {
+        int64_t end = clock_ns() + last;
         sigset_t none;
         log_warn("stopping", "hurried, in_flight=%zu", http_in_flight(s->http));
         dispatch_hurry(s->dispatch);
+        http_hurry(s->http, end);
         sigemptyset(&none);
         pthread_sigmask(SIG_UNBLOCK, signals, NULL);
-        (void)wait_until_idle(s, &none, HURRY_S);
+        (void)wait_until_idle(s, &none, end);
     }
     serve_file_remove(s->conf.data);
 }

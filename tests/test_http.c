@@ -4,8 +4,10 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "tests/lib/http_double.h"
 
 static void many_requests_on_one_connection_are_answered_in_order(void **state)
@@ -429,6 +431,89 @@ static void stopping_at_once_waits_for_suspended_connections(void **state)
     client_close(&c);
 }
 
+static void *close_fixture(void *f)
+{
+    fixture_close(f);
+    return NULL;
+}
+
+static void what_is_asked_while_the_server_stops_is_answered_503_and_never_begun(void **state)
+{
+    UNUSED(state);
+    static const char ask[] = "GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    struct fixture f;
+    struct reply r = {0};
+    pthread_t closer;
+    fixture_open(&f, NULL, NULL, NULL, NULL);
+    struct client busy = client_to(f.port), kept = client_to(f.port);
+    assert_true(client_ask(&kept, &(struct ask){.method = "GET", .target = "/fast"}, &r));
+    assert_true(client_connect(&busy) && client_send_text(&busy, ask));
+    assert_true(shelf_wait(1));
+    pthread_create(&closer, NULL, close_fixture, &f); /* waits for the one that is at work */
+    usleep(200 * 1000);
+    assert_true(client_send_text(&kept, ask));
+    assert_true(client_receive(&kept, false, 5, &r));
+    assert_int_equal(r.status, 503);
+    assert_header(&r, "connection", "close");
+    assert_header(&r, "retry-after", "1");
+    assert_true(shelf_wait(1));
+    shelf_let_go(NULL);
+    assert_true(client_receive(&busy, false, 5, &r));
+    assert_int_equal(r.status, 200);
+    pthread_join(closer, NULL);
+    reply_clear(&r);
+    client_close(&busy);
+    client_close(&kept);
+}
+
+static void when_the_time_for_stopping_is_over_half_requests_are_told_and_silent_readers_cut(void **state)
+{
+    UNUSED(state);
+    struct fixture f;
+    struct reply r = {0};
+    fixture_open(&f, NULL, NULL, NULL, NULL);
+    struct client half = client_to(f.port), busy = client_to(f.port), deaf = client_to(f.port);
+    assert_true(client_connect(&half) &&
+                client_send_text(&half, "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nabc"));
+    assert_true(client_connect(&deaf) && client_send_text(&deaf, "GET /flood HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    assert_true(client_connect(&busy) && client_send_text(&busy, "GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    assert_true(shelf_wait(1));
+    http_quiesce(f.http);
+    http_hurry(f.http, clock_ns() + 300 * 1000000);
+    assert_refusal(&half, 503, "overloaded", &r);
+    assert_header(&r, "retry-after", "1");
+    for (int i = 0; i < 300 && http_in_flight(f.http) > 1; i++) /* the one at work has no deadline */
+        usleep(10000);
+    assert_int_equal(http_in_flight(f.http), 1);
+    shelf_let_go(NULL);
+    assert_true(client_receive(&busy, false, 5, &r));
+    assert_int_equal(r.status, 200);
+    reply_clear(&r);
+    client_close(&half);
+    client_close(&busy);
+    client_close(&deaf);
+    fixture_close(&f);
+}
+
+/* Two threads of the library may take a listening socket out of the same set (http.c). */
+static void taking_a_socket_out_of_a_set_twice_is_no_error(void **state)
+{
+    UNUSED(state);
+    struct epoll_event event = {.events = EPOLLIN};
+    struct fixture f;
+    int set = epoll_create1(0), pair[2];
+    fixture_open(&f, NULL, NULL, NULL, NULL);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    assert_int_equal(epoll_ctl(set, EPOLL_CTL_ADD, pair[0], &event), 0);
+    assert_int_equal(epoll_ctl(set, EPOLL_CTL_ADD, pair[0], &event), -1);
+    assert_int_equal(epoll_ctl(set, EPOLL_CTL_DEL, pair[0], NULL), 0);
+    assert_int_equal(epoll_ctl(set, EPOLL_CTL_DEL, pair[0], NULL), 0);
+    close(pair[0]);
+    close(pair[1]);
+    close(set);
+    fixture_close(&f);
+}
+
 static void head_options_and_cors_are_answered_by_the_server(void **state)
 {
     UNUSED(state);
@@ -516,6 +601,9 @@ int main(void)
         cmocka_unit_test(clients_that_leave_while_their_request_is_at_work_do_no_harm),
         cmocka_unit_test(a_shutdown_answers_what_was_accepted_and_takes_no_more),
         cmocka_unit_test(stopping_at_once_waits_for_suspended_connections),
+        cmocka_unit_test(what_is_asked_while_the_server_stops_is_answered_503_and_never_begun),
+        cmocka_unit_test(when_the_time_for_stopping_is_over_half_requests_are_told_and_silent_readers_cut),
+        cmocka_unit_test(taking_a_socket_out_of_a_set_twice_is_no_error),
         cmocka_unit_test(head_options_and_cors_are_answered_by_the_server),
         cmocka_unit_test(rates_and_wrong_keys_are_limited),
     };

@@ -10,7 +10,11 @@
 #include "base/mem.h"
 #include "base/metric.h"
 
-enum { TICK_NS = 200 * 1000 * 1000, NS = 1000 * 1000 * 1000 };
+enum {
+    TICK_NS = 200 * 1000 * 1000,
+    NS = 1000 * 1000 * 1000,
+    GRACE_NS = NS /* from the last word to a client until it is cut */
+};
 
 struct deadlines {
     pthread_t thread;
@@ -19,8 +23,25 @@ struct deadlines {
     struct deadlines_options o;
     /* guarded by mu */
     struct deadline *first;
+    int64_t end; /* 0: none */
     bool closing;
 };
+
+/* When the client has to have done its part; the server's own work has no end. */
+static int64_t due_locked(const struct deadlines *d, int64_t due)
+{
+    if (!d->end || due >= DEADLINE_NEVER - 1)
+        return due;
+    return (due & LATE_ANSWER) ? 0 : due < d->end ? due : d->end;
+}
+
+/* Who was told may read that in peace: what it sends meanwhile must not make the kernel reset the connection. */
+static void tell_locked(struct deadlines *d, struct deadline *c, int64_t now)
+{
+    d->o.late(d->o.context, c);
+    shutdown(c->fd, SHUT_WR);
+    c->cut_at = now + GRACE_NS;
+}
 
 static void cut_late_locked(struct deadlines *d)
 {
@@ -28,13 +49,21 @@ static void cut_late_locked(struct deadlines *d)
     for (struct deadline *c = d->first; c; c = c->next) {
         int64_t due = atomic_load(&c->due);
         bool answer = (due & LATE_ANSWER) && d->o.late;
-        if (due > now || due <= DEADLINE_PASSED + 1 ||
+        if (due <= DEADLINE_PASSED + 1) { /* given up already */
+            if (c->cut_at && c->cut_at <= now) {
+                shutdown(c->fd, SHUT_RDWR);
+                c->cut_at = 0;
+            }
+            continue;
+        }
+        if (due_locked(d, due) > now ||
             !atomic_compare_exchange_strong(&c->due, &due, DEADLINE_PASSED + (answer ? LATE_ANSWER : LATE_CUT)))
-            continue; /* in time, given up already, or just now in time */
+            continue; /* in time, or just now in time */
         if (answer)
-            d->o.late(d->o.context, c);
-        shutdown(c->fd, SHUT_RDWR);
-        metric_add(METRIC_http_connections_cut_total, 1, "slow", NULL);
+            tell_locked(d, c, now);
+        else
+            shutdown(c->fd, SHUT_RDWR);
+        metric_add(METRIC_http_connections_cut_total, 1, d->end ? "stopping" : "slow", NULL);
     }
 }
 
@@ -92,9 +121,18 @@ void deadlines_free(struct deadlines *d)
     free(d);
 }
 
+void deadlines_end(struct deadlines *d, int64_t at)
+{
+    pthread_mutex_lock(&d->mu);
+    d->end = at > 1 ? at : 1;
+    pthread_cond_signal(&d->wake);
+    pthread_mutex_unlock(&d->mu);
+}
+
 void deadline_watch(struct deadlines *d, struct deadline *c, int fd, int64_t due)
 {
     c->fd = fd;
+    c->cut_at = 0;
     atomic_store(&c->due, due & ~(int64_t)1);
     pthread_mutex_lock(&d->mu);
     c->prev = NULL;

@@ -3,7 +3,8 @@
  *
  * Each connection has one `struct deadline`, embedded in its own state.  Its thread moves the due time as
  * the request proceeds; one thread looks at all of them a few times a second and shuts the socket down when
- * the time has come.  Where the connection's thread has said LATE_ANSWER, the client is told before that.
+ * the time has come.  Where the connection's thread has said LATE_ANSWER, the client is told first, and has a second to read
+ * that: only the writing end is shut at once, so that what the client still sends does not reset the connection.
  *
  * Both threads could write to the socket then, so only one may: deadline_set() fails from the moment on that
  * the connection is given up, and whoever is about to answer calls it first.
@@ -32,7 +33,9 @@ enum late { /* what becomes of a client that is late */
 struct deadline {
     _Atomic int64_t due; /* clock_ns(), its lowest bit an enum late; or DEADLINE_PASSED with that bit */
     int fd;
-    struct deadline *prev, *next; /* the list's */
+    /* the list's */
+    int64_t cut_at; /* clock_ns(): when one that was told is cut; 0: never */
+    struct deadline *prev, *next;
 };
 
 struct deadlines_options { /* both are called by the same thread */
@@ -44,6 +47,10 @@ struct deadlines_options { /* both are called by the same thread */
 struct deadlines;
 struct deadlines *deadlines_new(const struct deadlines_options *o, struct err *e); /* NULL on failure */
 void deadlines_free(struct deadlines *d); /* NULL is fine; connections that are left are forgotten */
+
+/* The server stops: requests that are not complete are late now, and clients that have not read their answer by `at`
+ * (clock_ns()) are late then.  Who waits for the server is left alone. */
+void deadlines_end(struct deadlines *d, int64_t at);
 
 void deadline_watch(struct deadlines *d, struct deadline *c, int fd, int64_t due); /* LATE_CUT */
 void deadline_forget(struct deadlines *d, struct deadline *c);

@@ -39,9 +39,13 @@ struct http *http_new(const struct http_options *o, struct err *e); /* NULL on f
 
 /* Stops listening: new connections are refused at once, answers from now on close theirs. */
 void http_quiesce(struct http *h);
+/* The time for stopping is nearly over: requests that are not complete are answered 503, and who has not read its answer by
+ * `end` (clock_ns()) is cut. */
+void http_hurry(struct http *h, int64_t end);
 /* Requests whose answer is not complete. */
 size_t http_in_flight(struct http *h);
-/* Waits for the jobs that are at work (there must be somebody who ends them), then closes everything.  NULL is fine. */
+/* Waits for the jobs that are at work (there must be somebody who ends them), then closes everything; whatever is asked
+ * meanwhile is answered 503.  NULL is fine. */
 void http_free(struct http *h);
 
 #endif

@@ -31,6 +31,18 @@ static const struct conf *conf_of(const struct connection *c)
     return c->front->o.conf;
 }
 
+/* Counted first: who stops the daemons sees either the count or nobody who gets past the flag. */
+bool connection_suspend(struct connection *c)
+{
+    atomic_fetch_add(&c->front->suspended, 1);
+    if (atomic_load(&c->front->stopping)) {
+        atomic_fetch_sub(&c->front->suspended, 1);
+        return false;
+    }
+    MHD_suspend_connection(c->mhd);
+    return true;
+}
+
 /* ---- answering ---- */
 
 static void free_body(struct connection *c)
@@ -147,6 +159,13 @@ static bool refuse(struct connection *c, const struct err *e, const char *reason
     answer_error(&x->errand.call.response, e);
     metric_add(METRIC_http_refusals_total, 1, reason, NULL);
     return send_answer(c);
+}
+
+static bool refuse_stopping(struct connection *c)
+{
+    struct err e = {0};
+    err_set(&e, ERR_BUSY, "the server is stopping");
+    return refuse(c, &e, "stopping");
 }
 
 /* ---- the head ---- */
@@ -351,9 +370,9 @@ static bool start_work(struct connection *c)
         x->body[x->body_len] = 0;
     fill_request(c);
     x->errand.done = errand_done;
+    if (!connection_suspend(c))
+        return refuse_stopping(c);
     x->phase = PHASE_WORKING;
-    atomic_fetch_add(&c->front->suspended, 1);
-    MHD_suspend_connection(c->mhd);
     c->front->o.service.submit(c->front->o.service.context, &x->errand);
     return true;
 }
@@ -378,6 +397,8 @@ bool exchange_begin(struct connection *c, const char *method, const char *path, 
         answer_empty(&x->errand.call.response, 204);
         return send_answer(c);
     }
+    if (atomic_load_explicit(&c->front->stopping, memory_order_relaxed))
+        return refuse_stopping(c);
     if (!prepare_body(c, &e)) {
         x->close = true;
         return refuse(c, &e, "body");

@@ -25,7 +25,8 @@ struct front { /* what all exchanges share */
     struct http_options o;
     /* MHD_queue_response() of the library, which our own of that name hides (http_refusal.h) */
     enum MHD_Result (*queue)(struct MHD_Connection *c, unsigned status, struct MHD_Response *r);
-    atomic_bool draining;
+    atomic_bool draining;      /* no new connections, and each answer closes its own */
+    atomic_bool stopping;      /* ... and what is not at work yet will not be */
     atomic_size_t in_flight;   /* from complete header to complete answer */
     atomic_size_t suspended;   /* jobs that the service has */
     atomic_size_t streams;     /* answers that go on */
@@ -68,6 +69,10 @@ struct connection { /* lives as long as the socket */
 
 struct connection *connection_of(struct MHD_Connection *mhd); /* NULL: not one of ours */
 void request_id_make(struct front *f, char out[REQUEST_ID_SIZE]); /* a new one; any thread */
+
+/* Takes the connection out of the library's hands until MHD_resume_connection(), after which front->suspended goes down by
+ * one.  False: the server is stopping, and there would be nobody to resume it. */
+MUST_CHECK bool connection_suspend(struct connection *c);
 
 /* Each is called on the connection's thread.  False: close the connection without an answer. */
 MUST_CHECK bool exchange_begin(struct connection *c, const char *method, const char *path, const char *version);

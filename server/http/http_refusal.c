@@ -82,8 +82,11 @@ static void say(struct connection *c, unsigned status, enum err_code code, const
     fill(&answer, code, text);
     buf_print(&out,
               "HTTP/1.1 %u %s\r\ncontent-type: %s\r\ncontent-length: %zu\r\nx-request-id: %s\r\n"
-              "x-content-type-options: nosniff\r\nconnection: close\r\n\r\n%s",
-              status, MHD_get_reason_phrase_for(status), answer.content_type, answer.body.len, id, answer.body.data);
+              "x-content-type-options: nosniff\r\nconnection: close\r\n",
+              status, MHD_get_reason_phrase_for(status), answer.content_type, answer.body.len, id);
+    for (size_t i = 0; i < answer.n_headers; i++)
+        buf_print(&out, "%s: %s\r\n", answer.headers[i].name, answer.headers[i].value);
+    buf_print(&out, "\r\n%s", answer.body.data);
     if (send(c->deadline.fd, out.data, out.len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)out.len)
         count(c, status, id, answer.body.len, reason);
     buf_clear(&out);
@@ -133,7 +136,10 @@ enum MHD_Result MHD_queue_response(struct MHD_Connection *mhd, unsigned status, 
 
 void refusal_late(void *context, struct deadline *d)
 {
+    struct connection *c = (struct connection *)(void *)((char *)d - offsetof(struct connection, deadline));
     UNUSED(context);
-    say((struct connection *)(void *)((char *)d - offsetof(struct connection, deadline)), 408, ERR_TIMEOUT,
-        "the request did not come in time", "slow");
+    if (atomic_load_explicit(&c->front->stopping, memory_order_relaxed))
+        say(c, 503, ERR_BUSY, "the server is stopping", "stopping");
+    else
+        say(c, 408, ERR_TIMEOUT, "the request did not come in time", "slow");
 }

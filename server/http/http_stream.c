@@ -46,10 +46,8 @@ static bool take_piece(struct connection *c)
 /* libmicrohttpd asks again and again while it gets nothing from a connection that is not suspended. */
 static bool wait_for_more(struct connection *c)
 {
-    if (!deadline_set(&c->deadline, DEADLINE_NEVER, LATE_CUT))
+    if (!deadline_set(&c->deadline, DEADLINE_NEVER, LATE_CUT) || !connection_suspend(c))
         return false;
-    atomic_fetch_add(&c->front->suspended, 1);
-    MHD_suspend_connection(c->mhd);
     c->front->o.service.go_on(c->front->o.service.context, &c->exchange.errand);
     return true;
 }
