@@ -18,7 +18,7 @@ LAYERS  := base engine engine/pictures engine/kernels engine/objectives engine/t
            index index/catalog index/vectors api api/jobs server server/http server/commands
 PACKAGES := gcc g++ make pkg-config curl libmicrohttpd-dev libjansson-dev libfaiss-dev \
             libopenblas-openmp-dev libdnnl-dev libjpeg62-turbo-dev libpng-dev libwebp-dev \
-            libsqlite3-dev nettle-dev libcmocka-dev
+            libsqlite3-dev nettle-dev libgnutls28-dev libcmocka-dev
 
 MODE_release := -O2 -g -fno-math-errno -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 MODE_debug   := -O1 -g3
@@ -43,7 +43,7 @@ CFLAGS_ALL   = -std=gnu17 $(MODE_$(MODE)) $(WARN) $(OPENMP) -pthread $(CFLAGS)
 CXXFLAGS_ALL = -std=c++17 $(filter-out %fuzzer-no-link,$(MODE_$(MODE))) $(CXXMODE_$(MODE)) -Wall -Wextra -Wshadow $(if $(filter 1,$(WERROR)),-Werror) \
                -fopenmp -pthread $(CXXFLAGS)
 LIBS    := $(if $(HAVE_FAISS_C),-lfaiss_c) -lfaiss -lopenblas $(if $(filter 1,$(ONEDNN)),-ldnnl) \
-           -lmicrohttpd -ljansson -lsqlite3 -lnettle -ljpeg -lpng -lwebp -lgomp -lstdc++ -lm -ldl -pthread
+           -lmicrohttpd -lgnutls -ljansson -lsqlite3 -lnettle -ljpeg -lpng -lwebp -lgomp -lstdc++ -lm -ldl -pthread
 LDFLAGS_ALL = $(SAN_$(MODE)) $(LINK_$(MODE)) $(LDFLAGS)
 
 B := build/$(MODE)$(if $(filter-out gcc,$(notdir $(CC))),-$(notdir $(CC)))$(if $(filter 0,$(ONEDNN)),-nodnnl)
@@ -104,7 +104,7 @@ $(B)/anchord: $(B)/server/main.o $(LIB)
 
 $(B)/tests/%: $(B)/tests/%.o $(TESTLIB) $(LIB)
 	@mkdir -p $(@D)
-	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) -o $@ $^ $(TESTLINK_$(notdir $*)) -lcmocka $(LIBS)
+	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
 
 $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(TESTLIB) $(LIB)
 	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
@@ -127,9 +127,6 @@ SPLIT := $(B)/tests/faults/anchord-split
 $(SPLIT): $(B)/server/main.o $(B)/tests/faults/split_switch.o $(LIB)
 	@mkdir -p $(@D)
 	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) -Wl,--wrap=catalog_generation_switch -o $@ $^ $(LIBS)
-
-# Tests that replace libc or library calls name them here.
--include tests/link.mk
 
 tests: $(TESTS) $(REPLAYS) $(PRELOAD) $(SPLIT) $(B)/anchord
 

@@ -19,6 +19,7 @@ static const struct {
     [ERR_MEDIA_TYPE] = {415, "invalid_request_error", NULL},
     [ERR_UNAUTHENTICATED] = {401, "authentication_error", NULL},
     [ERR_FORBIDDEN] = {403, "permission_error", NULL},
+    [ERR_ORIGIN] = {403, "permission_error", NULL},
     [ERR_NOT_FOUND] = {404, "invalid_request_error", NULL},
     [ERR_BAD_METHOD] = {405, "invalid_request_error", NULL},
     [ERR_NOT_IMPLEMENTED] = {501, "invalid_request_error", NULL},

@@ -36,7 +36,7 @@
 struct app;
 
 enum method { METHOD_OTHER, METHOD_GET, METHOD_HEAD, METHOD_PUT, METHOD_POST, METHOD_PATCH, METHOD_DELETE,
-              METHOD_OPTIONS };
+              METHOD_OPTIONS, METHOD_TRACE };
 enum listener { LISTENER_PUBLIC, LISTENER_ADMIN };
 
 struct pair {

@@ -17,7 +17,7 @@ static const struct route routes[] = {
 static const char *const method_names[] = {
     [METHOD_OTHER] = "OTHER",   [METHOD_GET] = "GET",         [METHOD_HEAD] = "HEAD",
     [METHOD_PUT] = "PUT",       [METHOD_POST] = "POST",       [METHOD_PATCH] = "PATCH",
-    [METHOD_DELETE] = "DELETE", [METHOD_OPTIONS] = "OPTIONS",
+    [METHOD_DELETE] = "DELETE", [METHOD_OPTIONS] = "OPTIONS", [METHOD_TRACE] = "TRACE",
 };
 
 const struct route *route_table(size_t *n)

@@ -225,9 +225,44 @@ bool conf_read_json(struct conf *c, const char *text, size_t len, struct err *e)
     return ok;
 }
 
-static bool from_kubernetes(const char *name)
+/* The text behind "<name>_" or at the start; NULL when `name` ends otherwise.  "port" is in "port" and "admin_port". */
+static const char *behind_name(const char *name, const char *word)
 {
-    return !strncmp(name, "SERVICE_", 8) || !strcmp(name, "PORT") || !strncmp(name, "PORT_", 5);
+    size_t len = strlen(word);
+    for (const char *at = name; (at = strstr(at, word)) != NULL; at++)
+        if (at == name || at[-1] == '_')
+            return at + len;
+    return NULL;
+}
+
+static bool is_port_detail(const char *rest) /* "", "_8081_tcp", "_8081_tcp_addr" */
+{
+    size_t digits = *rest == '_' ? strspn(rest + 1, "0123456789") : 0;
+    const char *protocol = rest + 1 + digits;
+    return !*rest || !strncmp(rest, "_port", 5) ||
+           (digits && (!strncmp(protocol, "_tcp", 4) || !strncmp(protocol, "_udp", 4) || !strncmp(protocol, "_sctp", 5)));
+}
+
+/* What Kubernetes and Docker's links make of services called anchord or anchord-<anything>, and what images and
+ * scripts commonly call their version, their image and their client's key. */
+static bool is_of_surroundings(const char *name)
+{
+    static const char *const others[] = {"version", "image", "key", "name"};
+    const char *host = behind_name(name, "service_host"), *named = behind_name(name, "service_port"),
+               *port = behind_name(name, "port");
+    for (size_t i = 0; i < COUNT(others); i++)
+        if (!strcmp(name, others[i]))
+            return true;
+    return (host && !*host) || (named && (!*named || *named == '_')) || (port && is_port_detail(port));
+}
+
+/* An empty secret is one that somebody meant to give: without it everybody would get in. */
+static bool set_from_env(struct conf *c, const char *name, const char *value, struct err *e)
+{
+    const struct setting *s = find(name);
+    if (s && s->kind == KIND_SECRET && !*value)
+        return err_set(e, ERR_BAD_INPUT, "%s: empty; give a key, or remove the variable", name);
+    return conf_set(c, name, value, e);
 }
 
 bool conf_read_env(struct conf *c, char *const *environment, struct err *e)
@@ -241,11 +276,11 @@ bool conf_read_env(struct conf *c, char *const *environment, struct err *e)
         const char *from = *environment + sizeof prefix - 1;
         size_t n = (size_t)(equals - from);
         snprintf(name, sizeof name, "%.*s", to_int(min_size(n, sizeof name - 1)), from);
-        if (!strcmp(name, "CONFIG") || from_kubernetes(name))
-            continue;
         for (char *p = name; *p; p++)
             *p = *p >= 'A' && *p <= 'Z' ? (char)(*p | 32) : *p == '_' || (*p >= '0' && *p <= '9') ? *p : '?';
-        if (!conf_set(c, name, equals + 1, e))
+        if (!find(name) && (!strcmp(name, "config") || is_of_surroundings(name)))
+            continue;
+        if (!set_from_env(c, name, equals + 1, e))
             return err_wrap(e, "environment variable ANCHORD_%.*s", to_int(min_size(n, 60)), from);
     }
     return true;

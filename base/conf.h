@@ -5,8 +5,9 @@
  *     printf("%s\n", c.listen);
  *     conf_clear(&c);
  *
- * What is unknown or impossible is refused by name.  Environment variables that begin with
- * ANCHORD_SERVICE_ or ANCHORD_PORT are left alone: Kubernetes makes them for a service of that name.
+ * What is unknown or impossible is refused by name.  Environment variables that Kubernetes makes for services
+ * called anchord or anchord-<anything> (ANCHORD_ADMIN_SERVICE_HOST, ANCHORD_PORT_8080_TCP) are left alone, and
+ * so are ANCHORD_VERSION, ANCHORD_IMAGE, ANCHORD_KEY and ANCHORD_NAME.
  */
 #ifndef ANCHORD_BASE_CONF_H
 #define ANCHORD_BASE_CONF_H

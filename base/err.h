@@ -30,6 +30,7 @@
     X(MEDIA_TYPE, "unsupported_media_type")                                   \
     X(UNAUTHENTICATED, "invalid_api_key")                                     \
     X(FORBIDDEN, "insufficient_role")                                         \
+    X(ORIGIN, "origin_not_allowed")        /* a web page that may not call */ \
     X(NOT_FOUND, "not_found")                                                 \
     X(BAD_METHOD, "method_not_allowed")                                       \
     X(NOT_IMPLEMENTED, "not_implemented")                                     \

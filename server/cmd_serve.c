@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "api/app.h"
 #include "base/clock.h"
 #include "base/cores.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -18,16 +18,20 @@
 #include "api/jobs/jobs.h"
 #include "server/app_settings.h"
 #include "server/commands/command.h"
+#include "server/http/certificate.h"
 #include "server/http/http.h"
 #include "server/notify.h"
+#include "server/secrets.h"
 #include "server/serve_file.h"
 
-enum { KEY_FILE_MAX = 4096, PEM_MAX = 1 << 20, BACKLOG = 1024, LINGER_MS = 100, HURRY_S = 2 };
+enum { BACKLOG = 1024, LINGER_MS = 100, HURRY_S = 2 };
 
 #define SECOND INT64_C(1000000000)
 
 struct server {
     struct conf conf;
+    int argc; /* as the command line was, for SIGHUP */
+    char **argv;
     struct app *app;
     struct auth *auth;
     struct gate *gate;
@@ -35,9 +39,9 @@ struct server {
     struct http *http;
     struct address addresses[2]; /* [enum listener] */
     bool loopback[2];
-    char *cert, *key;
-    char *admin_key;
+    struct secrets secrets;
     char urls[2][320];
+    char local_urls[2][320]; /* for clients on this machine */
     int64_t watchdog_ns, watchdog_due; /* systemd's; 0: it does not watch */
 };
 
@@ -90,6 +94,18 @@ static void tick(void *context)
 
 /* ---- from settings to parts ---- */
 
+/* conf_load() takes out of the arguments what it knows; *unknown is the first that is left, or NULL. */
+static bool load_settings(const struct server *s, struct conf *out, const char **unknown, struct err *e)
+{
+    char **argv = mem_new((size_t)s->argc + 1, sizeof *argv);
+    int left = s->argc;
+    memcpy(argv, s->argv, (size_t)s->argc * sizeof *argv);
+    bool ok = conf_load(out, &left, argv, environ, e);
+    *unknown = ok && left > 0 ? argv[0] : NULL;
+    free(argv);
+    return ok;
+}
+
 static enum log_level level_of(const char *name)
 {
     return !strcmp(name, "debug")  ? LOG_DEBUG
@@ -98,42 +114,18 @@ static enum log_level level_of(const char *name)
                                     : LOG_INFO;
 }
 
-/* A file's text without the line end; "" for no file.  NULL on failure. */
-static char *read_text(const char *setting, const char *path, size_t max, struct err *e)
-{
-    void *text = NULL;
-    size_t len;
-    if (!*path)
-        return mem_text("");
-    if (!file_read(path, max, &text, &len, e)) {
-        err_wrap(e, "%s", setting);
-        return NULL;
-    }
-    char *t = text;
-    while (len > 0 && strchr("\r\n ", t[len - 1]))
-        t[--len] = 0;
-    return t;
-}
-
 static void warn_of_odd_settings(const struct conf *c)
 {
     if (c->body_memory_bytes < c->max_body_bytes || c->body_memory_bytes < c->max_json_bytes)
         log_warn("settings", "body_memory_bytes is below what one body may have: such bodies will get 503");
 }
 
-static bool read_secrets(struct server *s, struct err *e)
+/* Images are closed to others in any case; the catalogue of a folder that was open when it was made is not. */
+static void warn_of_open_folder(const char *dir)
 {
-    const struct conf *c = &s->conf;
-    if (!*c->tls_cert_file != !*c->tls_key_file)
-        return err_set(e, ERR_BAD_INPUT, "%s: the other of tls_cert_file and tls_key_file is missing",
-                       *c->tls_cert_file ? "tls_cert_file" : "tls_key_file");
-    if (*c->admin_key && *c->admin_key_file)
-        return err_set(e, ERR_BAD_INPUT, "admin_key: admin_key_file is set too; one of them is enough");
-    s->admin_key = *c->admin_key ? mem_text(c->admin_key)
-                                 : read_text("admin_key_file", c->admin_key_file, KEY_FILE_MAX, e);
-    s->cert = read_text("tls_cert_file", c->tls_cert_file, PEM_MAX, e);
-    s->key = read_text("tls_key_file", c->tls_key_file, PEM_MAX, e);
-    return s->admin_key && s->cert && s->key;
+    struct stat st;
+    if (stat(dir, &st) == 0 && (st.st_mode & 077))
+        log_warn("settings", "the data folder %s is open to other users (mode %03o): chmod -R go= it", dir, st.st_mode & 0777u);
 }
 
 static bool read_addresses(struct server *s, struct err *e)
@@ -157,17 +149,42 @@ static bool make_dispatch(struct server *s, struct err *e)
     return s->dispatch != NULL;
 }
 
+static bool lists_every_page(const struct conf_list *pages)
+{
+    for (size_t i = 0; i < pages->n; i++)
+        if (!strcmp(pages->items[i], "*"))
+            return true;
+    return false;
+}
+
+/* Without a key a page that may call is an administrator: it could make itself a key. */
+static bool check_pages(const struct conf *c, bool keys, struct err *e)
+{
+    if (keys)
+        return true;
+    if (lists_every_page(&c->cors_origins) || lists_every_page(&c->admin_cors_origins))
+        return err_set(e, ERR_BAD_INPUT,
+                       "%s: * lets every page of the web in as long as there is no key; name the pages, or make a key "
+                       "with `anchord key add --role admin`",
+                       lists_every_page(&c->cors_origins) ? "cors_origins" : "admin_cors_origins");
+    if (c->cors_origins.n || c->admin_cors_origins.n)
+        log_warn("settings", "there is no key: the pages of cors_origins and admin_cors_origins may do all");
+    return true;
+}
+
 static bool make_gate(struct server *s, struct err *e)
 {
     bool exposed = !s->loopback[LISTENER_PUBLIC] || !s->loopback[LISTENER_ADMIN];
     struct auth_source keys = {s->app, keys_version, list_keys};
-    s->auth = auth_new(&keys, s->admin_key, exposed, e);
+    s->auth = auth_new(&keys, s->secrets.admin_key, exposed, e);
     if (!s->auth)
         return false;
     if (exposed && !auth_has_keys(s->auth))
         return err_set(e, ERR_BAD_INPUT,
                        "%s: without any key only loopback addresses are served; make one with `anchord key add --role admin`",
                        s->loopback[LISTENER_PUBLIC] ? "admin_listen" : "listen");
+    if (!check_pages(&s->conf, auth_has_keys(s->auth), e))
+        return false;
     s->gate = gate_new(&(struct gate_options){
         .conf = &s->conf,
         .auth = s->auth,
@@ -179,18 +196,20 @@ static bool make_gate(struct server *s, struct err *e)
 
 static bool start_http(struct server *s, const int sockets[2], struct err *e)
 {
-    bool tls = *s->cert;
+    bool tls = *s->secrets.cert;
     s->http = http_new(&(struct http_options){.conf = &s->conf,
                                               .gate = s->gate,
                                               .service = {s->dispatch, submit, go_on},
                                               .sockets = {sockets[0], sockets[1]},
-                                              .tls_cert = tls ? s->cert : NULL,
-                                              .tls_key = tls ? s->key : NULL,
+                                              .tls_cert = tls ? s->secrets.cert : NULL,
+                                              .tls_key = tls ? s->secrets.key : NULL,
                                               .tick = tick,
                                               .tick_context = s},
                        e);
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2; i++) {
         address_url(&s->addresses[i], tls, s->urls[i], sizeof s->urls[i]);
+        address_local_url(&s->addresses[i], tls, s->local_urls[i], sizeof s->local_urls[i]);
+    }
     return s->http != NULL;
 }
 
@@ -214,7 +233,7 @@ static bool start(struct server *s, struct err *e)
     log_set_level(level_of(s->conf.log_level));
     s->watchdog_ns = watchdog ? strtoll(watchdog, NULL, 10) * 1000 : 0;
     warn_of_odd_settings(&s->conf);
-    if (!read_addresses(s, e) || !read_secrets(s, e))
+    if (!read_addresses(s, e) || !secrets_read(&s->secrets, &s->conf, e))
         return false;
     const struct jobs_options jobs = {.queue = (size_t)s->conf.job_queue,
                                       .memory = (uint64_t)s->conf.job_memory_bytes,
@@ -224,6 +243,8 @@ static bool start(struct server *s, struct err *e)
     o.jobs = &jobs;
     o.reembed_threads = s->conf.reembed_threads ? (size_t)s->conf.reembed_threads : cores_usable();
     s->app = app_open(&o, e);
+    if (s->app)
+        warn_of_open_folder(s->conf.data);
     return s->app && make_dispatch(s, e) && open_listeners(s, e);
 }
 
@@ -234,9 +255,7 @@ static void stop(struct server *s)
     gate_free(s->gate);
     auth_free(s->auth);
     app_close(s->app);
-    free(s->admin_key);
-    free(s->cert);
-    free(s->key);
+    secrets_clear(&s->secrets);
     conf_clear(&s->conf);
     log_flush();
 }
@@ -272,10 +291,12 @@ static bool wait_until_idle(struct server *s, const sigset_t *signals, int64_t u
 
 /* Every request that was accepted is answered: at first by doing it; after a second signal, or when little of the time for
  * it is left, what has not begun or is not complete is answered 503, and who does not read is cut.  A third signal kills. */
-static void drain(struct server *s, const sigset_t *signals)
+static void drain(struct server *s, const sigset_t *every)
 {
     int64_t all = s->conf.drain_timeout_seconds * SECOND;
     int64_t last = all / 8 < HURRY_S * SECOND ? all / 8 : HURRY_S * SECOND;
+    sigset_t stops = *every, *signals = &stops;
+    sigdelset(signals, SIGHUP); /* it stays blocked: there is nothing left to read again */
     log_info("stopping", "in_flight=%zu", http_in_flight(s->http));
     notify("STOPPING=1");
     atomic_store(&s->app->draining, true);
@@ -310,19 +331,64 @@ static void keep_heap_small(void)
     mallopt(M_TRIM_THRESHOLD, 8 << 20);
 }
 
+/* ---- SIGHUP ---- */
+
+static void write_serve_file(struct server *s)
+{
+    struct serve_addresses a = {0};
+    struct err e = {0};
+    snprintf(a.public_url, sizeof a.public_url, "%s", s->local_urls[LISTENER_PUBLIC]);
+    snprintf(a.admin_url, sizeof a.admin_url, "%s", s->local_urls[LISTENER_ADMIN]);
+    if (*s->secrets.cert)
+        certificate_fingerprint(a.certificate);
+    if (!serve_file_write(s->conf.data, &a, &e))
+        log_warn("serve_file", "why=%s", e.text);
+}
+
+/* All that is new, or nothing. */
+static bool take_secrets(struct server *s, const struct secrets *fresh, struct err *e)
+{
+    if (*fresh->admin_key && !key_is_well_formed(fresh->admin_key))
+        return err_set(e, ERR_BAD_INPUT, "admin_key: not a key");
+    if (!*fresh->admin_key != !*s->secrets.admin_key || !*fresh->cert != !*s->secrets.cert)
+        return err_set(e, ERR_BAD_INPUT, "an admin key or TLS comes and goes with a restart only");
+    if (*fresh->cert && !certificate_use(fresh->cert, fresh->key, e))
+        return false;
+    return !*fresh->admin_key || auth_change_admin_key(s->auth, fresh->admin_key, e);
+}
+
+/* Certificate, admin key and log level are read again; what is wrong changes nothing. */
+static void reload(struct server *s)
+{
+    struct conf now;
+    struct secrets fresh = {0};
+    struct err e = {0};
+    bool ok = load_settings(s, &now, &(const char *){NULL}, &e) && secrets_read(&fresh, &now, &e) && take_secrets(s, &fresh, &e);
+    if (ok) {
+        secrets_clear(&s->secrets);
+        s->secrets = fresh;
+        log_set_level(level_of(now.log_level));
+        write_serve_file(s);
+        log_info("reloaded", "log_level=%s", now.log_level);
+    } else {
+        secrets_clear(&fresh);
+        log_error("reload", "nothing was changed: %s", e.text);
+    }
+    conf_clear(&now);
+}
+
 static void serve_until_signal(struct server *s, const sigset_t *signals)
 {
-    struct err e = {0};
     int got = 0;
     metric_set(METRIC_start_time_seconds, (double)clock_unix(), NULL, NULL);
-    if (!serve_file_write(s->conf.data, s->urls[LISTENER_PUBLIC], s->urls[LISTENER_ADMIN], &e))
-        log_warn("serve_file", "why=%s", e.text);
+    write_serve_file(s);
     printf("listening %s admin %s\n", s->urls[LISTENER_PUBLIC], s->urls[LISTENER_ADMIN]);
     fflush(stdout);
     log_info("serving", "public=%s admin=%s data=%s", s->urls[LISTENER_PUBLIC], s->urls[LISTENER_ADMIN], s->conf.data);
     notify("READY=1");
-    while (sigwait(signals, &got) != 0)
-        ;
+    while (sigwait(signals, &got) != 0 || got == SIGHUP)
+        if (got == SIGHUP)
+            reload(s);
     drain(s, signals);
 }
 
@@ -333,14 +399,15 @@ static int exit_code_of(enum err_code code)
 
 int cmd_serve(int argc, char **argv)
 {
-    struct server s = {0};
+    struct server s = {.argc = argc, .argv = argv};
+    const char *unknown = NULL;
     struct err e = {0};
     sigset_t signals;
     int code = EXIT_DONE;
 
-    bool ok = conf_load(&s.conf, &argc, argv, environ, &e);
-    if (ok && argc > 0) {
-        fprintf(stderr, "anchord: serve does not know %s; `anchord help settings` lists what it knows\n", argv[0]);
+    bool ok = load_settings(&s, &s.conf, &unknown, &e);
+    if (unknown) {
+        fprintf(stderr, "anchord: serve does not know %s; `anchord help settings` lists what it knows\n", unknown);
         conf_clear(&s.conf);
         return EXIT_WRONG_USE;
     }

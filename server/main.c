@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -13,14 +14,15 @@
 static const struct command {
     const char *name;
     int (*run)(int argc, char **argv); /* what follows the name; gives the exit code */
+    bool writes_data;                  /* into a data folder, which is its owner's alone */
     bool one_thread;                   /* the libraries compute on the thread that calls them, for we have our own */
     const char *usage, *help;
 } commands[] = {
-    {"serve", cmd_serve, true, "", "serve the HTTP API until SIGTERM"},
-    {"import", cmd_import, true, "[--collection C] [--url URL] [--key-file FILE] [--json] DIR",
+    {"serve", cmd_serve, true, true, "", "serve the HTTP API until SIGTERM"},
+    {"import", cmd_import, true, true, "[--collection C] [--url URL] [--key-file FILE] [--ca-file FILE] [--json] DIR",
      "add a folder of pictures; its first sub-folder is the label"},
-    {"embed", cmd_embed, true, "[--model FILE] IMAGE...", "pictures to vectors without a server, one JSON line for each"},
-    {"eval", cmd_eval, true, "--model FILE --data DIR [--train DIR [--temperature X] [--no-probe]] [--invariance]\n"
+    {"embed", cmd_embed, false, true, "[--model FILE] IMAGE...", "pictures to vectors without a server, one JSON line for each"},
+    {"eval", cmd_eval, false, true, "--model FILE --data DIR [--train DIR [--temperature X] [--no-probe]] [--invariance]\n"
      "       DIR: a folder of folders, whose names are the labels; --train: the bank for kNN and the linear probe;\n"
      "       --temperature: of kNN's votes, 0.07; --no-probe: without the linear probe, which takes longest;\n"
      "       --invariance: how often a picture is found by its own crop, flip, brightness, rotation and JPEG\n"
@@ -28,13 +30,13 @@ static const struct command {
      "       many-shot, few-shot and kNN accuracy on each folder, and their means; a folder holds train/ and test/, or labels, of\n"
      "       which a fifth is held out",
      "judge a model on labelled pictures"},
-    {"train", cmd_train, true, "--config FILE [--resume [--allow-inexact]] [--json]\n"
+    {"train", cmd_train, false, true, "--config FILE [--resume [--allow-inexact]] [--json]\n"
      "       anchord train --config FILE --preview SHEET.png\n"
      "       FILE: a run as JSON, see docs/training.md; --preview only draws what the network would see",
      "teach an encoder on a folder of pictures"},
-    {"worker", cmd_worker, true, "[--memory BYTES] FOLDER",
+    {"worker", cmd_worker, true, true, "[--memory BYTES] FOLDER",
      "one fine-tuning job, as the server starts it: told on standard input, telling on standard output"},
-    {"model", cmd_model, true,
+    {"model", cmd_model, false, true,
      "new [--arch resnet18|resnet34|resnet50] [--stem imagenet|small1|small2] [--width N]\n"
      "                         [--projection N] [--size N] [--seed N] [--force] FILE\n"
      "       anchord model new --like FILE [--seed N] [--force] FILE\n"
@@ -43,12 +45,13 @@ static const struct command {
      "       anchord model export [--force] FILE TORCHVISION.safetensors\n"
      "       anchord model compact [--force] FILE HALF-THE-SIZE.safetensors",
      "make, look at and convert model files"},
-    {"key", cmd_key, true, "add --role read|write|admin [--name NAME] | list | revoke ID", "API keys of a data folder"},
-    {"health", cmd_health, false, "[--url URL]", "ask the server of the data folder whether it is ready"},
-    {"restore", cmd_restore, true, "BACKUP", "a backup into an empty data folder"},
-    {"demo-pictures", cmd_demo_pictures, true, "[--each N] [--from N] [--side PIXELS] DIR",
+    {"key", cmd_key, true, true, "add --role read|write|admin [--name NAME] [--first] | list | revoke ID\n"
+     "       --first: only when there is no key yet", "API keys of a data folder"},
+    {"health", cmd_health, false, false, "[--url URL] [--ca-file FILE]", "ask the server of the data folder whether it is ready"},
+    {"restore", cmd_restore, true, true, "BACKUP", "a backup into an empty data folder"},
+    {"demo-pictures", cmd_demo_pictures, false, true, "[--each N] [--from N] [--side PIXELS] DIR",
      "draw a catalogue of pictures to try things with"},
-    {"sheet", cmd_sheet, true, "[--side PIXELS] OUT.png < ROWS\n"
+    {"sheet", cmd_sheet, false, true, "[--side PIXELS] OUT.png < ROWS\n"
      "       each row: file names, separated by tabs; a mark in front picks the frame: = blue, + green, - red",
      "a contact sheet of rows of pictures"},
 };
@@ -119,7 +122,7 @@ static void restart_with_one_thread(char **argv)
 static bool asks_for_help(int argc, char **argv)
 {
     for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (!strcmp(argv[i], "--help"))
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
             return true;
     return false;
 }
@@ -127,22 +130,24 @@ static bool asks_for_help(int argc, char **argv)
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
-    if (!strcmp(name, "--version")) {
+    if (!strcmp(name, "--version") || !strcmp(name, "-v") || !strcmp(name, "version")) {
         puts("anchord " ANCHORD_VERSION);
         return EXIT_DONE;
     }
-    if (!strcmp(name, "help") || !strcmp(name, "--help"))
+    if (!strcmp(name, "help") || !strcmp(name, "--help") || !strcmp(name, "-h"))
         return help(argc > 2 ? argv[2] : "");
     const struct command *c = find(name);
     if (!c) {
         if (*name)
-            fprintf(stderr, "anchord: no such command: %s\n", name);
+            fprintf(stderr, "anchord: no such command: %s\n", make_printable(argv[1]));
         return print_help(stderr);
     }
     if (asks_for_help(argc, argv))
         return print_usage(c);
     if (c->one_thread)
         restart_with_one_thread(argv);
+    if (c->writes_data)
+        umask(077);
     signal(SIGPIPE, SIG_IGN);
     json_init();
     return c->run(argc - 2, argv + 2);

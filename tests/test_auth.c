@@ -148,7 +148,8 @@ static void foreign_hosts_and_origins_are_told_apart(void **state)
     char name[] = "img.example", page[] = "https://app.example", all[] = "*";
     char *names[] = {name}, *pages[] = {page}, *any[] = {all};
     struct conf_list none = {0}, hosts = {names, 1}, listed = {pages, 1}, star = {any, 1};
-    struct origins local = {&none, &none, true}, wide = {&none, &listed, false}, named = {&hosts, &star, true};
+    struct origins local = {&none, &none, true, false}, wide = {&none, &listed, false, false},
+                   named = {&hosts, &star, true, false}, far = {&hosts, &none, false, false}, near = {&hosts, &none, false, true};
     static const char *const ours[] = {"localhost", "localhost:8080", "127.0.0.1:1", "[::1]:8080", "a.localhost"};
     static const char *const theirs[] = {"evil.example", "evil.example:8080", "127.0.0.1.evil.example", "", ":80",
                                          "localhost.evil.example", "10.0.0.1", "[::2]", "localhost:x", "localhost:80:80",
@@ -162,6 +163,9 @@ static void foreign_hosts_and_origins_are_told_apart(void **state)
     assert_true(origin_host_is_ours(&named, "IMG.example:443"));
     assert_true(origin_host_is_ours(&named, "localhost"));
     assert_false(origin_host_is_ours(&named, "evil.example"));
+    assert_false(origin_host_is_ours(&far, "127.0.0.1:80"));
+    assert_true(origin_host_is_ours(&near, "127.0.0.1:80"));
+    assert_false(origin_host_is_ours(&near, "evil.example"));
     assert_int_equal(origin_of(&wide, NULL, "a"), ORIGIN_NONE);
     assert_int_equal(origin_of(&wide, "http://a:1", "a:1"), ORIGIN_SAME);
     assert_int_equal(origin_of(&wide, "http://a:2", "a:1"), ORIGIN_FOREIGN);

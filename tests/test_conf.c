@@ -101,6 +101,45 @@ static void a_wrong_variable_or_flag_is_refused_by_name(void **state)
     conf_clear(&c);
 }
 
+static void the_variables_of_an_orchestrator_stop_nobody(void **state)
+{
+    UNUSED(state);
+    static const char *const passed_over[] = {
+        "ANCHORD_SERVICE_HOST=10.0.0.1", "ANCHORD_SERVICE_PORT=80", "ANCHORD_SERVICE_PORT_HTTP=80", "ANCHORD_PORT=tcp://10.0.0.1:80",
+        "ANCHORD_PORT_80_TCP=tcp://x", "ANCHORD_PORT_80_TCP_PROTO=tcp", "ANCHORD_ADMIN_SERVICE_HOST=1", "ANCHORD_ADMIN_PORT=tcp://x",
+        "ANCHORD_ADMIN_PORT_8081_TCP_ADDR=10.0.0.2", "ANCHORD_ADMIN_SERVICE_PORT_METRICS=1", "ANCHORD_PUBLIC_SERVICE_PORT=8080",
+        "ANCHORD_A_B_PORT_53_UDP=udp://x", "ANCHORD_VERSION=1.2", "ANCHORD_IMAGE=x", "ANCHORD_KEY=y", "ANCHORD_NAME=/a/b"};
+    static const char *const refused[] = {"ANCHORD_SERVICE_HOSTS=1", "ANCHORD_PORTS=1", "ANCHORD_IMPORT=1", "ANCHORD_PORT_X=1",
+                                          "ANCHORD_PORT_80=1", "ANCHORD_LISEN_PORT2=1", "ANCHORD_SERVICE_PORTS=1"};
+    char variable[80], *env[] = {variable, NULL};
+    struct conf c;
+    struct err e = {0};
+    conf_init(&c);
+    for (size_t i = 0; i < COUNT(passed_over); i++) {
+        snprintf(variable, sizeof variable, "%s", passed_over[i]);
+        assert_ok(conf_read_env(&c, env, &e), e);
+    }
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        snprintf(variable, sizeof variable, "%s", refused[i]);
+        assert_err(conf_read_env(&c, env, &e), e, ERR_BAD_INPUT);
+    }
+    conf_clear(&c);
+}
+
+static void an_empty_secret_in_the_environment_is_refused(void **state)
+{
+    UNUSED(state);
+    char secret[] = "ANCHORD_ADMIN_KEY=", file[] = "ANCHORD_ADMIN_KEY_FILE=";
+    struct conf c;
+    struct err e = {0};
+    conf_init(&c);
+    assert_err(conf_read_env(&c, (char *[]){secret, NULL}, &e), e, ERR_BAD_INPUT);
+    assert_non_null(strstr(e.text, "ADMIN_KEY"));
+    e = (struct err){0};
+    assert_ok(conf_read_env(&c, (char *[]){file, NULL}, &e), e);
+    conf_clear(&c);
+}
+
 static void a_secret_is_no_flag_and_is_never_written(void **state)
 {
     UNUSED(state);
@@ -150,6 +189,8 @@ int main(void)
         cmocka_unit_test(a_file_is_beaten_by_the_environment_and_that_by_flags),
         cmocka_unit_test(what_is_unknown_or_impossible_is_refused_by_name),
         cmocka_unit_test(a_wrong_variable_or_flag_is_refused_by_name),
+        cmocka_unit_test(the_variables_of_an_orchestrator_stop_nobody),
+        cmocka_unit_test(an_empty_secret_in_the_environment_is_refused),
         cmocka_unit_test(a_secret_is_no_flag_and_is_never_written),
         cmocka_unit_test(what_is_written_reads_back_the_same),
     };

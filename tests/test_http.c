@@ -537,7 +537,7 @@ static void head_options_and_cors_are_answered_by_the_server(void **state)
     assert_int_equal(r.status, 204);
     assert_header(&r, "access-control-allow-origin", "https://app.example");
     assert_header(&r, "access-control-max-age", "600");
-    assert_header(&r, "vary", "origin");
+    assert_header(&r, "vary", "origin, access-control-request-headers");
     assert_true(client_ask(&c, &(struct ask){.method = "GET", .target = "/fast", .headers = "Origin: https://app.example\r\nX-Request-Id: mine-7\r\n"}, &r));
     assert_header(&r, "access-control-allow-origin", "https://app.example");
     assert_header(&r, "x-request-id", "mine-7");

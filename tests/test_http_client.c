@@ -82,7 +82,7 @@ static struct http_client *client(const struct peer *p, const char *key)
     char url[64];
     struct err e = {0};
     snprintf(url, sizeof url, "http://127.0.0.1:%u/", p->port);
-    struct http_client *c = http_client_new(url, key, &e);
+    struct http_client *c = http_client_new(url, key, NULL, &e);
     assert_ok(c, e);
     return c;
 }
@@ -182,21 +182,21 @@ static void a_port_where_nobody_listens_is_named(void **state)
     http_client_free(c);
 }
 
-static void only_plain_addresses_are_taken(void **state)
+static void only_addresses_of_http_are_taken(void **state)
 {
     UNUSED(state);
     static const char *const good[] = {"http://localhost", "http://localhost/", "http://[::1]:8080", "http://[::1]",
-                                       "http://10.0.0.1:80/"};
-    static const char *const bad[] = {"https://localhost", "localhost:8080", "http://", "http:///x", "http://h/path",
+                                       "http://10.0.0.1:80/", "https://localhost", "https://[::1]:8443/"};
+    static const char *const bad[] = {"ftp://localhost", "localhost:8080", "http://", "http:///x", "http://h/path",
                                       "http://[::1", "http://h:123456789"};
     struct err e = {0};
     for (size_t i = 0; i < COUNT(good); i++) {
-        struct http_client *c = http_client_new(good[i], NULL, &e);
+        struct http_client *c = http_client_new(good[i], NULL, NULL, &e);
         assert_ok(c, e);
         http_client_free(c);
     }
     for (size_t i = 0; i < COUNT(bad); i++)
-        assert_err(http_client_new(bad[i], NULL, &e), e, ERR_BAD_INPUT);
+        assert_err(http_client_new(bad[i], NULL, NULL, &e), e, ERR_BAD_INPUT);
 }
 
 static void text_is_encoded_so_that_it_decodes_again(void **state)
@@ -219,7 +219,7 @@ int main(void)
         cmocka_unit_test(a_kept_connection_that_was_closed_is_opened_again),
         cmocka_unit_test(improper_answers_are_errors),
         cmocka_unit_test(a_port_where_nobody_listens_is_named),
-        cmocka_unit_test(only_plain_addresses_are_taken),
+        cmocka_unit_test(only_addresses_of_http_are_taken),
         cmocka_unit_test(text_is_encoded_so_that_it_decodes_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

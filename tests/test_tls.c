@@ -3,41 +3,15 @@
 
 #include <arpa/inet.h>
 #include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
 #include <sys/socket.h>
 
+#include "tests/lib/certificates.h"
 #include "tests/lib/http_double.h"
-
-struct pem {
-    char cert[4096], key[4096];
-};
 
 static void must(int code)
 {
     if (code < 0)
         fail_msg("gnutls: %s", gnutls_strerror(code));
-}
-
-static void make_certificate(struct pem *out)
-{
-    gnutls_x509_privkey_t key;
-    gnutls_x509_crt_t cert;
-    size_t n = sizeof out->key;
-    must(gnutls_x509_privkey_init(&key));
-    must(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0));
-    must(gnutls_x509_privkey_export(key, GNUTLS_X509_FMT_PEM, out->key, &n));
-    must(gnutls_x509_crt_init(&cert));
-    must(gnutls_x509_crt_set_version(cert, 3));
-    must(gnutls_x509_crt_set_serial(cert, "\1", 1));
-    must(gnutls_x509_crt_set_activation_time(cert, time(NULL) - 60));
-    must(gnutls_x509_crt_set_expiration_time(cert, time(NULL) + 3600));
-    must(gnutls_x509_crt_set_dn_by_oid(cert, GNUTLS_OID_X520_COMMON_NAME, 0, "localhost", 9));
-    must(gnutls_x509_crt_set_key(cert, key));
-    must(gnutls_x509_crt_sign2(cert, cert, key, GNUTLS_DIG_SHA256, 0));
-    n = sizeof out->cert;
-    must(gnutls_x509_crt_export(cert, GNUTLS_X509_FMT_PEM, out->cert, &n));
-    gnutls_x509_crt_deinit(cert);
-    gnutls_x509_privkey_deinit(key);
 }
 
 static int connect_to(uint16_t port)
@@ -87,7 +61,7 @@ static void modern_tls_is_spoken_and_nothing_else(void **state)
     static struct pem pem;
     struct fixture f;
     char answer[4096];
-    make_certificate(&pem);
+    certificate_make("localhost", &pem);
     fixture_open(&f, NULL, NULL, pem.cert, pem.key);
     static const char *const spoken[] = {"NORMAL:-VERS-ALL:+VERS-TLS1.3", "NORMAL:-VERS-ALL:+VERS-TLS1.2"};
     for (size_t i = 0; i < COUNT(spoken); i++) {
@@ -113,7 +87,7 @@ static void refusals_are_encrypted_too_and_who_is_late_is_cut(void **state)
     static struct pem pem;
     static char answer[8192];
     struct fixture f;
-    make_certificate(&pem);
+    certificate_make("localhost", &pem);
     fixture_open(&f, settings, NULL, pem.cert, pem.key);
     assert_true(ask_over_tls(f.port, "NORMAL", "GET /fast HTTP/2.0\r\nHost: localhost\r\n\r\n", answer, sizeof answer));
     assert_int_equal(strncmp(answer, "HTTP/1.1 505", 12), 0);
@@ -132,8 +106,8 @@ static void a_key_of_another_certificate_is_refused_at_the_start(void **state)
     int sockets[2] = {socket(AF_INET, SOCK_STREAM, 0), socket(AF_INET, SOCK_STREAM, 0)};
     for (size_t i = 0; i < 2; i++)
         assert_int_equal(listen(sockets[i], 5), 0);
-    make_certificate(&one);
-    make_certificate(&other);
+    certificate_make("localhost", &one);
+    certificate_make("localhost", &other);
     conf_init(&conf);
     struct http_options o = {.conf = &conf, .sockets = {sockets[0], sockets[1]}, .tls_cert = one.cert, .tls_key = other.key};
     assert_null(http_new(&o, &e));

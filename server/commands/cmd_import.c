@@ -15,7 +15,7 @@
 enum { KEY_FILE_MAX = 4096 };
 
 struct options {
-    const char *collection, *url, *key_file;
+    const char *collection, *url, *key_file, *ca_file;
     bool json; /* the result as a JSON line */
 };
 
@@ -44,7 +44,7 @@ static struct import_target *open_target(const struct options *o, const struct c
     struct serve_addresses there;
     struct err why = {0};
     if (o->url)
-        return import_target_server(o->url, key, e);
+        return import_target_server(o->url, key, &(struct tls_trust){.ca_file = o->ca_file}, e);
     struct import_target *t = import_target_folder(c, &why);
     if (t || why.code != ERR_BUSY || !serve_file_read(c->data, &there, NULL)) {
         if (!t)
@@ -52,7 +52,7 @@ static struct import_target *open_target(const struct options *o, const struct c
         return t;
     }
     fprintf(stderr, "the data folder is being served: importing through %s\n", there.public_url);
-    return import_target_server(there.public_url, key, e);
+    return import_target_server(there.public_url, key, &(struct tls_trust){there.certificate, NULL}, e);
 }
 
 static void print_counts(const struct import_counts *n, double seconds, bool json)
@@ -108,6 +108,7 @@ int cmd_import(int argc, char **argv)
         {.name = "collection", .text = &o.collection},
         {.name = "url", .text = &o.url},
         {.name = "key-file", .text = &o.key_file},
+        {.name = "ca-file", .text = &o.ca_file},
         {.name = "json", .on = &o.json},
     };
     struct conf c;

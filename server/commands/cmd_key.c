@@ -12,6 +12,7 @@
 
 struct options {
     const char *role, *name;
+    bool first; /* only when there is no key yet */
     bool admin_elsewhere; /* the settings have an admin key, so those of the folder need none */
 };
 
@@ -23,20 +24,34 @@ static struct store *open_store(const struct conf *c, struct err *e)
     return s;
 }
 
+static bool has_no_keys(struct store *s, bool *none, struct err *e)
+{
+    struct key_row *rows = NULL;
+    size_t n = 0;
+    bool ok = store_keys(s, &rows, &n, e);
+    *none = n == 0;
+    free(rows);
+    return ok;
+}
+
 /* The key alone goes to standard output, so that it can be piped into a file. */
 static bool key_add(struct store *s, const struct options *o, const char *operand, struct err *e)
 {
     struct write w = {.kind = WRITE_KEY_ADD, .admin_elsewhere = o->admin_elsewhere};
     char text[KEY_TEXT_SIZE];
     enum role role;
+    bool none = true;
     UNUSED(operand);
-    if (!role_parse(o->role ? o->role : "", &role, e))
+    if (!role_parse(o->role ? o->role : "", &role, e) || (o->first && !has_no_keys(s, &none, e)))
         return false;
+    if (!none)
+        return true;
     key_make(o->name ? o->name : "", role, &w.row_key, text);
     bool ok = store_write(s, &w, e);
     if (ok) {
         fprintf(stderr, "key %s with the role %s; it is shown this once:\n", w.row_key.id, role_name(role));
         puts(text);
+        fflush(stdout);
     }
     write_clear(&w);
     return ok;
@@ -56,7 +71,7 @@ static bool key_list(struct store *s, const struct options *o, const char *opera
         struct tm parts;
         if (gmtime_r(&t, &parts))
             strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &parts);
-        printf("%s  %-5s  %s  %s\n", rows[i].id, role_name(rows[i].role), when, rows[i].name);
+        printf("%s  %-5s  %s  %s\n", rows[i].id, role_name(rows[i].role), when, make_printable(rows[i].name));
     }
     if (n == 0)
         fputs("there are no keys: only loopback addresses are served, and everybody there may do all\n", stderr);
@@ -90,7 +105,7 @@ static const struct action *find_action(int argc, char **argv, struct err *e)
 int cmd_key(int argc, char **argv)
 {
     struct options o = {0};
-    const struct flag flags[] = {{.name = "role", .text = &o.role}, {.name = "name", .text = &o.name}};
+    const struct flag flags[] = {{.name = "role", .text = &o.role}, {.name = "name", .text = &o.name}, {.name = "first", .on = &o.first}};
     struct conf c;
     struct err e = {0};
     enum role role;

@@ -105,7 +105,7 @@ static void print_facts(const struct model *m, bool foreign)
     printf("%-13s %llu\n", "seed", (unsigned long long)m->seed);
     print_time("created", m->created_at);
     printf("%-13s %s\n", "parent", m->parent[0] ? m->parent : "none");
-    printf("%-13s %s\n", "lineage", m->lineage ? m->lineage : "none");
+    printf("%-13s %s\n", "lineage", m->lineage ? make_printable(m->lineage) : "none");
 }
 
 /* Embeds the goldens here and tells how far the vectors are off; that is the real test of the file. */

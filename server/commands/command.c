@@ -6,11 +6,15 @@
 
 #include "base/log.h"
 
-void make_printable(char *text)
+char *make_printable(char *text)
 {
-    for (; *text; text++)
-        if ((unsigned char)*text < 32 || *text == 127)
-            *text = '?';
+    for (unsigned char *p = (unsigned char *)text; *p; p++) {
+        if (*p < 32 || *p == 127)
+            *p = '?';
+        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+            p[0] = p[1] = '?';
+    }
+    return text;
 }
 
 static void print_error(const struct err *e)

@@ -26,8 +26,9 @@ int cmd_health(int argc, char **argv);
 int cmd_demo_pictures(int argc, char **argv);
 int cmd_sheet(int argc, char **argv);
 
-/* Replaces control characters: names of files and words of servers may hold what a terminal would obey. */
-void make_printable(char *text);
+/* Replaces control characters, those of Latin-1 in UTF-8 too: names of files, of keys and in models may hold what a
+ * terminal would obey.  Gives `text`. */
+char *make_printable(char *text);
 /* Prints "anchord: TEXT" and gives the exit code that fits: 75 for ERR_BUSY and ERR_RATE_LIMITED, else 1. */
 int command_failed(const struct err *e);
 /* Prints "anchord: TEXT" and where to find the usage; gives 2. */

@@ -1,4 +1,4 @@
-/* http_client.c - requests and answers over one plain socket. */
+/* http_client.c - requests and answers over one socket. */
 #include "server/commands/http_client.h"
 
 #include <errno.h>
@@ -19,7 +19,10 @@ enum { TIMEOUT_S = 120, HEAD_MAX = 64 * 1024, BODY_MAX = 64 << 20 };
 struct http_client {
     char host[256], port[8];
     char *key;     /* owned; NULL: none */
-    int fd;        /* -1: not connected */
+    bool tls;
+    struct tls_trust trust; /* texts owned */
+    int fd;                 /* -1: not connected */
+    struct tls_link *link;  /* NULL: plain */
     struct buf in; /* received and not used yet */
 };
 
@@ -27,12 +30,10 @@ struct http_client {
 
 static bool parse_url(struct http_client *c, const char *url, struct err *e)
 {
-    static const char scheme[] = "http://";
-    if (strncmp(url, "https://", 8) == 0)
-        return err_set(e, ERR_BAD_INPUT, "%s: the command line does not speak TLS; give a plain http:// address", url);
-    if (strncmp(url, scheme, sizeof scheme - 1) != 0)
+    c->tls = strncmp(url, "https://", 8) == 0;
+    if (!c->tls && strncmp(url, "http://", 7) != 0)
         return err_set(e, ERR_BAD_INPUT, "%s: an address looks like http://127.0.0.1:8080", url);
-    const char *host = url + sizeof scheme - 1;
+    const char *host = url + (c->tls ? 8 : 7);
     size_t len = strcspn(host, "/");
     if (host[len] && host[len + 1])
         return err_set(e, ERR_BAD_INPUT, "%s: an address ends after the port", url);
@@ -47,15 +48,19 @@ static bool parse_url(struct http_client *c, const char *url, struct err *e)
     if (host_len >= sizeof c->host || port_len >= sizeof c->port)
         return err_set(e, ERR_BAD_INPUT, "%.80s: too long", url);
     snprintf(c->host, sizeof c->host, "%.*s", to_int(host_len), host + literal);
-    snprintf(c->port, sizeof c->port, "%.*s", to_int(colon ? port_len : 2), colon ? colon + 1 : "80");
+    snprintf(c->port, sizeof c->port, "%.*s", to_int(colon ? port_len : 3), colon    ? colon + 1
+                                                                                    : c->tls ? "443"
+                                                                                             : "80");
     return true;
 }
 
-struct http_client *http_client_new(const char *url, const char *key, struct err *e)
+struct http_client *http_client_new(const char *url, const char *key, const struct tls_trust *trust, struct err *e)
 {
     struct http_client *c = mem_new(1, sizeof *c);
     c->fd = -1;
     c->key = mem_text(key);
+    if (trust)
+        c->trust = (struct tls_trust){mem_text(trust->certificate), mem_text(trust->ca_file)};
     if (parse_url(c, url, e))
         return c;
     http_client_free(c);
@@ -64,8 +69,10 @@ struct http_client *http_client_new(const char *url, const char *key, struct err
 
 static void hang_up(struct http_client *c)
 {
+    tls_link_close(c->link);
     if (c->fd >= 0)
         close(c->fd);
+    c->link = NULL;
     c->fd = -1;
     c->in.len = 0;
 }
@@ -77,6 +84,8 @@ void http_client_free(struct http_client *c)
     hang_up(c);
     buf_clear(&c->in);
     free(c->key);
+    free((char *)(uintptr_t)c->trust.certificate);
+    free((char *)(uintptr_t)c->trust.ca_file);
     free(c);
 }
 
@@ -109,13 +118,19 @@ static bool dial(struct http_client *c, struct err *e)
     for (const struct addrinfo *a = list; a && c->fd < 0; a = a->ai_next)
         c->fd = connect_to(a);
     freeaddrinfo(list);
-    return c->fd >= 0 || err_sys(e, "connecting to %s port %s", c->host, c->port);
+    if (c->fd < 0)
+        return err_sys(e, "connecting to %s port %s", c->host, c->port);
+    c->link = c->tls ? tls_link_open(c->fd, c->host, &c->trust, e) : NULL;
+    if (c->link || !c->tls)
+        return true;
+    hang_up(c);
+    return false;
 }
 
-static bool send_all(int fd, const void *data, size_t len)
+static bool send_all(struct http_client *c, const void *data, size_t len)
 {
     for (const char *p = data; len > 0;) {
-        ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
+        ssize_t n = c->link ? tls_link_send(c->link, p, len) : send(c->fd, p, len, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -131,7 +146,8 @@ static bool receive(struct http_client *c)
 {
     buf_reserve(&c->in, 16384);
     for (;;) {
-        ssize_t n = recv(c->fd, c->in.data + c->in.len, 16384, 0);
+        char *at = c->in.data + c->in.len;
+        ssize_t n = c->link ? tls_link_receive(c->link, at, 16384) : recv(c->fd, at, 16384, 0);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -162,7 +178,7 @@ static bool send_request(struct http_client *c, const struct http_ask *q)
     if (q->content_type)
         buf_print(&head, "Content-Type: %s\r\nContent-Length: %zu\r\n", q->content_type, q->len);
     buf_text(&head, "\r\n");
-    bool ok = send_all(c->fd, head.data, head.len) && (q->len == 0 || send_all(c->fd, q->body, q->len));
+    bool ok = send_all(c, head.data, head.len) && (q->len == 0 || send_all(c, q->body, q->len));
     buf_clear(&head);
     return ok;
 }

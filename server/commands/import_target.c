@@ -14,6 +14,7 @@
 struct import_target {
     struct app *app;       /* the folder; NULL when it is a server */
     char *url, *key;       /* the server; owned; key may be NULL */
+    struct tls_trust trust; /* texts owned */
     size_t threads;
 };
 
@@ -36,15 +37,17 @@ struct import_target *import_target_folder(const struct conf *c, struct err *e)
     return NULL;
 }
 
-struct import_target *import_target_server(const char *url, const char *key, struct err *e)
+struct import_target *import_target_server(const char *url, const char *key, const struct tls_trust *trust,
+                                           struct err *e)
 {
-    struct http_client *probe = http_client_new(url, key, e); /* the address is well-formed */
+    struct http_client *probe = http_client_new(url, key, trust, e); /* the address is well-formed */
     if (!probe)
         return NULL;
     http_client_free(probe);
     struct import_target *t = mem_new(1, sizeof *t);
     t->url = mem_text(url);
     t->key = mem_text(key);
+    t->trust = (struct tls_trust){mem_text(trust->certificate), mem_text(trust->ca_file)};
     t->threads = cores_usable() * 2 + 2;
     return t;
 }
@@ -56,6 +59,8 @@ void import_target_free(struct import_target *t)
     app_close(t->app);
     free(t->url);
     free(t->key);
+    free((char *)(uintptr_t)t->trust.certificate);
+    free((char *)(uintptr_t)t->trust.ca_file);
     free(t);
 }
 
@@ -71,7 +76,7 @@ struct import_link *import_link_open(struct import_target *t, struct err *e)
     if (t->app)
         l->lanes = lanes_new();
     else
-        l->client = http_client_new(t->url, t->key, e);
+        l->client = http_client_new(t->url, t->key, &t->trust, e);
     if (l->lanes || l->client)
         return l;
     import_link_close(l);

@@ -28,7 +28,8 @@ struct import_link;
 /* Opens the data folder of the settings; ERR_BUSY when a server holds it. */
 struct import_target *import_target_folder(const struct conf *c, struct err *e);
 /* `key`: NULL for none.  ERR_BAD_INPUT for an address that is none. */
-struct import_target *import_target_server(const char *url, const char *key, struct err *e);
+struct import_target *import_target_server(const char *url, const char *key, const struct tls_trust *trust,
+                                           struct err *e);
 void import_target_free(struct import_target *t); /* NULL is fine; its links first */
 /* How many threads make it busy. */
 size_t import_target_threads(const struct import_target *t);

@@ -93,6 +93,8 @@ void train_display_line(struct train_display *d, const char *line)
 
 void train_display_end(struct train_display *d)
 {
-    if (d->terminal)
+    if (d->terminal) {
         printf("\r\033[K");
+        fflush(stdout); /* what follows goes to standard error, which does not wait */
+    }
 }

@@ -40,12 +40,29 @@ void address_url(const struct address *a, bool tls, char *out, size_t size)
     snprintf(out, size, "%s://%s%s%s:%u", tls ? "https" : "http", v6 ? "[" : "", a->host, v6 ? "]" : "", a->port);
 }
 
-static bool is_loopback(const struct sockaddr *sa)
+void address_local_url(const struct address *a, bool tls, char *out, size_t size)
 {
+    struct address local = *a;
+    struct in6_addr v6;
+    struct in_addr v4;
+    if (inet_pton(AF_INET, a->host, &v4) == 1 && v4.s_addr == htonl(INADDR_ANY))
+        snprintf(local.host, sizeof local.host, "127.0.0.1");
+    else if (inet_pton(AF_INET6, a->host, &v6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&v6))
+        snprintf(local.host, sizeof local.host, "::1");
+    address_url(&local, tls, out, size);
+}
+
+/* An IPv4 client of an IPv6 socket too. */
+bool address_is_loopback(const struct sockaddr *sa)
+{
+    if (!sa)
+        return false;
     if (sa->sa_family == AF_INET)
         return ntohl(((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr) >> 24 == 127;
-    return sa->sa_family == AF_INET6 &&
-           IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr);
+    if (sa->sa_family != AF_INET6)
+        return false;
+    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127);
 }
 
 static uint16_t port_of(int fd)
@@ -85,7 +102,7 @@ int address_listen(struct address *a, int backlog, bool *loopback, struct err *e
         err_set(e, ERR_BAD_INPUT, "%s: %s", a->host, gai_strerror(why));
         return -1;
     }
-    *loopback = is_loopback(found->ai_addr);
+    *loopback = address_is_loopback(found->ai_addr);
     fd = open_socket(found, backlog);
     if (fd < 0)
         err_sys(e, "listening on %s:%u", a->host, a->port);

@@ -18,11 +18,15 @@ MUST_CHECK bool address_parse(const char *text, struct address *out, struct err 
 /* "http://127.0.0.1:8080"; brackets are put around an IPv6 host. */
 void address_url(const struct address *a, bool tls, char *out, size_t size);
 
+/* The same for a client on this machine: an address that stands for all of them becomes the loopback one. */
+void address_local_url(const struct address *a, bool tls, char *out, size_t size);
+
 /* Resolves, binds and listens.  Gives the descriptor, with the port that it got in a->port and whether the
  * address is of the loopback kind in *loopback; -1 on failure (ERR_BAD_INPUT: no such host). */
 MUST_CHECK int address_listen(struct address *a, int backlog, bool *loopback, struct err *e);
 
 enum { ADDRESS_TEXT = 64 };
+bool address_is_loopback(const struct sockaddr *sa); /* NULL is none */
 /* The client's address; of IPv6 the first 64 bits, which is what one client has. */
 void address_of_client(const struct sockaddr *sa, char out[ADDRESS_TEXT]);
 

@@ -12,9 +12,9 @@
 struct auth {
     struct auth_source source;
     bool exposed;
-    struct key_row own; /* from the settings; role ROLE_NONE: there is none */
     pthread_rwlock_t lock;
     /* guarded by lock */
+    struct key_row own; /* from the settings; role ROLE_NONE: there is none */
     struct key_row *rows;
     size_t n;
     unsigned version;
@@ -59,23 +59,27 @@ static bool lock_fresh(struct auth *a, struct err *e)
     return ok;
 }
 
+bool auth_change_admin_key(struct auth *a, const char *admin_key, struct err *e)
+{
+    struct key_row own = {.role = ROLE_ADMIN};
+    if (!key_is_well_formed(admin_key))
+        return err_set(e, ERR_BAD_INPUT, "admin_key: not a key (anch_, 8 characters, _, 43 characters)");
+    memcpy(own.id, admin_key + 5, KEY_ID);
+    hash_bytes(admin_key, KEY_LEN, own.hash);
+    pthread_rwlock_wrlock(&a->lock);
+    a->own = own;
+    pthread_rwlock_unlock(&a->lock);
+    return true;
+}
+
 struct auth *auth_new(const struct auth_source *source, const char *admin_key, bool exposed, struct err *e)
 {
     struct auth *a = mem_new(1, sizeof *a);
     a->source = *source;
     a->exposed = exposed;
     pthread_rwlock_init(&a->lock, NULL);
-    if (admin_key && *admin_key) {
-        if (!key_is_well_formed(admin_key)) {
-            err_set(e, ERR_BAD_INPUT, "admin_key: not a key (anch_, 8 characters, _, 43 characters)");
-            auth_free(a);
-            return NULL;
-        }
-        a->own.role = ROLE_ADMIN;
-        memcpy(a->own.id, admin_key + 5, KEY_ID);
-        hash_bytes(admin_key, KEY_LEN, a->own.hash);
-    }
-    if (!load_locked(a, source->version(source->context), e)) {
+    if ((admin_key && *admin_key && !auth_change_admin_key(a, admin_key, e)) ||
+        !load_locked(a, source->version(source->context), e)) {
         auth_free(a);
         return NULL;
     }

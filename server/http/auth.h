@@ -29,6 +29,10 @@ struct auth;
 struct auth *auth_new(const struct auth_source *source, const char *admin_key, bool exposed, struct err *e);
 void auth_free(struct auth *a); /* NULL is fine */
 
+/* Another admin key of the settings in place of the one before.  ERR_BAD_INPUT when it is no key (so is "": a server
+ * that had one would be open to all); then the one before stays. */
+MUST_CHECK bool auth_change_admin_key(struct auth *a, const char *admin_key, struct err *e);
+
 bool auth_has_keys(struct auth *a);
 
 struct caller {

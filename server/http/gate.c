@@ -34,14 +34,17 @@ void gate_free(struct gate *g)
 static bool check_origin(struct gate *g, struct visit *v, struct err *e)
 {
     const struct head_facts *f = &v->facts;
-    struct origins o = {&g->o.conf->allowed_hosts, &g->o.conf->cors_origins, g->o.loopback[v->listener]};
+    bool admin = v->listener == LISTENER_ADMIN;
+    const struct conf *c = g->o.conf;
+    struct origins o = {&c->allowed_hosts, admin ? &c->admin_cors_origins : &c->cors_origins,
+                        g->o.loopback[v->listener], v->local};
     enum origin_kind kind = origin_of(&o, f->origin, f->host);
     bool harmless = f->method == METHOD_GET || f->method == METHOD_HEAD;
 
     if (!origin_host_is_ours(&o, f->host))
         return err_set(e, ERR_MISDIRECTED, "this host name is not served here (setting allowed_hosts)");
     if (kind == ORIGIN_FOREIGN && !harmless)
-        return err_set(e, ERR_FORBIDDEN, "this web origin may not call (setting cors_origins)");
+        return err_set(e, ERR_ORIGIN, "this web origin may not call (setting %scors_origins)", admin ? "admin_" : "");
     if (kind == ORIGIN_LISTED)
         v->allow_origin = origin_allow(&o, f->origin);
     return true;

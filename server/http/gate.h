@@ -32,6 +32,7 @@ struct visit {
     enum listener listener;
     const struct head *head;
     const char *address;       /* of the client, as rates count it */
+    bool local;                /* the client is on this machine's loopback */
     /* out; texts are borrowed from the head or static */
     struct head_facts facts;
     struct route_info route;   /* label NULL: none was found */

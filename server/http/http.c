@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/num.h"
+#include "server/http/certificate.h"
 #include "server/http/http_exchange.h"
 #include "server/http/http_refusal.h"
 
@@ -56,6 +57,7 @@ static struct connection *connection_new(struct listening *l, struct MHD_Connect
     c->mhd = mhd;
     c->listener = l->listener;
     address_of_client(info ? info->client_addr : NULL, c->address);
+    c->local = info && address_is_loopback(info->client_addr);
     info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
     deadline_watch(l->http->deadlines, &c->deadline, info ? info->connect_fd : -1,
                    clock_ns() + c->front->o.conf->header_timeout_seconds * 1000000000);
@@ -176,6 +178,7 @@ static struct MHD_Daemon *start_daemon(struct http *h, enum listener which)
     struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_MEM_CERT, 0, cert},
         {MHD_OPTION_HTTPS_MEM_KEY, 0, key},
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, certificate_callback()},
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (char[]){"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"}},
         {MHD_OPTION_END, 0, NULL},
     };
@@ -207,7 +210,7 @@ struct http *http_new(const struct http_options *o, struct err *e)
     h->front.o = *o;
     hash_random(&h->front.id_seed, sizeof h->front.id_seed);
     MHD_set_panic_func(on_panic, NULL);
-    bool found = refusal_find_queue(&h->front);
+    bool found = refusal_find_queue(&h->front) && (!o->tls_cert || certificate_use(o->tls_cert, o->tls_key, e));
     h->deadlines = deadlines_new(&(struct deadlines_options){on_tick, o->tls_cert ? NULL : refusal_late, h}, e);
     for (enum listener i = LISTENER_PUBLIC; i <= LISTENER_ADMIN; i++) {
         h->listening[i] = (struct listening){h, i};

@@ -66,12 +66,11 @@ static void add_cors_headers(struct MHD_Response *r, const struct visit *v)
     if (!v->allow_origin)
         return;
     add_header(r, "access-control-allow-origin", v->allow_origin);
-    add_header(r, "vary", "origin");
+    add_header(r, "vary", v->is_preflight ? "origin, access-control-request-headers" : "origin");
     if (v->is_preflight) {
         add_header(r, "access-control-allow-methods", guard_methods);
-        add_header(r, "access-control-allow-headers",
-                   "authorization, api-key, x-api-key, content-type, if-match, if-none-match, "
-                   "anchord-generation, x-request-id, last-event-id");
+        if (v->facts.wanted_headers) /* clients send headers of their own, and new ones with each version */
+            add_header(r, "access-control-allow-headers", v->facts.wanted_headers);
         add_header(r, "access-control-max-age", "600");
     } else {
         add_header(r, "access-control-expose-headers",
@@ -224,7 +223,7 @@ static void read_head(struct connection *c, const char *method, const char *path
         if (!fields.items[i].value)
             fields.items[i].value = "";
     x->head = (struct head){method, version, path, fields.items, fields.n, query.items, query.n};
-    x->visit = (struct visit){.listener = c->listener, .head = &x->head, .address = c->address};
+    x->visit = (struct visit){.listener = c->listener, .head = &x->head, .address = c->address, .local = c->local};
 }
 
 /* The guard has seen that every percent sign decodes. */

@@ -64,6 +64,7 @@ struct connection { /* lives as long as the socket */
     enum listener listener;
     struct deadline deadline;
     char address[ADDRESS_TEXT];
+    bool local; /* the client is on loopback */
     struct exchange exchange;
 };
 

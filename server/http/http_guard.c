@@ -14,6 +14,7 @@ static const struct {
 } methods[] = {
     {"GET", METHOD_GET},     {"HEAD", METHOD_HEAD},     {"PUT", METHOD_PUT},         {"POST", METHOD_POST},
     {"PATCH", METHOD_PATCH}, {"DELETE", METHOD_DELETE}, {"OPTIONS", METHOD_OPTIONS},
+    {"TRACE", METHOD_TRACE}, /* of no path, which each path says with its Allow */
 };
 
 /* The fields that somebody behind the guard reads; each may be there once. */
@@ -38,6 +39,7 @@ static const struct {
     {"x-request-id", offsetof(struct head_facts, request_id)},
     {"last-event-id", offsetof(struct head_facts, last_event_id)},
     {"access-control-request-method", offsetof(struct head_facts, wanted_method)},
+    {"access-control-request-headers", offsetof(struct head_facts, wanted_headers)},
 };
 
 /* RFC 9110, 5.6.2. */

@@ -38,7 +38,7 @@ struct head_facts { /* texts are borrowed from the head; NULL: not there */
     bool expects_continue;
     const char *host, *origin, *authorization, *api_key, *x_api_key;
     const char *content_type, *content_encoding, *accept, *if_match, *if_none_match;
-    const char *generation, *request_id, *last_event_id, *wanted_method;
+    const char *generation, *request_id, *last_event_id, *wanted_method, *wanted_headers;
     const char *length_text, *coding, *expect;
 };
 

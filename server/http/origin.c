@@ -56,7 +56,7 @@ bool origin_host_is_ours(const struct origins *o, const char *host)
         return true;
     if (!name_of(host, name, sizeof name))
         return false;
-    return listed(o->hosts, name) || listed(o->hosts, host) || (o->loopback && is_loopback_name(name));
+    return listed(o->hosts, name) || listed(o->hosts, host) || ((o->loopback || o->local) && is_loopback_name(name));
 }
 
 enum origin_kind origin_of(const struct origins *o, const char *origin, const char *host)

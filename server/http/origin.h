@@ -2,8 +2,10 @@
  *
  * A page on any site can make a browser talk to a server on loopback, and by DNS rebinding even read the
  * answers.  So Host must be a name that is ours: one of `allowed_hosts`, or, when that is empty and the
- * server listens on loopback, a loopback name.  A request that changes or computes something must not come
- * from a foreign page (Origin).  Pages of `cors_origins` may call and read; no others get an
+ * server listens on loopback, a loopback name.  A client on this machine may always use a loopback name: the
+ * health check of a container does, and rebinding cannot make one up.  A request that changes or computes something must not come
+ * from a foreign page (Origin).  Pages of `cors_origins`
+ * (`admin_cors_origins` on the admin listener) may call and read; no others get an
  * Access-Control-Allow-Origin.
  */
 #ifndef ANCHORD_SERVER_HTTP_ORIGIN_H
@@ -14,6 +16,7 @@
 struct origins { /* borrowed from the settings */
     const struct conf_list *hosts, *pages;
     bool loopback; /* the listener is */
+    bool local;    /* the client is */
 };
 
 /* `host`: the header's value, with or without a port; NULL (HTTP/1.0) passes: no browser sends that. */

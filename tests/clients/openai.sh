@@ -17,7 +17,7 @@ fi
 
 scratch=$(mktemp -d)
 server=
-trap '[ -z "$server" ] || kill "$server" 2> /dev/null || :; rm -rf "$scratch"' EXIT
+trap '[ -z "$server" ] || { kill "$server" && wait "$server"; } 2> /dev/null || :; rm -rf "$scratch"' EXIT
 quiet() { "$@" > "$scratch/out" 2>&1 || { cat "$scratch/out"; exit 1; }; }
 quiet "$program" demo-pictures --each 4 --side 64 "$scratch/pictures"
 quiet "$program" model new --arch resnet18 --stem small2 --width 8 --seed 3 "$scratch/tiny.safetensors"

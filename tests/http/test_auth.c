@@ -348,7 +348,7 @@ static void foreign_pages_may_not_write_and_listed_ones_may(void **state)
     struct ask write = {.method = "POST", .target = "/v1/collections/default/images/count", .body = "{}", .len = 2,
                         .type = "application/json", .headers = "Origin: https://evil.example\r\n"};
     seen_section("Other origins");
-    probe_ask(&s, "POST from a foreign origin", "403", "insufficient_role", &write);
+    probe_ask(&s, "POST from a foreign origin", "403", "origin_not_allowed", &write);
     write.headers = "Origin: https://app.example\r\n";
     probe_ask(&s, "POST from a listed origin", "200", NULL, &write);
     write.headers = "Host: rebound.example\r\n";

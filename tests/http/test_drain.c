@@ -239,7 +239,7 @@ static void each_signal_does_what_is_written(void **state)
     probe_signal("SIGINT", (int[]){SIGINT}, 1, false);
     probe_signal("SIGTERM twice", (int[]){SIGTERM, SIGTERM}, 2, false);
     probe_signal("SIGINT and SIGTERM", (int[]){SIGINT, SIGTERM}, 2, false);
-    probe_signal("SIGHUP", (int[]){SIGHUP}, 1, false);
+    probe_signal("SIGHUP", (int[]){SIGHUP}, 1, true);
     probe_signal("SIGPIPE", (int[]){SIGPIPE}, 1, true);
     probe_signal("SIGUSR1 and SIGUSR2", (int[]){SIGUSR1, SIGUSR2}, 2, true);
 }

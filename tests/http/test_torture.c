@@ -84,7 +84,7 @@ static const struct case_ heads[] = {
     {"HTTP/2.0", "505 close", "GET /healthz HTTP/2.0\r\n" HOST "\r\n"},
     {"HTTP/1.0 with Host", "200 close", "GET /healthz HTTP/1.0\r\n" HOST "\r\n"},
     {"CONNECT", "400/404/405/501 close?", "CONNECT localhost:80 HTTP/1.1\r\n" HOST "\r\n"},
-    {"TRACE", "405/501 close?", "TRACE /healthz HTTP/1.1\r\n" HOST "\r\n"},
+    {"TRACE", "405 close?", "TRACE /healthz HTTP/1.1\r\n" HOST "\r\n"},
     {"get in small letters", "405/501 close?", "get /healthz HTTP/1.1\r\n" HOST "\r\n"},
     {"FOO", "405/501 close?", "FOO /healthz HTTP/1.1\r\n" HOST "\r\n"},
     {"OPTIONS *", "204/400/404/405 close?", "OPTIONS * HTTP/1.1\r\n" HOST "\r\n"},
