@@ -18,7 +18,7 @@
 #include "tests/lib/hashed.h"
 
 /* mean 0 and std 1/255: the values are the pixels. */
-static bool write_crop(const struct file *p, uint32_t min_side)
+static bool write_crop(const struct file *p, uint32_t goal)
 {
     struct preprocess as_pixels = preprocess_imagenet;
     static float values[224 * 224 * 3];
@@ -30,7 +30,7 @@ static bool write_crop(const struct file *p, uint32_t min_side)
         as_pixels.std[c] = 1.0f / 255.0f;
     }
     memset(bytes, 0, sizeof bytes);
-    if (image_decode(p->bytes, p->len, &image_default_limits, min_side, &img, &e) &&
+    if (image_decode(p->bytes, p->len, &image_default_limits, goal, &img, &e) &&
         preprocess_run(&as_pixels, &img, values, &e))
         for (size_t i = 0; i < sizeof bytes; i++)
             bytes[i] = (uint8_t)(values[i] + 0.5f);
@@ -45,7 +45,7 @@ struct times {
     size_t done;
 };
 
-static struct times measure(const struct file *pictures, size_t n, uint32_t min_side)
+static struct times measure(const struct file *pictures, size_t n, uint32_t goal)
 {
     static float values[224 * 224 * 3];
     struct times t = {0};
@@ -56,7 +56,7 @@ static struct times measure(const struct file *pictures, size_t n, uint32_t min_
         const double start = clock_s();
         bool ok = image_probe(p->bytes, p->len, &image_default_limits, &info, NULL);
         const double probed = clock_s();
-        ok = ok && image_decode(p->bytes, p->len, &image_default_limits, min_side, &img, NULL);
+        ok = ok && image_decode(p->bytes, p->len, &image_default_limits, goal, &img, NULL);
         const double decoded = clock_s();
         ok = ok && preprocess_run(&preprocess_imagenet, &img, values, NULL);
         if (ok) {
@@ -70,11 +70,11 @@ static struct times measure(const struct file *pictures, size_t n, uint32_t min_
     return t;
 }
 
-static void report(const char *name, const struct file *pictures, size_t n, uint32_t min_side)
+static void report(const char *name, const struct file *pictures, size_t n, uint32_t goal)
 {
     struct times best = {.decode = 1e9};
     for (int round = 0; round < 3; round++) {
-        const struct times t = measure(pictures, n, min_side);
+        const struct times t = measure(pictures, n, goal);
         if (t.decode + t.preprocess < best.decode + best.preprocess)
             best = t;
     }
@@ -84,14 +84,14 @@ static void report(const char *name, const struct file *pictures, size_t n, uint
 }
 
 /* vectors [n, dimensions] of all pictures. */
-static bool embed_all(struct lane *lane, const struct folder *f, uint32_t min_side, float *vectors, struct err *e)
+static bool embed_all(struct lane *lane, const struct folder *f, uint32_t goal, float *vectors, struct err *e)
 {
     const struct preprocess *pre = encoder_preprocess(lane_encoder(lane));
     float *values = mem_new((size_t)pre->size * pre->size * 3, sizeof *values);
     bool ok = true;
     for (size_t i = 0; ok && i < f->n; i++, vectors += encoder_dimensions(lane_encoder(lane))) {
         struct image img = {0};
-        ok = image_decode(f->files[i].bytes, f->files[i].len, &image_default_limits, min_side, &img, e) &&
+        ok = image_decode(f->files[i].bytes, f->files[i].len, &image_default_limits, goal, &img, e) &&
              preprocess_run(pre, &img, values, e) && lane_forward(lane, values, 1, vectors, e);
         image_clear(&img);
         if (!ok)

@@ -6,7 +6,9 @@
 #include "base/mem.h"
 #include "engine/pictures/draw.h"
 #include "engine/encoder.h"
+#include "tests/lib/embedding_error.h"
 #include "tests/lib/hashed.h"
+#include "tests/lib/pictures.h"
 
 enum { SIZE = 48, D = 64 };
 
@@ -187,6 +189,52 @@ static void a_picture_becomes_a_unit_vector(void **state)
     model_free(m);
 }
 
+/* What a JPEG decodes to at full size, as a PNG. */
+static struct buf as_png(const struct buf *jpeg)
+{
+    struct err e = {0};
+    struct image img = {0};
+    struct buf png = {0};
+    assert_ok(image_decode(jpeg->data, jpeg->len, &image_default_limits, 0, &img, &e) && image_write_png(&img, &png, &e), e);
+    image_clear(&img);
+    return png;
+}
+
+/* DCT scaling works in powers of two: it is at its worst where a power times the network's side is just reached. */
+static void a_jpeg_of_any_size_has_the_vector_of_its_pixels(void **state)
+{
+    enum { N = 8 };
+    static const double factors[] = {0.5, 2, 2.1, 4, 8};
+    static float of_jpeg[N * D], of_png[N * D];
+    UNUSED(state);
+    struct err e = {0};
+    struct model *m = hashed_model(&small, SIZE);
+    struct encoder *enc = make(m, all_options[1]);
+    struct lane *lane = make_lane(enc, 1);
+    for (size_t s = 0; s < COUNT(factors); s++) {
+        const uint32_t side = (uint32_t)(factors[s] * encoder_preprocess(enc)->resize);
+        for (uint32_t i = 0; i < N; i++) {
+            struct image img;
+            struct buf jpeg = {0};
+            assert_ok(draw_picture(i, 1, side, &img, &e), e);
+            t_jpeg(&img, &(struct jpeg_form){.quality = 95}, &jpeg);
+            struct buf png = as_png(&jpeg);
+            assert_ok(lane_embed(lane, jpeg.data, jpeg.len, &image_default_limits, of_jpeg + i * D, NULL, &e), e);
+            assert_ok(lane_embed(lane, png.data, png.len, &image_default_limits, of_png + i * D, NULL, &e), e);
+            image_clear(&img);
+            buf_clear(&jpeg);
+            buf_clear(&png);
+        }
+        const struct embedding_error r = embedding_error(of_png, of_jpeg, N, D);
+        print_message("%u pixels: relative embedding error %.2g, largest %.2g\n", side, r.median, r.largest);
+        if (!(r.largest <= 0.02))
+            fail_msg("%u pixels: relative embedding error %g", side, r.largest);
+    }
+    lane_free(lane);
+    encoder_release(enc);
+    model_free(m);
+}
+
 static void a_bad_picture_is_refused_and_the_lane_goes_on(void **state)
 {
     UNUSED(state);
@@ -318,6 +366,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_encoder_lives_as_long_as_its_last_lane),
         cmocka_unit_test(any_number_of_pictures_goes_through_a_lane),
         cmocka_unit_test(a_picture_becomes_a_unit_vector),
+        cmocka_unit_test(a_jpeg_of_any_size_has_the_vector_of_its_pixels),
         cmocka_unit_test(a_bad_picture_is_refused_and_the_lane_goes_on),
         cmocka_unit_test(lanes_in_many_threads_give_the_same_bits),
         cmocka_unit_test(goldens_prove_the_model_they_were_made_with),

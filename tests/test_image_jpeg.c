@@ -64,9 +64,10 @@ static void every_form_of_jpeg_is_decoded(void **state)
         {"arithmetic", {.arithmetic = true}, 4},
         {"16-bit tables", {.deep_tables = true, .progressive = true}, 4},
         {"restart intervals", {.restart = 3}, 4},
+        {"a scan for each component", {.apart = true}, 4},
         {"RGB", {.colours = JPEG_RGB}, 3},
         {"CMYK, Adobe", {.colours = JPEG_CMYK}, 4},
-        {"CMYK, plain", {.colours = JPEG_CMYK, .plain_inks = true}, 4},
+        {"CMYK without the marker", {.colours = JPEG_CMYK, .unmarked = true}, 4},
         {"YCCK, Adobe", {.colours = JPEG_YCCK}, 4},
     };
     UNUSED(state);
@@ -99,17 +100,17 @@ static void grey_becomes_three_equal_channels(void **state)
     image_clear(&got);
 }
 
-static void scaling_is_by_powers_of_two_and_never_below_what_is_asked(void **state)
+static void scaling_is_by_powers_of_two_and_leaves_twice_what_is_asked(void **state)
 {
-    static const struct { uint32_t min_side, width, height; } cases[] = {
-        {0, 203, 130}, {130, 203, 130}, {66, 203, 130}, {65, 102, 65}, {34, 102, 65}, {33, 51, 33}, {18, 51, 33},
-        {17, 26, 17}, {1, 26, 17}};
+    static const struct { uint32_t goal, width, height; } cases[] = {
+        {0, 203, 130}, {UINT32_MAX, 203, 130}, {65, 203, 130}, {33, 203, 130}, {32, 102, 65}, {17, 102, 65}, {16, 51, 33},
+        {9, 51, 33}, {8, 26, 17}, {1, 26, 17}};
     UNUSED(state);
     struct buf bytes = encode(203, 130, &(struct jpeg_form){0});
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct err e = {0};
         struct image got;
-        assert_ok(image_decode(bytes.data, bytes.len, limits, cases[i].min_side, &got, &e), e);
+        assert_ok(image_decode(bytes.data, bytes.len, limits, cases[i].goal, &got, &e), e);
         assert_int_equal(got.width, cases[i].width);
         assert_int_equal(got.height, cases[i].height);
         image_clear(&got);
@@ -214,7 +215,7 @@ static void marker_floods_cost_linear_time(void **state)
 
 static void a_cut_at_any_percent_is_refused(void **state)
 {
-    static const struct jpeg_form forms[] = {{0}, {.progressive = true}, {.restart = 4}};
+    static const struct jpeg_form forms[] = {{0}, {.progressive = true}, {.restart = 4}, {.arithmetic = true}, {.apart = true}};
     UNUSED(state);
     for (size_t f = 0; f < COUNT(forms); f++) {
         struct buf bytes = encode(120, 90, &forms[f]);
@@ -226,12 +227,169 @@ static void a_cut_at_any_percent_is_refused(void **state)
             assert_refused(what, &cut, ERR_UNDECODABLE, 100);
             buf_clear(&cut);
         }
-        struct buf last = {0}; /* all but the last byte of the end marker */
-        buf_add(&last, bytes.data, bytes.len - 1);
-        assert_refused("cut in the end marker", &last, ERR_UNDECODABLE, 100);
-        buf_clear(&last);
         buf_clear(&bytes);
     }
+}
+
+/* ---- oddities of real writers, in which every pixel is as it was written ---- */
+
+/* The offset of the n-th marker of this kind (from 0), wherever it stands; the end when there are fewer. */
+static size_t nth_marker(const struct buf *b, unsigned marker, size_t n)
+{
+    const uint8_t *bytes = (const uint8_t *)b->data;
+    for (size_t at = 2; at + 1 < b->len; at++)
+        if (bytes[at] == 0xff && bytes[at + 1] == marker && n-- == 0)
+            return at;
+    return b->len;
+}
+
+static void overwrite(struct buf *b, size_t at, const void *bytes, size_t n)
+{
+    assert_true(at + n <= b->len);
+    memcpy(b->data + at, bytes, n);
+}
+
+static void spectral_selection_of_zeros(struct buf *b) /* Samsung's phones, IP cameras */
+{
+    const size_t scan = nth_marker(b, 0xda, 0);
+    overwrite(b, scan + 2 + (uint8_t)b->data[scan + 3] - 3, "\0\0\0", 3);
+}
+
+static void jfif_of_the_future(struct buf *b)
+{
+    overwrite(b, nth_marker(b, 0xe0, 0) + 9, "\3", 1);
+}
+
+static void unknown_adobe_transform(struct buf *b)
+{
+    t_insert(b, 2, "\xff\xee\0\x0e" "Adobe\0\x64\0\0\0\0\7", 16);
+}
+
+static void stray_bytes_between_segments(struct buf *b)
+{
+    t_insert(b, nth_marker(b, 0xc0, 0), "ab", 2);
+    t_insert(b, nth_marker(b, 0xdb, 0), "\0\0", 2);
+}
+
+static void zeros_in_front_of_the_scan(struct buf *b)
+{
+    t_insert(b, nth_marker(b, 0xda, 0), "\0\0\0\0\0\0\0\0", 8);
+}
+
+static void zeros_in_front_of_the_end(struct buf *b)
+{
+    t_insert(b, nth_marker(b, 0xd9, 0), "\0\0\0\0\0\0\0\0\0", 9);
+}
+
+static void bytes_in_front_of_restarts(struct buf *b)
+{
+    t_insert(b, nth_marker(b, 0xd0, 0), "\1\2", 2);
+    t_insert(b, nth_marker(b, 0xd1, 0), "\1\2\3", 3);
+}
+
+static void end_marker_cut(struct buf *b)
+{
+    b->len -= 1;
+}
+
+static void no_end_marker(struct buf *b)
+{
+    b->len -= 2;
+}
+
+static void something_else_instead_of_the_end(struct buf *b)
+{
+    overwrite(b, b->len - 2, "ab", 2);
+}
+
+static void a_segment_too_short_for_its_length(struct buf *b)
+{
+    t_insert(b, 2, "\xff\xe3\0\0", 4);
+}
+
+static struct image decoded(const char *what, const struct buf *b)
+{
+    struct err e = {0};
+    struct image img;
+    if (!image_decode(b->data, b->len, limits, 0, &img, &e))
+        fail_msg("%s: %s", what, e.text);
+    return img;
+}
+
+static void what_leaves_all_pixels_is_read_to_the_same_pixels(void **state)
+{
+    static const struct jpeg_form plain = {0}, restarts = {.restart = 2}, progressive = {.progressive = true},
+                                  apart = {.apart = true};
+    static const struct { const char *what; const struct jpeg_form *form; void (*make)(struct buf *b); } cases[] = {
+        {"spectral selection of zeros", &plain, spectral_selection_of_zeros},
+        {"JFIF 3", &plain, jfif_of_the_future},
+        {"Adobe's transform 7", &plain, unknown_adobe_transform},
+        {"bytes between segments", &plain, stray_bytes_between_segments},
+        {"bytes in a scan for each component", &apart, stray_bytes_between_segments},
+        {"zeros before SOS", &plain, zeros_in_front_of_the_scan},
+        {"zeros before EOI", &plain, zeros_in_front_of_the_end},
+        {"zeros before EOI of a progressive one", &progressive, zeros_in_front_of_the_end},
+        {"bytes before RST", &restarts, bytes_in_front_of_restarts},
+        {"half an EOI", &plain, end_marker_cut},
+        {"no EOI", &plain, no_end_marker},
+        {"no EOI, progressive", &progressive, no_end_marker},
+        {"no EOI, a scan for each component", &apart, no_end_marker},
+        {"EOI overwritten", &plain, something_else_instead_of_the_end},
+        {"a segment of length 0", &plain, a_segment_too_short_for_its_length},
+    };
+    UNUSED(state);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct buf bytes = encode(75, 50, cases[i].form), exif = {0};
+        struct image want = decoded("the plain one", &bytes);
+        cases[i].make(&bytes);
+        struct image got = decoded(cases[i].what, &bytes);
+        if (memcmp(got.rgb, want.rgb, 75 * 50 * 3) != 0)
+            fail_msg("%s: other pixels", cases[i].what);
+        t_exif(6, false, &exif); /* our own walk over the markers goes the same way */
+        t_insert(&bytes, nth_marker(&bytes, 0xda, 0), exif.data, exif.len);
+        assert_int_equal(jpeg_markers_read((const uint8_t *)bytes.data, bytes.len).orientation, 6);
+        image_clear(&want);
+        image_clear(&got);
+        buf_clear(&exif);
+        buf_clear(&bytes);
+    }
+}
+
+/* A scan that is cut off whole, or whose marker is damaged so that it passes for padding. */
+static void a_missing_scan_is_noticed(void **state)
+{
+    static const struct jpeg_form forms[] = {{.progressive = true}, {.apart = true}};
+    UNUSED(state);
+    for (size_t f = 0; f < COUNT(forms); f++) {
+        struct buf bytes = encode(75, 50, &forms[f]);
+        size_t scans = 0;
+        while (nth_marker(&bytes, 0xda, scans) < bytes.len)
+            scans++;
+        assert_true(scans >= 3);
+        for (size_t i = 1; i < scans; i++) {
+            const size_t at = nth_marker(&bytes, 0xda, i);
+            struct buf cut = {0};
+            buf_add(&cut, bytes.data, at);
+            assert_refused("a file that ends before a scan", &cut, ERR_UNDECODABLE, 100);
+            buf_add(&cut, bytes.data + at, bytes.len - at);
+            cut.data[at] = 0;
+            assert_refused("a scan without its marker", &cut, ERR_UNDECODABLE, 100);
+            buf_clear(&cut);
+        }
+        buf_clear(&bytes);
+    }
+}
+
+static void lossless_jpeg_is_refused_by_name(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    struct image img;
+    struct buf bytes = encode(32, 32, &(struct jpeg_form){0});
+    bytes.data[find_marker(&bytes, 0xc0) + 1] = '\xc3';
+    assert_err(image_decode(bytes.data, bytes.len, limits, 0, &img, &e), e, ERR_UNDECODABLE);
+    assert_non_null(strstr(e.text, "lossless"));
+    buf_clear(&bytes);
 }
 
 /* Decodes bytes[0..n) from memory of exactly that size, so that ASan sees the end.  Gives the verdict. */
@@ -323,12 +481,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_form_of_jpeg_is_decoded),
         cmocka_unit_test(grey_becomes_three_equal_channels),
-        cmocka_unit_test(scaling_is_by_powers_of_two_and_never_below_what_is_asked),
+        cmocka_unit_test(scaling_is_by_powers_of_two_and_leaves_twice_what_is_asked),
         cmocka_unit_test(sizes_are_judged_before_a_pixel_is_decoded),
         cmocka_unit_test(scan_bombs_are_refused_at_once),
         cmocka_unit_test(the_wall_clock_ends_what_no_count_has_stopped),
         cmocka_unit_test(marker_floods_cost_linear_time),
         cmocka_unit_test(a_cut_at_any_percent_is_refused),
+        cmocka_unit_test(what_leaves_all_pixels_is_read_to_the_same_pixels),
+        cmocka_unit_test(a_missing_scan_is_noticed),
+        cmocka_unit_test(lossless_jpeg_is_refused_by_name),
         cmocka_unit_test(every_flip_of_a_bit_is_survived_and_judged_the_same_twice),
         cmocka_unit_test(what_follows_the_end_marker_does_not_matter),
         cmocka_unit_test(the_first_exif_block_counts),

@@ -132,14 +132,14 @@ static bool turn_upright(struct image *img, uint8_t orientation, struct err *e)
     return true;
 }
 
-bool image_decode(const void *bytes, size_t len, const struct image_limits *limits, uint32_t min_side,
+bool image_decode(const void *bytes, size_t len, const struct image_limits *limits, uint32_t goal,
                   struct image *out, struct err *e)
 {
     const struct image_source src = {bytes, len, limits};
     struct image_info info = {0};
     struct image img = {0};
     const struct codec *c = accept_source(&src, e);
-    if (!c || !c->decode(&src, min_side, &img, &info, e) || !turn_upright(&img, info.orientation, e)) {
+    if (!c || !c->decode(&src, goal, &img, &info, e) || !turn_upright(&img, info.orientation, e)) {
         image_clear(&img);
         return false;
     }

@@ -1,13 +1,13 @@
 /* image.h - pictures: telling what they are, decoding them safely, writing them.
  *
  * What arrives is hostile until proven otherwise: the content decides the format (never a header or a
- * file name), all limits are checked before a pixel is decoded, damaged and truncated files are refused
- * (any decoder warning is an error).  EXIF orientation 1 to 8 is applied, so width and height are always
+ * file name), all limits are checked before a pixel is decoded, and what would invent pixels is refused: a file may
+ * be odd, or lack what no pixel needs, but not a part of its pixels.  EXIF orientation 1 to 8 is applied, so width and height are always
  * those of the upright picture.
  *
  *     struct image_info info;
  *     struct image img;
- *     if (image_probe(bytes, len, &limits, &info, e) && image_decode(bytes, len, &limits, 256, &img, e))
+ *     if (image_probe(bytes, len, &limits, &info, e) && image_decode(bytes, len, &limits, 224, &img, e))
  *         ... image_clear(&img);
  *
  * Decoding can take hundreds of megabytes: a progressive JPEG is held as coefficients, 6 bytes a pixel, before the first
@@ -60,10 +60,11 @@ const char *image_media_type(enum image_format f); /* "image/jpeg"; static */
 MUST_CHECK bool image_probe(const void *bytes, size_t len, const struct image_limits *limits,
                             struct image_info *info, struct err *e);
 
-/* Decodes to RGB.  With min_side > 0 a JPEG may be decoded at 1/2, 1/4 or 1/8 (DCT scaling) as long as its
- * shorter side stays >= min_side; 0 asks for full size. */
+/* Decodes to RGB.  With goal > 0 a JPEG may be decoded at 1/2, 1/4 or 1/8 (DCT scaling), because the caller will resize it
+ * to a shorter side of `goal`: at least twice that is left, so that it is the resize that decides what the result looks
+ * like, and not the container.  0 asks for full size. */
 MUST_CHECK bool image_decode(const void *bytes, size_t len, const struct image_limits *limits,
-                             uint32_t min_side, struct image *out, struct err *e);
+                             uint32_t goal, struct image *out, struct err *e);
 MUST_CHECK bool image_new(uint32_t width, uint32_t height, struct image *out, struct err *e); /* black */
 void image_clear(struct image *img); /* frees rgb, gives back what is held; an empty image is fine */
 

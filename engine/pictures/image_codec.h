@@ -19,7 +19,7 @@ struct codec {
     bool (*sniff)(const uint8_t *bytes, size_t len);
     /* Both fill width and height as stored (not upright) and the orientation, after the limits. */
     bool (*probe)(const struct image_source *src, struct image_info *info, struct err *e);
-    bool (*decode)(const struct image_source *src, uint32_t min_side, struct image *out,
+    bool (*decode)(const struct image_source *src, uint32_t goal, struct image *out,
                    struct image_info *info, struct err *e);
 };
 extern const struct codec codec_jpeg, codec_png, codec_webp;

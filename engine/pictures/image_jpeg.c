@@ -1,4 +1,4 @@
-/* image_jpeg.c - JPEG files by libjpeg: strict and bounded reading, plain writing. */
+/* image_jpeg.c - JPEG files by libjpeg: bounded reading, in which no pixel is invented. */
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,10 +23,12 @@ struct reader {
     jmp_buf failed;
     const struct image_source *src;
     struct image_info *info;
-    uint32_t min_side;
+    uint32_t goal;
     int64_t deadline;
     struct image out;
-    uint8_t *row; /* of four inks; NULL unless CMYK */
+    uint8_t *row;  /* of four inks; NULL unless CMYK */
+    bool at_end;   /* the file has ended without its end marker */
+    bool strayed;  /* there were bytes that belong to no segment: one of them may have been a segment */
     struct err *e;
 };
 
@@ -50,23 +52,37 @@ _Noreturn static void on_error(j_common_ptr jpeg)
     case JERR_NO_BACKING_STORE:
     case JERR_OUT_OF_MEMORY:
         fail(r, ERR_TOO_LARGE, "the JPEG needs too much memory to decode");
-    case JWRN_JPEG_EOF:
-    case JERR_INPUT_EMPTY:
-    case JERR_INPUT_EOF:
-        fail(r, ERR_UNDECODABLE, "the JPEG is truncated");
     case JERR_BAD_PRECISION:
     case JERR_CONVERSION_NOTIMPL:
     case JERR_SOF_UNSUPPORTED:
-        fail(r, ERR_UNDECODABLE, "this kind of JPEG is not supported");
+        fail(r, ERR_UNDECODABLE, "this kind of JPEG (lossless, hierarchical or of 12 bits) is not read");
     default:
-        fail(r, ERR_UNDECODABLE, "the JPEG is damaged");
+        fail(r, ERR_UNDECODABLE, r->at_end ? "the JPEG is truncated" : "the JPEG is damaged");
     }
 }
 
-static void on_message(j_common_ptr jpeg, int level)
+/* A warning tells of an oddity that leaves all pixels as they were written, or else libjpeg would go on with
+ * invented ones.  Behind the file's end libjpeg reads an end marker: decoding that asks for more is JWRN_HIT_MARKER,
+ * but an arithmetic decoder would be content with zeros. */
+static void on_message(j_common_ptr common, int level)
 {
-    if (level < 0) /* a warning: libjpeg would go on with invented pixels */
-        on_error(jpeg);
+    struct reader *r = common->client_data;
+    if (level >= 0)
+        return;
+    switch (common->err->msg_code) {
+    case JWRN_NOT_SEQUENTIAL: /* Samsung's phones: spectral selection of a picture that has none */
+    case JWRN_JFIF_MAJOR:
+    case JWRN_ADOBE_XFORM:
+        return;
+    case JWRN_EXTRANEOUS_DATA: /* in front of a marker: padding, or more than a scan needed */
+        r->strayed = true;
+        return;
+    case JWRN_JPEG_EOF:
+        r->at_end = true;
+        if (!r->jpeg.arith_code)
+            return;
+    }
+    on_error(common);
 }
 
 static void on_output(j_common_ptr jpeg)
@@ -98,17 +114,19 @@ static void read_header(struct reader *r)
         longjmp(r->failed, 1);
     if (jpeg->data_precision != 8 ||
         (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != 4))
-        fail(r, ERR_UNDECODABLE, "this kind of JPEG is not supported");
+        fail(r, ERR_UNDECODABLE, "this kind of JPEG is not read");
     *r->info = (struct image_info){.format = IMAGE_JPEG, .width = jpeg->image_width,
                                    .height = jpeg->image_height, .orientation = markers.orientation};
 }
 
+enum { MARGIN = 2 }; /* what a box filter of whole blocks has done, another factor of two hides */
+
 /* DCT scaling: libjpeg rounds sizes up.  Only the powers of two are fast. */
-static unsigned pick_eighths(const struct image_info *info, uint32_t min_side)
+static unsigned pick_eighths(const struct image_info *info, uint32_t goal)
 {
     uint32_t shorter = info->width < info->height ? info->width : info->height;
-    for (unsigned eighths = 1; min_side > 0 && eighths < 8; eighths *= 2)
-        if ((shorter * eighths + 7) / 8 >= min_side)
+    for (unsigned eighths = 1; goal > 0 && eighths < 8; eighths *= 2)
+        if ((shorter * eighths + 7) / 8 >= MARGIN * (uint64_t)goal)
             return eighths;
     return 8;
 }
@@ -125,10 +143,26 @@ static size_t coefficient_bytes(j_decompress_ptr jpeg)
     return blocks * DCTSIZE2 * sizeof(JCOEF);
 }
 
+/* Of a picture in one scan a missing byte is noticed in the decoding.  Of one in several, a whole scan may be missing:
+ * each component needs one at least, and where a scan may have been overlooked, all bits of all coefficients. */
+static bool is_complete(const struct reader *r)
+{
+    const struct jpeg_decompress_struct *jpeg = &r->jpeg;
+    const bool all_bits = jpeg->progressive_mode && (r->at_end || r->strayed);
+    for (int i = 0; i < jpeg->num_components; i++) {
+        if (!jpeg->comp_info[i].quant_table) /* none began */
+            return false;
+        for (size_t k = 0; all_bits && k < DCTSIZE2; k++)
+            if (jpeg->coef_bits[i][k] != 0)
+                return false;
+    }
+    return true;
+}
+
 static void start(struct reader *r)
 {
     j_decompress_ptr jpeg = &r->jpeg;
-    jpeg->scale_num = pick_eighths(r->info, r->min_side);
+    jpeg->scale_num = pick_eighths(r->info, r->goal);
     jpeg->scale_denom = 8;
     jpeg->out_color_space = jpeg->num_components == 4 ? JCS_CMYK : JCS_RGB;
     jpeg->mem->max_memory_to_use = COEFFICIENT_BYTES;
@@ -138,7 +172,9 @@ static void start(struct reader *r)
                        r->e))
         longjmp(r->failed, 1);
     r->deadline = image_deadline(r->src->limits); /* waiting for memory was not decoding */
-    jpeg_start_decompress(jpeg);
+    jpeg_start_decompress(jpeg); /* of a picture in several scans it reads them all */
+    if (jpeg_has_multiple_scans(jpeg) && !is_complete(r))
+        fail(r, ERR_UNDECODABLE, "the JPEG is truncated: scans are missing");
     if (jpeg->out_color_space == JCS_CMYK && !(r->row = mem_try(jpeg->output_width, 4, r->e)))
         longjmp(r->failed, 1);
 }
@@ -155,17 +191,17 @@ static void read_rgb_rows(struct reader *r)
     }
 }
 
-/* Inks to light, as if they were perfect: R = (1 - C)(1 - K).  Adobe's writers store 255 - ink. */
+/* Inks to light, as if they were perfect: R = (1 - C)(1 - K).  255 - ink is stored, with Adobe's marker or without:
+ * as all writers do and other readers (browsers, Pillow) believe. */
 static void read_cmyk_rows(struct reader *r)
 {
-    const unsigned flip = r->jpeg.saw_Adobe_marker ? 0 : 255;
     while (r->jpeg.output_scanline < r->out.height) {
         uint8_t *to = r->out.rgb + (size_t)r->jpeg.output_scanline * r->out.width * 3;
         jpeg_read_scanlines(&r->jpeg, &r->row, 1);
         const uint8_t *from = r->row;
         for (size_t x = 0; x < r->out.width; x++, from += 4, to += 3)
             for (size_t c = 0; c < 3; c++)
-                to[c] = (uint8_t)(((from[c] ^ flip) * (from[3] ^ flip) + 127) / 255);
+                to[c] = (uint8_t)((from[c] * from[3] + 127) / 255);
     }
 }
 
@@ -177,8 +213,7 @@ static void read_picture(struct reader *r)
         read_cmyk_rows(r);
     else
         read_rgb_rows(r);
-    jpeg_finish_decompress(&r->jpeg); /* demands the end marker */
-}
+} /* what follows the last row is nobody's pixel */
 
 /* The only setjmp: runs the steps and releases what libjpeg holds. */
 static bool run(struct reader *r, void (*steps)(struct reader *))
@@ -206,10 +241,10 @@ static bool probe(const struct image_source *src, struct image_info *info, struc
     return run(&r, read_header);
 }
 
-static bool decode(const struct image_source *src, uint32_t min_side, struct image *out,
+static bool decode(const struct image_source *src, uint32_t goal, struct image *out,
                    struct image_info *info, struct err *e)
 {
-    struct reader r = {.src = src, .info = info, .min_side = min_side, .e = e};
+    struct reader r = {.src = src, .info = info, .goal = goal, .e = e};
     bool ok = run(&r, read_picture);
     if (ok)
         *out = r.out;
@@ -219,84 +254,3 @@ static bool decode(const struct image_source *src, uint32_t min_side, struct ima
 }
 
 const struct codec codec_jpeg = {IMAGE_JPEG, "image/jpeg", sniff, probe, decode};
-
-/* ---- writing ---- */
-
-struct writer {
-    struct jpeg_compress_struct jpeg;
-    struct jpeg_error_mgr errors;
-    struct jpeg_destination_mgr to;
-    jmp_buf failed;
-    struct buf *out; /* borrowed; its bytes from `start` on are ours */
-    uint8_t chunk[16384];
-    struct err *e;
-};
-
-_Noreturn static void on_write_error(j_common_ptr jpeg)
-{
-    struct writer *w = jpeg->client_data;
-    err_set(w->e, ERR_INTERNAL, "the JPEG could not be written");
-    longjmp(w->failed, 1);
-}
-
-static void chunk_start(j_compress_ptr jpeg)
-{
-    struct writer *w = jpeg->client_data;
-    w->to.next_output_byte = w->chunk;
-    w->to.free_in_buffer = sizeof w->chunk;
-}
-
-static boolean chunk_full(j_compress_ptr jpeg)
-{
-    struct writer *w = jpeg->client_data;
-    buf_add(w->out, w->chunk, sizeof w->chunk); /* libjpeg hands over whole chunks only */
-    chunk_start(jpeg);
-    return TRUE;
-}
-
-static void chunk_last(j_compress_ptr jpeg)
-{
-    struct writer *w = jpeg->client_data;
-    buf_add(w->out, w->chunk, sizeof w->chunk - w->to.free_in_buffer);
-}
-
-static void write_picture(struct writer *w, const struct image *img, int quality)
-{
-    j_compress_ptr jpeg = &w->jpeg;
-    w->to.init_destination = chunk_start;
-    w->to.empty_output_buffer = chunk_full;
-    w->to.term_destination = chunk_last;
-    jpeg->dest = &w->to;
-    jpeg->image_width = img->width;
-    jpeg->image_height = img->height;
-    jpeg->input_components = 3;
-    jpeg->in_color_space = JCS_RGB;
-    jpeg_set_defaults(jpeg);
-    jpeg_set_quality(jpeg, quality, TRUE);
-    jpeg_start_compress(jpeg, TRUE);
-    while (jpeg->next_scanline < jpeg->image_height) {
-        JSAMPROW row = img->rgb + (size_t)jpeg->next_scanline * img->width * 3;
-        jpeg_write_scanlines(jpeg, &row, 1);
-    }
-    jpeg_finish_compress(jpeg);
-}
-
-bool image_write_jpeg(const struct image *img, int quality, struct buf *out, struct err *e)
-{
-    struct writer *w = mem_new(1, sizeof *w);
-    w->out = out;
-    w->e = e;
-    w->jpeg.err = jpeg_std_error(&w->errors);
-    w->errors.error_exit = on_write_error;
-    w->errors.output_message = on_output;
-    w->jpeg.client_data = w;
-    volatile bool ok = false;
-    if (setjmp(w->failed) == 0) {
-        jpeg_create_compress(&w->jpeg);
-        write_picture(w, img, quality);
-        ok = true;
-    }
-    jpeg_destroy_compress(&w->jpeg);
-    free(w);
-    return ok;
-}

@@ -154,10 +154,10 @@ static bool probe(const struct image_source *src, struct image_info *info, struc
     return run(&r, read_header);
 }
 
-static bool decode(const struct image_source *src, uint32_t min_side, struct image *out,
+static bool decode(const struct image_source *src, uint32_t goal, struct image *out,
                    struct image_info *info, struct err *e)
 {
-    UNUSED(min_side);
+    UNUSED(goal);
     struct reader r = {.src = src, .info = info, .e = e};
     if (!run(&r, read_picture)) {
         image_clear(&r.out);

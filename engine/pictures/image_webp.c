@@ -57,11 +57,11 @@ static bool probe(const struct image_source *src, struct image_info *info, struc
     return read_features(src, &f, info, e);
 }
 
-static bool decode(const struct image_source *src, uint32_t min_side, struct image *out,
+static bool decode(const struct image_source *src, uint32_t goal, struct image *out,
                    struct image_info *info, struct err *e)
 {
     WebPBitstreamFeatures f;
-    UNUSED(min_side);
+    UNUSED(goal);
     if (!read_features(src, &f, info, e))
         return false;
     const size_t channels = f.has_alpha ? 4 : 3, stride = info->width * channels, size = stride * info->height;

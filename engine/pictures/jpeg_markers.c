@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/num.h"
 #include "engine/pictures/exif.h"
 
 enum { SOI = 0xd8, EOI = 0xd9, SOS = 0xda, APP1 = 0xe1, RST0 = 0xd0, RST7 = 0xd7, TEM = 0x01 };
@@ -40,8 +41,10 @@ struct jpeg_markers jpeg_markers_read(const uint8_t *bytes, size_t len)
     while ((marker = next_marker(bytes, len, &at)) != EOI) {
         if (stands_alone(marker))
             continue;
-        size_t size = len - at < 2 ? 0 : (size_t)bytes[at] << 8 | bytes[at + 1];
-        if (size < 2 || size > len - at)
+        if (len - at < 2)
+            break;
+        const size_t size = max_size((size_t)bytes[at] << 8 | bytes[at + 1], 2); /* libjpeg forgives 0 and 1 */
+        if (size > len - at)
             break;
         const uint8_t *body = bytes + at + 2;
         if (marker == SOS)

@@ -27,7 +27,7 @@ static bool decode(const struct dataset *d, size_t i, struct image *out, struct 
     size_t len;
     if (!file_read(d->manifest->items[i].path, d->o.limits.bytes, &bytes, &len, e))
         return false;
-    bool ok = image_decode(bytes, len, &d->o.limits, 2 * d->o.size, out, e);
+    bool ok = image_decode(bytes, len, &d->o.limits, d->o.size, out, e);
     free(bytes);
     return ok;
 }

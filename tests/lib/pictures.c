@@ -12,6 +12,7 @@
 
 static void set_form(j_compress_ptr jpeg, const struct jpeg_form *form)
 {
+    static const jpeg_scan_info one_each[] = {{1, {0}, 0, 63, 0, 0}, {1, {1}, 0, 63, 0, 0}, {1, {2}, 0, 63, 0, 0}, {1, {3}, 0, 63, 0, 0}};
     static const J_COLOR_SPACE spaces[] = {[JPEG_YCC] = JCS_YCbCr, [JPEG_GREY] = JCS_GRAYSCALE,
                                            [JPEG_RGB] = JCS_RGB, [JPEG_CMYK] = JCS_CMYK, [JPEG_YCCK] = JCS_YCCK};
     jpeg_set_defaults(jpeg);
@@ -27,7 +28,11 @@ static void set_form(j_compress_ptr jpeg, const struct jpeg_form *form)
     }
     if (form->progressive)
         jpeg_simple_progression(jpeg);
-    if (form->plain_inks)
+    if (form->apart) {
+        jpeg->scan_info = one_each;
+        jpeg->num_scans = jpeg->num_components;
+    }
+    if (form->unmarked)
         jpeg->write_Adobe_marker = FALSE;
     jpeg->arith_code = form->arithmetic;
     jpeg->restart_interval = form->restart;
@@ -37,7 +42,6 @@ static void set_form(j_compress_ptr jpeg, const struct jpeg_form *form)
 static void fill_row(const struct image *img, size_t y, const struct jpeg_form *form, uint8_t *row)
 {
     const uint8_t *p = img->rgb + y * img->width * 3;
-    const unsigned flip = form->plain_inks ? 255 : 0;
     for (size_t x = 0; x < img->width; x++, p += 3) {
         if (form->colours < JPEG_CMYK) {
             memcpy(row + x * 3, p, 3);
@@ -45,8 +49,8 @@ static void fill_row(const struct image *img, size_t y, const struct jpeg_form *
         }
         const unsigned most = p[0] > p[1] ? (p[0] > p[2] ? p[0] : p[2]) : (p[1] > p[2] ? p[1] : p[2]);
         for (size_t c = 0; c < 3; c++) /* light left by the ink, then by black */
-            row[x * 4 + c] = (uint8_t)((most ? (p[c] * 255u + most / 2) / most : 255) ^ flip);
-        row[x * 4 + 3] = (uint8_t)(most ^ flip);
+            row[x * 4 + c] = (uint8_t)(most ? (p[c] * 255u + most / 2) / most : 255);
+        row[x * 4 + 3] = (uint8_t)most;
     }
 }
 

@@ -10,8 +10,9 @@ enum jpeg_colours { JPEG_YCC, JPEG_GREY, JPEG_RGB, JPEG_CMYK, JPEG_YCCK };
 struct jpeg_form {
     enum jpeg_colours colours;
     bool progressive, arithmetic, deep_tables; /* 16-bit quantisation tables */
-    bool plain_inks;                           /* CMYK without Adobe's marker: not inverted */
+    bool unmarked;                             /* CMYK without Adobe's marker, its values the same */
     int across, down;                          /* chroma sampling; 0: 2 x 2 */
+    bool apart;                                /* a scan for each component */
     unsigned restart;                          /* blocks between restart markers */
     int quality;                               /* 0: 90 */
 };
