@@ -43,7 +43,75 @@ static void wrong_use_gives_2_and_refused_settings_78(void **state)
     free(out);
     command_only(0, "help", NULL);
     command_only(0, "model", "--help", NULL);
-    command_only(0, "--version", NULL);
+    static const char *const asks[] = {"--version", "version", "-v", "--help", "-h"};
+    for (size_t i = 0; i < COUNT(asks); i++)
+        command_only(0, asks[i], NULL);
+    command_only(0, "model", "-h", NULL);
+}
+
+static char *shell(const char *line, int *status)
+{
+    static char out[16384];
+    FILE *f = popen(line, "r");
+    assert_non_null(f);
+    out[fread(out, 1, sizeof out - 1, f)] = 0;
+    *status = WEXITSTATUS(pclose(f));
+    return out;
+}
+
+static void on_a_terminal_an_error_has_a_line_of_its_own(void **state)
+{
+    UNUSED(state);
+    static const char config[] = "{\"data\":\"%s/pictures\",\"out\":\"%s/run\",\"batch_size\":64,\"per_label\":2,\"steps\":2,"
+                                 "\"arch\":{\"name\":\"resnet18\",\"stem\":\"small2\",\"width\":8,\"size\":32},"
+                                 "\"method\":{\"type\":\"infonce\",\"infonce\":{\"positives\":\"labels\"}}}";
+    char *dir = t_make_dir(), text[1000], line[1000], path[400];
+    int status;
+    for (int i = 0; i < 6; i++) {
+        snprintf(path, sizeof path, "pictures/l%d/p.jpg", i % 2);
+        path[12] = (char)('a' + i); /* a name each */
+        write_picture(dir, path, (uint64_t)i);
+    }
+    int len = snprintf(text, sizeof text, config, dir, dir);
+    write_file(dir, "config.json", text, (size_t)len);
+    snprintf(line, sizeof line, "script -qec '%s train --config %s/config.json' /dev/null", program_path(), dir);
+    const char *said = shell(line, &status);
+    if (!strstr(said, "anchord: ") || (!strstr(said, "\r\x1b[Kanchord: ") && !strstr(said, "\nanchord: ")))
+        fail_msg("%d: %s", status, said);
+    t_remove_dir(dir);
+}
+
+/* The script calls the program by its name, and so does the container. */
+static char *start_container(const char *before, const char *data, int *status)
+{
+    char line[1200], folder[600];
+    snprintf(folder, sizeof folder, "%s", program_path());
+    *strrchr(folder, '/') = 0;
+    snprintf(line, sizeof line, "PATH=%s:$PATH ANCHORD_DATA=%s %s sh configs/container-start.sh serve --listen 127.0.0.1:x 2>&1",
+             folder, data, before);
+    return shell(line, status);
+}
+
+static void a_container_that_cannot_start_says_why(void **state)
+{
+    UNUSED(state);
+    char *dir = t_make_dir(), data[400];
+    int status;
+    snprintf(data, sizeof data, "%s/data", dir);
+    assert_contains(start_container("ANCHORD_LIGHT_THREADS=abc", data, &status), "light_threads");
+    assert_int_equal(status, 78);
+    const char *first = start_container("", data, &status); /* listens nowhere: this is not about serving */
+    assert_contains(first, "first start");
+    assert_contains(first, "anch_");
+    assert_int_equal(status, 78);
+    assert_null(strstr(start_container("", data, &status), "first start"));
+    if (geteuid() == 0) { /* as somebody who may not write there */
+        const char *said = start_container("setpriv --reuid 10001 --clear-groups", data, &status);
+        assert_contains(said, "must be writable for uid 10001");
+        assert_contains(said, "Permission denied");
+        assert_int_not_equal(status, 0);
+    }
+    t_remove_dir(dir);
 }
 
 static double size_of(const char *path)
@@ -336,6 +404,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_use_gives_2_and_refused_settings_78),
+        cmocka_unit_test(on_a_terminal_an_error_has_a_line_of_its_own),
+        cmocka_unit_test(a_container_that_cannot_start_says_why),
         cmocka_unit_test(a_model_is_made_looked_at_exported_and_imported_back),
         cmocka_unit_test(a_file_that_is_there_is_kept_unless_forced),
         cmocka_unit_test(embed_prints_vectors_in_order_and_goes_on_after_damage),
