@@ -128,7 +128,13 @@ $(SPLIT): $(B)/server/main.o $(B)/tests/faults/split_switch.o $(LIB)
 	@mkdir -p $(@D)
 	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) -Wl,--wrap=catalog_generation_switch -o $@ $^ $(LIBS)
 
-tests: $(TESTS) $(REPLAYS) $(PRELOAD) $(SPLIT) $(B)/anchord
+# The program without what mends a failed sync, so that a test can see what that is worth.
+BELIEVE := $(B)/tests/faults/anchord-believe
+$(BELIEVE): $(B)/server/main.o $(B)/tests/faults/believe.o $(LIB)
+	@mkdir -p $(@D)
+	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) -Wl,--wrap=file_renew,--wrap=sql_checkpoint -o $@ $^ $(LIBS)
+
+tests: $(TESTS) $(REPLAYS) $(PRELOAD) $(SPLIT) $(BELIEVE) $(B)/anchord
 
 test: ## build and run every test
 	@$(MAKE) --no-print-directory tests

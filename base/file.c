@@ -147,6 +147,38 @@ done:
     return ok || err_wrap(e, "writing %s", path);
 }
 
+static bool renew(int fd, struct err *e)
+{
+    enum { PIECE = 1 << 20 };
+    char *piece = mem_new(PIECE, 1);
+    bool ok = true;
+    off_t at = 0;
+    for (ssize_t n = 1; ok && n > 0; at += n) {
+        n = pread(fd, piece, PIECE, at);
+        for (ssize_t put = 0, m; ok && put < n; put += m) {
+            m = pwrite(fd, piece + put, (size_t)(n - put), at + put);
+            ok = m > 0;
+        }
+        ok = ok && n >= 0;
+    }
+    ok = ok && fsync(fd) == 0;
+    if (!ok)
+        err_sys(e, "read, write or fsync");
+    free(piece);
+    return ok;
+}
+
+bool file_renew(const char *path, struct err *e)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return true;
+    bool ok = fd >= 0 ? renew(fd, e) : err_sys(e, "open");
+    if (fd >= 0)
+        close(fd);
+    return ok || err_wrap(e, "making sure of %s", path);
+}
+
 bool file_sync_dir(const char *path, struct err *e)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -156,6 +188,15 @@ bool file_sync_dir(const char *path, struct err *e)
     if (fd >= 0)
         close(fd);
     return ok;
+}
+
+bool file_sync_parent(const char *path, struct err *e)
+{
+    char dir[PATH_MAX];
+    parent_of(path, dir);
+    if (access(dir, R_OK) != 0 && errno == EACCES)
+        return true;
+    return file_sync_dir(dir, e);
 }
 
 bool file_make_dirs(const char *path, struct err *e)
@@ -168,8 +209,11 @@ bool file_make_dirs(const char *path, struct err *e)
             continue;
         char saved = *p;
         *p = 0;
-        if (mkdir(part, 0700) != 0 && errno != EEXIST)
+        bool made = mkdir(part, 0700) == 0;
+        if (!made && errno != EEXIST)
             return err_sys(e, "making the folder %s", part);
+        if (made && !file_sync_parent(part, e))
+            return false;
         if (!saved)
             break;
         *p = saved;

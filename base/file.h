@@ -29,8 +29,15 @@ MUST_CHECK bool file_replace_pieces(const char *path, const struct file_piece *p
 /* Writes all bytes to a descriptor; short writes and EINTR are handled. */
 MUST_CHECK bool file_write_all(int fd, const void *data, size_t len, struct err *e);
 
+/* Writes the bytes of a file over themselves and syncs them; one that is not there is fine.  For a file whose last sync may
+ * have failed: the kernel then calls its pages clean and shows them, and only what is written again gets to the disk.
+ * Whatever happens meanwhile, each byte is the one that was read. */
+MUST_CHECK bool file_renew(const char *path, struct err *e);
+
 MUST_CHECK bool file_sync_dir(const char *path, struct err *e);
-/* Makes a folder (mode 0700) and its parents; one that is there already is fine. */
+/* Syncs the folder that holds the name of `path`; one that we may not look into is passed over. */
+MUST_CHECK bool file_sync_parent(const char *path, struct err *e);
+/* Makes a folder (mode 0700) and its parents, and syncs the names that are new; one that is there already is fine. */
 MUST_CHECK bool file_make_dirs(const char *path, struct err *e);
 
 /* Removes a file, or a folder with all that is in it, as far as it goes. */

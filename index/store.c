@@ -54,7 +54,8 @@ static bool make_folders(struct store *s, struct err *e)
         if (!file_make_dirs(path, e))
             return false;
     }
-    return file_sync_dir(s->dir, e);
+    /* Also what was made before: its sync may have failed. */
+    return file_sync_dir(s->dir, e) && file_sync_parent(s->dir, e);
 }
 
 struct vindex *store_make_index(struct store *s, const struct collection_row *row, struct err *e)
@@ -144,8 +145,8 @@ static bool open_parts(struct store *s, struct err *e)
     s->catalog = catalog_open(path, e);
     sub_path(s, "blobs", path);
     s->blobs = s->catalog ? blobs_open(path, e) : NULL;
-    /* the folder holds the names of the catalogue and of its log */
-    return s->blobs && file_sync_dir(s->dir, e) && store_sweep(s, e) && load_collections(s, e);
+    /* the folders hold the names of the catalogue, of its log, and of the folders of the image files */
+    return s->blobs && file_sync_dir(path, e) && file_sync_dir(s->dir, e) && store_sweep(s, e) && load_collections(s, e);
 }
 
 struct store *store_open(const struct store_options *o, struct err *e)

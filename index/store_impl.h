@@ -19,7 +19,9 @@ struct store {
     struct blobs *blobs;
     struct shelf *shelf;
     struct writer *writer;
-    atomic_bool degraded; /* for good: only a restart, which reads all from the disk again, clears it */
+    atomic_bool degraded; /* for good.  A restart clears it, for it writes once more what may not have got to the disk
+                           * (catalog_open()) before anything new is acknowledged; what it reads proves nothing, the page
+                           * cache outlives the process */
     atomic_llong blobs_written, groups, writes, commit_ns;
 };
 

@@ -49,6 +49,28 @@ static void an_arena_hands_out_zeroed_memory_of_any_size(void **state)
     arena_clear(&a);
 }
 
+static void a_file_that_is_written_over_itself_stays_as_it_is(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    char path[300], *dir = t_make_dir();
+    enum { LEN = (1 << 20) + 4097 }; /* not a multiple of a piece */
+    unsigned char *bytes = mem_new(LEN, 1);
+    void *now;
+    size_t len;
+    for (size_t i = 0; i < LEN; i++)
+        bytes[i] = (unsigned char)(i * 31 % 251);
+    snprintf(path, sizeof path, "%s/log", dir);
+    assert_ok(file_renew(path, &e), e); /* not there is fine */
+    assert_ok(file_replace(path, bytes, LEN, &e) && file_renew(path, &e) && file_read(path, 2 * LEN, &now, &len, &e), e);
+    assert_int_equal(len, LEN);
+    assert_memory_equal(now, bytes, LEN);
+    assert_err(file_renew(dir, &e), e, ERR_IO); /* a folder is no file */
+    free(now);
+    free(bytes);
+    t_remove_dir(dir);
+}
+
 static void a_replaced_file_reads_back_and_limits_are_kept(void **state)
 {
     UNUSED(state);
@@ -240,6 +262,7 @@ int main(void)
         cmocka_unit_test(a_pool_runs_everything_that_it_accepted),
         cmocka_unit_test(each_item_is_dealt_once_whatever_the_pool),
         cmocka_unit_test(a_full_pool_takes_all_or_nothing),
+        cmocka_unit_test(a_file_that_is_written_over_itself_stays_as_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,6 +59,9 @@ static void load_one(struct jobs *x, const char *id)
     struct job j;
     struct err e = {0};
     jobs_folder(x, id, folder);
+    if (!file_sync_dir(folder, &e)) /* job.json may have its name since a sync that failed */
+        log_error("job_unsynced", "id=%s %s", id, e.text);
+    e = (struct err){0};
     if (job_load(&j, folder, &e)) {
         if (job_is_over(&j))
             job_clean(folder, j.status == JOB_SUCCEEDED);

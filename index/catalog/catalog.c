@@ -177,11 +177,18 @@ struct catalog *catalog_open_copy(const char *path, struct err *e)
     return NULL;
 }
 
+/* Everything that the log has, in the file and synced, before anything is built on it: what a checkpoint of before wrote
+ * and could not sync is in the log still, and is written again. */
+static bool make_sure(struct sql *q, struct err *e)
+{
+    return sql_checkpoint(q, false, e) || err_wrap(e, "copying the catalogue's log");
+}
+
 struct catalog *catalog_open(const char *path, struct err *e)
 {
     struct catalog *c = catalog_new(path);
     c->writer = session_new(path, SQL_WRITER, e);
-    if (c->writer && migrate(c->writer->q, e) && quick_check(c->writer->q, e))
+    if (c->writer && migrate(c->writer->q, e) && quick_check(c->writer->q, e) && make_sure(c->writer->q, e))
         return c;
     catalog_close(c, false);
     return NULL;

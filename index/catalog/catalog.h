@@ -25,8 +25,9 @@ struct catalog;
 struct session;
 
 /* Opens or creates the file, brings the schema up to date and checks the structure of all tables but the
- * vectors (those are read in full at every start).  ERR_CONFLICT: written by a newer anchord, or not ours.
- * ERR_CORRUPT: damaged. */
+ * vectors (those are read in full at every start).  Whatever syncs have failed before, all that is read is on the
+ * disk when it is open: the log is written again, synced, and copied into the file.  ERR_CONFLICT: written by a newer
+ * anchord, or not ours.  ERR_CORRUPT: damaged. */
 struct catalog *catalog_open(const char *path, struct err *e);
 /* Opens a copy for reading only: there is no writing session.  The copy must have this anchord's schema. */
 struct catalog *catalog_open_copy(const char *path, struct err *e);

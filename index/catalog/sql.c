@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/num.h"
 
@@ -113,8 +115,21 @@ static bool set_up(struct sql *q, enum sql_mode mode, struct err *e)
     return true;
 }
 
+/* The log before anybody reads it: a process before this one may have met a failed sync, and what is shown of it since may
+ * not be on the disk.  Commits behind such a hole would be acknowledged, and end with it when the power goes. */
+static bool renew_log(const char *path, struct err *e)
+{
+    struct buf log = {0};
+    buf_print(&log, "%s-wal", path);
+    bool ok = file_renew(log.data, e);
+    buf_clear(&log);
+    return ok || err_wrap(e, "catalogue");
+}
+
 struct sql *sql_open(const char *path, enum sql_mode mode, struct err *e)
 {
+    if (mode == SQL_WRITER && !renew_log(path, e))
+        return NULL;
     struct sql *q = mem_new(1, sizeof *q);
     int flags = mode == SQL_WRITER ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     int rc = sqlite3_open_v2(path, &q->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);

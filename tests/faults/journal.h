@@ -14,8 +14,11 @@
 #include <stdint.h>
 
 enum journal_kind {
-    JOURNAL_DATA = 1, /* bytes [offset, offset + len) of `file` are about to be replaced; it had `old_size` bytes */
+    JOURNAL_DATA = 1, /* bytes [offset, end) of `file` are about to be replaced, or (end is UINT64_MAX) cut off; it had
+                         `old_size` bytes; the first `len` of them follow */
     JOURNAL_SYNC,     /* records before `upto` that concern `file` are on stable storage */
+    JOURNAL_SYNC_FAILED, /* those of them that no sync has covered before never will be: the kernel calls their pages
+                            clean, goes on showing them, and no later sync writes them */
     JOURNAL_NAME,     /* the path that follows is about to mean inode `file` (0: nothing) instead of `before` */
     JOURNAL_RENAME,   /* two paths follow, each with its zero: `file` moves from one to the other, replacing `before` */
     JOURNAL_SYNC_DIR, /* records before `upto` that concern names in the folder that follows are on stable storage */
@@ -24,7 +27,7 @@ enum journal_kind {
 struct journal_record {
     uint32_t kind, len;
     uint64_t file, before;
-    uint64_t offset, old_size;
+    uint64_t offset, end, old_size;
     uint64_t upto; /* counted in records from the beginning of the journal */
 };
 

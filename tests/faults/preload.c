@@ -5,7 +5,8 @@
  *     FAULTS_JOURNAL  folder for the journal; none is kept without it
  *     FAULTS_NOSYNC   which syncs only pretend: any of "file", "dir", "db", separated by commas
  *     FAULTS_FAIL     a file; while it is there, holding "CALL ERRNO PART TIMES", calls of that name on paths that
- *                     contain PART fail with ERRNO; after TIMES failures the file is removed (0: never)
+ *                     contain PART (end with it, when it ends with "$") fail with ERRNO; after TIMES failures the file
+ *                     is removed (0: never)
  *
  * It calls the kernel directly and uses no memory of libc, so that it works below a sanitizer's runtime too.
  * Not seen: mmap (SQLite's -shm, which needs no durability) and what stdio writes (used for no file that matters).
@@ -43,6 +44,14 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- which calls are watched ---- */
 
+/* What processes before this one have noted. */
+static void count_records(void)
+{
+    struct journal_record r;
+    for (off_t at = 0; syscall(SYS_pread64, faults.journal, &r, sizeof r, at) == (long)sizeof r; faults.records++)
+        at += (off_t)(sizeof r + r.len);
+}
+
 static void begin(void)
 {
     const char *root = getenv("FAULTS_DIR"), *folder = getenv("FAULTS_JOURNAL");
@@ -58,7 +67,8 @@ static void begin(void)
     char path[MAX_PATH + 16];
     snprintf(faults.folder, sizeof faults.folder, "%s", folder);
     snprintf(path, sizeof path, "%s/journal", folder);
-    faults.journal = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    faults.journal = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    count_records();
 }
 
 __attribute__((constructor)) static void at_load(void)
@@ -103,6 +113,17 @@ static bool watched_fd(int fd)
 
 /* ---- failing on demand ---- */
 
+static bool matches(const char *path, char *part)
+{
+    size_t n = strlen(part);
+    if (n == 0 || part[n - 1] != '$')
+        return strstr(path, part) != NULL;
+    part[n - 1] = 0;
+    bool found = ends_with(path, part);
+    part[n - 1] = '$';
+    return found;
+}
+
 /* True, with errno set, when this call shall fail now. */
 static bool fails(const char *call, const char *path)
 {
@@ -115,7 +136,7 @@ static bool fails(const char *call, const char *path)
         return false;
     ssize_t got = syscall(SYS_pread64, fd, text, sizeof text - 1, 0);
     bool hit = got > 0 && sscanf(text, "%31s %d %199s %d", name, &number, part, &times) == 4 &&
-               strcmp(name, call) == 0 && strstr(path, part);
+               strcmp(name, call) == 0 && matches(path, part);
     if (hit && times == 1)
         syscall(SYS_unlinkat, AT_FDCWD, faults.fail, 0);
     if (hit && times > 1) {
@@ -159,24 +180,27 @@ static void keep(const char *path, uint64_t inode)
     syscall(SYS_linkat, AT_FDCWD, path, AT_FDCWD, to, 0);
 }
 
-static void note_data(int fd, uint64_t offset, size_t len)
+/* `len` bytes from `offset` on are replaced; with `cut` all that is behind `offset` goes. */
+static void note_data(int fd, uint64_t offset, uint64_t len, bool cut)
 {
     static char old[PIECE];
     struct stat st;
     if (fstat(faults.twin[fd], &st) != 0)
         return;
-    uint64_t size = (uint64_t)st.st_size;
-    do {
-        size_t n = len < PIECE ? len : PIECE, there = 0;
+    uint64_t size = (uint64_t)st.st_size, left = !cut ? len : size > offset ? size - offset : 0;
+    for (bool last = false; !last;) {
+        size_t n = left < PIECE ? (size_t)left : PIECE, there = 0;
         if (offset < size && n > 0)
             there = size - offset < n ? (size_t)(size - offset) : n;
         if (there && syscall(SYS_pread64, faults.twin[fd], old, there, offset) != (long)there)
             abort();
-        note((struct journal_record){.kind = JOURNAL_DATA, .len = (uint32_t)there, .file = faults.inode[fd],
-                                     .offset = offset, .old_size = size}, old, NULL, 0);
+        last = left == n || offset + n >= size;
+        note((struct journal_record){.kind = JOURNAL_DATA, .len = (uint32_t)there, .file = faults.inode[fd], .offset = offset,
+                                     .end = cut ? UINT64_MAX : last ? offset + left : offset + n, .old_size = size},
+             old, NULL, 0);
         offset += n;
-        len -= n;
-    } while (len > 0 && offset < size);
+        left -= n;
+    }
 }
 
 static void note_name(const char *path, uint64_t before, uint64_t after)
@@ -219,7 +243,7 @@ static int do_open(int dirfd, const char *name, int flags, mode_t mode)
     adopt(fd, path, existed);
     if (fd >= 0 && (flags & O_TRUNC)) {
         if (faults.journal >= 0 && existed)
-            note_data(fd, 0, SIZE_MAX);
+            note_data(fd, 0, 0, true);
         syscall(SYS_ftruncate, fd, 0);
     }
     pthread_mutex_unlock(&lock);
@@ -270,7 +294,7 @@ static ssize_t do_pwrite(int fd, const void *bytes, size_t n, off_t offset)
         return -1;
     pthread_mutex_lock(&lock);
     if (faults.journal >= 0)
-        note_data(fd, (uint64_t)offset, n);
+        note_data(fd, (uint64_t)offset, n, false);
     ssize_t got = syscall(SYS_pwrite64, fd, bytes, n, offset);
     int saved = errno;
     pthread_mutex_unlock(&lock);
@@ -289,7 +313,7 @@ ssize_t write(int fd, const void *bytes, size_t n)
         return -1;
     pthread_mutex_lock(&lock);
     if (faults.journal >= 0)
-        note_data(fd, (uint64_t)syscall(SYS_lseek, fd, 0, SEEK_CUR), n);
+        note_data(fd, (uint64_t)syscall(SYS_lseek, fd, 0, SEEK_CUR), n, false);
     ssize_t got = syscall(SYS_write, fd, bytes, n);
     int saved = errno;
     pthread_mutex_unlock(&lock);
@@ -306,7 +330,7 @@ static int do_truncate(int fd, off_t size)
         return -1;
     pthread_mutex_lock(&lock);
     if (faults.journal >= 0 && fstat(fd, &st) == 0)
-        note_data(fd, (uint64_t)size, st.st_size > size ? (size_t)(st.st_size - size) : 0);
+        note_data(fd, (uint64_t)size, 0, true);
     int rc = (int)syscall(SYS_ftruncate, fd, size), saved = errno;
     pthread_mutex_unlock(&lock);
     errno = saved;
@@ -397,8 +421,15 @@ static int sync_dir(const char *path)
 
 static int sync_file(const char *path, uint64_t inode, const char *call)
 {
-    if (fails(call, path))
+    if (fails(call, path)) {
+        int saved = errno;
+        pthread_mutex_lock(&lock);
+        if (faults.journal >= 0)
+            note((struct journal_record){.kind = JOURNAL_SYNC_FAILED, .file = inode, .upto = faults.records}, NULL, NULL, 0);
+        pthread_mutex_unlock(&lock);
+        errno = saved;
         return -1;
+    }
     if (faults.journal >= 0 && !pretends(strstr(path, ".db") ? "db" : "file")) {
         pthread_mutex_lock(&lock);
         note((struct journal_record){.kind = JOURNAL_SYNC, .file = inode, .upto = faults.records}, NULL, NULL, 0);

@@ -19,6 +19,7 @@ enum { PATH_SIZE = 1400, JOURNAL_MAX = 1 << 30 };
 struct step { /* one record, and what follows it */
     struct journal_record r;
     const char *bytes;
+    bool lost; /* its sync failed: no later one brings it back */
 };
 
 /* How many records of one file, or of the names in one folder, survive: those with a number below `keep`. */
@@ -82,6 +83,7 @@ static void split(struct cut *c, const char *bytes, size_t len)
             c->steps = mem_grow(c->steps, room, sizeof *c->steps);
         }
         struct step *s = &c->steps[c->n];
+        *s = (struct step){.bytes = NULL};
         memcpy(&s->r, bytes + at, sizeof s->r);
         s->bytes = bytes + at + sizeof s->r;
         if (len - at - sizeof s->r < s->r.len)
@@ -112,17 +114,27 @@ static const char *rename_target(const struct step *s)
 static struct bound *bound_of(struct cut *c, const struct step *s)
 {
     bool fresh;
-    if (s->r.kind == JOURNAL_DATA || s->r.kind == JOURNAL_SYNC)
+    if (s->r.kind == JOURNAL_DATA || s->r.kind == JOURNAL_SYNC || s->r.kind == JOURNAL_SYNC_FAILED)
         return &table_at(&c->bounds, s->r.file * 2, &fresh)->is.bound; /* even: folders have odd keys */
     if (s->r.kind == JOURNAL_SYNC_DIR)
         return bound_of_dir(c, s->bytes, strlen(s->bytes));
     return bound_of_parent(c, s->r.kind == JOURNAL_RENAME ? rename_target(s) : s->bytes);
 }
 
+/* A sync of a file failed: what it would have covered is lost, or, with `rng`, each write of it by the toss of a coin. */
+static void lose(struct cut *c, const struct step *failed, uint64_t synced, struct rng *rng)
+{
+    for (uint64_t i = synced; i < failed->r.upto; i++)
+        if (c->steps[i].r.kind == JOURNAL_DATA && c->steps[i].r.file == failed->r.file)
+            c->steps[i].lost = !rng || rng_below(rng, 2) == 0;
+}
+
 static void set_bounds(struct cut *c, struct rng *rng)
 {
     for (size_t i = 0; i < c->n; i++) {
         struct bound *b = bound_of(c, &c->steps[i]);
+        if (c->steps[i].r.kind == JOURNAL_SYNC_FAILED)
+            lose(c, &c->steps[i], b->synced, rng);
         bool sync = c->steps[i].r.kind == JOURNAL_SYNC || c->steps[i].r.kind == JOURNAL_SYNC_DIR;
         if (sync && c->steps[i].r.upto > b->synced)
             b->synced = c->steps[i].r.upto;
@@ -135,15 +147,55 @@ static void set_bounds(struct cut *c, struct rng *rng)
 
 /* ---- content ---- */
 
-static bool take_back_data(struct cut *c, const struct step *s, struct err *e)
+/* Marks in `kept` which bytes of [offset, offset + n) later writes that survive have made.  True when there are such
+ * writes to the file at all. */
+static bool mark_kept(struct cut *c, size_t i, unsigned char *kept, uint64_t n)
 {
+    const struct journal_record *r = &c->steps[i].r;
+    uint64_t keep = bound_of(c, &c->steps[i])->keep;
+    bool any = false;
+    for (size_t j = i + 1; j < c->n && j < keep; j++) {
+        const struct journal_record *later = &c->steps[j].r;
+        if (later->kind != JOURNAL_DATA || later->file != r->file || c->steps[j].lost)
+            continue;
+        any = true;
+        for (uint64_t at = later->offset > r->offset ? later->offset - r->offset : 0;
+             at < n && r->offset + at < later->end; at++)
+            kept[at] = 1;
+    }
+    return any;
+}
+
+/* Puts back what was there before the write, but for what later ones have made of it. */
+static bool take_back_bytes(struct cut *c, size_t i, int fd)
+{
+    const struct step *s = &c->steps[i];
+    uint64_t n = s->r.end == UINT64_MAX ? s->r.len : s->r.end - s->r.offset;
+    unsigned char *kept = mem_new(n + 1, 1), *old = mem_new(n + 1, 1);
+    bool any = mark_kept(c, i, kept, n), ok = true;
+    memcpy(old, s->bytes, s->r.len);
+    for (uint64_t at = 0, run; ok && at < n; at += run) {
+        for (run = 1; at + run < n && kept[at + run] == kept[at]; run++)
+            ;
+        ok = kept[at] || pwrite(fd, old + at, run, (off_t)(s->r.offset + at)) == (ssize_t)run;
+    }
+    free(kept);
+    free(old);
+    return ok && (any || ftruncate(fd, (off_t)s->r.old_size) == 0);
+}
+
+static bool take_back_data(struct cut *c, size_t i, struct err *e)
+{
+    const struct step *s = &c->steps[i];
     char path[PATH_SIZE];
     snprintf(path, sizeof path, "%s/f%llu", c->folder, (unsigned long long)s->r.file);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return err_sys(e, "opening %s", path);
-    bool ok = pwrite(fd, s->bytes, s->r.len, (off_t)s->r.offset) == (ssize_t)s->r.len &&
-              ftruncate(fd, (off_t)s->r.old_size) == 0;
+    bool last = i >= bound_of(c, s)->keep; /* nothing behind it survives */
+    bool ok = last ? pwrite(fd, s->bytes, s->r.len, (off_t)s->r.offset) == (ssize_t)s->r.len &&
+                         ftruncate(fd, (off_t)s->r.old_size) == 0
+                   : take_back_bytes(c, i, fd);
     close(fd);
     c->out->data_lost++;
     return ok || err_sys(e, "restoring %s", path);
@@ -216,7 +268,7 @@ static bool take_back(struct cut *c, struct rng *rng, struct err *e)
     set_bounds(c, rng);
     for (size_t i = c->n; i-- > 0;) {
         const struct step *s = &c->steps[i];
-        if (s->r.kind == JOURNAL_DATA && i >= bound_of(c, s)->keep && !take_back_data(c, s, e))
+        if (s->r.kind == JOURNAL_DATA && (s->lost || i >= bound_of(c, s)->keep) && !take_back_data(c, i, e))
             return false;
     }
     for (size_t i = 0; i < c->n; i++)

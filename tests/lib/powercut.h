@@ -2,7 +2,7 @@
  *
  * Two ways: with `rng` NULL nothing survives that was not synced, the worst that an honest disk may do; with `rng`
  * each file and each folder keeps a random beginning of its unsynced changes, as when the kernel was about to write
- * them back.
+ * them back.  What a sync that failed should have covered stays lost whatever is synced later, unless it is written again.
  */
 #ifndef ANCHORD_TESTS_POWERCUT_H
 #define ANCHORD_TESTS_POWERCUT_H

@@ -19,6 +19,7 @@ void trial_begin(struct trial *t, enum death death, const char *nosync, size_t k
     assert_non_null(mkdtemp(t->scratch));
     snprintf(t->data, sizeof t->data, "%s/data", t->scratch);
     snprintf(t->journal, sizeof t->journal, "%s/journal", t->scratch);
+    snprintf(t->sentinel, sizeof t->sentinel, "%s/fail", t->scratch);
     assert_int_equal(mkdir(t->journal, 0700), 0);
     t->ledger = ledger_new(writers, seed);
 }
@@ -34,13 +35,14 @@ void trial_end(struct trial *t)
 
 bool trial_start(struct trial *t, struct err *e)
 {
-    char preload[400], dir[300], journal[300], nosync[100];
-    const char *env[] = {preload, dir, journal, nosync, "ASAN_OPTIONS=verify_asan_link_order=0", NULL};
+    char preload[400], dir[300], journal[300], nosync[100], fail[300];
+    const char *env[] = {preload, dir, journal, nosync, fail, "ASAN_OPTIONS=verify_asan_link_order=0", NULL};
     static const char *const none[] = {NULL};
     snprintf(preload, sizeof preload, "LD_PRELOAD=%s/tests/faults/preload.so", getenv("B"));
     snprintf(dir, sizeof dir, "FAULTS_DIR=%s", t->data);
     snprintf(journal, sizeof journal, "FAULTS_JOURNAL=%s", t->journal);
     snprintf(nosync, sizeof nosync, "FAULTS_NOSYNC=%s", t->nosync);
+    snprintf(fail, sizeof fail, "FAULTS_FAIL=%s", t->sentinel);
     struct server_options o = {.dir = t->data, .env = t->death == KILLED ? none : env};
     bool ok = server_start(&t->server, &o, e);
     if (ok && t->server.ready_s > t->slowest_start)
@@ -57,6 +59,22 @@ void trial_die(struct trial *t)
         return;
     assert_ok(powercut_apply(t->journal, t->death == POWER_LOST ? NULL : &t->rng, &cut, &e), e);
     t->lost_writes += cut.data_lost + cut.names_lost;
+}
+
+void trial_break(struct trial *t, const char *call, int number, const char *part, int times)
+{
+    char temp[300];
+    snprintf(temp, sizeof temp, "%s.new", t->sentinel);
+    FILE *f = fopen(temp, "w");
+    assert_non_null(f);
+    fprintf(f, "%s %d %s %d\n", call, number, part, times);
+    fclose(f);
+    assert_int_equal(rename(temp, t->sentinel), 0);
+}
+
+void trial_mend(struct trial *t)
+{
+    unlink(t->sentinel);
 }
 
 void trial_broke(struct trial *t, const char *fmt, ...)

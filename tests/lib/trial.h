@@ -16,7 +16,7 @@ struct trial {
     enum death death;
     const char *nosync;       /* syncs that only pretend; "" when all are real */
     size_t kills;
-    char scratch[200], data[256], journal[256];
+    char scratch[200], data[256], journal[256], sentinel[256];
     struct rng rng;           /* from $SEED, or the time */
     struct ledger *ledger;
     struct server server;
@@ -30,6 +30,9 @@ void trial_begin(struct trial *t, enum death death, const char *nosync, size_t k
 void trial_end(struct trial *t);
 bool trial_start(struct trial *t, struct err *e);
 void trial_die(struct trial *t); /* the kill itself, and what the disk forgets */
+/* The next `times` calls of that name on paths with that part fail (tests/faults/preload.c); 0: until trial_mend(). */
+void trial_break(struct trial *t, const char *call, int number, const char *part, int times);
+void trial_mend(struct trial *t);
 void trial_broke(struct trial *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The server has just started: is all there that the ledger was promised? */
 void trial_check(struct trial *t);
