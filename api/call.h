@@ -101,7 +101,7 @@ struct call {
     struct app *app;
     const struct request *request;
     const struct route *route;
-    const char *params[2];      /* decoded path parameters, checked against the id rule */
+    const char *params[2];      /* decoded path parameters, checked: {id} is an image's, all others are names */
     struct json *json;          /* the body, when it is JSON; owned by the call */
     struct pair *form;          /* text fields of a multipart body: they count as query parameters */
     size_t n_form;

@@ -179,7 +179,7 @@ static void wait_for_graph(struct embedder *x)
 
 static enum outcome unreadable(struct embedder *x, int64_t n)
 {
-    char id[ID_MAX + 1];
+    char id[IMAGE_ID_MAX + 1];
     struct err e = {0};
     if (!generation_unreadable(x->app->store, &x->row, id, &e))
         return embedder_later(x, "the catalogue cannot be read");

@@ -70,8 +70,9 @@ static size_t collect(struct embedder *x, struct batch *b)
             continue;
         }
         if (e->code) {
+            char id[IMAGE_ID_MAX + 3];
             log_warn("image_unreadable", "generation=%lld collection=%s id=%s why=%s", (long long)x->row.number,
-                     x->row.collection, item->id, e->text);
+                     x->row.collection, log_quote(item->id, id, sizeof id), e->text);
             v.value = NULL;
         }
         b->made[n++] = v;

@@ -22,7 +22,8 @@ bool path_params(struct call *c, const struct route_match *m)
         if (!percent_decode(m->params[i].start, m->params[i].len, text))
             return err_field(&c->err, name,
                              "a percent sign needs two hexadecimal digits behind it, not both zero");
-        if (!check_id(c, text, name))
+        bool is_image = strcmp(name, "id") == 0;
+        if (!(is_image ? check_image_id(c, text, name) : check_id(c, text, name)))
             return false;
         c->params[i] = text;
     }
@@ -237,7 +238,18 @@ bool err_prefix(struct call *c, const char *prefix)
 bool check_id(struct call *c, const char *id, const char *param)
 {
     return id_is_valid(id) ||
-           err_field(&c->err, param, "must be 1 to %d of A-Z a-z 0-9 . _ - and not begin with a dot", ID_MAX);
+           err_field(&c->err, param,
+                     "must be 1 to %d of A-Z a-z 0-9 . _ - and not begin with a dot, for it names files (an image's id is freer)",
+                     ID_MAX);
+}
+
+bool check_image_id(struct call *c, const char *id, const char *param)
+{
+    size_t n = strlen(id);
+    if (n == 0 || n > IMAGE_ID_MAX)
+        return err_field(&c->err, param, "is %zu bytes long; an image's id has 1 to %d", n, IMAGE_ID_MAX);
+    return image_id_is_valid(id) ||
+           err_field(&c->err, param, "must be UTF-8 without control characters");
 }
 
 bool check_label(struct call *c, const char *label, const char *param)
@@ -310,7 +322,7 @@ bool read_ids(struct call *c, const struct json *list, const char *param, const 
         all[i] = json_as_text(json_item(list, i), NULL);
         if (!all[i])
             return err_field(&c->err, at, "must be a string");
-        if (!check_id(c, all[i], at))
+        if (!check_image_id(c, all[i], at))
             return false;
     }
     *ids = all;

@@ -11,7 +11,7 @@
 
 /* ---- path and query ---- */
 
-/* Decodes and checks the path parameters into c->params. */
+/* Decodes and checks the path parameters into c->params: {id} is an image's, all others are names. */
 MUST_CHECK bool path_params(struct call *c, const struct route_match *m);
 /* Every query parameter is known to the route, and given once. */
 MUST_CHECK bool query_check(struct call *c);
@@ -40,13 +40,15 @@ bool err_prefix(struct call *c, const char *prefix);
 
 /* ---- fields that several routes share ---- */
 
+/* A name of a collection, a model, a key or a job. */
 MUST_CHECK bool check_id(struct call *c, const char *id, const char *param);
+MUST_CHECK bool check_image_id(struct call *c, const char *id, const char *param);
 MUST_CHECK bool check_label(struct call *c, const char *label, const char *param);
 /* Compact JSON text of a metadata object, in the arena; NULL for a JSON null or an empty object. */
 MUST_CHECK bool compact_metadata(struct call *c, const struct json *v, const char *param, const char **out);
 /* If-Match and If-None-Match of a write. */
 MUST_CHECK bool read_precondition(struct call *c, struct precondition *out);
-/* A list of ids from JSON, as an array in the arena. */
+/* A list of images' ids from JSON, as an array in the arena. */
 MUST_CHECK bool read_ids(struct call *c, const struct json *list, const char *param, const char *const **ids,
                          size_t *n);
 /* The generation pinned by a header; 0: none. */

@@ -102,7 +102,7 @@ static bool items_from_form(struct call *c, struct upload *u)
         item->param = arena_print(&c->arena, "file[%zu]", i);
         item->picture = (struct picture){.bytes = files[i].data, .len = files[i].len};
         item->id = files[i].filename && files[i].filename[0] ? id_of_file(c, files[i].filename) : new_uuid(c);
-        if (!check_id(c, item->id, item->param))
+        if (!check_image_id(c, item->id, item->param))
             keep_error(c, item);
     }
     return true;
@@ -115,7 +115,7 @@ static bool item_from_json(struct call *c, const struct json *v, struct upload_i
         !json_get_text(v, "label", LABEL_MAX, &item->label, &c->err))
         return false;
     item->id = item->id ? item->id : new_uuid(c);
-    return check_id(c, item->id, "id") && check_label(c, item->label, "label") &&
+    return check_image_id(c, item->id, "id") && check_label(c, item->label, "label") &&
            compact_metadata(c, json_member(v, "metadata"), "metadata", &item->metadata) &&
            read_picture(c, json_member(v, "image"), "image", &item->picture);
 }
@@ -166,7 +166,7 @@ bool images_list(struct call *c)
     size_t n;
     bool more;
     const char *after = query_text(c, "after");
-    if (!query_int(c, "limit", 1, LIST_MAX, &limit) || (after && !check_id(c, after, "after")) ||
+    if (!query_int(c, "limit", 1, LIST_MAX, &limit) || (after && !check_image_id(c, after, "after")) ||
         !query_filter(c, &filter) ||
         !store_images(c->app->store, c->params[0], filter, after, (size_t)limit, &rows, &n, &more, &c->err))
         return false;

@@ -75,11 +75,12 @@ static bool is_search(const struct route *r)
 
 static void write_parameters(struct json_writer *w, const struct route *r)
 {
-    static const char id[] = "{\"$ref\":\"#/components/schemas/Id\"}", text[] = "{\"type\":\"string\"}";
+    static const char id[] = "{\"$ref\":\"#/components/schemas/Id\"}", image[] = "{\"$ref\":\"#/components/schemas/ImageId\"}",
+                      text[] = "{\"type\":\"string\"}";
     char name[32];
     jw_array(w, "parameters");
     for (size_t i = 0; route_param_name(r, i, name, sizeof name), name[0]; i++)
-        write_parameter(w, name, "path", NULL, id);
+        write_parameter(w, name, "path", NULL, strcmp(name, "id") == 0 ? image : id);
     for (const char *p = r->query; *p; p += strspn(p, " ")) {
         size_t len = strcspn(p, " ");
         const struct parameter *found = find_parameter(p, len);

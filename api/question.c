@@ -62,10 +62,10 @@ static bool read_id(struct call *c, const struct json *v, const char *param, str
 {
     x->param = param;
     x->id = json_as_text(v, NULL);
-    return x->id ? check_id(c, x->id, param) : err_field(&c->err, param, "must be an id");
+    return x->id ? check_image_id(c, x->id, param) : err_field(&c->err, param, "must be an id");
 }
 
-/* In a list of examples a text is an id, unless it is a data URL, which no id can be. */
+/* In a list of examples a text is an id, unless it is a data URL: an id that begins like one is given as {"id"}. */
 static bool read_example(struct call *c, const struct json *v, const char *param, struct example *x)
 {
     static const char *const known[] = {"id", "image"};

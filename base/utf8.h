@@ -1,4 +1,4 @@
-/* utf8.h - telling whether bytes are UTF-8 (RFC 3629). */
+/* utf8.h - telling whether bytes are UTF-8 (RFC 3629), and fit to be shown. */
 #ifndef ANCHORD_BASE_UTF8_H
 #define ANCHORD_BASE_UTF8_H
 
@@ -34,6 +34,15 @@ static inline bool utf8_is_valid(const char *s)
         s += n;
     }
     return true;
+}
+
+/* Valid, and without control characters (Unicode's category Cc: U+0001 to U+001F and U+007F to U+009F). */
+static inline bool utf8_is_printable(const char *s)
+{
+    for (const unsigned char *p = (const unsigned char *)s; *p; p++)
+        if (*p < 32 || *p == 127 || (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f))
+            return false;
+    return utf8_is_valid(s);
 }
 
 #endif

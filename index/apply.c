@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
 struct effect *add_effect(struct group *g, enum effect_kind kind, struct write *w)
 {
@@ -33,10 +34,22 @@ bool id_is_valid(const char *id)
     return n > 0 && n <= ID_MAX && id[0] != '.' && strspn(id, allowed) == n;
 }
 
+bool image_id_is_valid(const char *id)
+{
+    size_t n = id ? strnlen(id, IMAGE_ID_MAX + 1) : 0;
+    return n > 0 && n <= IMAGE_ID_MAX && utf8_is_printable(id);
+}
+
 static bool check_id(const char *id, const char *what, struct err *e)
 {
     return id_is_valid(id) ||
            err_field(e, what, "must be 1 to %d letters, digits, dots, dashes or underscores", ID_MAX);
+}
+
+static bool check_image_id(const char *id, const char *what, struct err *e)
+{
+    return image_id_is_valid(id) ||
+           err_field(e, what, "must be 1 to %d bytes of UTF-8 without control characters", IMAGE_ID_MAX);
 }
 
 static bool check_texts(const char *label, const char *metadata, struct err *e)
@@ -114,7 +127,7 @@ static bool put_image(struct group *g, struct write *w, struct err *e)
     const struct image_put *put = &w->put;
     struct collection_row c;
     struct image_row found;
-    if (!check_id(put->id, "id", e) || !find(g, w, put->id, &c, &found, e))
+    if (!check_image_id(put->id, "id", e) || !find(g, w, put->id, &c, &found, e))
         return false;
     const struct image_row *old = found.number ? &found : NULL;
     image_row_clear(&w->image); /* of an attempt before */
@@ -165,7 +178,7 @@ static bool patch_image(struct group *g, struct write *w, struct err *e)
 {
     struct collection_row c;
     image_row_clear(&w->image);
-    if (!check_id(w->patch.id, "id", e) || !find(g, w, w->patch.id, &c, &w->image, e))
+    if (!check_image_id(w->patch.id, "id", e) || !find(g, w, w->patch.id, &c, &w->image, e))
         return false;
     if (!w->image.number)
         return err_set(e, ERR_NOT_FOUND, "no image %s", w->patch.id);
@@ -193,7 +206,7 @@ static bool delete_image(struct group *g, struct write *w, struct err *e)
 {
     struct collection_row c;
     struct image_row found;
-    if (!check_id(w->id, "id", e) || !find(g, w, w->id, &c, &found, e))
+    if (!check_image_id(w->id, "id", e) || !find(g, w, w->id, &c, &found, e))
         return false;
     bool ok = (found.number || err_set(e, ERR_NOT_FOUND, "no image %s", w->id)) &&
               check_precondition(&w->pre, &found, e) && remove_image(g, w, c.number, found.number, e);
@@ -208,7 +221,7 @@ static bool delete_listed(struct group *g, struct write *w, struct err *e)
     for (size_t i = 0; ok && i < w->n_ids; i++) {
         struct collection_row c;
         struct image_row found;
-        ok = check_id(w->ids[i], "ids", e) && find(g, w, w->ids[i], &c, &found, e);
+        ok = check_image_id(w->ids[i], "ids", e) && find(g, w, w->ids[i], &c, &found, e);
         if (ok && found.number)
             ok = remove_image(g, w, c.number, found.number, e);
         if (ok)

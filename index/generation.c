@@ -81,7 +81,7 @@ bool generation_pending(struct store *s, const struct generation_row *row, int64
     return ok;
 }
 
-bool generation_unreadable(struct store *s, const struct generation_row *row, char id[ID_MAX + 1], struct err *e)
+bool generation_unreadable(struct store *s, const struct generation_row *row, char id[IMAGE_ID_MAX + 1], struct err *e)
 {
     struct session *r = catalog_reader(s->catalog, e);
     bool ok = r && catalog_generation_unreadable(r, row->number, id, e);

@@ -18,7 +18,7 @@
 
 struct pending { /* an image without a current vector */
     int64_t number, revision;
-    char id[ID_MAX + 1];
+    char id[IMAGE_ID_MAX + 1];
     char sha256[HASH_HEX];
     int64_t bytes;
     float *vector; /* [dimensions] of the donor; NULL: none; owned */
@@ -41,7 +41,7 @@ MUST_CHECK bool generation_pending(struct store *s, const struct generation_row 
                                    size_t limit, struct pending **out, size_t *n, struct err *e);
 
 /* One of the images that it has as unreadable; "" when there is none. */
-MUST_CHECK bool generation_unreadable(struct store *s, const struct generation_row *row, char id[ID_MAX + 1],
+MUST_CHECK bool generation_unreadable(struct store *s, const struct generation_row *row, char id[IMAGE_ID_MAX + 1],
                                       struct err *e);
 
 /* Once all vectors are loaded: takes the saved graph of the generation to be, and lets its index build. */

@@ -41,7 +41,7 @@ bool store_pin(struct store *s, const char *collection, const char *dir,
 {
     struct blobs *to = file_make_dirs(dir, e) ? blobs_open(dir, e) : NULL;
     bool ok = to != NULL, more = true;
-    char after[ID_MAX + 1] = "";
+    char after[IMAGE_ID_MAX + 1] = "";
 
     while (ok && more) {
         struct image_row *rows = NULL;

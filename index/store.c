@@ -90,7 +90,8 @@ bool store_load_vector(void *arg, const struct catalog_vector *v, struct err *e)
         return true;
     if (why.code != ERR_BAD_INPUT)
         return err_set(e, why.code, "%s", why.text);
-    log_error("damaged_vector", "image=%lld id=%s", (long long)v->number, v->id);
+    char id[IMAGE_ID_MAX + 3];
+    log_error("damaged_vector", "image=%lld id=%s", (long long)v->number, log_quote(v->id, id, sizeof id));
     return true;
 }
 

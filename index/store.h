@@ -29,10 +29,12 @@
 #include "base/hash.h"
 #include "index/filter.h"
 
-enum { ID_MAX = 128, METADATA_MAX = 4096, LABEL_MAX = 256 };
+enum { ID_MAX = 128, IMAGE_ID_MAX = 256, METADATA_MAX = 4096, LABEL_MAX = 256 };
 
-/* [A-Za-z0-9._-]{1,128}, not beginning with a dot: ids of images, names of collections and models. */
+/* [A-Za-z0-9._-]{1,128}, not beginning with a dot: collections, models, keys and backups, which name files and folders. */
 bool id_is_valid(const char *id);
+/* 1 to IMAGE_ID_MAX bytes of UTF-8 without control characters: images, whose ids never become names of files. */
+bool image_id_is_valid(const char *id);
 
 enum index_kind { INDEX_AUTO, INDEX_FLAT, INDEX_HNSW };
 
@@ -85,7 +87,7 @@ struct generation_vector { /* what the embedder made of one image */
 
 struct image_row {
     int64_t number;              /* global, never used again */
-    char id[ID_MAX + 1];
+    char id[IMAGE_ID_MAX + 1];
     int64_t revision;            /* grows with each change; global, so that it also tells re-creations apart */
     char sha256[HASH_HEX];
     char media_type[16];

@@ -62,12 +62,13 @@ static const struct {
     {"GET /v1/models/none", 404, NULL, NULL},
     {"GET /v1/collections/.hidden", 400, NULL, "collection"},
     {"GET /v1/collections/%2e%2e%2fx", 400, NULL, "collection"},
-    {"GET /v1/collections/default/images/a%2fb", 400, NULL, "id"},
+    {"GET /v1/collections/a%2fb/images/a", 400, NULL, "collection"},
+    {"GET /v1/collections/default/images/a%0ab", 400, NULL, "id"},
     {"GET /v1/collections/default/images/a%00", 400, NULL, "id"},
     {"GET /v1/collections/default/images/%zz", 400, NULL, "id"},
     {"GET /v1/collections/default/images/%c0%af", 400, NULL, "id"},
     {"GET /v1/collections/default/images/%", 400, NULL, "id"},
-    {"GET /v1/collections/default/images/a b", 400, NULL, "id"},
+    {"GET /v1/collections/a b", 400, NULL, "collection"},
     {"GET /v1/models/..", 400, NULL, "model"},
     {"GET /v1/collections/default/images?limit=0", 400, NULL, "limit"},
     {"GET /v1/collections/default/images?limit=1001", 400, NULL, "limit"},
@@ -76,7 +77,7 @@ static const struct {
     {"GET /v1/collections/default/images?limit=", 400, NULL, "limit"},
     {"GET /v1/collections/default/images?limit=99999999999999999999", 400, NULL, "limit"},
     {"GET /v1/collections/default/images?limit=5&limit=6", 400, NULL, "limit"},
-    {"GET /v1/collections/default/images?after=a/b", 400, NULL, "after"},
+    {"GET /v1/collections/default/images?after=a%0ab", 400, NULL, "after"},
     {"GET /v1/collections/default/images?filter={", 400, NULL, "filter"},
     {"GET /v1/collections/default/images?filter={\"must\":{}}", 400, NULL, "filter.must"},
     {"GET /v1/collections/default/images?offset=3", 400, NULL, "offset"},
@@ -101,21 +102,27 @@ static void wrong_paths_methods_and_parameters_are_told_apart(void **state)
     }
 }
 
-static void an_id_may_have_128_characters_and_no_more(void **state)
+static void a_name_may_have_128_characters_and_an_id_256_bytes(void **state)
 {
     UNUSED(state);
-    char line[300] = "GET /v1/collections/default/images/";
-    size_t base = strlen(line);
-    memset(line + base, 'a', 129);
-    line[base + 128] = 0;
-    struct outcome o = rig_ask(rig, line, NULL);
-    assert_error(&o, "128", 404);
-    outcome_clear(&o);
-    line[base + 128] = 'a';
-    line[base + 129] = 0;
-    o = rig_ask(rig, line, NULL);
-    assert_error(&o, "129", 400);
-    outcome_clear(&o);
+    static const struct {
+        const char *start;
+        size_t most;
+    } cases[] = {{"GET /v1/collections/", 128}, {"GET /v1/models/", 128}, {"GET /v1/collections/default/images/", 256}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char line[400];
+        size_t base = (size_t)snprintf(line, sizeof line, "%s", cases[i].start);
+        memset(line + base, 'a', cases[i].most + 1);
+        line[base + cases[i].most] = 0;
+        struct outcome o = rig_ask(rig, line, NULL);
+        assert_error(&o, line, 404);
+        outcome_clear(&o);
+        line[base + cases[i].most] = 'a';
+        line[base + cases[i].most + 1] = 0;
+        o = rig_ask(rig, line, NULL);
+        assert_error(&o, line, 400);
+        outcome_clear(&o);
+    }
 }
 
 static void bodies_must_be_of_a_kind_that_the_route_takes(void **state)
@@ -310,7 +317,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_paths_methods_and_parameters_are_told_apart),
-        cmocka_unit_test(an_id_may_have_128_characters_and_no_more),
+        cmocka_unit_test(a_name_may_have_128_characters_and_an_id_256_bytes),
         cmocka_unit_test(bodies_must_be_of_a_kind_that_the_route_takes),
         cmocka_unit_test(malformed_json_is_refused_everywhere),
         cmocka_unit_test(json_bombs_are_refused_before_they_take_memory),

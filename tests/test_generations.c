@@ -580,7 +580,7 @@ static void images_that_cannot_be_embedded_do_not_vanish_unasked(void **state)
     struct err e = {0};
     struct generation_row row;
     int64_t missing;
-    char id[ID_MAX + 1];
+    char id[IMAGE_ID_MAX + 1];
     put_many(f, 4);
     row = start(f, "b");
     load(f, &row);

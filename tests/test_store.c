@@ -197,7 +197,7 @@ static void a_put_for_another_generation_is_refused(void **state)
     p.write.put.generation--;
     p.vector[0] = NAN;
     assert_err(store_write(f->s, &p.write, &e), e, ERR_INTERNAL);
-    p.write.put.id = ".hidden";
+    p.write.put.id = "a\nb";
     assert_err(store_write(f->s, &p.write, &e), e, ERR_BAD_INPUT);
     p.write.collection = "nowhere";
     p.write.put.id = "a";
@@ -330,7 +330,7 @@ static void many_are_deleted_by_list_and_by_filter(void **state)
     }
     struct filter *odd = parse_filter("{\"must\":[{\"key\":\"label\",\"match\":{\"value\":\"odd\"}}]}", &doc);
     const char *ids[] = {"i00", "nothing", "i02"};
-    const char *wrong[] = {"i00", ".no-id"};
+    const char *wrong[] = {"i00", "no\tid"};
     struct write w = {.kind = WRITE_IMAGES_DELETE, .collection = "default", .ids = wrong, .n_ids = 2};
     assert_err(store_write(f->s, &w, &e), e, ERR_BAD_INPUT);
     assert_true(stores_finds(f->s, 0, "i00")); /* all or none */
@@ -360,7 +360,7 @@ static void images_are_listed_in_pages_by_id(void **state)
     struct image_row *rows;
     size_t n, seen = 0;
     bool more = true;
-    char after[ID_MAX + 1] = "", last[ID_MAX + 1] = "";
+    char after[IMAGE_ID_MAX + 1] = "", last[IMAGE_ID_MAX + 1] = "";
     for (unsigned i = 0; i < 25; i++) {
         char id[16];
         snprintf(id, sizeof id, "i%02u", (i * 7) % 25);

@@ -79,7 +79,7 @@ MUST_CHECK bool catalog_generations_in(struct session *s, enum generation_state 
 /* Fills done, total and unreadable; reads a row of an index for each image. */
 MUST_CHECK bool catalog_generation_counts(struct session *s, struct generation_row *row, struct err *e);
 /* One of the images that cannot be embedded; "" when there is none. */
-MUST_CHECK bool catalog_generation_unreadable(struct session *s, int64_t number, char id[ID_MAX + 1], struct err *e);
+MUST_CHECK bool catalog_generation_unreadable(struct session *s, int64_t number, char id[IMAGE_ID_MAX + 1], struct err *e);
 /* A new one, BUILDING.  Fills number, state and created_at. */
 MUST_CHECK bool catalog_generation_add(struct session *s, struct generation_row *row, struct err *e);
 MUST_CHECK bool catalog_generation_set(struct session *s, int64_t number, enum generation_state state,

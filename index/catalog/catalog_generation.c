@@ -88,7 +88,7 @@ bool catalog_generation_counts(struct session *s, struct generation_row *row, st
                       VALUES(sql_int(row->collection_number)), 0, &row->total, e);
 }
 
-bool catalog_generation_unreadable(struct session *s, int64_t number, char id[ID_MAX + 1], struct err *e)
+bool catalog_generation_unreadable(struct session *s, int64_t number, char id[IMAGE_ID_MAX + 1], struct err *e)
 {
     struct query *r = sql_begin(s->q,
                                 "SELECT i.id FROM vector v INDEXED BY vector_unreadable JOIN image i ON i.number = v.image"
@@ -96,7 +96,7 @@ bool catalog_generation_unreadable(struct session *s, int64_t number, char id[ID
                                 VALUES(sql_int(number)), e);
     id[0] = 0;
     if (sql_row(r))
-        sql_copy_text(r, 0, id, ID_MAX + 1);
+        sql_copy_text(r, 0, id, IMAGE_ID_MAX + 1);
     return sql_end(r, e);
 }
 
