@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <endian.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,8 +74,11 @@ void write_error(struct json_writer *w, const char *key, const struct err *e)
 {
     enum err_code code = (unsigned)e->code < ERR_COUNT ? e->code : ERR_INTERNAL;
     const char *text = kinds[code].public_text ? kinds[code].public_text : e->text;
+    char message[sizeof e->param + sizeof e->text + 2];
+    bool named = !e->param[0] || kinds[code].public_text || err_names_field(e);
+    snprintf(message, sizeof message, "%s%s%s", named ? "" : e->param, named ? "" : ": ", text);
     jw_object(w, key);
-    jw_text(w, "message", text);
+    jw_text(w, "message", message);
     jw_text(w, "type", kinds[code].type);
     jw_text(w, "param", e->param[0] ? e->param : NULL);
     jw_text(w, "code", err_name(code));

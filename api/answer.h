@@ -25,7 +25,8 @@ void answer_empty(struct response *r, int status);
  * x-should-retry); the body it held before is dropped, headers stay.  Used by the server for its own
  * refusals too. */
 void answer_error(struct response *r, const struct err *e);
-/* The error object alone, for one item of a list. */
+/* The error object alone, for one item of a list.  Its message begins with the field unless it has it in it: some clients
+ * show nothing else. */
 void write_error(struct json_writer *w, const char *key, const struct err *e);
 /* A vector as an array of numbers. */
 void write_vector(struct json_writer *w, const char *key, const float *v, size_t n);

@@ -9,9 +9,9 @@
 
 #include "api/fields.h"
 #include "api/lanes.h"
+#include "api/picture.h"
 #include "api/route.h"
 #include "api/stage.h"
-#include "base/base64.h"
 #include "base/log.h"
 
 /* Parsing this much JSON takes a light thread longer than many searches. */
@@ -206,8 +206,18 @@ struct write *call_new_write(struct call *c, enum write_kind kind, const char *c
 
 /* ---- what drivers use ---- */
 
+/* The newcomer's slip. */
+static void hint_at_curl(struct call *c)
+{
+    size_t used = strlen(c->err.text);
+    if (c->route && (c->route->takes & TAKES_IMAGE) && is_curls_form(c) &&
+        (c->err.code == ERR_UNDECODABLE || c->err.code == ERR_MEDIA_TYPE))
+        snprintf(c->err.text + used, sizeof c->err.text - used, "; with curl, -d changes a file: use --data-binary @FILE");
+}
+
 static void finish_failed(struct call *c)
 {
+    hint_at_curl(c);
     if (err_is_internal(c->err.code)) {
         char path[256];
         log_error("request_failed", "request_id=%s route=%s path=%s code=%s why=%s",
@@ -304,26 +314,16 @@ void call_refuse(struct call *c, const struct err *e)
     finish_failed(c);
 }
 
-static bool decode_base64_of(struct image_job *job)
-{
-    struct picture *p = &job->picture;
-    size_t len;
-    if (!p->base64)
-        return true;
-    if (!base64_decode(p->bytes, p->len, &job->decoded, &len, &job->err))
-        return false;
-    *p = (struct picture){.bytes = job->decoded, .len = len};
-    return true;
-}
-
 void call_image(struct image_job *job, struct lanes *lanes, const struct image_limits *limits)
 {
-    if (job->err.code || !decode_base64_of(job))
+    const struct picture sent = job->picture;
+    struct picture *p = &job->picture;
+    if (job->err.code)
         return;
-    const struct picture *p = &job->picture;
-    struct lane *lane = lanes_get(lanes, job->encoder, &job->err);
-    if (lane && lane_embed(lane, p->bytes, p->len, limits, job->vector, &job->info, &job->err) &&
-        job->want_hash)
+    struct lane *lane = picture_decode(p, &job->decoded, &job->err) ? lanes_get(lanes, job->encoder, &job->err) : NULL;
+    if (!lane || !lane_embed(lane, p->bytes, p->len, limits, job->vector, &job->info, &job->err))
+        picture_explain(&sent, &job->err);
+    else if (job->want_hash)
         hash_text(p->bytes, p->len, job->sha256);
 }
 

@@ -80,7 +80,8 @@ enum call_state { CALL_READY, CALL_IMAGES, CALL_WRITES, CALL_GOES_ON, CALL_DONE 
 struct picture { /* an encoded picture, borrowed from the request */
     const void *bytes;
     size_t len;
-    bool base64;                /* as base64 text */
+    bool base64;                /* as base64 text ... */
+    bool data_url;              /* ... behind "data:...," */
 };
 
 struct image_job { /* one picture to be embedded */

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "api/fields.h"
+#include "api/form.h"
+#include "api/picture.h"
 #include "base/num.h"
 
 struct embed_request {
@@ -14,7 +16,7 @@ struct embed_request {
     const char *param;      /* the field that names a picture: "input" or "file"; "" for a raw body */
     bool listed;            /* ... with its place in brackets */
     const struct json *input;
-    struct part *files;
+    struct form form;
     size_t n;
 };
 
@@ -148,10 +150,10 @@ static bool read_item(struct call *c, const struct embed_request *q, size_t i)
 {
     struct picture *out = &c->images[i].picture;
     char param[64];
-    if (q->files)
-        *out = (struct picture){.bytes = q->files[i].data, .len = q->files[i].len};
+    if (q->form.n)
+        *out = (struct picture){.bytes = q->form.files[i].data, .len = q->form.files[i].len};
     else if (!q->input)
-        *out = body_picture(c);
+        *out = (struct picture){.bytes = c->request->body, .len = c->request->body_len};
     else
         name_item(q, i, param, sizeof param);
     return !q->input || read_picture(c, q->listed ? json_item(q->input, i) : q->input, param, out);
@@ -186,7 +188,8 @@ bool embeddings_create(struct call *c)
     } else if (content_of(c) == TAKES_MULTIPART) {
         q->param = "file";
         q->listed = true;
-        ok = read_form(c, &q->files, &q->n) && read_query(c, q);
+        ok = form_read(c, "", &q->form) && read_query(c, q);
+        q->n = q->form.n;
     } else {
         ok = read_query(c, q);
     }

@@ -12,6 +12,9 @@
 #include "base/percent.h"
 #include "base/utf8.h"
 
+/* Of metadata as text; what counts in the end is its compact form. */
+enum { METADATA_TEXT_MAX = 16 * METADATA_MAX };
+
 /* ---- path and query ---- */
 
 bool path_params(struct call *c, const struct route_match *m)
@@ -30,7 +33,7 @@ bool path_params(struct call *c, const struct route_match *m)
     return true;
 }
 
-static bool is_listed(const char *list, const char *name)
+bool is_listed(const char *list, const char *name)
 {
     size_t len = strlen(name);
     for (const char *p = list; len && (p = strstr(p, name)); p++)
@@ -58,7 +61,7 @@ static bool check_pair(struct call *c, const struct pair *p)
     char param[64];
     snprintf(param, sizeof param, "%.60s", p->name);
     if (!is_listed(c->route->query, p->name))
-        return err_field(&c->err, param, "there is no such parameter");
+        return err_field(&c->err, param, "there is no parameter \"%s\"", param);
     return query_text(c, p->name) == p->value || err_field(&c->err, param, "is given twice");
 }
 
@@ -110,21 +113,20 @@ bool query_bool(struct call *c, const char *name, bool *out)
     return true;
 }
 
-bool query_json(struct call *c, const char *name, const struct json **out)
+/* The call's; NULL with the field's name when it is no JSON. */
+static struct json *read_json(struct call *c, const char *text, const char *param)
 {
-    const char *text = query_text(c, name);
-    if (!text)
-        return true;
-    *out = call_own_json(c, json_parse(text, strlen(text), 0, &c->err));
-    if (!*out && c->err.code == ERR_BAD_INPUT)
-        snprintf(c->err.param, sizeof c->err.param, "%s", name);
-    return *out != NULL;
+    struct json *v = call_own_json(c, json_parse(text, strlen(text), 0, &c->err));
+    if (!v && c->err.code == ERR_BAD_INPUT)
+        snprintf(c->err.param, sizeof c->err.param, "%s", param);
+    return v;
 }
 
 bool query_filter(struct call *c, struct filter **out)
 {
-    const struct json *v = NULL;
-    if (!query_json(c, "filter", &v) || !v)
+    const char *text = query_text(c, "filter");
+    const struct json *v = text ? read_json(c, text, "filter") : NULL;
+    if (!v)
         return !c->err.code;
     *out = call_own_filter(c, filter_parse(v, "filter", &c->err));
     return *out != NULL;
@@ -154,20 +156,18 @@ static bool is_type(const char *content_type, const char *wanted)
     return wanted[len - 1] == '/' || after == 0 || after == ';' || after == ' ' || after == '\t';
 }
 
-/* `curl --data-binary @photo.jpg` says that it sends a form.  What the bytes are is what counts. */
-static bool is_curls_default(const struct request *r)
-{
-    return is_type(r->content_type, "application/x-www-form-urlencoded") &&
-           image_sniff(r->body, r->body_len) != IMAGE_UNKNOWN;
-}
-
+/* A picture is told by its bytes, whatever the header says: curl calls everything a form, S3 "binary/octet-stream",
+ * httpie JSON.  Nothing else is: which pages may send such a body decides their Origin and not its type. */
 unsigned content_of(const struct call *c)
 {
-    const char *type = c->request->content_type;
+    const struct request *r = c->request;
+    const char *type = r->content_type;
     unsigned kind = 0;
-    if (!type || is_type(type, "application/octet-stream"))
+    if ((c->route->takes & TAKES_IMAGE) && image_sniff(r->body, r->body_len) != IMAGE_UNKNOWN)
+        return TAKES_IMAGE;
+    if (!type || is_type(type, "application/octet-stream") || is_type(type, "binary/octet-stream"))
         kind = TAKES_IMAGE | TAKES_BYTES;
-    else if (is_type(type, "image/") || is_curls_default(c->request))
+    else if (is_type(type, "image/"))
         kind = TAKES_IMAGE;
     else if (is_type(type, "multipart/form-data"))
         kind = TAKES_MULTIPART;
@@ -176,50 +176,22 @@ unsigned content_of(const struct call *c)
     return kind & c->route->takes;
 }
 
+bool is_curls_form(const struct call *c)
+{
+    return c->request->content_type && is_type(c->request->content_type, "application/x-www-form-urlencoded");
+}
+
 const char *content_wanted(const struct route *r)
 {
     switch (r->takes & ~(unsigned)TAKES_NOTHING) {
     case TAKES_JSON: return "application/json";
     case TAKES_IMAGE: return "image/*";
     case TAKES_BYTES: return "application/octet-stream";
+    case TAKES_IMAGE | TAKES_MULTIPART: return "image/* or multipart/form-data";
     case TAKES_IMAGE | TAKES_JSON: return "image/* or application/json";
     case TAKES_MULTIPART | TAKES_JSON: return "multipart/form-data or application/json";
     default: return "image/*, multipart/form-data or application/json";
     }
-}
-
-static bool add_field(struct call *c, const struct part *part)
-{
-    char *text = call_new(c, part->len + 1, 1);
-    struct pair *field = &c->form[c->n_form++];
-    memcpy(text, part->data, part->len);
-    *field = (struct pair){part->name, text};
-    if (!check_pair(c, field))
-        return false;
-    return strlen(text) == part->len || err_field(&c->err, part->name, "holds a zero byte");
-}
-
-bool read_form(struct call *c, struct part **files, size_t *n)
-{
-    enum { FIELDS_MAX = 16 };
-    const struct request *r = c->request;
-    struct part *parts;
-    size_t n_parts, max = c->app->options.items_max;
-    if (!multipart_parse(r->content_type, r->body, r->body_len, max + FIELDS_MAX, &c->arena, &parts, &n_parts,
-                         &c->err))
-        return false;
-    c->form = call_new(c, n_parts, sizeof *c->form);
-    *files = parts;
-    *n = 0;
-    for (size_t i = 0; i < n_parts; i++) {
-        if (strcmp(parts[i].name, "file") == 0)
-            (*files)[(*n)++] = parts[i];
-        else if (!add_field(c, &parts[i]))
-            return false;
-    }
-    if (*n > max)
-        return err_set(&c->err, ERR_TOO_LARGE, "there are more than %zu files", max);
-    return *n > 0 || err_field(&c->err, "file", "the form has no part of this name");
 }
 
 bool err_prefix(struct call *c, const char *prefix)
@@ -252,13 +224,14 @@ bool check_image_id(struct call *c, const char *id, const char *param)
            err_field(&c->err, param, "must be UTF-8 without control characters");
 }
 
-bool check_label(struct call *c, const char *label, const char *param)
+bool read_label(struct call *c, const char *text, const char *param, const char **out)
 {
-    if (!label)
+    *out = text && text[0] ? text : NULL;
+    if (!*out)
         return true;
-    if (strlen(label) > LABEL_MAX)
-        return err_field(&c->err, param, "is %zu bytes long, the limit is %d", strlen(label), LABEL_MAX);
-    return utf8_is_valid(label) || err_field(&c->err, param, "is not valid UTF-8");
+    if (strlen(text) > LABEL_MAX)
+        return err_field(&c->err, param, "is %zu bytes long, the limit is %d", strlen(text), LABEL_MAX);
+    return utf8_is_valid(text) || err_field(&c->err, param, "is not valid UTF-8");
 }
 
 bool compact_metadata(struct call *c, const struct json *v, const char *param, const char **out)
@@ -278,6 +251,17 @@ bool compact_metadata(struct call *c, const struct json *v, const char *param, c
         err_field(&c->err, param, "has %zu bytes as compact JSON, the limit is %d", b.len, METADATA_MAX);
     buf_clear(&b);
     return *out != NULL;
+}
+
+bool read_metadata_text(struct call *c, const char *text, const char *param, const char **out)
+{
+    *out = NULL;
+    if (!text || !text[0])
+        return true;
+    if (strlen(text) > METADATA_TEXT_MAX)
+        return err_field(&c->err, param, "is %zu bytes long, the limit is %d", strlen(text), METADATA_TEXT_MAX);
+    struct json *v = read_json(c, text, param);
+    return v && compact_metadata(c, v, param, out);
 }
 
 /* An entity tag of ours, strong: "<64 hex digits>-<revision>" in quotes.  False for any other. */
@@ -341,56 +325,6 @@ bool read_pin(struct call *c, int64_t *out)
     if (text[0] < '0' || text[0] > '9' || *end || errno || *out <= 0)
         return err_field(&c->err, "anchord-generation", "must be the number of a generation");
     return true;
-}
-
-static bool read_picture_text(struct call *c, const char *text, size_t len, const char *param,
-                              struct picture *out)
-{
-    if (strncasecmp(text, "data:", 5) == 0) {
-        const char *comma = memchr(text, ',', min_size(len, 256));
-        if (!comma || strncasecmp(text + 5, "image/", 6) != 0)
-            return err_field(&c->err, param, "a data URL must begin with data:image/");
-        if (comma - text < 7 || strncasecmp(comma - 7, ";base64", 7) != 0)
-            return err_field(&c->err, param, "a data URL must be base64");
-        len -= (size_t)(comma + 1 - text);
-        text = comma + 1;
-    } else if (strncasecmp(text, "http:", 5) == 0 || strncasecmp(text, "https:", 6) == 0) {
-        return err_field(&c->err, param, "pictures are not fetched: send the bytes as base64");
-    }
-    if (len == 0)
-        return err_field(&c->err, param, "is empty");
-    *out = (struct picture){.bytes = text, .len = len, .base64 = true};
-    return true;
-}
-
-bool read_picture(struct call *c, const struct json *v, const char *param, struct picture *out)
-{
-    static const char *const known[] = {"image"};
-    size_t len;
-    char inside[64];
-    if (json_kind(v) == JSON_KIND_OBJECT) {
-        snprintf(inside, sizeof inside, "%.50s.", param);
-        if (!json_only(v, inside, known, COUNT(known), &c->err))
-            return false;
-        v = json_member(v, "image");
-    }
-    const char *text = json_as_text(v, &len);
-    return text ? read_picture_text(c, text, len, param, out)
-                : err_field(&c->err, param, "must be base64 text, a data URL or {\"image\": either}");
-}
-
-struct picture body_picture(const struct call *c)
-{
-    return (struct picture){.bytes = c->request->body, .len = c->request->body_len};
-}
-
-bool fail_picture(struct call *c, const struct err *why, const char *where, const char *param)
-{
-    c->err = *why;
-    snprintf(c->err.param, sizeof c->err.param, "%s%s", where, param);
-    if (c->err.code == ERR_MEDIA_TYPE && c->err.param[0])
-        c->err.code = ERR_UNDECODABLE;
-    return false;
 }
 
 const char *etag_of(struct call *c, const struct image_row *row)

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "api/fields.h"
+#include "api/form.h"
+#include "api/picture.h"
 #include "api/upload.h"
 #include "base/num.h"
 #include "engine/pictures/thumbnail.h"
@@ -42,7 +44,7 @@ static bool put_done(struct call *c)
 {
     const struct upload *u = c->scratch;
     const struct upload_item *item = u->items;
-    return item->err.code ? call_fail(c, &item->err)
+    return item->err.code ? fail_picture(c, &item->err, "", item->err.param)
                           : answer_image(c, item->write->created ? 201 : 200, &item->write->image);
 }
 
@@ -50,13 +52,12 @@ bool image_put(struct call *c)
 {
     struct upload_item *item = call_new(c, 1, sizeof *item);
     struct upload *u = c->scratch = call_new(c, 1, sizeof *u);
-    const struct json *metadata = NULL;
     *u = (struct upload){.items = item, .n = 1, .finish = put_done};
     item->id = c->params[1];
-    item->label = query_text(c, "label");
-    item->picture = body_picture(c);
-    return check_label(c, item->label, "label") && query_json(c, "metadata", &metadata) &&
-           compact_metadata(c, metadata, "metadata", &item->metadata) && read_precondition(c, &item->pre) &&
+    if (!body_picture(c, &item->picture, &item->param))
+        return false;
+    return read_label(c, query_text(c, "label"), "label", &item->label) &&
+           read_metadata_text(c, query_text(c, "metadata"), "metadata", &item->metadata) && read_precondition(c, &item->pre) &&
            upload_start(c);
 }
 
@@ -176,7 +177,7 @@ static bool read_patch(struct call *c, struct image_patch *p)
                 return err_field(&c->err, "metadata", "must be an object or null");
         }
     }
-    return check_label(c, p->label, "label");
+    return read_label(c, p->label, "label", &p->label);
 }
 
 bool image_patch(struct call *c)

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "api/fields.h"
+#include "api/form.h"
 #include "api/images.h"
+#include "api/picture.h"
 #include "api/upload.h"
 #include "base/hash.h"
 #include "base/num.h"
@@ -79,32 +81,54 @@ static const char *new_uuid(struct call *c)
     return out;
 }
 
-/* "holiday/cat.1.jpg" -> "cat.1"; some clients send whole paths. */
-static const char *id_of_file(struct call *c, const char *filename)
+/* The fields of a form that belong to its pictures: none of a kind, one for all, or one for each. */
+struct form_fields {
+    const char *const *ids, *const *labels, *const *metadata;
+    size_t n_ids, n_labels, n_metadata;
+};
+
+static bool read_form_fields(struct call *c, const struct form *f, struct form_fields *out)
 {
-    const char *name = filename;
-    for (const char *p = filename; *p; p++)
-        if (*p == '/' || *p == '\\')
-            name = p + 1;
-    const char *dot = strrchr(name, '.');
-    return arena_print(&c->arena, "%.*s", (int)(dot && dot > name ? dot - name : (ptrdiff_t)strlen(name)),
-                       name);
+    return form_values(c, f, "id", false, &out->ids, &out->n_ids) &&
+           form_values(c, f, "label", true, &out->labels, &out->n_labels) &&
+           form_values(c, f, "metadata", true, &out->metadata, &out->n_metadata);
+}
+
+static const char *value_of(const char *const *values, size_t n, size_t i)
+{
+    return n == 0 ? NULL : values[n == 1 ? 0 : i];
+}
+
+/* "label", or "label[2]" where each picture has one. */
+static const char *name_of(struct call *c, const char *field, size_t n, size_t i)
+{
+    return n > 1 ? arena_print(&c->arena, "%s[%zu]", field, i) : field;
+}
+
+static bool item_from_part(struct call *c, const struct part *file, const struct form_fields *f, size_t i,
+                           struct upload_item *item)
+{
+    const char *id = value_of(f->ids, f->n_ids, i);
+    item->param = arena_print(&c->arena, "file[%zu]", i);
+    item->picture = (struct picture){.bytes = file->data, .len = file->len};
+    item->id = id && id[0] ? id : file->filename && file->filename[0] ? file->filename : new_uuid(c);
+    return check_image_id(c, item->id, id && id[0] ? name_of(c, "id", f->n_ids, i) : item->param) &&
+           read_label(c, value_of(f->labels, f->n_labels, i), name_of(c, "label", f->n_labels, i), &item->label) &&
+           read_metadata_text(c, value_of(f->metadata, f->n_metadata, i), name_of(c, "metadata", f->n_metadata, i),
+                              &item->metadata);
 }
 
 static bool items_from_form(struct call *c, struct upload *u)
 {
-    struct part *files;
-    if (!read_form(c, &files, &u->n))
+    struct form form;
+    struct form_fields f;
+    if (!form_read(c, "id label metadata", &form) || !read_form_fields(c, &form, &f))
         return false;
+    u->n = form.n;
     u->items = call_new(c, u->n, sizeof *u->items);
-    for (size_t i = 0; i < u->n; i++) {
-        struct upload_item *item = &u->items[i];
-        item->param = arena_print(&c->arena, "file[%zu]", i);
-        item->picture = (struct picture){.bytes = files[i].data, .len = files[i].len};
-        item->id = files[i].filename && files[i].filename[0] ? id_of_file(c, files[i].filename) : new_uuid(c);
-        if (!check_image_id(c, item->id, item->param))
-            keep_error(c, item);
-    }
+    for (size_t i = 0; i < u->n; i++)
+        if (!item_from_part(c, &form.files[i], &f, i, &u->items[i]))
+            keep_error(c, &u->items[i]);
     return true;
 }
 
@@ -115,7 +139,7 @@ static bool item_from_json(struct call *c, const struct json *v, struct upload_i
         !json_get_text(v, "label", LABEL_MAX, &item->label, &c->err))
         return false;
     item->id = item->id ? item->id : new_uuid(c);
-    return check_image_id(c, item->id, "id") && check_label(c, item->label, "label") &&
+    return check_image_id(c, item->id, "id") && read_label(c, item->label, "label", &item->label) &&
            compact_metadata(c, json_member(v, "metadata"), "metadata", &item->metadata) &&
            read_picture(c, json_member(v, "image"), "image", &item->picture);
 }
@@ -244,7 +268,7 @@ bool images_delete(struct call *c)
     if (!read_selection(c, &s))
         return false;
     if (!s.filter && !s.ids)
-        return err_field(&c->err, "filter", "or ids must say which images");
+        return err_field(&c->err, "filter", "say by filter or ids which images");
     if (is_empty(&s))
         return answer_count(c, "deleted", 0);
     struct write *w = call_new_write(c, WRITE_IMAGES_DELETE, c->params[0]);

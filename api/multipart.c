@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/num.h"
+#include "base/percent.h"
 
 enum { BOUNDARY_MAX = 70, HEADERS_MAX = 8192 };
 
@@ -190,9 +191,40 @@ static int first_delimiter(struct parser *p)
 
 /* ---- the headers of a part ---- */
 
+/* Browsers and curl write a quote in a name as %22, and a percent sign as it is. */
+static void resolve_quotes(char *name)
+{
+    char *out = name;
+    for (const char *p = name; *p; p++) {
+        bool quote = strncmp(p, "%22", 3) == 0;
+        *out++ = quote ? '"' : *p;
+        p += quote ? 2 : 0;
+    }
+    *out = 0;
+}
+
+/* filename*=UTF-8'en'caf%C3%A9.jpg (RFC 8187).  RFC 7578 knows no such name, but clients send it. */
+static bool read_extended(struct parser *p, struct cursor value, const char **out)
+{
+    static const char charset[] = "utf-8'";
+    size_t len = (size_t)(value.end - value.at);
+    if (*out)
+        return bad(p->e, "has a part with two names");
+    const char *language_end = len < sizeof charset || strncasecmp(value.at, charset, sizeof charset - 1) != 0
+                                   ? NULL
+                                   : memchr(value.at + sizeof charset - 1, '\'', len - (sizeof charset - 1));
+    if (!language_end)
+        return bad(p->e, "has a part whose filename* is not of the form UTF-8''name");
+    char *name = arena_new(p->arena, len + 1, 1);
+    *out = name;
+    return percent_decode(language_end + 1, (size_t)(value.end - language_end - 1), name) ||
+           bad(p->e, "has a part whose filename* has a percent sign without two digits behind it");
+}
+
 static bool read_disposition(struct parser *p, struct cursor c, struct part *part)
 {
     struct cursor type = {c.at, c.at + min_size((size_t)(c.end - c.at), 9)}, name, value;
+    const char *extended = NULL;
     int got;
     if (part->name)
         return bad(p->e, "has a part with two Content-Disposition headers");
@@ -203,12 +235,18 @@ static bool read_disposition(struct parser *p, struct cursor c, struct part *par
         const char **field = is_called(&name, "name")       ? &part->name
                              : is_called(&name, "filename") ? &part->filename
                                                             : NULL;
+        if (is_called(&name, "filename*") && !read_extended(p, value, &extended))
+            return false;
         if (!field)
-            continue; /* filename* is ruled out by RFC 7578, 4.2 */
+            continue;
         if (*field)
             return bad(p->e, "has a part with two names");
-        *field = unquote(value, p->arena);
+        char *text = unquote(value, p->arena);
+        if (*value.at == '"')
+            resolve_quotes(text);
+        *field = text;
     }
+    part->filename = extended ? extended : part->filename; /* RFC 6266, 4.3 */
     return got == 0 || bad(p->e, "has a malformed Content-Disposition header");
 }
 

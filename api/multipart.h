@@ -19,7 +19,7 @@
 
 struct part {
     const char *name;
-    const char *filename;     /* NULL: none */
+    const char *filename;     /* NULL: none; that of filename* where there is one */
     const char *content_type; /* NULL: none */
     const char *data;         /* borrowed from the body; not zero-terminated */
     size_t len;

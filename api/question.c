@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "api/fields.h"
+#include "api/form.h"
+#include "api/picture.h"
 #include "base/num.h"
 
 enum { LIMIT_STANDARD = 10, LIMIT_MAX = 1000, EF_MAX = 10000, EXAMPLES_MAX = 100, VECTOR_MAX = 16384 };
@@ -98,7 +100,7 @@ static bool read_positive_and_negative(struct call *c, const struct json *v, str
     if (q->n_positive == 0)
         return err_field(&c->err, "positive", "needs at least one example");
     if (q->n_positive + q->n_negative > EXAMPLES_MAX)
-        return err_field(&c->err, "positive", "and negative have more than %d examples", EXAMPLES_MAX);
+        return err_field(&c->err, "positive", "with negative it has more than %d examples", EXAMPLES_MAX);
     q->examples = call_new(c, q->n_positive + q->n_negative, sizeof *q->examples);
     return read_examples(c, positive, "positive", q->examples) &&
            read_examples(c, negative, "negative", q->examples + q->n_positive);
@@ -153,8 +155,7 @@ bool question_read(struct call *c, const struct json *v, const char *where, stru
         return err_prefix(c, where);
     q->examples = call_new(c, 1, sizeof *q->examples);
     q->n_positive = 1;
-    *q->examples = (struct example){.param = "", .picture = body_picture(c)};
-    return read_settings(c, NULL, q);
+    return body_picture(c, &q->examples->picture, &q->examples->param) && read_settings(c, NULL, q);
 }
 
 size_t question_pictures(const struct question *q)

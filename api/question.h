@@ -22,7 +22,7 @@ struct question {
 };
 
 /* Reads a question from the query parameters and, above them, the JSON object v; NULL: the body is the
- * picture.  Everything lives as long as the call. */
+ * picture, or a form with it.  Everything lives as long as the call. */
 MUST_CHECK bool question_read(struct call *c, const struct json *v, const char *where, struct question *q);
 size_t question_pictures(const struct question *q);
 

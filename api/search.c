@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/fields.h"
+#include "api/picture.h"
 #include "api/question.h"
 #include "base/clock.h"
 #include "base/metric.h"
@@ -62,7 +63,7 @@ static bool average(struct call *c, const struct question *q, float *out, size_t
     for (size_t k = 0; k < d; k++)
         norm += sum[k] * sum[k];
     if (!(norm > 1e-12)) {
-        err_field(&c->err, "positive", "and negative examples cancel out");
+        err_field(&c->err, "positive", "the examples cancel those of negative out");
         return err_prefix(c, q->where);
     }
     for (size_t k = 0; k < d; k++)

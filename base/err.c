@@ -87,17 +87,31 @@ bool err_wrap(struct err *e, const char *fmt, ...)
     return false;
 }
 
+bool err_names_field(const struct err *e)
+{
+    char quoted[sizeof e->param + 2];
+    snprintf(quoted, sizeof quoted, "\"%s\"", e->param);
+    return e->param[0] && strstr(e->text, quoted);
+}
+
+/* A file may name its fields as it likes; a terminal must not obey. */
+static void make_printable(char *text)
+{
+    for (char *p = text; *p; p++)
+        if (*p < 32 || *p > 126)
+            *p = '?';
+}
+
 bool err_unfield(struct err *e)
 {
     if (!e || !e->param[0])
         return false;
+    bool named = err_names_field(e);
     char param[sizeof e->param];
     memcpy(param, e->param, sizeof param);
-    for (char *p = param; *p; p++)
-        if (*p < 32 || *p > 126) /* a file may name its fields as it likes; a terminal must not obey */
-            *p = '?';
+    make_printable(named ? e->text : param);
     e->param[0] = 0;
-    return err_wrap(e, "%s", param);
+    return !named && err_wrap(e, "%s", param);
 }
 
 const char *err_name(enum err_code code)

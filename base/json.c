@@ -214,7 +214,7 @@ bool json_only(const struct json *object, const char *where, const char *const *
             continue;
         char param[64];
         snprintf(param, sizeof param, "%s%.40s", where, key);
-        return err_field(e, param, "there is no such field");
+        return err_field(e, param, "there is no field \"%s\"", param);
     }
     return true;
 }

@@ -52,6 +52,12 @@ static bool check_image_id(const char *id, const char *what, struct err *e)
            err_field(e, what, "must be 1 to %d bytes of UTF-8 without control characters", IMAGE_ID_MAX);
 }
 
+/* "" is no label. */
+static const char *label_of(const char *text)
+{
+    return text && text[0] ? text : NULL;
+}
+
 static bool check_texts(const char *label, const char *metadata, struct err *e)
 {
     if (label && strlen(label) > LABEL_MAX)
@@ -127,6 +133,7 @@ static bool put_image(struct group *g, struct write *w, struct err *e)
     const struct image_put *put = &w->put;
     struct collection_row c;
     struct image_row found;
+    w->put.label = label_of(w->put.label);
     if (!check_image_id(put->id, "id", e) || !find(g, w, put->id, &c, &found, e))
         return false;
     const struct image_row *old = found.number ? &found : NULL;
@@ -164,7 +171,7 @@ static bool patch_row(struct image_row *row, const struct image_patch *p, struct
         if (!check_texts(p->label, NULL, e))
             return false;
         free(row->label);
-        row->label = mem_text(p->label);
+        row->label = mem_text(label_of(p->label));
     }
     if (p->clear_metadata || json_kind(p->metadata) == JSON_KIND_NULL) {
         free(row->metadata);

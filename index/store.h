@@ -184,7 +184,7 @@ struct image_put {
     char sha256[HASH_HEX];
     const char *media_type;
     uint32_t width, height;
-    const char *label;       /* NULL: none */
+    const char *label;       /* NULL or "": none */
     const char *metadata;    /* compact JSON object; NULL: none */
     const float *vector;     /* [dimensions], unit length, finite */
     int64_t generation;      /* that `vector` belongs to; ERR_BUSY when it is no longer the active one */
@@ -193,7 +193,7 @@ struct image_put {
 struct image_patch {
     const char *id;
     bool set_label;
-    const char *label;             /* NULL clears */
+    const char *label;             /* NULL or "" clears */
     const struct json *metadata;   /* RFC 7396 patch; NULL leaves it; a JSON null value clears all */
     bool clear_metadata;
 };

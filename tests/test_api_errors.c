@@ -143,7 +143,7 @@ static void bodies_must_be_of_a_kind_that_the_route_takes(void **state)
         {"POST /v1/embeddings", "application/jsonx", "{}", 415},
         {"POST /v1/embeddings", "multipart/mixed; boundary=x", "--x--", 415},
         {"POST /v1/embeddings", "multipart/form-data", "--x--", 400},
-        {SEARCH, "multipart/form-data; boundary=x", "--x--", 415},
+        {SEARCH, "multipart/form-data; boundary=x", "--x--", 400},
         {SEARCH, "application/json; charset=utf-8", "{}", 400},
         {"PUT /v1/collections/default", "image/jpeg", "x", 415},
         {"GET /healthz", "application/json", "{}", 413},

@@ -305,7 +305,7 @@ static const struct {
     {"{\"id\":\"p.0\",\"filter\":[]}", 400, "filter"},
     {"{\"id\":\"p.0\",\"filter\":{\"must\":5}}", 400, "filter.must"},
     {"{\"id\":\"p.0\",\"model\":\"other\"}", 409, "model"},
-    {"{\"image\":\"aGVsbG8=\"}", 422, "image"},
+    {"{\"image\":\"aGVsbG8=\"}", 400, "image"},
     {"{\"image\":\"/9j/AAAA\"}", 422, "image"},
     {"{\"vector\":[],\"model\":\"anchord-base\"}", 400, "vector"},
     {"{\"vector\":[1,2,3],\"model\":\"anchord-base\"}", 400, "vector"},

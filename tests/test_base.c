@@ -126,7 +126,47 @@ static void base64_skips_white_space_and_refuses_junk(void **state)
     assert_memory_equal(out, "anchord", 7);
     free(out);
     assert_err(base64_decode("YW5j!", 5, &out, &len, &e), e, ERR_BAD_INPUT);
-    assert_err(base64_decode("YW5jaG9yZA", 10, &out, &len, &e), e, ERR_BAD_INPUT);
+}
+
+static void base64_is_read_in_every_spelling_and_no_other(void **state)
+{
+    UNUSED(state);
+    static const char *const same[] = {"+/+/vw==", "-_-_vw==", "+/-_vw", "-_-_vw", "%2B%2F%2b%2fvw%3D%3D", " +/+/vw==\n", "+/+/v%0Aw", "+/+/vw= ="};
+    static const char *const bad[] = {"+/+/vw=", "+/+/vw===", "+/+/v", "+/+/vx==", "=", "====", "+/+/vw==AA==", "+/+/v=w=", "+/+/%2", "+/+/%zz",
+                                      "+/+/vw*=", "+/+/vw==x", "+/+/=", "\xc3\xa4", "%"};
+    struct err e = {0};
+    void *out;
+    size_t len;
+    for (size_t i = 0; i < COUNT(same); i++) {
+        if (!base64_decode(same[i], strlen(same[i]), &out, &len, &e))
+            fail_msg("%s: %s", same[i], e.text);
+        assert_int_equal(len, 4);
+        assert_memory_equal(out, "\xfb\xff\xbf\xbf", 4);
+        free(out);
+    }
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        e = (struct err){0};
+        if (base64_decode(bad[i], strlen(bad[i]), &out, &len, &e))
+            fail_msg("%s was taken", bad[i]);
+        assert_int_equal(e.code, ERR_BAD_INPUT);
+    }
+    for (size_t n = 0; n < 70; n++) { /* all lengths, with padding and without */
+        struct buf b = {0};
+        char bytes[70];
+        for (size_t i = 0; i < n; i++)
+            bytes[i] = (char)(i * 37 + n);
+        base64_encode(bytes, n, &b);
+        for (size_t keep = 0; keep < 2; keep++) {
+            size_t cut = b.len;
+            while (keep == 0 && cut > 0 && b.data[cut - 1] == '=')
+                cut--;
+            assert_ok(base64_decode(b.data ? b.data : "", cut, &out, &len, &e), e);
+            assert_int_equal(len, n);
+            assert_memory_equal(out, bytes, n);
+            free(out);
+        }
+        buf_clear(&b);
+    }
 }
 
 static void sha256_gives_the_standard_vectors(void **state)
@@ -256,6 +296,7 @@ int main(void)
         cmocka_unit_test(a_replaced_file_reads_back_and_limits_are_kept),
         cmocka_unit_test(a_locked_folder_refuses_a_second_owner),
         cmocka_unit_test(base64_skips_white_space_and_refuses_junk),
+        cmocka_unit_test(base64_is_read_in_every_spelling_and_no_other),
         cmocka_unit_test(sha256_gives_the_standard_vectors),
         cmocka_unit_test(quoted_log_text_cannot_forge_a_line),
         cmocka_unit_test(random_streams_are_reproducible_and_even),

@@ -339,6 +339,32 @@ static void a_file_of_the_first_schema_is_brought_up_to_date(void **state)
     free(rows);
 }
 
+static void the_empty_label_of_an_older_file_becomes_none(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct image_row row;
+    sqlite3 *db;
+    assert_ok(catalog_begin(f->w, &e), e);
+    add(f, "a", "", NULL);
+    add(f, "b", "cat", NULL);
+    assert_ok(catalog_commit(f->w, &e), e);
+    catalog_close(f->c, false);
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 2;", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    f->c = catalog_open(f->path, &e);
+    if (!f->c)
+        fail_msg("%s", e.text);
+    f->w = catalog_writer(f->c);
+    assert_ok(catalog_image(f->w, f->row.number, "a", &row, &e), e);
+    assert_null(row.label);
+    image_row_clear(&row);
+    assert_ok(catalog_image(f->w, f->row.number, "b", &row, &e), e);
+    assert_string_equal(row.label, "cat");
+    image_row_clear(&row);
+}
+
 struct waiter {
     struct catalog *c;
     bool got; /* atomic */
@@ -384,6 +410,7 @@ int main(void)
         TEST(contradictions_between_tables_are_found),
         TEST(a_damaged_file_is_refused_at_the_start),
         TEST(a_file_of_the_first_schema_is_brought_up_to_date),
+        TEST(the_empty_label_of_an_older_file_becomes_none),
         TEST(a_reader_waits_for_a_free_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

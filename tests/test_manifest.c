@@ -154,6 +154,18 @@ static void a_manifest_comes_back_from_its_file(void **state)
     t_remove_dir(dir);
 }
 
+static void the_empty_label_of_a_manifest_is_none(void **state)
+{
+    UNUSED(state);
+    struct manifest m = {0};
+    char sha256[HASH_HEX];
+    hash_text("a", 1, sha256);
+    manifest_add(&m, "a", sha256, "");
+    assert_int_equal(m.n_labels, 0);
+    assert_int_equal(m.items[0].label, NO_LABEL);
+    manifest_clear(&m);
+}
+
 static void a_plain_epoch_shows_each_image_once_in_a_new_order(void **state)
 {
     UNUSED(state);
@@ -238,6 +250,7 @@ int main(void)
         cmocka_unit_test(small_labels_hold_out_two_or_none),
         cmocka_unit_test(equal_content_never_lies_on_both_sides),
         cmocka_unit_test(a_manifest_comes_back_from_its_file),
+        cmocka_unit_test(the_empty_label_of_a_manifest_is_none),
         cmocka_unit_test(a_plain_epoch_shows_each_image_once_in_a_new_order),
         cmocka_unit_test(a_p_by_k_batch_holds_exactly_k_different_images_of_p_labels),
         cmocka_unit_test(batches_that_cannot_be_are_refused_by_name),

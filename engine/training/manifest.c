@@ -18,7 +18,7 @@ enum { FILE_MAX = 64 << 20, FOLDER_DEPTH = 16 };
 
 static int32_t label_index(struct manifest *m, const char *label)
 {
-    if (!label)
+    if (!label || !label[0]) /* "" is no label */
         return NO_LABEL;
     for (size_t i = m->n_labels; i-- > 0;) /* files of a folder come together: the last label is the likely one */
         if (strcmp(m->labels[i], label) == 0)

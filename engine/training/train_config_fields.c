@@ -74,7 +74,7 @@ bool config_fields(const struct json *object, const char *where, const struct fi
             i++;
         config_path(path, where, key);
         if (i == n)
-            return err_field(e, path, "there is no such setting");
+            return err_field(e, path, "there is no setting \"%s\"", path);
         if (json_kind(v) != JSON_KIND_NULL && !read_field(v, &fields[i], where, e))
             return false;
     }

@@ -81,6 +81,9 @@ static const char *const steps[] = {
     "CREATE INDEX vector_unreadable ON vector (generation, image) WHERE length(value) = 0;"
     "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('vector', 'vector_current', '1000000 1000000 1 1');"
     "ANALYZE sqlite_schema;",
+
+    /* The empty label is none. */
+    "UPDATE image SET label = NULL WHERE label = '';",
 };
 
 /* All tables but `vector`, whose every page is read at the start. */
