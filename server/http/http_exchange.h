@@ -64,7 +64,8 @@ struct connection { /* lives as long as the socket */
     enum listener listener;
     struct deadline deadline;
     char address[ADDRESS_TEXT];
-    bool local; /* the client is on loopback */
+    bool local;                /* the client is on loopback */
+    atomic_bool unread;        /* it is answered before all of its request was read: linger.h */
     struct exchange exchange;
 };
 
