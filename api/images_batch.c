@@ -212,16 +212,17 @@ struct selection { /* of images: by filter, by ids, or neither */
     struct filter *filter;
     const char *const *ids;
     size_t n_ids;
+    bool all; /* it says itself that all are meant */
 };
 
 static bool read_selection(struct call *c, struct selection *s)
 {
-    static const char *const known[] = {"filter", "ids"};
+    static const char *const known[] = {"filter", "ids", "all"};
     const struct json *filter = NULL, *ids = NULL;
     *s = (struct selection){0};
     if (!c->json)
         return true;
-    if (!json_only(c->json, "", known, COUNT(known), &c->err) ||
+    if (!json_only(c->json, "", known, COUNT(known), &c->err) || !json_get_bool(c->json, "all", &s->all, &c->err) ||
         !json_get_object(c->json, "filter", &filter, &c->err) ||
         !json_get_list(c->json, "ids", &ids, &c->err))
         return false;
@@ -229,7 +230,10 @@ static bool read_selection(struct call *c, struct selection *s)
         return err_field(&c->err, "ids", "cannot stand beside filter");
     if (ids && !read_ids(c, ids, "ids", &s->ids, &s->n_ids))
         return false;
-    return !filter || (s->filter = call_own_filter(c, filter_parse(filter, "filter", &c->err)));
+    if (filter && !(s->filter = call_own_filter(c, filter_parse(filter, "filter", &c->err))))
+        return false;
+    bool some = s->ids || (s->filter && !filter_keeps_all(s->filter));
+    return !s->all || !some || err_field(&c->err, "all", "cannot stand beside what means some");
 }
 
 /* A list without ids means no image; no list at all means all. */
@@ -262,13 +266,22 @@ static bool delete_done(struct call *c)
     return call_wrote(c) && answer_count(c, "deleted", c->writes[0]->count);
 }
 
+/* A filter whose lists came out empty means all images, which nobody may delete by accident. */
+static bool check_restricts(struct call *c, const struct selection *s)
+{
+    if (s->all || s->ids)
+        return true;
+    if (!s->filter)
+        return err_field(&c->err, "filter", "say by filter or ids which images; {\"all\": true} means all of them");
+    return !filter_keeps_all(s->filter) ||
+           err_field(&c->err, "filter", "restricts nothing; to delete all images say {\"all\": true}");
+}
+
 bool images_delete(struct call *c)
 {
     struct selection s;
-    if (!read_selection(c, &s))
+    if (!read_selection(c, &s) || !check_restricts(c, &s))
         return false;
-    if (!s.filter && !s.ids)
-        return err_field(&c->err, "filter", "say by filter or ids which images");
     if (is_empty(&s))
         return answer_count(c, "deleted", 0);
     struct write *w = call_new_write(c, WRITE_IMAGES_DELETE, c->params[0]);

@@ -127,6 +127,8 @@ static bool ask(struct call *c, const struct question *q, struct json_writer *w)
     metric_observe(METRIC_search_duration_seconds, (double)(clock_ns() - start) * 1e-9, NULL);
     if (ok)
         write_hits(w, &hits, view_dimensions(r->view));
+    else if (c->err.param[0])
+        err_prefix(c, q->where);
     hits_clear(&hits);
     return ok;
 }

@@ -1,17 +1,26 @@
-/* filter.h - which images a request means: conditions over label and metadata.
+/* filter.h - which images a request means: conditions over label, metadata and what is known of each image.
  *
- * The shape is Qdrant's: {"must": [...], "should": [...], "must_not": [...]} over
- * {"key", "match": {"value" | "any"}} and {"key", "range": {"gt", "gte", "lt", "lte"}}, nested filters
- * allowed; "label" is a key too, "a.b" reaches into nested metadata, a list matches when one of its
- * elements does.  All of must, at least one of should (when there is any), none of must_not.
+ * The shape is Qdrant's: {"must", "should", "must_not", "min_should": {"conditions", "min_count"}} over
  *
- * Texts match texts, numbers numbers (1 and 1.0 are the same) and booleans booleans; a range is over numbers.
+ *     {"key", "match": {"value" | "any" | "except"}}
+ *     {"key", "range": {"gt", "gte", "lt", "lte"}}         numbers, or dates (RFC 3339)
+ *     {"key", "values_count": {"gt", "gte", "lt", "lte"}}
+ *     {"is_empty": {"key"}}, {"is_null": {"key"}}          there is no value: absent, null or an empty list
+ *     {"has_id": [...]}
+ *
+ * and nested filters.  All of must, at least one of should (when there is any), none of must_not; a clause may be
+ * one condition instead of a list.
+ *
+ * Keys of the image are label, id, width, height, bytes, media_type, sha256, created_at and updated_at; all others
+ * are of its metadata: "a.b" reaches into nested objects, a list matches when one of its elements does, and "a[].b"
+ * is the same as "a.b".  "metadata.KEY" is the metadata's KEY as it is written, whatever it is called.
+ *
+ * Texts match texts, numbers numbers (1 and 1.0 are the same) and booleans booleans.
  */
 #ifndef ANCHORD_INDEX_FILTER_H
 #define ANCHORD_INDEX_FILTER_H
 
 #include "base/json.h"
-#include "index/catalog/sql.h"
 
 struct filter; /* immutable; not tied to a collection */
 
@@ -22,10 +31,7 @@ enum { FILTER_CONDITIONS_MAX = 64, FILTER_DEPTH_MAX = 4, FILTER_VALUES_MAX = 256
 struct filter *filter_parse(const struct json *v, const char *where, struct err *e);
 void filter_free(struct filter *f); /* NULL is fine */
 
-/* Appends to `where` the filter as one SQL condition over the row of `image` at hand: its columns number and
- * label, and `number IN (SELECT image FROM attribute WHERE collection = ?1 AND key = ?n AND ...)`.  ?1 is the
- * collection's number and not ours; the condition's own parameters are ?2, ?3, ... and are appended to
- * `values`, one struct sql_value each, borrowed from the filter. */
-void filter_sql(const struct filter *f, struct buf *where, struct buf *values);
+/* It keeps every image, whatever is stored: nothing in it restricts anything. */
+bool filter_keeps_all(const struct filter *f);
 
 #endif

@@ -1,7 +1,8 @@
 /* view.h - the immutable picture of a collection's index that one search holds.
  *
  * A view names one generation and never mixes two.  Taking and releasing one is cheap (a reference count).
- * Each search of it is of one moment: a replaced image is found as it was or as it is, once.
+ * Each search of it is of one moment: a replaced image is found as it was or as it is, once.  What a hit shows is of
+ * one version of its image, and that version matches the filter.
  *
  *     struct view *v = store_view(s, "default", 0, e);
  *     struct hits hits = {0};
@@ -9,7 +10,7 @@
  *     hits_clear(&hits);
  *     view_release(v);
  *
- * Score is the inner product of unit vectors: the cosine.
+ * Score is the cosine, in double precision and then rounded to a float: images whose vectors are the same score 1.
  */
 #ifndef ANCHORD_INDEX_VIEW_H
 #define ANCHORD_INDEX_VIEW_H
@@ -55,7 +56,7 @@ struct search {
 };
 
 struct hit {
-    int64_t number;
+    int64_t number, revision;
     const char *id, *label;      /* label NULL: none */
     const char *metadata;        /* JSON text; NULL: none */
     float score;

@@ -79,7 +79,7 @@ static const struct {
     {"GET /v1/collections/default/images?limit=5&limit=6", 400, NULL, "limit"},
     {"GET /v1/collections/default/images?after=a%0ab", 400, NULL, "after"},
     {"GET /v1/collections/default/images?filter={", 400, NULL, "filter"},
-    {"GET /v1/collections/default/images?filter={\"must\":{}}", 400, NULL, "filter.must"},
+    {"GET /v1/collections/default/images?filter={\"must\":3}", 400, NULL, "filter.must"},
     {"GET /v1/collections/default/images?offset=3", 400, NULL, "offset"},
     {"GET /v1/collections/default/images?=3", 400, NULL, NULL},
     {"GET /v1/collections/default/images/a/content?size=15", 400, NULL, "size"},

@@ -4,7 +4,9 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
+#include "base/clock.h"
 #include "base/json.h"
+#include "base/work_limit.h"
 #include "index/catalog/catalog.h"
 #include "index/filter.h"
 
@@ -174,35 +176,45 @@ static void a_filter_gives_numbers_in_ascending_order_of_its_own_collection_only
     json_free(doc);
 }
 
-/* A collection of a million is not to be walked through for a filter that keeps ten. */
-static void a_filter_begins_with_its_attributes(void **state)
+/* A collection of a million is not to be walked through for a filter that keeps ten, and a row that several conditions
+ * need is looked at once. */
+static void a_filter_looks_at_the_rows_that_its_conditions_mean(void **state)
 {
+    static const struct {
+        const char *filter;
+        int kept, rows;
+    } cases[] = {
+        {"{\"must\":[{\"key\":\"n\",\"match\":{\"value\":5}}]}", 1, 1},
+        {"{\"must\":[{\"key\":\"n\",\"match\":{\"any\":[5,7,7.5]}}]}", 2, 2},
+        {"{\"must\":[{\"key\":\"n\",\"range\":{\"gte\":10,\"lt\":20}}]}", 10, 10},
+        {"{\"must\":[{\"key\":\"n\",\"range\":{\"gte\":10}},{\"key\":\"n\",\"range\":{\"lt\":20}}]}", 10, 200},
+        {"{\"must\":[{\"key\":\"n\",\"range\":{\"gte\":10}},{\"key\":\"n\",\"range\":{\"gte\":11}}]}", 189, 190},
+        {"{\"must\":[{\"key\":\"label\",\"match\":{\"value\":\"odd\"}}]}", 100, 100},
+        {"{\"must\":[{\"is_empty\":{\"key\":\"label\"}}]}", 100, 300}, /* those with a label, then all */
+        {"{\"must\":[{\"has_id\":[\"i7\",\"i9\",\"no\"]}]}", 2, 2},
+        {"{}", 200, 200},
+    };
+    enum { OVERHEAD = 1 }; /* the largest number */
     struct fixture *f = *state;
     struct err e = {0};
-    static const char text[] = "{\"must\":[{\"key\":\"n\",\"match\":{\"value\":5}}]}";
-    struct json *doc = json_parse(text, sizeof text - 1, 0, &e);
-    struct filter *filter = filter_parse(doc, "filter", &e);
-    struct buf sql = {0}, values = {0};
-    struct sql_value collection = sql_int(1);
-    bool by_number = false;
-    sqlite3 *db;
-    sqlite3_stmt *st;
-    buf_add(&values, &collection, sizeof collection);
-    buf_text(&sql, "EXPLAIN QUERY PLAN SELECT number FROM image WHERE collection = ?1 AND ");
-    filter_sql(filter, &sql, &values);
-    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(db, sql.data, -1, &st, NULL), SQLITE_OK);
-    while (sqlite3_step(st) == SQLITE_ROW) {
-        const char *step = (const char *)sqlite3_column_text(st, 3);
-        by_number = by_number || strcmp(step, "SEARCH image USING INTEGER PRIMARY KEY (rowid=?)") == 0;
+    assert_ok(catalog_begin(f->w, &e), e);
+    for (int i = 0; i < 200; i++) {
+        char id[16], metadata[32];
+        snprintf(id, sizeof id, "i%d", i);
+        snprintf(metadata, sizeof metadata, "{\"n\":%d}", i);
+        add(f, id, i % 2 ? "odd" : NULL, metadata);
     }
-    assert_true(by_number);
-    sqlite3_finalize(st);
-    sqlite3_close(db);
-    buf_clear(&sql);
-    buf_clear(&values);
-    filter_free(filter);
-    json_free(doc);
+    assert_ok(catalog_commit(f->w, &e), e);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct work_limit limit = {.until = INT64_MAX, .rows = 100000};
+        work_limit_set(&limit);
+        int64_t kept = count(f, f->w, cases[i].filter);
+        work_limit_set(NULL);
+        int64_t rows = 100000 - limit.rows - OVERHEAD;
+        if (kept != cases[i].kept || rows != cases[i].rows)
+            fail_msg("%s keeps %lld after a look at %lld rows, expected %d after %d", cases[i].filter, (long long)kept,
+                     (long long)rows, cases[i].kept, cases[i].rows);
+    }
 }
 
 static bool note_vector(void *arg, const struct catalog_vector *v, struct err *e)
@@ -405,7 +417,7 @@ int main(void)
         TEST(what_is_undone_was_never_there_and_the_rest_is_kept),
         TEST(metadata_is_found_by_its_leaves),
         TEST(a_filter_gives_numbers_in_ascending_order_of_its_own_collection_only),
-        TEST(a_filter_begins_with_its_attributes),
+        TEST(a_filter_looks_at_the_rows_that_its_conditions_mean),
         TEST(a_vector_of_an_older_revision_is_not_loaded),
         TEST(contradictions_between_tables_are_found),
         TEST(a_damaged_file_is_refused_at_the_start),

@@ -1,6 +1,7 @@
 /* test_store_threads.c - many writers and readers at once; meant for ThreadSanitizer, too. */
 #include "tests/t.h"
 
+#include <math.h>
 #include <pthread.h>
 
 #include "base/clock.h"
@@ -219,12 +220,99 @@ static void the_log_of_the_catalogue_stays_small_while_much_is_written(void **st
     t_remove_dir(dir);
 }
 
+/* ---- one version ---- */
+
+enum { CHANGES = 400, CHANGING = 4 };
+
+/* Label, metadata and content change together, sometimes by a patch: what a hit shows must be of one time. */
+static void *change_on(void *arg)
+{
+    struct shared *x = arg;
+    unsigned content[CHANGING] = {0};
+    for (unsigned step = 0; step < CHANGES; step++) {
+        struct err e = {0};
+        unsigned k = step % CHANGING;
+        const char *label = step / CHANGING % 2 ? "aa" : "bb";
+        char id[16], metadata[64];
+        bool puts = step < CHANGING || step % 3 == 0;
+        content[k] = puts ? step : content[k];
+        snprintf(id, sizeof id, "i%u", k);
+        snprintf(metadata, sizeof metadata, "{\"l\":\"%s\",\"c\":%u}", label, content[k]);
+        struct json *doc = json_parse(metadata, strlen(metadata), 0, &e);
+        struct write w = {.kind = WRITE_IMAGE_PATCH, .collection = "default",
+                          .patch = {.id = id, .set_label = true, .label = label, .metadata = doc}};
+        if (!(puts ? stores_put(x->s, &(struct stores_image){.id = id, .content = step, .label = label,
+                                                             .metadata = metadata}, NULL, &e)
+                   : store_write(x->s, &w, &e)))
+            complain(x, "change", &e);
+        write_clear(&w);
+        json_free(doc);
+    }
+    __atomic_store_n(&x->stop, true, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+
+static void check_version(struct shared *x, const struct hit *h, const float *q, const char *wanted)
+{
+    char label[8] = "";
+    unsigned content = 0;
+    float v[STORES_DIMENSIONS];
+    double score = 0;
+    if (sscanf(h->metadata ? h->metadata : "", "{\"l\":\"%2[ab]\",\"c\":%u}", label, &content) != 2 || !h->label ||
+        strcmp(label, h->label) != 0)
+        complain(x, "label and metadata are of two versions", NULL);
+    if (wanted && strcmp(label, wanted) != 0)
+        complain(x, "a hit does not match its filter", NULL);
+    stores_vector(content, v);
+    for (size_t i = 0; i < STORES_DIMENSIONS; i++)
+        score += (double)q[i] * (double)v[i];
+    if (fabs(score - (double)h->score) > 1e-5 || memcmp(h->vector, v, sizeof v) != 0)
+        complain(x, "score and metadata are of two versions", NULL);
+}
+
+static void what_a_hit_shows_is_of_one_version_that_matches_the_filter(void **state)
+{
+    UNUSED(state);
+    char *dir = t_make_dir();
+    struct err e = {0};
+    struct shared x = {.s = stores_open(dir, &e)};
+    static const char text[] = "{\"must\":[{\"key\":\"label\",\"match\":{\"value\":\"aa\"}}]}";
+    struct json *doc = json_parse(text, sizeof text - 1, 0, &e);
+    struct filter *f = filter_parse(doc, "filter", &e);
+    pthread_t changer;
+    float q[STORES_DIMENSIONS];
+    size_t hits_seen = 0;
+    assert_ok(x.s && f && stores_create(x.s, "default", &e), e);
+    assert_int_equal(pthread_create(&changer, NULL, change_on, &x), 0);
+    for (unsigned i = 0; !__atomic_load_n(&x.stop, __ATOMIC_SEQ_CST); i++) {
+        struct hits hits = {0};
+        bool filtered = i % 2;
+        struct view *v = store_view(x.s, "default", 0, &e);
+        stores_vector(i, q);
+        struct search s = {.vector = q, .limit = 10, .filter = filtered ? f : NULL, .with_vector = true};
+        assert_ok(v && view_search(v, &s, &hits, &e), e);
+        for (size_t k = 0; k < hits.n; k++)
+            check_version(&x, &hits.items[k], q, filtered ? "aa" : NULL);
+        hits_seen += hits.n;
+        hits_clear(&hits);
+        view_release(v);
+    }
+    pthread_join(changer, NULL);
+    assert_true(hits_seen > 100);
+    assert_int_equal(x.errors, 0);
+    filter_free(f);
+    json_free(doc);
+    store_close(x.s);
+    t_remove_dir(dir);
+}
+
 int main(void)
 {
     json_init();
     log_set_level(LOG_WARN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writers_and_readers_at_once_see_whole_images_and_lose_none),
+        cmocka_unit_test(what_a_hit_shows_is_of_one_version_that_matches_the_filter),
         cmocka_unit_test(writes_that_wait_together_share_their_commits),
         cmocka_unit_test(the_log_of_the_catalogue_stays_small_while_much_is_written),
     };

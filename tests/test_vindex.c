@@ -262,6 +262,32 @@ static void equal_scores_come_in_the_order_of_their_ids(void **state)
     vindex_release(x);
 }
 
+/* The product in floats is off by some 1e-7 either way, so a threshold of 1 would miss one picture in five. */
+static void the_very_vector_that_is_asked_by_scores_one(void **state)
+{
+    UNUSED(state);
+    enum { ROWS = 300, WIDE = 512 };
+    struct vindex *x = make(&(struct vindex_options){.dimensions = WIDE});
+    float *all = vectors_clustered(17, ROWS, WIDE, 20, 0.6), *row = all;
+    char id[16];
+    for (size_t i = 0; i < ROWS; i++) {
+        snprintf(id, sizeof id, "i%zu", i);
+        add(x, (int64_t)i + 1, 1, id, NULL, all + i * WIDE);
+    }
+    for (size_t i = 0; i < ROWS; i++, row += WIDE) {
+        struct hits hits;
+        for (size_t k = 0; i % 2 && k < WIDE; k++)
+            row[k] *= 3; /* a query of another length */
+        search(x, &(struct search){.vector = row, .limit = 5, .has_threshold = true, .threshold = 1}, &hits);
+        snprintf(id, sizeof id, "i%zu", i);
+        if (hits.n != 1 || hits.items[0].score != 1 || strcmp(hits.items[0].id, id) != 0)
+            fail_msg("%s: %zu hits", id, hits.n);
+        hits_clear(&hits);
+    }
+    free(all);
+    vindex_release(x);
+}
+
 static void an_image_made_anew_under_its_id_takes_the_place_of_the_old_one(void **state)
 {
     UNUSED(state);
@@ -524,6 +550,7 @@ int main(void)
         cmocka_unit_test(they_do_so_while_segments_are_built_and_chunks_are_dropped),
         cmocka_unit_test(searches_through_the_graph_give_as_many_and_nearly_the_best),
         cmocka_unit_test(what_was_just_added_is_found_first),
+        cmocka_unit_test(the_very_vector_that_is_asked_by_scores_one),
         cmocka_unit_test(equal_scores_come_in_the_order_of_their_ids),
         cmocka_unit_test(an_image_made_anew_under_its_id_takes_the_place_of_the_old_one),
         cmocka_unit_test(bad_vectors_and_limits_are_refused),

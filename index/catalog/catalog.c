@@ -6,19 +6,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/work_limit.h"
 #include "index/catalog/catalog_impl.h"
 
-enum { READERS_MAX = 8, APPLICATION_ID = 0x616e6368 /* "anch" */ };
+enum { APPLICATION_ID = 0x616e6368 /* "anch" */, WAIT_S = 5 };
+
+/* How many readers there may be at once when somebody asks for one more. */
+enum readers { READERS_LENGTHY = 4, READERS_USUAL = 8, READERS_URGENT = 9 };
 
 struct catalog {
     char *path;
     struct session *writer;
     pthread_mutex_t lock;
     pthread_cond_t returned;
-    struct session *free_readers; /* guarded by lock */
-    size_t n_readers;             /* guarded by lock */
+    /* guarded by lock */
+    struct session *free_readers;
+    size_t n_taken;
 };
 
 /* ---- the schema: step i leads from user_version i to i + 1 and is never changed once released ---- */
@@ -158,9 +165,13 @@ static void session_free(struct session *s, bool damaged)
 static struct catalog *catalog_new(const char *path)
 {
     struct catalog *c = mem_new(1, sizeof *c);
+    pthread_condattr_t attr;
     c->path = mem_text(path);
     pthread_mutex_init(&c->lock, NULL);
-    pthread_cond_init(&c->returned, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&c->returned, &attr);
+    pthread_condattr_destroy(&attr);
     return c;
 }
 
@@ -217,38 +228,85 @@ struct session *catalog_writer(struct catalog *c)
     return c->writer;
 }
 
-struct session *catalog_reader(struct catalog *c, struct err *e)
+static int64_t patience(void)
+{
+    const struct work_limit *limit = work_limit_now();
+    int64_t most = clock_ns() + (int64_t)WAIT_S * 1000000000;
+    return limit && limit->until < most ? limit->until : most;
+}
+
+/* Takes a place among at most `most`. */
+static bool take_place(struct catalog *c, enum readers most, struct session **out, struct err *e)
+{
+    int64_t until = patience();
+    struct timespec t = {until / 1000000000, until % 1000000000};
+    int failed = 0;
+    pthread_mutex_lock(&c->lock);
+    while (c->n_taken >= (size_t)most && failed == 0)
+        failed = pthread_cond_timedwait(&c->returned, &c->lock, &t);
+    bool ok = c->n_taken < (size_t)most;
+    if (ok) {
+        c->n_taken++;
+        *out = c->free_readers;
+        if (*out)
+            c->free_readers = (*out)->next;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return ok || err_set(e, ERR_BUSY, "too many questions are put to the catalogue at once; try again");
+}
+
+static void give_place(struct catalog *c, struct session *s)
 {
     pthread_mutex_lock(&c->lock);
-    while (!c->free_readers && c->n_readers == READERS_MAX)
-        pthread_cond_wait(&c->returned, &c->lock);
-    struct session *s = c->free_readers;
-    if (s)
-        c->free_readers = s->next;
-    else
-        c->n_readers++;
-    pthread_mutex_unlock(&c->lock);
-    if (s)
-        return s;
-    s = session_new(c->path, SQL_READER, e);
-    if (!s) {
-        pthread_mutex_lock(&c->lock);
-        c->n_readers--;
-        pthread_cond_signal(&c->returned);
-        pthread_mutex_unlock(&c->lock);
+    if (s) {
+        s->next = c->free_readers;
+        c->free_readers = s;
     }
+    c->n_taken--;
+    pthread_cond_broadcast(&c->returned); /* some may have to wait for more places than one */
+    pthread_mutex_unlock(&c->lock);
+}
+
+static struct session *take_reader(struct catalog *c, enum readers most, struct err *e)
+{
+    struct session *s = NULL;
+    if (!take_place(c, most, &s, e))
+        return NULL;
+    if (!s)
+        s = session_new(c->path, SQL_READER, e);
+    if (!s)
+        give_place(c, NULL);
     return s;
+}
+
+struct session *catalog_reader(struct catalog *c, struct err *e)
+{
+    const struct work_limit *limit = work_limit_now();
+    return take_reader(c, limit && limit->lengthy ? READERS_LENGTHY : READERS_USUAL, e);
+}
+
+struct session *catalog_urgent_reader(struct catalog *c, struct err *e)
+{
+    return take_reader(c, READERS_URGENT, e);
 }
 
 void catalog_reader_done(struct catalog *c, struct session *s)
 {
-    if (!s)
-        return;
-    pthread_mutex_lock(&c->lock);
-    s->next = c->free_readers;
-    c->free_readers = s;
-    pthread_cond_signal(&c->returned);
-    pthread_mutex_unlock(&c->lock);
+    if (s)
+        give_place(c, s);
+}
+
+/* ---- snapshots ---- */
+
+bool catalog_snapshot(struct session *s, struct err *e)
+{
+    return sql_run(s->q, "SAVEPOINT snapshot", NO_VALUES, e);
+}
+
+void catalog_snapshot_end(struct session *s)
+{
+    if (sql_in_transaction(s->q) && !sql_run(s->q, "RELEASE snapshot", NO_VALUES, NULL))
+        log_error("catalogue", "a snapshot does not end");
 }
 
 /* ---- transactions ---- */

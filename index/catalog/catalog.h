@@ -34,8 +34,16 @@ struct catalog *catalog_open_copy(const char *path, struct err *e);
 void catalog_close(struct catalog *c, bool damaged); /* `damaged`: after an I/O error; NULL is fine */
 
 struct session *catalog_writer(struct catalog *c);
-struct session *catalog_reader(struct catalog *c, struct err *e); /* waits for a free one; NULL on failure */
+/* Waits for a free one, as long as the work may take (work_limit.h), at most some seconds: then ERR_BUSY.  Lengthy work
+ * leaves some to the rest, and all leave one to whoever is urgent.  NULL on failure. */
+struct session *catalog_reader(struct catalog *c, struct err *e);
+struct session *catalog_urgent_reader(struct catalog *c, struct err *e);
 void catalog_reader_done(struct catalog *c, struct session *s);   /* NULL is fine */
+
+/* ---- snapshots: in between, a session sees the catalogue as of one moment.  They nest. ---- */
+
+MUST_CHECK bool catalog_snapshot(struct session *s, struct err *e);
+void catalog_snapshot_end(struct session *s); /* of the last that began */
 
 /* ---- transactions of the writing session ---- */
 
@@ -132,8 +140,16 @@ MUST_CHECK bool catalog_label_counts(struct session *s, int64_t collection, size
 MUST_CHECK bool catalog_numbers(struct session *s, int64_t collection, const struct filter *f, int64_t **out,
                                 size_t *n, struct err *e);
 MUST_CHECK bool catalog_total_images(struct session *s, int64_t *count, struct err *e); /* of all collections */
-/* *out: compact JSON for free(); NULL when there is none. */
-MUST_CHECK bool catalog_metadata(struct session *s, int64_t number, char **out, struct err *e);
+
+struct hit_row { /* what an answer shows of an image, of one version of it */
+    int64_t revision;       /* 0: there is no such image */
+    char *label, *metadata; /* NULL: none; owned */
+};
+MUST_CHECK bool catalog_hit(struct session *s, int64_t number, struct hit_row *out, struct err *e);
+void hit_row_clear(struct hit_row *row);
+/* The vector [dimensions] that a generation has of one revision; *there false: it has none. */
+MUST_CHECK bool catalog_hit_vector(struct session *s, int64_t generation, int64_t number, int64_t revision,
+                                   size_t dimensions, float *out, bool *there, struct err *e);
 
 struct catalog_vector { /* one living image of a generation; borrowed during the call */
     int64_t number, revision;

@@ -1,65 +1,110 @@
 /* catalog_list.c - questions about many images: pages, counts, the numbers that a filter keeps. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "index/catalog/catalog.h"
 #include "index/catalog/catalog_impl.h"
-#include "index/filter.h"
 
-/* "<select> FROM image WHERE collection = ?1 [AND filter]" with its values; `rest` values can be added. */
-struct question {
-    struct buf text, values;
+/* ---- pages ---- */
+
+/* Of a filter that keeps so few, all are looked up and put in order; of others the images are gone through in the
+ * order of their ids until a page is full. */
+enum { FEW = 4096 };
+
+struct place { /* of an image in the order of ids */
+    char *id;
+    int64_t number;
 };
 
-static void ask(struct question *a, const char *select, int64_t collection, const struct filter *f)
+struct places {
+    struct place *items; /* at most `limit` of them, in order */
+    size_t n, limit;
+    struct arena arena;  /* holds the ids */
+};
+
+static int by_id(const void *a, const void *b)
 {
-    struct sql_value first = sql_int(collection);
-    *a = (struct question){0};
-    buf_add(&a->values, &first, sizeof first);
-    buf_print(&a->text, "SELECT %s FROM image WHERE collection = ?1", select);
-    if (f) {
-        buf_text(&a->text, " AND ");
-        filter_sql(f, &a->text, &a->values);
+    const struct place *x = a, *y = b;
+    return strcmp(x->id, y->id);
+}
+
+static void add_place(struct places *p, struct query *r)
+{
+    p->items[p->n++] = (struct place){arena_text(&p->arena, sql_get_text(r, 0)), sql_get_int(r, 1)};
+}
+
+static bool look_up_few(struct session *s, const struct selection *x, const char *after, struct places *p, struct err *e)
+{
+    size_t n;
+    int64_t *numbers = selection_numbers(x, &n);
+    bool ok = true;
+    p->items = mem_new(n + 1, sizeof *p->items);
+    for (size_t i = 0; ok && i < n; i++) {
+        struct query *r = sql_begin(s->q, "SELECT id, number FROM image WHERE number = ?1 AND id > ?2",
+                                    VALUES(sql_int(numbers[i]), sql_text(after)), e);
+        if (sql_row(r))
+            add_place(p, r);
+        ok = sql_end(r, e);
     }
+    free(numbers);
+    qsort(p->items, p->n, sizeof *p->items, by_id);
+    p->n = min_size(p->n, p->limit);
+    return ok;
 }
 
-/* Gives the parameter's number. */
-static int add_value(struct question *a, struct sql_value v)
+static bool go_through(struct session *s, int64_t collection, const struct selection *x, const char *after,
+                       struct places *p, struct err *e)
 {
-    buf_add(&a->values, &v, sizeof v);
-    return (int)(a->values.len / sizeof v);
+    p->items = mem_new(p->limit + 1, sizeof *p->items);
+    struct query *r = sql_begin(s->q, "SELECT id, number FROM image WHERE collection = ?1 AND id > ?2 ORDER BY id",
+                                VALUES(sql_int(collection), sql_text(after)), e);
+    while (p->n < p->limit && sql_row(r))
+        if (!x || selection_has(x, sql_get_int(r, 1)))
+            add_place(p, r);
+    return sql_end(r, e);
 }
 
-static struct query *begin(struct question *a, struct session *s, struct err *e)
+static bool read_places(struct session *s, const struct places *p, struct image_row *rows, size_t *n, struct err *e)
 {
-    const struct sql_value *values = (const void *)a->values.data;
-    return sql_begin_once(s->q, a->text.data, values, a->values.len / sizeof *values, e);
+    for (*n = 0; *n < p->n; ++*n) {
+        struct query *r = sql_begin(s->q, "SELECT " IMAGE_COLUMNS " FROM image WHERE number = ?1",
+                                    VALUES(sql_int(p->items[*n].number)), e);
+        bool found = sql_row(r);
+        if (found)
+            catalog_read_image(r, &rows[*n]);
+        if (!sql_end(r, e)) {
+            if (found)
+                image_row_clear(&rows[*n]);
+            return false;
+        }
+    }
+    return true;
 }
 
-static bool end(struct question *a, struct query *r, struct err *e)
+static bool find_places(struct session *s, int64_t collection, const struct filter *f, const char *after,
+                        struct places *p, struct err *e)
 {
-    bool ok = sql_end(r, e);
-    buf_clear(&a->text);
-    buf_clear(&a->values);
+    if (!f)
+        return go_through(s, collection, NULL, after, p, e);
+    struct selection *x = catalog_select(s, collection, f, e);
+    bool ok = x && (selection_count(x) <= FEW ? look_up_few(s, x, after, p, e)
+                                              : go_through(s, collection, x, after, p, e));
+    selection_free(x);
     return ok;
 }
 
 bool catalog_images(struct session *s, int64_t collection, const struct filter *f, const char *after, size_t limit,
                     struct image_row **out, size_t *n, bool *more, struct err *e)
 {
-    struct question a;
+    struct places p = {.limit = limit + 1};
     struct image_row *rows = mem_try(limit + 1, sizeof *rows, e);
-    if (!rows)
-        return false;
-    ask(&a, IMAGE_COLUMNS, collection, f);
-    if (after)
-        buf_print(&a.text, " AND id > ?%d", add_value(&a, sql_text(after)));
-    buf_print(&a.text, " ORDER BY id LIMIT ?%d", add_value(&a, sql_int((int64_t)limit + 1)));
-    struct query *r = begin(&a, s, e);
     *n = 0;
-    while (*n <= limit && sql_row(r))
-        catalog_read_image(r, &rows[(*n)++]);
-    bool ok = end(&a, r, e);
+    bool begun = rows && catalog_snapshot(s, e);
+    bool ok = begun && find_places(s, collection, f, after ? after : "", &p, e) && read_places(s, &p, rows, n, e);
+    if (begun)
+        catalog_snapshot_end(s);
     *more = *n > limit;
     if (*more)
         image_row_clear(&rows[--*n]);
@@ -69,17 +114,23 @@ bool catalog_images(struct session *s, int64_t collection, const struct filter *
         free(rows);
         rows = NULL;
     }
+    arena_clear(&p.arena);
+    free(p.items);
     *out = rows;
     return ok;
 }
 
+/* ---- counts ---- */
+
 bool catalog_count(struct session *s, int64_t collection, const struct filter *f, int64_t *count, struct err *e)
 {
-    struct question a;
-    ask(&a, "count(*)", collection, f);
-    struct query *r = begin(&a, s, e);
-    *count = sql_row(r) ? sql_get_int(r, 0) : 0;
-    return end(&a, r, e);
+    if (!f)
+        return sql_number(s->q, "SELECT images FROM collection WHERE number = ?1", VALUES(sql_int(collection)), 0, count,
+                          e);
+    struct selection *x = catalog_select(s, collection, f, e);
+    *count = x ? (int64_t)selection_count(x) : 0;
+    selection_free(x);
+    return x != NULL;
 }
 
 bool catalog_label_counts(struct session *s, int64_t collection, size_t **each, size_t *labels, struct err *e)
@@ -115,38 +166,76 @@ bool catalog_total_images(struct session *s, int64_t *count, struct err *e)
     return sql_number(s->q, "SELECT count(*) FROM image", NO_VALUES, 0, count, e);
 }
 
-bool catalog_numbers(struct session *s, int64_t collection, const struct filter *f, int64_t **out, size_t *n,
-                     struct err *e)
+static bool all_numbers(struct session *s, int64_t collection, int64_t **out, size_t *n, struct err *e)
 {
-    struct question a;
-    size_t used = 0, room = 256;
+    size_t room = 256;
     int64_t *numbers = mem_new(room, sizeof *numbers);
-    ask(&a, "number", collection, f);
-    buf_text(&a.text, " ORDER BY number");
-    struct query *r = begin(&a, s, e);
-    while (sql_row(r)) {
-        if (used == room) {
+    struct query *r = sql_begin(s->q, "SELECT number FROM image WHERE collection = ?1 ORDER BY number",
+                                VALUES(sql_int(collection)), e);
+    for (*n = 0; sql_row(r);) {
+        if (*n == room) {
             room *= 2;
             numbers = mem_grow(numbers, room, sizeof *numbers);
         }
-        numbers[used++] = sql_get_int(r, 0);
-    }
-    bool ok = end(&a, r, e);
-    if (!ok) {
-        free(numbers);
-        numbers = NULL;
-        used = 0;
+        numbers[(*n)++] = sql_get_int(r, 0);
     }
     *out = numbers;
-    *n = used;
-    return ok;
+    if (sql_end(r, e))
+        return true;
+    free(numbers);
+    *out = NULL;
+    return false;
 }
 
-bool catalog_metadata(struct session *s, int64_t number, char **out, struct err *e)
+bool catalog_numbers(struct session *s, int64_t collection, const struct filter *f, int64_t **out, size_t *n,
+                     struct err *e)
 {
     *out = NULL;
-    struct query *r = sql_begin(s->q, "SELECT metadata FROM image WHERE number = ?1", VALUES(sql_int(number)), e);
-    if (sql_row(r))
-        *out = mem_text(sql_get_text(r, 0));
+    *n = 0;
+    if (!f)
+        return all_numbers(s, collection, out, n, e);
+    struct selection *x = catalog_select(s, collection, f, e);
+    if (x)
+        *out = selection_numbers(x, n);
+    selection_free(x);
+    return x != NULL;
+}
+
+/* ---- hits ---- */
+
+bool catalog_hit(struct session *s, int64_t number, struct hit_row *out, struct err *e)
+{
+    *out = (struct hit_row){0};
+    struct query *r = sql_begin(s->q, "SELECT revision, label, metadata FROM image WHERE number = ?1",
+                                VALUES(sql_int(number)), e);
+    if (sql_row(r)) {
+        out->revision = sql_get_int(r, 0);
+        out->label = mem_text(sql_get_text(r, 1));
+        out->metadata = mem_text(sql_get_text(r, 2));
+    }
+    if (sql_end(r, e))
+        return true;
+    hit_row_clear(out);
+    return false;
+}
+
+void hit_row_clear(struct hit_row *row)
+{
+    free(row->label);
+    free(row->metadata);
+    *row = (struct hit_row){0};
+}
+
+bool catalog_hit_vector(struct session *s, int64_t generation, int64_t number, int64_t revision, size_t dimensions,
+                        float *out, bool *there, struct err *e)
+{
+    size_t len = 0;
+    struct query *r = sql_begin(s->q,
+                                "SELECT value FROM vector WHERE generation = ?1 AND image = ?2 AND revision = ?3",
+                                VALUES(sql_int(generation), sql_int(number), sql_int(revision)), e);
+    const void *value = sql_row(r) ? sql_get_blob(r, 0, &len) : NULL;
+    *there = value && len == dimensions * sizeof *out;
+    if (*there)
+        memcpy(out, value, len);
     return sql_end(r, e);
 }

@@ -11,8 +11,15 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/work_limit.h"
 
-enum { KEPT_MAX = 96, LENGTH_MAX = 64 << 20, WAIT_MS = 5000, PAGE_BYTES = 8192 };
+enum {
+    KEPT_MAX = 192,
+    LENGTH_MAX = 64 << 20,
+    WAIT_MS = 5000,
+    PAGE_BYTES = 8192,
+    LOOK_EVERY = 1000 /* instructions of SQLite's machine: some 50 microseconds */
+};
 
 struct query {
     struct sql *q;
@@ -73,10 +80,18 @@ static enum err_code code_of(sqlite3 *db, int rc)
 static bool fail(struct sql *q, const char *what, struct err *e)
 {
     int rc = sqlite3_extended_errcode(q->db);
+    if (rc == SQLITE_INTERRUPT)
+        return work_limit_err(e);
     return err_set(e, code_of(q->db, rc), "catalogue: %s: %s (%d)", what, sqlite3_errmsg(q->db), rc);
 }
 
 /* ---- connections ---- */
+
+static int must_stop(void *arg)
+{
+    UNUSED(arg);
+    return !work_limit_holds();
+}
 
 static int count_log_pages(void *arg, sqlite3 *db, const char *name, int pages)
 {
@@ -97,6 +112,7 @@ static bool set_up(struct sql *q, enum sql_mode mode, struct err *e)
     sqlite3_limit(q->db, SQLITE_LIMIT_LENGTH, LENGTH_MAX);
     sqlite3_busy_timeout(q->db, WAIT_MS);
     sqlite3_db_config(q->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_progress_handler(q->db, LOOK_EVERY, must_stop, NULL);
     if (mode == SQL_WRITER) {
         bool wal = false;
         if (!sql_script(q, "PRAGMA page_size = 8192", e)) /* three vectors of 512 in a page; new files only */
@@ -235,6 +251,8 @@ bool sql_row(struct query *r)
     int rc = sqlite3_step(r->st);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
         fail(r->q, "running a statement", &r->failure);
+    if (rc == SQLITE_ROW && !work_limit_take_row())
+        return work_limit_err(&r->failure);
     return rc == SQLITE_ROW;
 }
 

@@ -12,6 +12,8 @@
  * address.  What is put together at run time goes through sql_begin_once().  Only catalog*.c
  * run SQL; a `struct sql` belongs to one thread at a time.
  *
+ * A statement stops when the work at hand has to (work_limit.h): ERR_BUSY or ERR_TOO_LARGE.
+ *
  * Errors: a full disk is ERR_FULL, a damaged file ERR_CORRUPT, a broken constraint ERR_CONFLICT, a lock that
  * did not come in time ERR_BUSY, whatever the disk refuses ERR_IO.
  */

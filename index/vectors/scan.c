@@ -5,6 +5,7 @@
  */
 #include "index/vectors/scan.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,6 +52,28 @@ HOT_LOOP void scan_products(const float *rows, size_t n, size_t d, const float *
 HOT_LOOP float scan_product(const float *row, const float *query, size_t d)
 {
     return product(row, query, d, row);
+}
+
+typedef double wide __attribute__((vector_size(8 * sizeof(double))));
+typedef float narrow __attribute__((vector_size(8 * sizeof(float)), aligned(4), may_alias));
+
+/* <a, b> */
+__attribute__((always_inline)) static inline double product_wide(const float *a, const float *b, size_t d)
+{
+    wide s = {0};
+    size_t i = 0;
+    for (; i + 8 <= d; i += 8)
+        s += __builtin_convertvector(*(const narrow *)(a + i), wide) *
+             __builtin_convertvector(*(const narrow *)(b + i), wide);
+    double sum = ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+    for (; i < d; i++)
+        sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+HOT_LOOP double scan_cosine(const float *a, const float *b, size_t d)
+{
+    return product_wide(a, b, d) / sqrt(product_wide(a, a, d) * product_wide(b, b, d));
 }
 
 void top_init(struct top *t, size_t limit, scan_order *order, const void *context)
@@ -113,6 +136,8 @@ void top_offer(struct top *t, float score, size_t slot)
 
 void top_sort(struct top *t)
 {
+    for (size_t i = t->n / 2; i-- > 0;)
+        sink(t, i, t->n);
     for (size_t n = t->n; n > 1; n--) {
         swap(&t->items[0], &t->items[n - 1]);
         sink(t, 0, n - 1);

@@ -24,6 +24,9 @@ void scan_products(const float *rows, size_t n, size_t d, const float *query, fl
 /* The same for one row. */
 float scan_product(const float *row, const float *query, size_t d);
 
+/* The cosine of two rows, in double precision: 1 exactly (as a float) where they are the same but for rounding. */
+double scan_cosine(const float *a, const float *b, size_t d);
+
 struct scored {
     float score;
     size_t slot;
@@ -50,6 +53,7 @@ static inline bool top_wants(const struct top *t, float score)
 }
 
 void top_offer(struct top *t, float score, size_t slot);
-void top_sort(struct top *t); /* best first; nothing may be offered afterwards */
+/* Best first, also after scores have been changed; nothing may be offered afterwards. */
+void top_sort(struct top *t);
 
 #endif

@@ -170,6 +170,13 @@ static void look(struct scope *s, const float *query, size_t d, const struct sea
         scan_all(s, query, d, sealed ? s->picture->sealed_end : 0, top);
 }
 
+/* The products that found the best are off by some 1e-7: the very picture that is asked by would not be at 1. */
+static void score_exactly(const struct scope *s, const float *query, size_t d, struct top *top)
+{
+    for (size_t i = 0; i < top->n; i++)
+        top->items[i].score = (float)scan_cosine(picture_row(s->picture, top->items[i].slot), query, d);
+}
+
 /* Copies the answer into the arena.  Labels may change meanwhile, hence the lock. */
 static void answer(struct vindex *x, const struct scope *s, const struct search *q, const struct top *top,
                    struct hits *out)
@@ -184,6 +191,7 @@ static void answer(struct vindex *x, const struct scope *s, const struct search 
         const struct slot *slot = picture_slot(s->picture, top->items[i].slot);
         out->items[i] = (struct hit){
             .number = slot->number,
+            .revision = slot->revision,
             .id = arena_text(&out->arena, slot->id),
             .label = arena_text(&out->arena, slot->label),
             .metadata = slot->has_metadata ? "" : NULL,
@@ -228,6 +236,7 @@ bool vindex_search(struct vindex *x, const struct search *q, const int64_t *numb
     scope_open(&scope, x, q, numbers, n_numbers);
     top_init(&top, q->limit, order_by_id, &scope);
     look(&scope, query, d, q, &top);
+    score_exactly(&scope, query, d, &top);
     top_sort(&top);
     answer(x, &scope, q, &top, out);
     top_clear(&top);
