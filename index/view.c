@@ -83,15 +83,16 @@ struct looking {
     bool resort; /* a score has changed */
 };
 
-/* The image has another version in the snapshot than the index had: the vector of that version counts.  *there
- * false: there is none. */
-static bool score_again(struct looking *l, struct hit *h, int64_t revision, bool *there, struct err *e)
+/* The image has another version in the snapshot than the index had: the vector of that version counts.  There is none
+ * when the collection has changed its model since the view was taken: then the one that was found has to do. */
+static bool score_again(struct looking *l, struct hit *h, int64_t revision, struct err *e)
 {
     size_t d = l->view->row.dimensions;
+    bool there;
     float *value = arena_new(&l->hits->arena, d, sizeof *value);
-    if (!catalog_hit_vector(l->session, l->view->row.generation, h->number, revision, d, value, there, e))
+    if (!catalog_hit_vector(l->session, l->view->row.generation, h->number, revision, d, value, &there, e))
         return false;
-    if (*there) {
+    if (there) {
         h->score = (float)scan_cosine(l->q->vector, value, d);
         h->vector = l->q->with_vector ? value : NULL;
         l->resort = true;
@@ -103,15 +104,14 @@ static bool score_again(struct looking *l, struct hit *h, int64_t revision, bool
 static bool show_hit(struct looking *l, struct hit *h, bool *there, struct err *e)
 {
     struct hit_row row;
-    *there = false;
     if (!catalog_hit(l->session, h->number, &row, e))
         return false;
     h->label = arena_text(&l->hits->arena, row.label);
     h->metadata = arena_text(&l->hits->arena, row.metadata);
     int64_t revision = row.revision;
     hit_row_clear(&row);
-    *there = revision == h->revision;
-    return revision == 0 || *there || score_again(l, h, revision, there, e);
+    *there = revision != 0;
+    return !*there || revision == h->revision || score_again(l, h, revision, e);
 }
 
 static int by_score(const void *a, const void *b)
