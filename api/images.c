@@ -9,6 +9,7 @@
 #include "api/upload.h"
 #include "base/num.h"
 #include "engine/pictures/thumbnail.h"
+#include "index/thumbnails.h"
 
 void write_image(struct json_writer *w, const struct image_row *row, int status)
 {
@@ -81,6 +82,7 @@ static bool not_modified(struct call *c, const char *etag)
 {
     answer_empty(&c->response, 304);
     answer_header(&c->response, "etag", etag);
+    answer_header(&c->response, "cache-control", "private, no-cache");
     return call_done(c);
 }
 
@@ -111,30 +113,60 @@ static bool answer_bytes(struct call *c, const struct image_row *row, const char
     c->response.body = *bytes;
     *bytes = (struct buf){0};
     answer_header(&c->response, "etag", etag_of(c, row));
+    answer_header(&c->response, "cache-control", "private, no-cache"); /* kept, and asked for again with its ETag */
     answer_header(&c->response, "content-security-policy", "default-src 'none'; sandbox");
     return call_done(c);
 }
 
-static bool send_content(struct call *c)
+static struct buf take(void *bytes, size_t len)
+{
+    return (struct buf){.data = bytes, .len = len, .room = len};
+}
+
+static bool read_original(struct call *c, const struct image_row *row, struct buf *out)
+{
+    struct err why = {0};
+    void *bytes;
+    size_t len;
+    if (store_content(c->app->store, row, &bytes, &len, &why)) {
+        *out = take(bytes, len);
+        return true;
+    }
+    if (why.code == ERR_NOT_FOUND) /* deleted since we looked */
+        err_set(&c->err, ERR_NOT_FOUND, "there is no such image");
+    return call_fail(c, c->err.code ? &c->err : &why);
+}
+
+static bool send_original(struct call *c)
+{
+    const struct content *q = c->scratch;
+    struct buf original = {0};
+    return read_original(c, q->row, &original) && answer_bytes(c, q->row, q->row->media_type, &original);
+}
+
+static bool make_thumbnail(struct call *c)
 {
     const struct content *q = c->scratch;
     struct buf original = {0}, small = {0};
-    struct err why = {0};
-    void *bytes;
-    if (!store_content(c->app->store, q->row, &bytes, &original.len, &why)) {
-        if (why.code == ERR_NOT_FOUND) /* deleted since we looked */
-            err_set(&c->err, ERR_NOT_FOUND, "there is no such image");
-        return call_fail(c, c->err.code ? &c->err : &why);
-    }
-    original.data = bytes;
-    original.room = original.len;
-    bool ok = q->size ? thumbnail_write(original.data, original.len, &c->app->options.limits,
-                                        (uint32_t)q->size, &small, &c->err) &&
-                            answer_bytes(c, q->row, "image/jpeg", &small)
-                      : answer_bytes(c, q->row, q->row->media_type, &original);
+    bool ok = read_original(c, q->row, &original) &&
+              thumbnail_write(original.data, original.len, &c->app->options.limits, (uint32_t)q->size, &small, &c->err);
+    if (ok)
+        store_keep_thumbnail(c->app->store, q->row->sha256, q->size, small.data, small.len);
+    ok = ok && answer_bytes(c, q->row, "image/jpeg", &small);
     buf_clear(&small);
     buf_clear(&original);
     return ok;
+}
+
+static bool send_thumbnail(struct call *c)
+{
+    const struct content *q = c->scratch;
+    struct buf kept = {0};
+    void *bytes;
+    if (!store_thumbnail(c->app->store, q->row->sha256, q->size, &bytes, &kept.len))
+        return call_next_heavy(c, make_thumbnail);
+    kept = take(bytes, kept.len);
+    return answer_bytes(c, q->row, "image/jpeg", &kept);
 }
 
 bool image_content(struct call *c)
@@ -145,7 +177,9 @@ bool image_content(struct call *c)
     const char *etag = etag_of(c, q->row);
     if (etag_is_known(c, etag))
         return not_modified(c, etag);
-    return q->size || q->row->bytes > LONG_CONTENT ? call_next_heavy(c, send_content) : send_content(c);
+    if (q->size)
+        return send_thumbnail(c);
+    return q->row->bytes > LONG_CONTENT ? call_next_heavy(c, send_original) : send_original(c);
 }
 
 /* ---- PATCH ---- */

@@ -144,6 +144,8 @@ static bool open_parts(struct store *s, struct err *e)
     char path[PATH_MAX];
     sub_path(s, "anchord.db", path);
     s->catalog = catalog_open(path, e);
+    sub_path(s, "thumbnails", path);
+    s->thumbnails = file_cache_new(path, s->options.thumbnail_cache_bytes);
     sub_path(s, "blobs", path);
     s->blobs = s->catalog ? blobs_open(path, e) : NULL;
     /* the folders hold the names of the catalogue, of its log, and of the folders of the image files */
@@ -179,6 +181,7 @@ void store_close(struct store *s)
     writer_stop(s->writer);
     shelf_free(s->shelf);
     blobs_close(s->blobs);
+    file_cache_free(s->thumbnails);
     catalog_close(s->catalog, atomic_load(&s->degraded));
     if (s->lock_fd >= 0)
         close(s->lock_fd);

@@ -128,6 +128,7 @@ struct store_options {
     size_t hnsw_from;            /* an `auto` collection is searched exactly below this many; 0: 10000 */
     size_t seal_at;              /* fresh vectors that become a sealed segment; 0: a good default */
     bool background;             /* seal and rebuild in the background (off in some tests) */
+    uint64_t thumbnail_cache_bytes; /* 0: none is kept */
     size_t keep_generations;     /* retired ones that a collection keeps for a roll-back */
 };
 

@@ -34,6 +34,7 @@ static bool compare(struct store *s, char (*files)[HASH_HEX], size_t n_files, ch
         } else if (order < 0) {
             if (!blobs_remove(s->blobs, files[f++], e))
                 return false;
+            file_cache_forget(s->thumbnails, files[f - 1]);
             sweep->removed++;
         } else {
             log_error("image_file_missing", "sha256=%s", rows[r++]);

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "base/file_cache.h"
 #include "index/blob.h"
 #include "index/catalog/catalog.h"
 #include "index/shelf.h"
@@ -17,6 +18,7 @@ struct store {
     int lock_fd;
     struct catalog *catalog;
     struct blobs *blobs;
+    struct file_cache *thumbnails;
     struct shelf *shelf;
     struct writer *writer;
     atomic_bool degraded; /* for good.  A restart clears it, for it writes once more what may not have got to the disk

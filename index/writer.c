@@ -78,6 +78,8 @@ static void remove_freed(struct writer *w)
         if (!catalog_hash_used(w->group.session, sha256, &used, &e) ||
             (!used && !blobs_remove(s->blobs, sha256, &e)))
             log_warn("image_file_left", "%s", e.text);
+        if (!used)
+            file_cache_forget(s->thumbnails, sha256);
     }
 }
 

@@ -38,6 +38,7 @@ struct app_options app_settings(const struct conf *c)
                   .queue = (size_t)c->write_queue,
                   .hnsw_from = (size_t)c->hnsw_from,
                   .seal_at = (size_t)c->seal_at,
+                  .thumbnail_cache_bytes = (uint64_t)c->thumbnail_cache_bytes,
                   .keep_generations = (size_t)c->keep_generations,
                   .background = true},
         .encoder = encoder_settings(c),

@@ -1,6 +1,7 @@
 /* test_api_images.c - the life of one image: put, get, patch, content, delete, and its conditions. */
 #include "tests/t.h"
 
+#include "base/file_cache.h"
 #include "base/hash.h"
 #include "tests/lib/rig.h"
 
@@ -74,6 +75,44 @@ static void what_was_put_is_given_back(void **state)
     outcome_clear(&small);
     outcome_clear(&same);
     buf_clear(&file);
+}
+
+static struct outcome thumbnail(const char *line)
+{
+    return rig_expect(rig, 200, line, NULL);
+}
+
+static void a_thumbnail_is_made_once_and_goes_with_its_image(void **state)
+{
+    UNUSED(state);
+    char path[400], name[HASH_HEX + 16];
+    void *bytes;
+    size_t len;
+    rig_put(rig, "thumb", 3, 77, NULL);
+    struct outcome row = rig_expect(rig, 200, "GET " IMAGE("thumb"), NULL);
+    struct outcome made = thumbnail("GET " IMAGE("thumb") "/content?size=32");
+    assert_string_equal(outcome_header(&made, "cache-control"), "private, no-cache");
+    snprintf(path, sizeof path, "%s/thumbnails", rig->dir);
+    struct file_cache *cache = file_cache_new(path, 16 << 20);
+    snprintf(name, sizeof name, "%s-32.jpg", outcome_text(&row, "sha256"));
+    assert_true(file_cache_get(cache, name, &bytes, &len));
+    assert_int_equal(len, made.body.len);
+    assert_memory_equal(bytes, made.body.data, len);
+    free(bytes);
+    file_cache_put(cache, name, "kept", 4); /* what is kept is what is sent */
+    struct outcome again = thumbnail("GET " IMAGE("thumb") "/content?size=32");
+    assert_int_equal(again.body.len, 4);
+    struct outcome other = thumbnail("GET " IMAGE("thumb") "/content?size=33");
+    assert_true(other.body.len > 4);
+    struct outcome gone = rig_expect(rig, 204, "DELETE " IMAGE("thumb"), NULL);
+    rig_reopen(rig); /* files are removed between two groups of writes, at the end at the latest */
+    assert_false(file_cache_get(cache, name, &bytes, &len));
+    file_cache_free(cache);
+    outcome_clear(&row);
+    outcome_clear(&made);
+    outcome_clear(&again);
+    outcome_clear(&other);
+    outcome_clear(&gone);
 }
 
 static void what_curl_calls_a_form_is_taken_for_what_it_is(void **state)
@@ -304,6 +343,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_image_is_new_once_and_then_replaced),
         cmocka_unit_test(what_was_put_is_given_back),
+        cmocka_unit_test(a_thumbnail_is_made_once_and_goes_with_its_image),
         cmocka_unit_test(what_curl_calls_a_form_is_taken_for_what_it_is),
         cmocka_unit_test(a_deleted_image_is_gone),
         cmocka_unit_test(a_patch_merges_label_and_metadata),

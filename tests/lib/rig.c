@@ -19,7 +19,8 @@ static struct app *open_app(const char *dir)
     const struct jobs_options jobs = {.program = program_path(), .queue = 2, .threads = 1, .max_p99_us = 50000};
     struct app_options o = {
         .jobs = &jobs,
-        .store = {.dir = dir, .min_free_bytes = 1, .background = true, .keep_generations = 1},
+        .store = {.dir = dir, .min_free_bytes = 1, .background = true, .keep_generations = 1,
+                  .thumbnail_cache_bytes = 16 << 20},
         .reembed_threads = 1,
         .arch = {.depth = 18, .stem = STEM_SMALL2, .width = 8},
         .preprocess = preprocess_imagenet,

@@ -1,0 +1,30 @@
+/* thumbnails.c - previews in a cache of files. */
+#include "index/thumbnails.h"
+
+#include <stdio.h>
+
+#include "base/file.h"
+#include "index/store_impl.h"
+
+enum { NAME = HASH_HEX + 16 };
+
+static void name_of(const char *sha256, int64_t side, char out[NAME])
+{
+    snprintf(out, NAME, "%s-%d.jpg", sha256, (int)side);
+}
+
+bool store_thumbnail(struct store *s, const char *sha256, int64_t side, void **out, size_t *len)
+{
+    char name[NAME];
+    name_of(sha256, side, name);
+    return file_cache_get(s->thumbnails, name, out, len);
+}
+
+void store_keep_thumbnail(struct store *s, const char *sha256, int64_t side, const void *jpeg, size_t len)
+{
+    char name[NAME];
+    uint64_t free_bytes;
+    name_of(sha256, side, name);
+    if (file_free_space(s->dir, &free_bytes, NULL) && free_bytes > s->options.min_free_bytes)
+        file_cache_put(s->thumbnails, name, jpeg, len);
+}
