@@ -28,7 +28,7 @@ home 'nettle/'     base/hash.c base/base64.c
 home 'sqlite3'     index/catalog/sql.c
 home 'faiss/'      index/vectors/faiss_shim.cc index/vectors/faiss_shim.h
 home 'microhttpd'  server/http/http_exchange.h
-home 'gnutls/'     server/http/certificate.c server/commands/tls_link.c
+home 'gnutls/'     server/http/certificate.c server/http/wire.c server/commands/tls_link.c
 home 'jpeglib|jerror|turbojpeg' engine/pictures/image_jpeg.c engine/pictures/image_jpeg_write.c
 home 'png\.h'      engine/pictures/image_png.c
 home 'webp/'       engine/pictures/image_webp.c

@@ -2,10 +2,12 @@
 #include "server/http/http.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,12 +19,10 @@
 #include "server/http/certificate.h"
 #include "server/http/http_exchange.h"
 #include "server/http/http_refusal.h"
-#include "server/http/linger.h"
 
 struct http {
     struct front front;
     struct deadlines *deadlines;
-    struct lingerer *lingerer;
     struct MHD_Daemon *daemons[2];
     struct listening { /* what a daemon's callbacks get */
         struct http *http;
@@ -51,6 +51,13 @@ int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 
 /* ---- callbacks, on the daemon's threads ---- */
 
+/* The request line is there: from now on the header's deadline counts, not the idle one. */
+static void on_request_line(struct wire *w)
+{
+    struct connection *c = (struct connection *)(void *)((char *)w - offsetof(struct connection, wire));
+    (void)deadline_set(&c->deadline, clock_ns() + c->front->o.conf->header_timeout_seconds * 1000000000, LATE_ANSWER);
+}
+
 static struct connection *connection_new(struct listening *l, struct MHD_Connection *mhd)
 {
     struct connection *c = mem_new(1, sizeof *c);
@@ -61,7 +68,10 @@ static struct connection *connection_new(struct listening *l, struct MHD_Connect
     address_of_client(info ? info->client_addr : NULL, c->address);
     c->local = info && address_is_loopback(info->client_addr);
     info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-    deadline_watch(l->http->deadlines, &c->deadline, info ? info->connect_fd : -1,
+    int fd = info ? info->connect_fd : -1;
+    if (!wire_open(&c->wire, fd, c->front->o.tls_cert != NULL, on_request_line))
+        shutdown(fd, SHUT_RDWR);
+    deadline_watch(l->http->deadlines, &c->deadline, fd,
                    clock_ns() + c->front->o.conf->header_timeout_seconds * 1000000000);
     return c;
 }
@@ -72,11 +82,10 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
     struct listening *l = cls;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         *context = connection_new(l, mhd);
-    } else if (*context) { /* comes before the socket is closed, as deadline.h needs it */
+    } else if (*context) { /* comes before the socket is closed, as deadline.h and wire.h need it */
         struct connection *c = *context;
         deadline_forget(l->http->deadlines, &c->deadline);
-        if (atomic_load(&c->unread))
-            lingerer_take(l->http->lingerer, c->deadline.fd);
+        wire_close(&c->wire);
         free(c);
         *context = NULL;
     }
@@ -84,16 +93,13 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
                listener_names[l->listener], NULL);
 }
 
-/* The request line is there: from now on the header's deadline counts, not the idle one. */
-static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *mhd)
+/* Whatever a library makes of its bytes, there are not more requests than the strict reader has seen. */
+static bool vouched(struct connection *c)
 {
-    struct listening *l = cls;
-    struct connection *c = connection_of(mhd);
-    UNUSED(uri);
-    if (c)
-        (void)deadline_set(&c->deadline, clock_ns() + l->http->front.o.conf->header_timeout_seconds * 1000000000,
-                           LATE_ANSWER);
-    return NULL;
+    bool ok = wire_vouches(&c->wire);
+    if (!ok)
+        log_error("http", "a request begins where the strict reader saw none; the connection is closed");
+    return ok;
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
@@ -104,8 +110,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
     UNUSED(cls);
     if (!c) {
         c = connection_of(mhd);
-        if (!c || !deadline_set(&c->deadline, DEADLINE_NEVER, LATE_CUT)) /* from here on the exchange is ours alone */
-            return MHD_NO;
+        if (!c || !vouched(c) || !deadline_set(&c->deadline, DEADLINE_NEVER, LATE_CUT))
+            return MHD_NO; /* else from here on the exchange is ours alone */
         *context = c;
         ok = exchange_begin(c, method, url, version);
     } else if (*size) {
@@ -171,6 +177,12 @@ static void on_tick(void *context)
 
 /* ---- daemons ---- */
 
+/* The library's own timeout, of silence only, comes behind the deadlines: a head that wire.h keeps is silence to it. */
+static unsigned silence_most(const struct conf *conf)
+{
+    return (unsigned)(conf->idle_timeout_seconds + conf->header_timeout_seconds + 1);
+}
+
 static struct MHD_Daemon *start_daemon(struct http *h, enum listener which)
 {
     const struct http_options *o = &h->front.o;
@@ -195,10 +207,9 @@ static struct MHD_Daemon *start_daemon(struct http *h, enum listener which)
         MHD_OPTION_THREAD_POOL_SIZE, (unsigned)conf->http_threads,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)max_size((size_t)conf->max_connections, (size_t)conf->http_threads),
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)conf->max_connections_per_address,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)conf->idle_timeout_seconds,
+        MHD_OPTION_CONNECTION_TIMEOUT, silence_most(conf),
         MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
-        MHD_OPTION_URI_LOG_CALLBACK, on_request_line, l,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, l,
         MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
         MHD_OPTION_ARRAY, o->tls_cert ? tls : none,
@@ -214,12 +225,12 @@ struct http *http_new(const struct http_options *o, struct err *e)
     h->front.o = *o;
     hash_random(&h->front.id_seed, sizeof h->front.id_seed);
     MHD_set_panic_func(on_panic, NULL);
-    bool found = refusal_find_queue(&h->front) && (!o->tls_cert || certificate_use(o->tls_cert, o->tls_key, e));
+    bool found = refusal_find_queue(&h->front) && wire_can_read() &&
+                 (!o->tls_cert || certificate_use(o->tls_cert, o->tls_key, e));
     h->deadlines = deadlines_new(&(struct deadlines_options){on_tick, o->tls_cert ? NULL : refusal_late, h}, e);
-    h->lingerer = lingerer_new(e);
     for (enum listener i = LISTENER_PUBLIC; i <= LISTENER_ADMIN; i++) {
         h->listening[i] = (struct listening){h, i};
-        h->daemons[i] = h->deadlines && h->lingerer && found ? start_daemon(h, i) : NULL;
+        h->daemons[i] = h->deadlines && found ? start_daemon(h, i) : NULL;
         if (h->daemons[i])
             continue;
         err_set(e, o->tls_cert ? ERR_BAD_INPUT : ERR_INTERNAL, "the %s listener does not start%s", listener_names[i],
@@ -272,6 +283,5 @@ void http_free(struct http *h)
         close(h->front.o.sockets[i]);
     }
     deadlines_free(h->deadlines);
-    lingerer_free(h->lingerer);
     free(h);
 }

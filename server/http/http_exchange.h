@@ -18,6 +18,7 @@
 #include "server/http/deadline.h"
 #include "server/http/gate.h"
 #include "server/http/http.h"
+#include "server/http/wire.h"
 
 enum { REQUEST_ID_SIZE = 65 };
 
@@ -28,7 +29,7 @@ struct front { /* what all exchanges share */
     atomic_bool draining;      /* no new connections, and each answer closes its own */
     atomic_bool stopping;      /* ... and what is not at work yet will not be */
     atomic_size_t in_flight;   /* from complete header to complete answer */
-    atomic_size_t suspended;   /* jobs that the service has */
+    atomic_size_t suspended;   /* jobs that the service has, and refusals on their way */
     atomic_size_t streams;     /* answers that go on */
     _Atomic int64_t body_bytes;
     uint64_t id_seed;
@@ -63,9 +64,9 @@ struct connection { /* lives as long as the socket */
     struct MHD_Connection *mhd;
     enum listener listener;
     struct deadline deadline;
+    struct wire wire;
     char address[ADDRESS_TEXT];
-    bool local;                /* the client is on loopback */
-    atomic_bool unread;        /* it is answered before all of its request was read: linger.h */
+    bool local; /* the client is on loopback */
     struct exchange exchange;
 };
 

@@ -1,12 +1,9 @@
-/* http_guard.h - the head of a request, checked before anything else looks at it.
+/* http_guard.h - the head of a request as libmicrohttpd hands it over, checked before anything else looks at it.
  *
- * HTTP libraries forgive; whoever stands in front of one may forgive differently, and the difference is how
- * requests are smuggled (RFC 9112, 11.2).  So a head that can be read in two ways is refused: two lengths,
- * a length beside chunks, any coding but `chunked`, names that are no tokens, control characters in values,
- * two of what there may be one of.  Every error means: answer, then close the connection.
- *
- * What cannot be seen here, because libmicrohttpd 0.9.75 has already changed it, is listed in
- * ARCHITECTURE.md (folded lines, bare line feeds, NUL in values).
+ * Where requests begin and end is decided before, on the bytes (framing.h).  Here the fields get their meaning, and those
+ * that have one may be there once.  A second wall stands here too: a head that can be read in two ways is refused (two
+ * lengths, a length beside chunks, any coding but `chunked`, names that are no tokens, control characters in values),
+ * should bytes ever reach libmicrohttpd past the reader.  Every error means: answer, then close the connection.
  */
 #ifndef ANCHORD_SERVER_HTTP_HTTP_GUARD_H
 #define ANCHORD_SERVER_HTTP_HTTP_GUARD_H

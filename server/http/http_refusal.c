@@ -35,6 +35,8 @@ static const struct refusal {
     {400, 400, ERR_BAD_INPUT, "this is no well-formed HTTP/1.1 request"}, /* and all others */
 };
 
+static const char by_library[] = "protocol", by_reader[] = "framing"; /* reasons in the metric */
+
 static const struct refusal *find_refusal(unsigned status)
 {
     size_t i = 0;
@@ -43,11 +45,23 @@ static const struct refusal *find_refusal(unsigned status)
     return &refusals[i];
 }
 
-static struct err error_of(enum err_code code, const char *text)
+/* Why the library refuses with this status: what the strict reader found, if that is what it has come to. */
+static struct refusal explain(const struct connection *c, unsigned status, const char **reason)
+{
+    const struct framing *f = &c->wire.framing;
+    bool ours = f->status && status == MHD_HTTP_BAD_REQUEST;
+    struct refusal why = *find_refusal(ours ? f->status : status);
+    *reason = ours ? by_reader : by_library;
+    if (ours)
+        why.text = f->why;
+    return why;
+}
+
+static void fill(struct response *r, enum err_code code, const char *text)
 {
     struct err e = {0};
     err_set(&e, code, "%s", text);
-    return e;
+    answer_error(r, &e);
 }
 
 static const char *id_of(struct connection *c, char fresh[REQUEST_ID_SIZE])
@@ -72,15 +86,14 @@ static void count(struct connection *c, unsigned status, const char *id, size_t 
                   c->address, id);
 }
 
-/* The whole answer in one piece, past libmicrohttpd; whoever calls ends the connection then. */
-static void say(struct connection *c, unsigned status, const struct err *e, const char *reason)
+/* The whole answer in one piece, past libmicrohttpd; whoever calls shuts the socket down then. */
+static void say(struct connection *c, unsigned status, enum err_code code, const char *text, const char *reason)
 {
     struct response answer = {0};
     struct buf out = {0};
     char fresh[REQUEST_ID_SIZE];
     const char *id = id_of(c, fresh);
-    answer_error(&answer, e);
-    atomic_store(&c->unread, true);
+    fill(&answer, code, text);
     buf_print(&out,
               "HTTP/1.1 %u %s\r\ncontent-type: %s\r\ncontent-length: %zu\r\nx-request-id: %s\r\n"
               "x-content-type-options: nosniff\r\nconnection: close\r\n",
@@ -96,22 +109,30 @@ static void say(struct connection *c, unsigned status, const struct err *e, cons
 
 /* ---- what libmicrohttpd refuses ---- */
 
-static enum MHD_Result queue_refusal(struct connection *c, const struct refusal *why)
+/* 0.9.75, once it stops, says that it took a response which it did not, and its error path then follows the pointer to it.
+ * Who stops it waits for those that are counted. */
+static enum MHD_Result queue_before_the_stop(struct connection *c, unsigned status, struct MHD_Response *r)
+{
+    atomic_fetch_add(&c->front->suspended, 1);
+    enum MHD_Result done = atomic_load(&c->front->stopping) ? MHD_NO : c->front->queue(c->mhd, status, r);
+    atomic_fetch_sub(&c->front->suspended, 1);
+    return done;
+}
+
+static enum MHD_Result queue_refusal(struct connection *c, const struct refusal *why, const char *reason)
 {
     char fresh[REQUEST_ID_SIZE];
     const char *id = id_of(c, fresh);
     struct response answer = {0};
     enum MHD_Result done = MHD_NO;
-    struct err e = error_of(why->code, why->text);
-    answer_error(&answer, &e);
-    atomic_store(&c->unread, true);
+    fill(&answer, why->code, why->text);
     struct MHD_Response *r = MHD_create_response_from_buffer(answer.body.len, answer.body.data, MHD_RESPMEM_MUST_COPY);
     if (r) {
         MHD_add_response_header(r, "content-type", answer.content_type);
         MHD_add_response_header(r, "x-request-id", id);
         MHD_add_response_header(r, "x-content-type-options", "nosniff");
-        count(c, why->answered, id, answer.body.len, "protocol");
-        done = c->front->queue(c->mhd, why->answered, r);
+        count(c, why->answered, id, answer.body.len, reason);
+        done = queue_before_the_stop(c, why->answered, r);
         MHD_destroy_response(r);
     }
     response_clear(&answer);
@@ -123,32 +144,27 @@ static enum MHD_Result queue_refusal(struct connection *c, const struct refusal 
 enum MHD_Result MHD_queue_response(struct MHD_Connection *mhd, unsigned status, struct MHD_Response *page)
 {
     struct connection *c = connection_of(mhd);
-    const struct refusal *why = find_refusal(status);
+    const char *reason = by_library;
     if (!c || !deadline_set(&c->deadline, clock_ns() + c->front->o.conf->body_timeout_seconds * 1000000000, LATE_CUT))
         return MHD_NO;
+    struct refusal why = explain(c, status, &reason);
     if (c->exchange.id[0])
-        c->exchange.status = (int)why->answered;
+        c->exchange.status = (int)why.answered;
     if (c->front->o.tls_cert)
-        return queue_refusal(c, why);
-    struct err e = error_of(why->code, why->text);
-    say(c, why->answered, &e, "protocol");
-    shutdown(c->deadline.fd, SHUT_WR);
-    return c->front->queue(mhd, status, page);
+        return queue_refusal(c, &why, reason);
+    say(c, why.answered, why.code, why.text, reason);
+    shutdown(c->deadline.fd, SHUT_RDWR);
+    return queue_before_the_stop(c, status, page);
 }
 
-/* ---- who sends too much, who is late ---- */
-
-void refusal_say(struct connection *c, const struct err *e, const char *reason)
-{
-    say(c, (unsigned)err_status(e->code), e, reason);
-}
+/* ---- who is late ---- */
 
 void refusal_late(void *context, struct deadline *d)
 {
     struct connection *c = (struct connection *)(void *)((char *)d - offsetof(struct connection, deadline));
     UNUSED(context);
-    bool stopping = atomic_load_explicit(&c->front->stopping, memory_order_relaxed);
-    struct err e = stopping ? error_of(ERR_BUSY, "the server is stopping")
-                            : error_of(ERR_TIMEOUT, "the request did not come in time");
-    say(c, (unsigned)err_status(e.code), &e, stopping ? "stopping" : "slow");
+    if (atomic_load_explicit(&c->front->stopping, memory_order_relaxed))
+        say(c, 503, ERR_BUSY, "the server is stopping", "stopping");
+    else
+        say(c, 408, ERR_TIMEOUT, "the request did not come in time", "slow");
 }

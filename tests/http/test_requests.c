@@ -2,7 +2,7 @@
  * chunk, a request line, a header field.  What can be read in two ways is refused, and what lies behind it is never
  * taken for a request of its own.
  *
- * Each table names the few forms that are right, or that libmicrohttpd has already made right when we see them.
+ * Each table names the few forms that are right.
  */
 #include "tests/t.h"
 
@@ -136,8 +136,8 @@ static void a_request_line_has_three_words(void **state)
     UNUSED(state);
     static const struct form forms[] = {
         {.text = "GET /healthz HTTP/1.1", .pattern = "200"}, {.text = "\r\nGET /healthz HTTP/1.1", .pattern = "200"},
-        {.text = "GET  /healthz HTTP/1.1", .pattern = "200/400 close?"}, {.text = "GET\t/healthz HTTP/1.1"}, {.text = " GET /healthz HTTP/1.1", .pattern = "400/close close?"}, {.text = "GET /healthz  HTTP/1.1", .pattern = "400/close close?"},
-        {.text = "GET /healthz HTTP/1.1 x"}, {.text = "GET /healthz"}, {.text = "GET", .pattern = "400/close close?"}, {.text = "/healthz", .pattern = "400/close close?"}, {.text = "GET /healthz http/1.1"}, {.text = "GET /healthz HTTP/1"},
+        {.text = "GET  /healthz HTTP/1.1"}, {.text = "GET\t/healthz HTTP/1.1"}, {.text = " GET /healthz HTTP/1.1"}, {.text = "GET /healthz  HTTP/1.1"},
+        {.text = "GET /healthz HTTP/1.1 x"}, {.text = "GET /healthz"}, {.text = "GET"}, {.text = "/healthz"}, {.text = "\r\n\r\nGET /healthz HTTP/1.1"}, {.text = "GET /healthz http/1.1"}, {.text = "GET /healthz HTTP/1"},
         {.text = "GET /healthz HTTP/1."}, {.text = "GET /healthz HTTP/.1"}, {.text = "GET /healthz HTTP/11"}, {.text = "GET /healthz HTTP/1.11"}, {.text = "GET /healthz HTTP/01.1"},
         {.text = "GET /healthz HTTP/3.0"}, {.text = "GET /healthz HTTP/-1.1"}, {.text = "GET /healthz HTTPS/1.1"}, {.text = "GET /healthz ICY/1.1"}, {.text = "GET /healthz HTTP 1.1"},
         {.text = "GET healthz HTTP/1.1", .pattern = "404 close"}, {.text = "GET * HTTP/1.1", .pattern = "405 close"}, {.text = "GET ?x=1 HTTP/1.1", .pattern = "404 close"}, {.text = "GET http://localhost/healthz HTTP/1.1", .pattern = "404 close"}, {.text = "GET //localhost/healthz HTTP/1.1", .pattern = "404 close"},
@@ -145,7 +145,7 @@ static void a_request_line_has_three_words(void **state)
         {.text = "GET /heal\x01thz HTTP/1.1"}, {.text = "GET /./healthz HTTP/1.1", .pattern = "404 close"}, {.text = "GET /x/../healthz HTTP/1.1", .pattern = "404 close"}, {.text = "GET /%68ealthz HTTP/1.1", .pattern = "404 close"},
         {.text = "GET /healthz/ HTTP/1.1", .pattern = "404 close"}, {.text = "GET \\healthz HTTP/1.1", .pattern = "404 close"}, {.text = "GET /healthz?%00 HTTP/1.1"},
         {.text = "G@T /healthz HTTP/1.1"}, {.text = "G\xc9T /healthz HTTP/1.1"}, {.text = "GET, /healthz HTTP/1.1"}, {.text = "gEt /healthz HTTP/1.1"}, {.text = "GETT /healthz HTTP/1.1"},
-        {.text = "PRI /healthz HTTP/1.1"}, {.text = "M-SEARCH * HTTP/1.1"}, {.text = "GET /healthz\0 HTTP/1.1", .len = 22, .pattern = "200/400 close?"}, {.text = "\0GET /healthz HTTP/1.1", .len = 22},
+        {.text = "PRI /healthz HTTP/1.1"}, {.text = "M-SEARCH * HTTP/1.1"}, {.text = "GET /healthz\0 HTTP/1.1", .len = 22}, {.text = "\0GET /healthz HTTP/1.1", .len = 22},
     };
     RUN("Requests: the request line", "", forms, "\r\n" HOST "\r\n");
 }

@@ -38,16 +38,16 @@ static const struct case_ framing[] = {
     {"a space before the colon of Transfer-Encoding", "400 close",
      POST "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n" HIDDEN},
     {"a space before the colon of Content-Length", "400 close", POST "Content-Length : 52\r\n\r\n" HIDDEN},
-    {"Transfer-Encoding: identity", "400/501 close", POST "Transfer-Encoding: identity\r\n\r\n{}" HIDDEN},
-    {"Transfer-Encoding: gzip, chunked", "400/501 close",
+    {"Transfer-Encoding: identity", "400 close", POST "Transfer-Encoding: identity\r\n\r\n{}" HIDDEN},
+    {"Transfer-Encoding: gzip, chunked", "400 close",
      POST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n" HIDDEN},
-    {"Transfer-Encoding: xchunked", "400/501 close", POST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" HIDDEN},
-    {"Transfer-Encoding: chunked, chunked", "400/501 close",
+    {"Transfer-Encoding: xchunked", "400 close", POST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" HIDDEN},
+    {"Transfer-Encoding: chunked, chunked", "400 close",
      POST "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n" HIDDEN},
-    {"Transfer-Encoding twice", "400/501 close",
+    {"Transfer-Encoding twice", "400 close",
      POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n" HIDDEN},
-    {"Transfer-Encoding: \\vchunked", "400/501 close", POST "Transfer-Encoding: \vchunked\r\n\r\n0\r\n\r\n" HIDDEN},
-    {"Transfer-Encoding: \"chunked\"", "400/501 close",
+    {"Transfer-Encoding: \\vchunked", "400 close", POST "Transfer-Encoding: \vchunked\r\n\r\n0\r\n\r\n" HIDDEN},
+    {"Transfer-Encoding: \"chunked\"", "400 close",
      POST "Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n" HIDDEN},
     {"HTTP/1.0 with Transfer-Encoding", "400 close",
      "POST " COUNT_URL " HTTP/1.0\r\n" HOST JSON "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"},
@@ -76,11 +76,11 @@ static const struct case_ heads[] = {
     {"a header name with a space", "400 close", "GET /healthz HTTP/1.1\r\n" HOST "X Y: 1\r\n\r\n"},
     {"a header name with a control character", "400 close", "GET /healthz HTTP/1.1\r\n" HOST "X\x01Y: 1\r\n\r\n"},
     {"a header name with 0x80", "400 close", "GET /healthz HTTP/1.1\r\n" HOST "X\x80Y: 1\r\n\r\n"},
-    {"an empty header name (libmicrohttpd drops the line)", "200/400 close?", "GET /healthz HTTP/1.1\r\n" HOST ": 1\r\n\r\n"},
+    {"an empty header name", "400 close", "GET /healthz HTTP/1.1\r\n" HOST ": 1\r\n\r\n"},
     {"a header line without a colon", "400 close", "GET /healthz HTTP/1.1\r\n" HOST "nothing\r\n\r\n"},
     {"a bare CR in a header value", "400 close", "GET /healthz HTTP/1.1\r\n" HOST "X: a\rb\r\n\r\n"},
     {"ESC in a header value", "400 close", "GET /healthz HTTP/1.1\r\n" HOST "X: a\x1b[31m\r\n\r\n"},
-    {"HTTP/1.9", "200/400/505 close?", "GET /healthz HTTP/1.9\r\n" HOST "\r\n"},
+    {"HTTP/1.9", "505 close", "GET /healthz HTTP/1.9\r\n" HOST "\r\n"},
     {"HTTP/2.0", "505 close", "GET /healthz HTTP/2.0\r\n" HOST "\r\n"},
     {"HTTP/1.0 with Host", "200 close", "GET /healthz HTTP/1.0\r\n" HOST "\r\n"},
     {"CONNECT", "400/404/405/501 close?", "CONNECT localhost:80 HTTP/1.1\r\n" HOST "\r\n"},
@@ -90,7 +90,7 @@ static const struct case_ heads[] = {
     {"OPTIONS *", "204/400/404/405 close?", "OPTIONS * HTTP/1.1\r\n" HOST "\r\n"},
     {"DELETE where only GET is", "405 close?", "DELETE /healthz HTTP/1.1\r\n" HOST "\r\n"},
     {"an absolute-form target", "400/404/421 close?", "GET http://localhost/healthz HTTP/1.1\r\n" HOST "\r\n"},
-    {"a space in the target", "400/404/close close?", "GET /health z HTTP/1.1\r\n" HOST "\r\n"},
+    {"a space in the target", "400 close", "GET /health z HTTP/1.1\r\n" HOST "\r\n"},
     {"%00 in an id", "400/404 close?", GET("/v1/collections/default/images/a%00b")},
     {"%00 in a fixed part", "400/404 close?", GET("/healthz%00")},
     {"%zz in an id", "400/404 close?", GET("/v1/collections/default/images/%zz")},
@@ -111,8 +111,8 @@ static const struct case_ heads[] = {
     {"Content-Encoding: gzip", "415 close?", POST "Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}"},
     {"an Authorization in a trailer changes nothing", "200",
      POST "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nAuthorization: Bearer x\r\n\r\n"},
-    {"h2 preface", "400/505 close", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"},
-    {"an SSH banner", "400/505/close close?", "SSH-2.0-OpenSSH_9.2\r\n"},
+    {"h2 preface", "505 close", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"},
+    {"an SSH banner", "400 close", "SSH-2.0-OpenSSH_9.2\r\n"},
 };
 
 static int start(void **state)
@@ -261,15 +261,15 @@ static void what_is_no_http_is_dropped(void **state)
     seen_section("HTTP: other protocols and noise");
     buf_add(&b, hello, sizeof hello - 1);
     fill(&b, 0, 500);
-    probe_buf("a TLS ClientHello on the plain port", "400/close close?", &b, 4);
+    probe_buf("a TLS ClientHello on the plain port", "400 close", &b, 4);
     fill(&b, 'A', 64 * 1024);
-    probe_buf("64 KB of A", "400/414/431/close close?", &b, 4);
+    probe_buf("64 KB of A", "414 close", &b, 4);
     buf_text(&b, "GET /healthz HTTP/1.1\r\n" HOST "X: a");
     buf_char(&b, 0);
     buf_text(&b, "b\r\n\r\n");
-    probe_buf("NUL in a header value (libmicrohttpd ends the value there)", "200/400 close?", &b, 1);
+    probe_buf("NUL in a header value", "400 close", &b, 1);
     buf_text(&b, POST "X-A: b\r\n Content-Length: 40\r\nContent-Length: 2\r\n\r\n{}" HIDDEN);
-    probe_buf("a folded header line that hides a Content-Length", "200/400 404/close close?", &b, 1);
+    probe_buf("a folded header line that hides a Content-Length", "400 close", &b, 1);
     assert_int_equal(seen_bad(), before);
 }
 
