@@ -30,7 +30,9 @@ home 'faiss/'      index/vectors/faiss_shim.cc index/vectors/faiss_shim.h
 home 'microhttpd'  server/http/http_exchange.h
 home 'gnutls/'     server/http/certificate.c server/http/wire.c server/commands/tls_link.c
 home 'jpeglib|jerror|turbojpeg' engine/pictures/image_jpeg.c engine/pictures/image_jpeg_write.c
-home 'png\.h'      engine/pictures/image_png.c
+home 'png\.h'      engine/pictures/image_png.c engine/pictures/image_png_write.c
+home 'zlib\.h'     engine/pictures/inflate_zlib.c
+home 'lcms2'       engine/pictures/colour_lcms.c
 home 'webp/'       engine/pictures/image_webp.c
 home 'cblas|openblas' engine/kernels/gemm_blas.c engine/kernels/conv_blas.c
 home 'dnnl\.h|oneapi/' engine/kernels/common_dnnl.h

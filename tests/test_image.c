@@ -137,6 +137,16 @@ static void all_eight_orientations_come_out_upright(void **state)
     image_clear(&up);
 }
 
+static void encode_as(const struct image *img, enum image_format f, bool progressive, struct buf *out)
+{
+    if (f == IMAGE_JPEG)
+        t_jpeg(img, &(struct jpeg_form){.progressive = progressive, .across = 1, .down = 1}, out);
+    else if (f == IMAGE_PNG)
+        t_png(img, &(struct png_form){.colour_type = 6, .depth = 8}, out);
+    else
+        t_webp(img, true, true, out);
+}
+
 static void hostile_exif_means_upright(void **state)
 {
     UNUSED(state);
@@ -147,7 +157,7 @@ static void hostile_exif_means_upright(void **state)
     static const struct { size_t at; uint8_t value; const char *what; } hostile[] = {
         {0, 'M', "mixed byte order mark"}, {2, 43, "not TIFF"}, {4, 0xff, "directory behind the end"},
         {7, 0xff, "directory far behind the end"}, {8, 0, "no entries"}, {9, 3, "768 entries"},
-        {12, 4, "LONG"}, {14, 2, "two values"}, {17, 0xff, "2^32 values"}, {18, 0, "orientation 0"},
+        {12, 2, "ASCII"}, {14, 2, "two values"}, {17, 0xff, "2^32 values"}, {18, 0, "orientation 0"},
         {18, 9, "orientation 9"}, {19, 0xff, "orientation 65286"},
     };
     for (size_t i = 0; i < COUNT(hostile); i++) {
@@ -165,6 +175,59 @@ static void hostile_exif_means_upright(void **state)
         free(cut);
     }
     buf_clear(&tiff);
+}
+
+static void an_orientation_of_type_long_counts(void **state)
+{
+    UNUSED(state);
+    for (int big = 0; big < 2; big++) {
+        struct buf tiff = {0};
+        t_tiff(6, big, &tiff);
+        tiff.data[big ? 13 : 12] = 4;                       /* the type */
+        memcpy(tiff.data + 18, big ? "\0\0\0\6" : "\6\0\0\0", 4); /* the value, of 32 bits now */
+        assert_int_equal(exif_orientation((const uint8_t *)tiff.data, tiff.len), 6);
+        tiff.data[big ? 18 : 21] = 1; /* 6 + 2^24 */
+        assert_int_equal(exif_orientation((const uint8_t *)tiff.data, tiff.len), 1);
+        buf_clear(&tiff);
+    }
+}
+
+static void a_picture_of_another_kind_is_refused_by_its_name(void **state)
+{
+    static const struct { const char *bytes; size_t len; const char *name; } cases[] = {
+        {"GIF89a\1\0\1\0", 10, "GIF"}, {"\0\0\0\x18" "ftypheic\0\0\0\0", 16, "HEIC"},
+        {"\0\0\0\x1c" "ftypavif\0\0\0\0", 16, "AVIF"}, {"MM\0*\0\0\0\x08", 8, "TIFF"}};
+    UNUSED(state);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct err e;
+        struct image_info info;
+        assert_err(image_probe(cases[i].bytes, cases[i].len, limits, &info, &e), e, ERR_MEDIA_TYPE);
+        assert_true(strncmp(e.text, cases[i].name, strlen(cases[i].name)) == 0);
+        assert_non_null(strstr(e.text, "JPEG, PNG or WebP"));
+        assert_string_equal(image_foreign_name(cases[i].bytes, cases[i].len), cases[i].name);
+    }
+    assert_null(image_foreign_name("\xff\xd8\xff\xe0", 4));
+    assert_null(image_foreign_name("hello", 5));
+}
+
+static void pictures_of_a_single_pixel_are_read(void **state)
+{
+    static const uint32_t sizes[][2] = {{1, 1}, {1, 7}, {7, 1}, {2, 3}, {1, 600}};
+    static const enum image_format formats[] = {IMAGE_JPEG, IMAGE_PNG, IMAGE_WEBP};
+    UNUSED(state);
+    for (size_t i = 0; i < COUNT(sizes) * COUNT(formats); i++) {
+        const uint32_t width = sizes[i / 3][0], height = sizes[i / 3][1];
+        struct err e = {0};
+        struct image img = t_picture(3, width, height), got;
+        struct buf bytes = {0};
+        encode_as(&img, formats[i % 3], false, &bytes);
+        assert_ok(image_decode(bytes.data, bytes.len, limits, 64, &got, &e), e);
+        assert_int_equal(got.width, width);
+        assert_int_equal(got.height, height);
+        image_clear(&got);
+        image_clear(&img);
+        buf_clear(&bytes);
+    }
 }
 
 static void limits_are_told_with_their_numbers(void **state)
@@ -203,16 +266,6 @@ static bool is_all_back(struct budget *b)
     bool ok = budget_take(b, SHARED, 0, &taken, NULL);
     budget_give(b, taken);
     return ok;
-}
-
-static void encode_as(const struct image *img, enum image_format f, bool progressive, struct buf *out)
-{
-    if (f == IMAGE_JPEG)
-        t_jpeg(img, &(struct jpeg_form){.progressive = progressive, .across = 1, .down = 1}, out);
-    else if (f == IMAGE_PNG)
-        t_png(img, &(struct png_form){.colour_type = 6, .depth = 8}, out);
-    else
-        t_webp(img, true, true, out);
 }
 
 static void a_picture_holds_what_decoding_it_takes_until_it_is_cleared(void **state)
@@ -299,6 +352,9 @@ int main(void)
         cmocka_unit_test(a_png_comes_back_exactly_and_a_jpeg_nearly),
         cmocka_unit_test(all_eight_orientations_come_out_upright),
         cmocka_unit_test(hostile_exif_means_upright),
+        cmocka_unit_test(an_orientation_of_type_long_counts),
+        cmocka_unit_test(a_picture_of_another_kind_is_refused_by_its_name),
+        cmocka_unit_test(pictures_of_a_single_pixel_are_read),
         cmocka_unit_test(limits_are_told_with_their_numbers),
         cmocka_unit_test(a_picture_holds_what_decoding_it_takes_until_it_is_cleared),
         cmocka_unit_test(a_turned_picture_holds_its_copy_too),

@@ -3,6 +3,7 @@
 
 #include <png.h>
 #include <time.h>
+#include <zlib.h>
 
 #include "engine/pictures/image.h"
 #include "tests/lib/pictures.h"
@@ -105,7 +106,7 @@ static void damage_anywhere_is_noticed(void **state)
 {
     UNUSED(state);
     struct buf bytes = encode(&(struct png_form){PNG_COLOR_TYPE_RGB_ALPHA, 8, false, false});
-    for (size_t at = 0; at < bytes.len; at += 1 + at / 256) {
+    for (size_t at = 0; at < bytes.len - 12; at += 1 + at / 256) { /* behind it IEND, which holds no pixel */
         struct err e = {0};
         struct image img;
         bytes.data[at] ^= 0x10;
@@ -116,11 +117,164 @@ static void damage_anywhere_is_noticed(void **state)
     buf_clear(&bytes);
 }
 
+/* ---- damage of what holds no pixel ---- */
+
+static struct image decoded(const char *what, const struct buf *b)
+{
+    struct err e = {0};
+    struct image img;
+    if (!image_decode(b->data, b->len, limits, 0, &img, &e))
+        fail_msg("%s: %s", what, e.text);
+    return img;
+}
+
+static void assert_same_pixels(const char *what, const struct buf *odd, const struct buf *plain)
+{
+    struct image got = decoded(what, odd), want = decoded("the plain one", plain);
+    if (memcmp(got.rgb, want.rgb, (size_t)want.width * want.height * 3) != 0)
+        fail_msg("%s: other pixels", what);
+    image_clear(&got);
+    image_clear(&want);
+}
+
+static void a_wrong_checksum_where_no_pixel_is_does_not_matter(void **state)
+{
+    static const char *const types[] = {"iCCP", "zTXt", "tEXt", "iTXt", "gAMA", "sRGB", "cHRM", "pHYs", "tIME", "eXIf", "cICP"};
+    static const char body[32] = "Comment";
+    UNUSED(state);
+    struct buf plain = encode(&(struct png_form){PNG_COLOR_TYPE_RGB, 8, false, false});
+    for (size_t i = 0; i < COUNT(types); i++) {
+        struct buf odd = {0}, chunk = {0};
+        buf_add(&odd, plain.data, plain.len);
+        t_png_chunk(types[i], body, sizeof body, &chunk);
+        chunk.data[chunk.len - 1] ^= 1;
+        t_insert(&odd, 33, chunk.data, chunk.len);
+        assert_same_pixels(types[i], &odd, &plain);
+        buf_clear(&odd);
+        buf_clear(&chunk);
+    }
+    buf_clear(&plain);
+}
+
+static void nothing_behind_the_pixels_is_needed(void **state)
+{
+    UNUSED(state);
+    for (int interlaced = 0; interlaced < 2; interlaced++) {
+        struct buf plain = encode(&(struct png_form){PNG_COLOR_TYPE_RGB, 8, interlaced, false});
+        for (size_t n = 1; n <= 12; n++) { /* of the end chunk, all */
+            struct buf cut = {0};
+            buf_add(&cut, plain.data, plain.len - n);
+            assert_same_pixels("a cut end chunk", &cut, &plain);
+            buf_clear(&cut);
+        }
+        struct err e = {0};
+        struct image img;
+        assert_err(image_decode(plain.data, plain.len - 13, limits, 0, &img, &e), e, ERR_UNDECODABLE);
+        plain.data[plain.len - 13] ^= 1; /* the checksum of the last pixels */
+        e = (struct err){0};
+        assert_err(image_decode(plain.data, plain.len, limits, 0, &img, &e), e, ERR_UNDECODABLE);
+        buf_clear(&plain);
+    }
+}
+
+static size_t find_chunk(const struct buf *b, const char *type)
+{
+    const char *at = memmem(b->data, b->len, type, 4);
+    assert_non_null(at);
+    return (size_t)(at - b->data) - 4;
+}
+
+static void a_wrong_checksum_of_transparency_is_damage(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    struct image img;
+    struct buf bytes = encode(&(struct png_form){PNG_COLOR_TYPE_PALETTE, 8, false, true});
+    const size_t at = find_chunk(&bytes, "tRNS");
+    bytes.data[at + 8] ^= 1;
+    assert_err(image_decode(bytes.data, bytes.len, limits, 0, &img, &e), e, ERR_UNDECODABLE);
+    buf_clear(&bytes);
+}
+
+/* ---- orientation wherever it stands ---- */
+
+/* As ImageMagick and GIMP write it: the name, the length, hexadecimal in lines of 72. */
+static void raw_profile(const char *name, unsigned orientation, struct buf *out)
+{
+    struct buf exif = {0};
+    buf_add(&exif, "Exif\0\0", 6);
+    t_tiff(orientation, true, &exif);
+    buf_print(out, "\n%s\n%8zu\n", name, exif.len);
+    for (size_t i = 0; i < exif.len; i++)
+        buf_print(out, "%02x%s", (unsigned)(uint8_t)exif.data[i], i % 36 == 35 ? "\n" : "");
+    buf_text(out, "\n");
+    buf_clear(&exif);
+}
+
+static void text_chunk(const char *keyword, const struct buf *text, bool compressed, struct buf *out)
+{
+    struct buf body = {0};
+    buf_add(&body, keyword, strlen(keyword) + 1);
+    if (compressed) {
+        uLongf n = compressBound(text->len);
+        buf_char(&body, 0);
+        buf_reserve(&body, n);
+        assert_int_equal(compress((Bytef *)body.data + body.len, &n, (const Bytef *)text->data, text->len), Z_OK);
+        body.len += n;
+    } else
+        buf_add(&body, text->data, text->len);
+    t_png_chunk(compressed ? "zTXt" : "tEXt", body.data, body.len, out);
+    buf_clear(&body);
+}
+
+static void assert_orientation(const char *what, const struct buf *b, unsigned want)
+{
+    struct err e = {0};
+    struct image_info info;
+    assert_ok(image_probe(b->data, b->len, limits, &info, &e), e);
+    if (info.orientation != want)
+        fail_msg("%s: orientation %d, expected %u", what, info.orientation, want);
+    struct image img = decoded(what, b);
+    assert_int_equal(img.width, want > 4 ? 45 : 60);
+    image_clear(&img);
+}
+
+static void exif_behind_the_pixels_and_raw_profiles_turn_a_picture(void **state)
+{
+    static const char *const keywords[] = {"Raw profile type exif", "Raw profile type APP1"};
+    UNUSED(state);
+    struct buf plain = encode(&(struct png_form){PNG_COLOR_TYPE_RGB, 8, false, false}), exif = {0}, late = {0};
+    t_png_exif(6, true, &exif);
+    buf_add(&late, plain.data, plain.len);
+    t_insert(&late, late.len - 12, exif.data, exif.len);
+    assert_orientation("eXIf behind IDAT", &late, 6);
+    for (size_t i = 0; i < 4; i++) {
+        struct buf text = {0}, chunk = {0}, odd = {0};
+        raw_profile(i % 2 ? "APP1" : "exif", 8, &text);
+        text_chunk(keywords[i % 2], &text, i / 2, &chunk);
+        buf_add(&odd, plain.data, plain.len);
+        t_insert(&odd, 33, chunk.data, chunk.len);
+        assert_orientation(keywords[i % 2], &odd, 8);
+        t_insert(&odd, odd.len - 12, exif.data, exif.len);
+        assert_orientation("eXIf comes before a raw profile", &odd, 6);
+        odd.data[33 + chunk.len - 1] ^= 1; /* its checksum */
+        odd.len -= 12 + exif.len;
+        buf_add(&odd, plain.data + plain.len - 12, 12);
+        assert_orientation("a damaged raw profile", &odd, 1);
+        buf_clear(&text);
+        buf_clear(&chunk);
+        buf_clear(&odd);
+    }
+    buf_clear(&plain);
+    buf_clear(&exif);
+    buf_clear(&late);
+}
+
 static void a_huge_header_is_refused_before_any_pixel(void **state)
 {
     static const struct { uint32_t width, height; enum err_code code; } cases[] = {
         {0x7fffffff, 0x7fffffff, ERR_TOO_LARGE}, {16385, 100, ERR_TOO_LARGE}, {10000, 10000, ERR_TOO_LARGE},
-        {0xffffffff, 100, ERR_TOO_LARGE}, {0, 100, ERR_UNDECODABLE}, {7, 7, ERR_UNDECODABLE}};
+        {0xffffffff, 100, ERR_TOO_LARGE}, {0, 100, ERR_UNDECODABLE}, {0, 0, ERR_UNDECODABLE}};
     UNUSED(state);
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct buf bytes = {0};
@@ -143,13 +297,14 @@ static void collect(png_structp png, png_bytep bytes, size_t n)
 }
 
 /* A zTXt chunk of a few kilobytes that would inflate to 4 MB. */
-static void text_bomb(struct buf *out)
+static void text_bomb(const char *keyword, struct buf *out)
 {
     enum { SIZE = 4 << 20 };
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
     png_infop info = png_create_info_struct(png);
-    char key[] = "Comment", *text = calloc(1, SIZE);
+    char key[80], *text = calloc(1, SIZE);
     struct buf file = {0};
+    snprintf(key, sizeof key, "%s", keyword);
     memset(text, 'a', SIZE - 1);
     png_text chunk = {.compression = PNG_TEXT_COMPRESSION_zTXt, .key = key, .text = text, .text_length = SIZE - 1};
     png_set_write_fn(png, &file, collect, NULL);
@@ -162,15 +317,16 @@ static void text_bomb(struct buf *out)
     free(text);
 }
 
-static void compressed_text_is_never_inflated(void **state)
+static void compressed_text_costs_next_to_nothing(void **state)
 {
     UNUSED(state);
     struct err e = {0};
     struct image img;
     struct timespec from, to;
     struct buf bytes = encode(&(struct png_form){PNG_COLOR_TYPE_RGB, 8, false, false}), bomb = {0}, flood = {0};
-    text_bomb(&bomb);
-    for (size_t i = 0; i < 100; i++)
+    text_bomb("Comment", &bomb);
+    text_bomb("Raw profile type exif", &bomb);
+    for (size_t i = 0; i < 50; i++)
         buf_add(&flood, bomb.data, bomb.len);
     t_insert(&bytes, 33, flood.data, flood.len);
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
@@ -191,8 +347,12 @@ int main(void)
         cmocka_unit_test(every_colour_type_is_decoded_exactly),
         cmocka_unit_test(a_cut_at_any_percent_is_refused),
         cmocka_unit_test(damage_anywhere_is_noticed),
+        cmocka_unit_test(a_wrong_checksum_where_no_pixel_is_does_not_matter),
+        cmocka_unit_test(nothing_behind_the_pixels_is_needed),
+        cmocka_unit_test(a_wrong_checksum_of_transparency_is_damage),
+        cmocka_unit_test(exif_behind_the_pixels_and_raw_profiles_turn_a_picture),
         cmocka_unit_test(a_huge_header_is_refused_before_any_pixel),
-        cmocka_unit_test(compressed_text_is_never_inflated),
+        cmocka_unit_test(compressed_text_costs_next_to_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,17 +95,100 @@ static void exif_behind_the_pixels_is_found(void **state)
     buf_clear(&bytes);
 }
 
-static void animations_are_refused(void **state)
+/* A canvas of 60 x 40 with frames at (x, y): what a still file holds behind its first 12 bytes, with a head. */
+static void add_frame(struct buf *out, const struct image *img, unsigned x, unsigned y, bool alpha)
+{
+    struct buf still = {0}, body = {0};
+    const char head[16] = {(char)(x / 2), 0, 0, (char)(y / 2), 0, 0, (char)(img->width - 1), 0, 0, (char)(img->height - 1), 0, 0, 100};
+    t_webp(img, true, alpha, &still);
+    buf_add(&body, head, sizeof head);
+    buf_add(&body, still.data + 12, still.len - 12);
+    add_chunk(out, "ANMF", body.data, body.len);
+    buf_clear(&still);
+    buf_clear(&body);
+}
+
+static void begin_animation(struct buf *out)
+{
+    buf_add(out, "RIFF\0\0\0\0WEBP", 12);
+    add_chunk(out, "VP8X", "\x12\0\0\0\x3b\0\0\x27\0\0", 10); /* animated, with alpha; 60 x 40 */
+    add_chunk(out, "ANIM", "\0\0\0\0\0\0", 6);
+}
+
+static void of_an_animation_the_first_frame_is_read(void **state)
 {
     UNUSED(state);
     struct err e = {0};
-    struct image img;
-    void *bytes;
-    size_t len;
-    assert_ok(file_read("tests/fuzz/corpus/image/animated.webp", 1 << 20, &bytes, &len, &e), e);
-    assert_err(image_decode(bytes, len, limits, 0, &img, &e), e, ERR_UNDECODABLE);
-    assert_non_null(strstr(e.text, "animated"));
-    free(bytes);
+    struct image first = t_picture(3, 60, 40), second = t_picture(6, 60, 40), got;
+    struct image_info info;
+    struct buf bytes = {0};
+    begin_animation(&bytes);
+    add_frame(&bytes, &first, 0, 0, false);
+    add_frame(&bytes, &second, 0, 0, false);
+    assert_ok(image_probe(bytes.data, bytes.len, limits, &info, &e), e);
+    assert_int_equal(info.width, 60);
+    assert_ok(image_decode(bytes.data, bytes.len, limits, 0, &got, &e), e);
+    assert_memory_equal(got.rgb, first.rgb, 60 * 40 * 3);
+    image_clear(&got);
+    image_clear(&first);
+    image_clear(&second);
+    buf_clear(&bytes);
+}
+
+static void beside_a_smaller_first_frame_it_is_white(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    struct image small = t_picture(3, 20, 10), got;
+    for (int alpha = 0; alpha < 2; alpha++) {
+        struct buf bytes = {0};
+        begin_animation(&bytes);
+        add_frame(&bytes, &small, 30, 20, alpha);
+        assert_ok(image_decode(bytes.data, bytes.len, limits, 0, &got, &e), e);
+        assert_int_equal(got.width, 60);
+        for (size_t y = 0; y < 40; y++)
+            for (size_t x = 0; x < 60; x++) {
+                const bool inside = x >= 30 && x < 50 && y >= 20 && y < 30;
+                const uint8_t *p = got.rgb + (y * 60 + x) * 3;
+                if (!inside)
+                    assert_memory_equal(p, "\xff\xff\xff", 3);
+                else if (!alpha)
+                    assert_memory_equal(p, small.rgb + ((y - 20) * 20 + x - 30) * 3, 3);
+            }
+        image_clear(&got);
+        buf_clear(&bytes);
+    }
+    image_clear(&small);
+}
+
+static void a_frame_that_leaves_its_canvas_or_lies_is_refused(void **state)
+{
+    static const struct { size_t at; char value; const char *what; } lies[] = {
+        {0, 21, "too far to the right"}, {3, 16, "too far down"}, {6, 20, "another width"}, {9, 8, "another height"},
+        {2, 1, "65,536 pixels to the right"}, {16, 'X', "no picture inside"}};
+    UNUSED(state);
+    struct image small = t_picture(3, 20, 10);
+    for (size_t i = 0; i < COUNT(lies); i++) {
+        struct err e = {0};
+        struct image img;
+        struct image_info info;
+        struct buf bytes = {0};
+        begin_animation(&bytes);
+        const size_t frame = bytes.len + 8;
+        add_frame(&bytes, &small, 30, 20, false);
+        bytes.data[frame + lies[i].at] = lies[i].value;
+        assert_err(image_probe(bytes.data, bytes.len, limits, &info, &e), e, ERR_UNDECODABLE);
+        e = (struct err){0};
+        assert_err(image_decode(bytes.data, bytes.len, limits, 0, &img, &e), e, ERR_UNDECODABLE);
+        buf_clear(&bytes);
+    }
+    struct err e = {0};
+    struct image_info info;
+    struct buf bytes = {0};
+    begin_animation(&bytes); /* without a frame */
+    assert_err(image_probe(bytes.data, bytes.len, limits, &info, &e), e, ERR_UNDECODABLE);
+    buf_clear(&bytes);
+    image_clear(&small);
 }
 
 static void a_cut_at_any_percent_is_refused(void **state)
@@ -162,7 +245,9 @@ int main(void)
         cmocka_unit_test(lossless_is_exact_and_lossy_is_near),
         cmocka_unit_test(transparency_lies_over_white),
         cmocka_unit_test(exif_behind_the_pixels_is_found),
-        cmocka_unit_test(animations_are_refused),
+        cmocka_unit_test(of_an_animation_the_first_frame_is_read),
+        cmocka_unit_test(beside_a_smaller_first_frame_it_is_white),
+        cmocka_unit_test(a_frame_that_leaves_its_canvas_or_lies_is_refused),
         cmocka_unit_test(a_cut_at_any_percent_is_refused),
         cmocka_unit_test(a_cut_behind_the_pixels_is_refused_too),
         cmocka_unit_test(limits_are_checked_before_the_pixels),

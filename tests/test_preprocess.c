@@ -27,7 +27,8 @@ static struct image load(const char *path)
 static void pixels_are_exactly_those_of_pillow(void **state)
 {
     static const struct { const char *name; uint32_t resize, size; } cases[] = {
-        {"wide", 40, 32}, {"wide", 61, 61}, {"tall", 33, 32}, {"tall", 37, 24}, {"small", 48, 41}};
+        {"wide", 40, 32}, {"wide", 61, 61}, {"tall", 33, 32}, {"tall", 37, 24}, {"small", 48, 41},
+        {"dot", 20, 16}, {"line", 20, 16}, {"few", 20, 16}};
     static const char *const filters[] = {[RESIZE_BILINEAR] = "bilinear", [RESIZE_BICUBIC] = "bicubic"};
     UNUSED(state);
     for (size_t i = 0; i < COUNT(cases) * COUNT(filters); i++) {

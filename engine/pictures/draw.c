@@ -7,7 +7,7 @@
 #include "base/rng.h"
 #include "engine/pictures/draw_kinds.h"
 
-enum { MIN_SIDE = IMAGE_MIN_SIDE, MAX_SIDE = 4096, SAMPLES = 2 }; /* SAMPLES x SAMPLES for each pixel */
+enum { MIN_SIDE = 8, MAX_SIDE = 4096, SAMPLES = 2 }; /* SAMPLES x SAMPLES for each pixel */
 
 struct pose { /* picture coordinates (-1..1) to the thing's */
     double cos, sin, scale, x, y;

@@ -7,6 +7,7 @@
 enum {
     TAG_ORIENTATION = 0x0112,
     TYPE_SHORT = 3,
+    TYPE_LONG = 4, /* not what EXIF says, but what some write and all read */
     ENTRY_SIZE = 12,
     MAX_ENTRIES = 512,
     UPRIGHT = 1,
@@ -58,8 +59,9 @@ uint8_t exif_orientation(const uint8_t *block, size_t len)
         size_t at = directory + 2 + i * ENTRY_SIZE;
         if (read16(&t, at) != TAG_ORIENTATION)
             continue;
-        uint32_t value = read16(&t, at + 8);
-        bool valid = read16(&t, at + 2) == TYPE_SHORT && read32(&t, at + 4) == 1 && value >= 1 && value <= 8;
+        const uint32_t type = read16(&t, at + 2);
+        const uint32_t value = type == TYPE_SHORT ? read16(&t, at + 8) : type == TYPE_LONG ? read32(&t, at + 8) : 0;
+        const bool valid = read32(&t, at + 4) == 1 && value >= 1 && value <= 8;
         return valid ? (uint8_t)value : UPRIGHT;
     }
     return UPRIGHT;

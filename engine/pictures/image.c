@@ -38,10 +38,10 @@ const char *image_media_type(enum image_format f)
 
 bool image_check_size(const struct image_limits *limits, uint64_t width, uint64_t height, struct err *e)
 {
-    uint64_t longest = width > height ? width : height, shortest = width > height ? height : width;
-    if (shortest < IMAGE_MIN_SIDE)
-        return err_set(e, ERR_UNDECODABLE, "%llu x %llu pixels are too few: at least %d x %d are needed",
-                       (unsigned long long)width, (unsigned long long)height, IMAGE_MIN_SIDE, IMAGE_MIN_SIDE);
+    const uint64_t longest = width > height ? width : height;
+    if (width == 0 || height == 0)
+        return err_set(e, ERR_UNDECODABLE, "%llu x %llu pixels: there is no picture in it", (unsigned long long)width,
+                       (unsigned long long)height);
     if (longest > limits->side)
         return err_set(e, ERR_TOO_LARGE, "%llu x %llu pixels: the longest side allowed is %u",
                        (unsigned long long)width, (unsigned long long)height, limits->side);
@@ -61,7 +61,10 @@ int64_t image_deadline(const struct image_limits *limits)
 static const struct codec *accept_source(const struct image_source *src, struct err *e)
 {
     const struct codec *c = find_codec(src->bytes, src->len);
-    if (!c)
+    const char *foreign = c ? NULL : image_foreign_name(src->bytes, src->len);
+    if (foreign)
+        err_set(e, ERR_MEDIA_TYPE, "%s pictures are not read: convert them to JPEG, PNG or WebP", foreign);
+    else if (!c)
         err_set(e, ERR_MEDIA_TYPE, "the content is not a JPEG, PNG or WebP picture");
     else if (src->len > src->limits->bytes) {
         err_set(e, ERR_TOO_LARGE, "%zu bytes: at most %zu are allowed for a picture", src->len,

@@ -3,7 +3,7 @@
  * What arrives is hostile until proven otherwise: the content decides the format (never a header or a
  * file name), all limits are checked before a pixel is decoded, and what would invent pixels is refused: a file may
  * be odd, or lack what no pixel needs, but not a part of its pixels.  EXIF orientation 1 to 8 is applied, so width and height are always
- * those of the upright picture.
+ * those of the upright picture.  Colours are brought to sRGB by the file's ICC profile.
  *
  *     struct image_info info;
  *     struct image img;
@@ -29,7 +29,7 @@
 
 enum image_format { IMAGE_UNKNOWN, IMAGE_JPEG, IMAGE_PNG, IMAGE_WEBP };
 
-struct image { /* 8-bit RGB, upright: rgb[(y * width + x) * 3 + channel]; transparency lies over white */
+struct image { /* 8-bit sRGB, upright: rgb[(y * width + x) * 3 + channel]; transparency lies over white */
     uint32_t width, height;
     uint8_t *rgb; /* owned; released by image_clear() */
     struct budget *budget; /* that `held` bytes go back to then; NULL: none */
@@ -51,9 +51,10 @@ struct image_limits {
     struct budget *memory; /* shared by all that decode at once; NULL: no limit */
 };
 extern const struct image_limits image_default_limits; /* 32 MB, 50 million, 16384, 100, 10 s */
-enum { IMAGE_MIN_SIDE = 8 }; /* smaller pictures are refused: there is nothing to see in them */
 
 enum image_format image_sniff(const void *bytes, size_t len);
+/* What a file of another kind is called ("HEIC"); NULL: we do not know, or it is one of ours.  Static. */
+const char *image_foreign_name(const void *bytes, size_t len);
 const char *image_media_type(enum image_format f); /* "image/jpeg"; static */
 
 /* Reads the header only; checks every limit that the header shows. */

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "engine/pictures/colour.h"
 #include "engine/pictures/image_codec.h"
 #include "engine/pictures/jpeg_markers.h"
 
@@ -25,7 +26,10 @@ struct reader {
     struct image_info *info;
     uint32_t goal;
     int64_t deadline;
+    struct jpeg_markers markers;
     struct image out;
+    struct buf icc;
+    struct colour_conversion *colour; /* NULL: the pixels stay as they are */
     uint8_t *row;  /* of four inks; NULL unless CMYK */
     bool at_end;   /* the file has ended without its end marker */
     bool strayed;  /* there were bytes that belong to no segment: one of them may have been a segment */
@@ -105,8 +109,8 @@ static void on_progress(j_common_ptr common)
 static void read_header(struct reader *r)
 {
     j_decompress_ptr jpeg = &r->jpeg;
-    const struct jpeg_markers markers = jpeg_markers_read(r->src->bytes, r->src->len);
-    if (markers.scans > r->src->limits->scans)
+    jpeg_markers_read(r->src->bytes, r->src->len, &r->markers);
+    if (r->markers.scans > r->src->limits->scans)
         fail(r, ERR_TOO_LARGE, "the JPEG has too many scans");
     jpeg_mem_src(jpeg, r->src->bytes, r->src->len);
     jpeg_read_header(jpeg, TRUE);
@@ -116,7 +120,7 @@ static void read_header(struct reader *r)
         (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != 4))
         fail(r, ERR_UNDECODABLE, "this kind of JPEG is not read");
     *r->info = (struct image_info){.format = IMAGE_JPEG, .width = jpeg->image_width,
-                                   .height = jpeg->image_height, .orientation = markers.orientation};
+                                   .height = jpeg->image_height, .orientation = r->markers.orientation};
 }
 
 enum { MARGIN = 2 }; /* what a box filter of whole blocks has done, another factor of two hides */
@@ -168,9 +172,12 @@ static void start(struct reader *r)
     jpeg->mem->max_memory_to_use = COEFFICIENT_BYTES;
     jpeg->progress = &r->progress;
     jpeg_calc_output_dimensions(jpeg);
-    if (!image_prepare(r->src, r->info, jpeg->output_width, jpeg->output_height, 3, coefficient_bytes(jpeg), &r->out,
-                       r->e))
+    jpeg_markers_icc(&r->markers, &r->icc);
+    if (!image_prepare(r->src, r->info, jpeg->output_width, jpeg->output_height, 3, coefficient_bytes(jpeg) + r->icc.len,
+                       &r->out, r->e))
         longjmp(r->failed, 1);
+    r->colour = colour_open(r->icc.data, r->icc.len, (enum colour_model)jpeg->num_components,
+                            jpeg->num_components == COLOUR_CMYK ? 4 : 3);
     r->deadline = image_deadline(r->src->limits); /* waiting for memory was not decoding */
     jpeg_start_decompress(jpeg); /* of a picture in several scans it reads them all */
     if (jpeg_has_multiple_scans(jpeg) && !is_complete(r))
@@ -187,7 +194,9 @@ static void read_rgb_rows(struct reader *r)
         uint32_t first = r->jpeg.output_scanline, n = 0;
         for (; n < ROWS_AT_ONCE && first + n < r->out.height; n++)
             rows[n] = r->out.rgb + (first + n) * stride;
-        jpeg_read_scanlines(&r->jpeg, rows, n);
+        n = jpeg_read_scanlines(&r->jpeg, rows, n);
+        if (r->colour)
+            colour_apply(r->colour, rows[0], (size_t)n * r->out.width);
     }
 }
 
@@ -199,7 +208,9 @@ static void read_cmyk_rows(struct reader *r)
         uint8_t *to = r->out.rgb + (size_t)r->jpeg.output_scanline * r->out.width * 3;
         jpeg_read_scanlines(&r->jpeg, &r->row, 1);
         const uint8_t *from = r->row;
-        for (size_t x = 0; x < r->out.width; x++, from += 4, to += 3)
+        if (r->colour)
+            colour_of_inks(r->colour, from, r->out.width, to);
+        for (size_t x = 0; !r->colour && x < r->out.width; x++, from += 4, to += 3)
             for (size_t c = 0; c < 3; c++)
                 to[c] = (uint8_t)((from[c] * from[3] + 127) / 255);
     }
@@ -231,6 +242,8 @@ static bool run(struct reader *r, void (*steps)(struct reader *))
         ok = true;
     }
     jpeg_destroy_decompress(&r->jpeg);
+    colour_close(r->colour);
+    buf_clear(&r->icc);
     free(r->row);
     return ok;
 }

@@ -1,4 +1,4 @@
-/* image_png.c - PNG files by libpng: bounded reading of every colour type, plain writing. */
+/* image_png.c - PNG files by libpng: bounded reading of every colour type. */
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +8,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "engine/pictures/exif.h"
+#include "engine/pictures/colour.h"
 #include "engine/pictures/image_codec.h"
+#include "engine/pictures/png_chunks.h"
 
 enum { CHUNK_BYTES = 8 << 20, CHUNK_COUNT = 128, SIGNATURE = 8, CHUNK_FRAME = 12 };
 
@@ -21,8 +22,10 @@ struct reader {
     size_t at; /* bytes consumed */
     struct image_info *info;
     int64_t deadline;
+    struct png_chunks chunks;
+    struct buf icc;
     struct image out; /* with four bytes a pixel until it is flattened */
-    bool alpha;
+    bool alpha, colour;
     struct err *e;
 };
 
@@ -63,22 +66,6 @@ static uint32_t read_be32(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* Looks for an eXIf chunk in front of the pixels. */
-static uint8_t find_orientation(const uint8_t *bytes, size_t len)
-{
-    size_t at = SIGNATURE;
-    while (len - at >= CHUNK_FRAME) {
-        const size_t size = read_be32(bytes + at);
-        const uint8_t *type = bytes + at + 4;
-        if (size > len - at - CHUNK_FRAME || memcmp(type, "IDAT", 4) == 0)
-            break;
-        if (memcmp(type, "eXIf", 4) == 0)
-            return exif_orientation(type + 4, size);
-        at += CHUNK_FRAME + size;
-    }
-    return 1;
-}
-
 /* ---- steps: each may longjmp, so none of them owns anything ---- */
 
 static void read_header(struct reader *r)
@@ -88,21 +75,25 @@ static void read_header(struct reader *r)
     png_set_user_limits(png, r->src->limits->side, r->src->limits->side);
     png_set_chunk_malloc_max(png, CHUNK_BYTES);
     png_set_chunk_cache_max(png, CHUNK_COUNT);
-    png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
+    png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_WARN_DISCARD); /* what holds no pixel may be damaged */
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1); /* skips all that no pixel needs */
     if (r->src->len >= SIGNATURE + CHUNK_FRAME + 13 && memcmp(r->src->bytes + 12, "IHDR", 4) == 0 &&
         !image_check_size(r->src->limits, read_be32(r->src->bytes + 16), read_be32(r->src->bytes + 20), r->e))
         longjmp(r->failed, 1); /* before libpng says the same without the numbers */
     png_read_info(png, r->header);
+    r->chunks = png_chunks_read(r->src->bytes, r->src->len);
+    if (r->chunks.damaged)
+        fail(r, ERR_UNDECODABLE, "the PNG is damaged");
     *r->info = (struct image_info){
         .format = IMAGE_PNG, .width = png_get_image_width(png, r->header),
         .height = png_get_image_height(png, r->header),
-        .orientation = find_orientation(r->src->bytes, r->src->len)};
+        .orientation = r->chunks.orientation};
 }
 
 /* Whatever the file has becomes 8-bit RGB or RGBA. */
 static void set_transforms(struct reader *r)
 {
+    r->colour = png_get_color_type(r->png, r->header) & PNG_COLOR_MASK_COLOR;
     png_set_expand(r->png);
     png_set_scale_16(r->png);
     png_set_gray_to_rgb(r->png);
@@ -121,7 +112,8 @@ static void read_picture(struct reader *r)
     const int passes = png_get_interlace_type(r->png, r->header) == PNG_INTERLACE_NONE ? 1 : 7;
     set_transforms(r);
     const size_t channels = r->alpha ? 4 : 3, stride = (size_t)r->info->width * channels;
-    if (!image_prepare(r->src, r->info, r->info->width, r->info->height, channels, 0, &r->out, r->e))
+    png_chunks_icc(&r->chunks, &r->icc);
+    if (!image_prepare(r->src, r->info, r->info->width, r->info->height, channels, r->icc.len, &r->out, r->e))
         longjmp(r->failed, 1);
     r->deadline = image_deadline(r->src->limits);
     for (int pass = 0; pass < passes; pass++)
@@ -130,7 +122,15 @@ static void read_picture(struct reader *r)
             if (y % 64 == 0 && clock_ns() > r->deadline)
                 fail(r, ERR_TOO_LARGE, "the PNG takes too long to decode");
         }
-    png_read_end(r->png, NULL);
+} /* libpng has seen the end of the compressed data with the last row; what follows is nobody's pixel */
+
+/* Grey files have grey profiles.  Transparent pixels get their colour before they are laid over white. */
+static void to_srgb(struct reader *r)
+{
+    struct colour_conversion *c = colour_open(r->icc.data, r->icc.len, r->colour ? COLOUR_RGB : COLOUR_GREY, r->alpha ? 4 : 3);
+    if (c)
+        colour_apply(c, r->out.rgb, (size_t)r->out.width * r->out.height);
+    colour_close(c);
 }
 
 static bool run(struct reader *r, void (*steps)(struct reader *))
@@ -159,70 +159,16 @@ static bool decode(const struct image_source *src, uint32_t goal, struct image *
 {
     UNUSED(goal);
     struct reader r = {.src = src, .info = info, .e = e};
-    if (!run(&r, read_picture)) {
+    const bool ok = run(&r, read_picture);
+    if (ok) {
+        to_srgb(&r);
+        if (r.alpha)
+            image_flatten(&r.out);
+        *out = r.out;
+    } else
         image_clear(&r.out);
-        return false;
-    }
-    if (r.alpha)
-        image_flatten(&r.out);
-    *out = r.out;
-    return true;
+    buf_clear(&r.icc);
+    return ok;
 }
 
 const struct codec codec_png = {IMAGE_PNG, "image/png", sniff, probe, decode};
-
-/* ---- writing ---- */
-
-struct writer {
-    png_structp png;
-    png_infop header;
-    jmp_buf failed;
-    struct buf *out;
-    struct err *e;
-};
-
-_Noreturn static void on_write_error(png_structp png, png_const_charp text)
-{
-    struct writer *w = png_get_error_ptr(png);
-    UNUSED(text);
-    err_set(w->e, ERR_INTERNAL, "the PNG could not be written");
-    longjmp(w->failed, 1);
-}
-
-static void on_write(png_structp png, png_bytep bytes, size_t n)
-{
-    struct writer *w = png_get_io_ptr(png);
-    buf_add(w->out, bytes, n);
-}
-
-static void on_flush(png_structp png)
-{
-    UNUSED(png);
-}
-
-static void write_picture(struct writer *w, const struct image *img)
-{
-    png_set_write_fn(w->png, w, on_write, on_flush);
-    png_set_IHDR(w->png, w->header, img->width, img->height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
-                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-    png_write_info(w->png, w->header);
-    for (size_t y = 0; y < img->height; y++)
-        png_write_row(w->png, img->rgb + y * img->width * 3);
-    png_write_end(w->png, w->header);
-}
-
-bool image_write_png(const struct image *img, struct buf *out, struct err *e)
-{
-    struct writer w = {.out = out, .e = e};
-    volatile bool ok = false;
-    w.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &w, on_write_error, on_warning);
-    w.header = w.png ? png_create_info_struct(w.png) : NULL;
-    if (!w.header)
-        err_set(e, ERR_BUSY, "no memory to write a PNG");
-    else if (setjmp(w.failed) == 0) {
-        write_picture(&w, img);
-        ok = true;
-    }
-    png_destroy_write_struct(&w.png, &w.header);
-    return ok;
-}

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Makes the seeds of tests/fuzz/corpus/image with Pillow, from a drawn picture.  Run from the root."""
+"""Makes the seeds of tests/fuzz/corpus/image with Pillow, from a drawn picture.  Run from the root.
+no-end.jpg, profile.*, raw-exif.png and corpus/icc were written by tests/lib/pictures.c and tests/lib/profiles.c."""
 
 from PIL import Image
 
