@@ -32,6 +32,7 @@ static const struct {
     [ERR_MISDIRECTED] = {421, "invalid_request_error", NULL},
     [ERR_RATE_LIMITED] = {429, "rate_limit_error", NULL},
     [ERR_BUSY] = {503, "server_error", NULL},
+    [ERR_STALE] = {503, "server_error", NULL},
     [ERR_FULL] = {507, "server_error", "there is no room left to store this"},
     [ERR_IO] = {500, "server_error", "storage failed; the server's log says why, under this request's id"},
     [ERR_CORRUPT] = {500, "server_error",
@@ -88,7 +89,7 @@ void write_error(struct json_writer *w, const char *key, const struct err *e)
 /* OpenAI's client repeats 408, 409, 429 and 5xx by itself unless told otherwise. */
 static void retry_headers(struct response *r, enum err_code code)
 {
-    if (code == ERR_BUSY || code == ERR_RATE_LIMITED)
+    if (code == ERR_BUSY || code == ERR_STALE || code == ERR_RATE_LIMITED)
         answer_header(r, "retry-after", "1");
     if (code == ERR_CONFLICT || code == ERR_FULL || code == ERR_CORRUPT || code == ERR_NOT_IMPLEMENTED)
         answer_header(r, "x-should-retry", "false");

@@ -17,6 +17,8 @@
 /* Parsing this much JSON takes a light thread longer than many searches. */
 enum { LONG_BODY = 256 << 10 };
 
+enum { LOOKS_MOST = 4 };
+
 struct owned {
     struct owned *next;
     void *p;
@@ -73,6 +75,11 @@ bool call_fail(struct call *c, const struct err *e)
 bool call_wrote(struct call *c)
 {
     return !c->writes[0]->err.code || call_fail(c, &c->writes[0]->err);
+}
+
+bool call_look_again(struct call *c, const struct err *e, bool (*stage)(struct call *))
+{
+    return e->code == ERR_STALE && c->looks++ < LOOKS_MOST ? call_next(c, stage) : call_fail(c, e);
 }
 
 bool call_no_content(struct call *c)
@@ -224,7 +231,9 @@ static void finish_failed(struct call *c)
                   c->request->request_id ? c->request->request_id : "-", c->route ? c->route->pattern : "-",
                   log_quote(c->request->path, path, sizeof path), err_name(c->err.code), c->err.text);
     }
-    if (c->response.begun) {
+    if (c->part_done) {
+        c->part_done(c);
+    } else if (c->response.begun) {
         buf_clear(&c->response.body);
         c->response.cut = true;
     } else {

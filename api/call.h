@@ -112,6 +112,8 @@ struct call {
     struct owned *owned;        /* released by call_free(), last first */
 
     bool (*stage)(struct call *c); /* the next one; false: it failed, c->err says why */
+    bool (*part_done)(struct call *c); /* once a part of what was asked is done for good: what answers in the place of an error, which
+                                 * c->err tells; NULL: an error is the answer */
     bool (*ready)(const struct call *c); /* CALL_GOES_ON: whether the next stage has something to send */
     enum call_state state;
     bool heavy;                 /* CALL_READY: the next stage is long */
@@ -122,6 +124,7 @@ struct call {
     struct err err;
     void *scratch;              /* the handler's, in the arena */
     struct load *load;          /* what call_load() is to load on a heavy thread */
+    unsigned looks;             /* how often call_look_again() had it look again */
 };
 
 /* What the server must know before it reads a body. */

@@ -57,7 +57,6 @@ bool collection_get(struct call *c)
 
 struct wanted {           /* what the request says; NULL where it says nothing */
     const char *model, *index;
-    int tries;
 };
 
 static bool read_index(struct call *c, const char *name, enum index_kind *out)
@@ -83,15 +82,13 @@ static bool compare(struct call *c, const struct wanted *q, const struct collect
 
 static bool look(struct call *c);
 
+/* Somebody else may have been faster: the write says what is there. */
 static bool created(struct call *c)
 {
     const struct write *w = c->writes[0];
-    struct wanted *q = c->scratch;
-    if (!w->err.code)
-        return answer_collection(c, 201, &w->row_collection);
-    if (w->err.code == ERR_CONFLICT && q->tries++ < 3)
-        return call_next(c, look); /* somebody else was faster, and may have deleted it again */
-    return call_fail(c, &w->err);
+    if (w->err.code)
+        return call_look_again(c, &w->err, look);
+    return w->created ? answer_collection(c, 201, &w->row_collection) : compare(c, c->scratch, &w->row_collection);
 }
 
 static bool create(struct call *c)

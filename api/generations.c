@@ -123,13 +123,27 @@ static bool begun(struct call *c)
     return call_wrote(c) && call_next(c, show);
 }
 
+static bool load(struct call *c);
+
+static bool started(struct call *c)
+{
+    const struct write *w = c->writes[0];
+    return w->err.code ? call_look_again(c, &w->err, load) : begun(c);
+}
+
 static bool start(struct call *c)
 {
     const struct change *q = c->scratch;
     struct write *w = call_new_write(c, WRITE_GENERATION_START, c->params[0]);
     generation_describe(c->encoder, q->model, &w->row_generation);
     w->row_generation.skip_unreadable = q->skip_unreadable;
-    return call_write(c, begun);
+    return call_write(c, started);
+}
+
+static bool load(struct call *c)
+{
+    const struct change *q = c->scratch;
+    return call_load(c, q->model, PRECISION_AUTO, start);
 }
 
 bool collection_model_post(struct call *c)
@@ -144,7 +158,7 @@ bool collection_model_post(struct call *c)
     if (!q->model)
         return err_field(&c->err, "model", "is needed: the id of the model to change to");
     return check_id(c, q->model, "model") && store_collection(c->app->store, c->params[0], &row, &c->err) &&
-           call_load(c, q->model, PRECISION_AUTO, start);
+           load(c);
 }
 
 bool collection_rollback(struct call *c)

@@ -1,8 +1,8 @@
 /* models.c - /v1/models: listing, importing and deleting encoders. */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "api/fields.h"
@@ -79,8 +79,7 @@ bool model_get(struct call *c)
 
 /* ---- import ---- */
 
-/* One at a time: each holds a model several times over, and the look for its id and the writing of its file
- * must not interleave with another's. */
+/* One at a time: each holds a model several times over. */
 static void release_import(void *p)
 {
     atomic_store((atomic_bool *)p, false);
@@ -96,49 +95,51 @@ static void release_row(void *p)
     model_row_clear(p);
 }
 
+static void release_file(void *p)
+{
+    unlink(p);
+}
+
 static bool import_done(struct call *c)
 {
     const struct write *w = c->writes[0];
-    char path[4096];
-    if (!w->err.code) {
+    if (!call_wrote(c))
+        return false;
+    if (w->created)
         log_info("model_added", "id=%s fingerprint=%.12s", w->row_model.id, w->row_model.fingerprint);
-        return answer_model(c, 201, &w->row_model);
-    }
-    store_model_path(c->app->store, w->row_model.id, path, sizeof path);
-    unlink(path); /* no row names it */
-    return call_fail(c, &w->err);
+    return answer_model(c, w->created ? 201 : 200, &w->row_model);
 }
 
 static bool keep_model(struct call *c, const struct model *m, const char *id)
 {
-    char path[4096];
-    struct stat st;
-    store_model_path(c->app->store, id, path, sizeof path);
-    if (!model_save(m, path, &c->err))
-        return false;
-    if (stat(path, &st) != 0)
-        return err_sys(&c->err, "looking at %s", path);
     struct write *w = call_new_write(c, WRITE_MODEL_ADD, NULL);
-    model_describe(m, id, st.st_size, &w->row_model);
+    char *file = call_new(c, PATH_MAX, 1);
+    if (!model_draft(c->app->store, m, id, file, w, &c->err))
+        return false;
+    call_own(c, file, release_file);
     call_own(c, &w->row_model, release_row);
     return call_write(c, import_done);
 }
 
-/* There is one of this id: fine when it is the same. */
-static bool compare(struct call *c, const struct model *m, const struct model_row *row)
+/* One that is kept already needs no proof: *known.  The write decides. */
+static bool look(struct call *c, const struct model *m, const char *id, bool *known)
 {
-    if (strcmp(m->fingerprint, row->fingerprint) != 0)
-        return err_set(&c->err, ERR_CONFLICT, "another model is called %s already", row->id);
-    return answer_model(c, 200, row);
+    struct model_row row;
+    struct err why = {0};
+    *known = store_model(c->app->store, id, &row, &why) && strcmp(m->fingerprint, row.fingerprint) == 0;
+    if (!why.code) {
+        if (*known)
+            answer_model(c, 200, &row);
+        model_row_clear(&row);
+    }
+    return !why.code || why.code == ERR_NOT_FOUND || call_fail(c, &why);
 }
 
 static bool import_model(struct call *c)
 {
     const struct request *r = c->request;
     const char *id = query_text(c, "id");
-    struct model_row row;
-    struct err why = {0};
-    bool foreign;
+    bool foreign, known;
     if (atomic_exchange(&c->app->importing, true))
         return err_set(&c->err, ERR_BUSY, "another model is being imported");
     call_own(c, &c->app->importing, release_import);
@@ -146,14 +147,7 @@ static bool import_model(struct call *c)
     if (!m)
         return false;
     id = id ? id : arena_print(&c->arena, "%s-%.8s", arch_name(&m->arch), m->fingerprint);
-    if (store_model(c->app->store, id, &row, &why)) {
-        bool ok = compare(c, m, &row);
-        model_row_clear(&row);
-        return ok;
-    }
-    if (why.code != ERR_NOT_FOUND)
-        return call_fail(c, &why);
-    return model_prove(m, &c->app->options.encoder, &c->err) && keep_model(c, m, id);
+    return look(c, m, id, &known) && (known || (model_prove(m, &c->app->options.encoder, &c->err) && keep_model(c, m, id)));
 }
 
 bool model_import(struct call *c)
@@ -178,12 +172,17 @@ static bool delete_done(struct call *c)
     return call_done(c);
 }
 
+static void release_spare(void *p)
+{
+    jobs_spared(p);
+}
+
 bool model_delete(struct call *c)
 {
     if (strcmp(c->params[0], c->app->default_model) == 0)
         return err_set(&c->err, ERR_CONFLICT, "this is the default model");
-    if (c->app->jobs && jobs_need_model(c->app->jobs, c->params[0]))
-        return err_set(&c->err, ERR_CONFLICT, "a fine-tuning job begins with this model");
+    if (c->app->jobs && !call_own(c, jobs_spare_model(c->app->jobs, c->params[0], &c->err), release_spare))
+        return false;
     struct write *w = call_new_write(c, WRITE_MODEL_DELETE, NULL);
     w->id = c->params[0];
     return call_write(c, delete_done);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -273,18 +274,30 @@ bool model_prove(struct model *m, const struct encoder_options *o, struct err *e
     return ok;
 }
 
+bool model_draft(struct store *s, const struct model *m, const char *id, char file[PATH_MAX], struct write *w, struct err *e)
+{
+    struct stat st;
+    store_model_draft(s, file, PATH_MAX);
+    if (!model_save(m, file, e))
+        return false;
+    if (stat(file, &st) != 0) {
+        err_sys(e, "looking at %s", file);
+        unlink(file);
+        return false;
+    }
+    w->file = file;
+    model_describe(m, id, st.st_size, &w->row_model);
+    return true;
+}
+
 bool model_keep(struct store *s, struct model *m, const char *id, const struct encoder_options *o, struct err *e)
 {
-    char path[4096];
-    struct stat st;
+    char file[PATH_MAX];
     struct write w = {.kind = WRITE_MODEL_ADD};
-    store_model_path(s, id, path, sizeof path);
-    if (!model_prove(m, o, e) || !model_save(m, path, e))
+    if (!model_prove(m, o, e) || !model_draft(s, m, id, file, &w, e))
         return false;
-    if (stat(path, &st) != 0)
-        return err_sys(e, "looking at %s", path);
-    model_describe(m, id, st.st_size, &w.row_model);
     bool ok = store_write(s, &w, e);
+    unlink(file);
     model_row_clear(&w.row_model);
     write_clear(&w);
     return ok;

@@ -8,6 +8,8 @@
 #ifndef ANCHORD_API_REGISTRY_H
 #define ANCHORD_API_REGISTRY_H
 
+#include <limits.h>
+
 #include "engine/encoder.h"
 #include "index/store.h"
 
@@ -42,7 +44,11 @@ void generation_describe(const struct encoder *enc, const char *model, struct ge
  * ERR_BAD_INPUT when it does not. */
 MUST_CHECK bool model_prove(struct model *m, const struct encoder_options *o, struct err *e);
 
-/* Proves a model and keeps it under an id: its file first, durably, then its row.  ERR_CONFLICT when the id is taken. */
+/* Writes a model's file, durably, under a name of its own, and fills what WRITE_MODEL_ADD needs: the caller submits the write
+ * and then removes `file`, whose name it holds, and clears w->row_model. */
+MUST_CHECK bool model_draft(struct store *s, const struct model *m, const char *id, char file[PATH_MAX], struct write *w,
+                            struct err *e);
+/* Proves a model and keeps it under an id; fine when it is kept there already.  ERR_CONFLICT when another one is. */
 MUST_CHECK bool model_keep(struct store *s, struct model *m, const char *id, const struct encoder_options *o,
                            struct err *e);
 

@@ -83,27 +83,44 @@ static bool load_encoder(struct call *c)
     struct collection_row row;
     if (!store_collection(c->app->store, c->params[0], &row, &c->err))
         return false;
-    if (u->tries > 0 && row.generation == u->generation)
-        return err_set(&c->err, ERR_BUSY, "the store is at capacity, try again");
     u->generation = row.generation;
     return call_load(c, row.model, precision_parse(row.precision), embed_images);
 }
 
-/* ERR_BUSY means that the generation was switched while we embedded: those items go round once more, and again when it
- * was switched back meanwhile. */
+/* After others were stored: those that cannot go on say why, and the answer tells of all. */
+static bool give_up(struct call *c)
+{
+    struct upload *u = c->scratch;
+    for (size_t i = 0; i < u->n; i++)
+        if (!u->items[i].err.code && !u->items[i].stored)
+            u->items[i].err = c->err;
+    return u->finish(c);
+}
+
+/* ERR_STALE means that the generation was switched while we embedded: that item goes round once more, and again when it
+ * was switched back meanwhile.  Any other error is the item's own. */
+static void settle_item(struct upload *u, struct upload_item *item)
+{
+    const struct err *e = &item->write->err;
+    if (!e->code)
+        item->stored = true;
+    else if (e->code != ERR_STALE || u->tries == TRIES_MAX)
+        item->err = *e;
+    if (e->code)
+        item->write = NULL;
+}
+
 static bool settle(struct call *c)
 {
     struct upload *u = c->scratch;
     bool any_open = false;
     for (size_t i = 0; i < u->n; i++) {
         struct upload_item *item = &u->items[i];
-        if (item->err.code || !item->write->err.code)
-            continue;
-        if (item->write->err.code == ERR_BUSY && u->tries < TRIES_MAX)
-            any_open = true;
-        else
-            item->err = item->write->err;
-        item->write = NULL;
+        if (item->write && !item->stored)
+            settle_item(u, item);
+        any_open |= is_open(item);
+        if (item->stored)
+            c->part_done = give_up;
     }
     if (!any_open)
         return u->finish(c);

@@ -14,7 +14,8 @@ struct upload_item {
     struct precondition pre;
     struct err err;              /* set beforehand: the item is passed over; afterwards: how it ended */
     const struct write *write;   /* afterwards, without an error: ->image and ->created */
-    struct image_job *job;       /* upload.c's */
+    struct image_job *job;       /* upload.c's, as the next */
+    bool stored;                 /* its write is done */
 };
 
 struct upload {

@@ -42,6 +42,7 @@
     X(MISDIRECTED, "misdirected_request")                                     \
     X(RATE_LIMITED, "rate_limited")                                           \
     X(BUSY, "overloaded")                  /* try again later */              \
+    X(STALE, "overloaded")                 /* what was looked up is another by now: look again */ \
     X(FULL, "insufficient_storage")                                           \
     X(IO, "storage_error")                                                    \
     X(CORRUPT, "corrupt_data")             /* a stored file is damaged */     \

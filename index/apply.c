@@ -1,13 +1,18 @@
 /* apply.c - what each kind of write means: checks, changes of the catalogue, effects for after the commit. */
 #include "index/apply.h"
 
+#include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "index/backup_file.h"
 
 struct effect *add_effect(struct group *g, enum effect_kind kind, struct write *w)
 {
@@ -124,7 +129,7 @@ static bool check_put(const struct group *g, const struct image_put *put, const 
     if (g->spare == 0)
         return err_set(e, ERR_FULL, "the disk is nearly full");
     if (put->generation != c->generation)
-        return err_set(e, ERR_BUSY, "the collection %s has changed its model meanwhile", c->name);
+        return err_set(e, ERR_STALE, "the collection %s has changed its model meanwhile", c->name);
     return check_texts(put->label, put->metadata, e) && check_vector(put->vector, c->dimensions, e);
 }
 
@@ -257,14 +262,41 @@ static bool delete_images(struct group *g, struct write *w, struct err *e)
 
 /* ---- collections and models ---- */
 
+/* Whether a look-up found its row; *ok false: it failed for another reason than that there is none. */
+static bool is_there(bool found, const struct err *why, bool *ok, struct err *e)
+{
+    *ok = found || why->code == ERR_NOT_FOUND || err_set(e, why->code, "%s", why->text);
+    return found;
+}
+
+bool check_model(struct group *g, const char *id, const char *fingerprint, struct err *e)
+{
+    struct model_row model;
+    struct err why = {0};
+    bool ok, there = is_there(catalog_model(g->session, id, &model, &why), &why, &ok, e);
+    if (!ok)
+        return false;
+    bool same = there && strcmp(model.fingerprint, fingerprint) == 0;
+    if (there)
+        model_row_clear(&model);
+    return same || err_set(e, ERR_STALE, "the model %s is %s by now", id, there ? "another" : "gone");
+}
+
 static bool create_collection(struct group *g, struct write *w, struct err *e)
 {
-    struct collection_row *row = &w->row_collection;
+    struct collection_row *row = &w->row_collection, old;
+    struct err why = {0};
+    bool ok;
     if (!check_id(row->name, "name", e) || !check_id(row->model, "model", e))
         return false;
     if (row->dimensions == 0)
         return err_set(e, ERR_INTERNAL, "a collection without dimensions");
-    if (!catalog_collection_add(g->session, row, e))
+    w->created = !is_there(catalog_collection(g->session, row->name, &old, &why), &why, &ok, e);
+    if (!ok || !w->created) {
+        *row = ok ? old : *row;
+        return ok;
+    }
+    if (!check_model(g, row->model, row->fingerprint, e) || !catalog_collection_add(g->session, row, e))
         return false;
     add_effect(g, EFFECT_COLLECTION, w)->collection = row->number;
     return true;
@@ -300,6 +332,43 @@ static bool delete_collection(struct group *g, struct write *w, struct err *e)
     free(hashes);
     free(generations);
     return ok;
+}
+
+/* A second name for the file, so that another attempt at this write finds it too. */
+static bool place_model(struct group *g, const struct write *w, struct err *e)
+{
+    char place[PATH_MAX], twin[PATH_MAX], dir[PATH_MAX], sha256[HASH_HEX];
+    uint64_t bytes;
+    store_model_path(g->store, w->row_model.id, place, sizeof place);
+    snprintf(twin, sizeof twin, "%s.twin", w->file);
+    snprintf(dir, sizeof dir, "%s/models", g->store->dir);
+    bool ok = link(w->file, twin) == 0 || backup_copy_file(w->file, twin, sha256, &bytes, e);
+    if (ok && rename(twin, place) != 0)
+        ok = err_sys(e, "naming the file of the model %s", w->row_model.id);
+    unlink(twin); /* a rename leaves it when the two are one file already */
+    return ok && file_sync_dir(dir, e);
+}
+
+static bool add_model(struct group *g, struct write *w, struct err *e)
+{
+    struct model_row *row = &w->row_model, old;
+    struct err why = {0};
+    bool ok;
+    if (!check_id(row->id, "model", e))
+        return false;
+    w->created = !is_there(catalog_model(g->session, row->id, &old, &why), &why, &ok, e);
+    if (!ok)
+        return false;
+    if (w->created)
+        return catalog_model_add(g->session, row, e) && (!w->file || place_model(g, w, e));
+    bool same = strcmp(old.fingerprint, row->fingerprint) == 0;
+    if (same) {
+        free(row->lineage);
+        *row = old;
+        return true;
+    }
+    model_row_clear(&old);
+    return err_set(e, ERR_CONFLICT, "another model is called %s already", row->id);
 }
 
 static bool remove_model(struct group *g, struct write *w, struct err *e)
@@ -350,7 +419,7 @@ bool apply_write(struct group *g, struct write *w, struct err *e)
     case WRITE_COLLECTION_DELETE:
         return delete_collection(g, w, e);
     case WRITE_MODEL_ADD:
-        return check_id(w->row_model.id, "model", e) && catalog_model_add(g->session, &w->row_model, e);
+        return add_model(g, w, e);
     case WRITE_MODEL_DELETE:
         return remove_model(g, w, e);
     case WRITE_KEY_ADD:

@@ -45,6 +45,8 @@ MUST_CHECK bool apply_write(struct group *g, struct write *w, struct err *e);
 
 MUST_CHECK bool apply_generation_write(struct group *g, struct write *w, struct err *e);
 struct effect *add_effect(struct group *g, enum effect_kind kind, struct write *w);
+/* The model may have been deleted, or made anew, since its encoder was loaded: ERR_STALE. */
+MUST_CHECK bool check_model(struct group *g, const char *id, const char *fingerprint, struct err *e);
 /* Of unit length and finite: anything else would poison the searches that meet it. */
 MUST_CHECK bool check_vector(const float *v, size_t n, struct err *e);
 

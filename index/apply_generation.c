@@ -33,17 +33,6 @@ static bool busy_building(const struct generation_row *row, struct err *e)
                    (long long)row->number, row->model);
 }
 
-/* The model may have been deleted, or made anew, since its encoder was loaded. */
-static bool check_model(struct group *g, const struct generation_row *wanted, struct err *e)
-{
-    struct model_row model;
-    if (!catalog_model(g->session, wanted->model, &model, e))
-        return false;
-    bool same = strcmp(model.fingerprint, wanted->fingerprint) == 0;
-    model_row_clear(&model);
-    return same || err_set(e, ERR_CONFLICT, "the model %s is another by now", wanted->model);
-}
-
 static bool is_active(const struct collection_row *c, const struct generation_row *row)
 {
     return strcmp(c->model, row->model) == 0 && strcmp(c->fingerprint, row->fingerprint) == 0 &&
@@ -54,7 +43,7 @@ static bool start(struct group *g, struct write *w, struct err *e)
 {
     struct generation_row *row = &w->row_generation, building;
     struct collection_row c;
-    if (!catalog_collection(g->session, w->collection, &c, e) || !check_model(g, row, e) ||
+    if (!catalog_collection(g->session, w->collection, &c, e) || !check_model(g, row->model, row->fingerprint, e) ||
         !find_building(g, c.number, &building, e))
         return false;
     w->created = building.number == 0;

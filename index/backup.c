@@ -27,7 +27,7 @@ struct backup {
 };
 
 /* "20261124T101530Z-1a2b": sorts by time, and is new even within one second. */
-static void make_name(char *out, size_t size)
+static void random_name(char *out, size_t size)
 {
     unsigned char random[2];
     time_t now = (time_t)clock_unix();
@@ -36,6 +36,15 @@ static void make_name(char *out, size_t size)
     hash_random(random, sizeof random);
     size_t n = strftime(out, size, "%Y%m%dT%H%M%SZ", &utc);
     snprintf(out + n, size - n, "-%02x%02x", random[0], random[1]);
+}
+
+static void make_name(const struct store *s, char *out, size_t size)
+{
+    char path[PATH_MAX];
+    do {
+        random_name(out, size);
+        snprintf(path, sizeof path, "%s/backups/%s", s->dir, out);
+    } while (access(path, F_OK) == 0);
 }
 
 static bool copy_catalog(struct backup *b, const char *path, struct err *e)
@@ -150,7 +159,7 @@ struct backup *backup_start(struct store *s, struct write *write, void (*done)(v
 {
     struct backup *b = mem_new(1, sizeof *b);
     *b = (struct backup){.store = s, .write = write, .done = done, .arg = arg};
-    make_name(write->name, sizeof write->name);
+    make_name(s, write->name, sizeof write->name);
     snprintf(b->dir, sizeof b->dir, "%s/backups/%s.tmp", s->dir, write->name);
     if (pthread_create(&b->thread, NULL, run, b) == 0)
         return b;

@@ -63,11 +63,18 @@ static void remove_from_index(struct store *s, const struct effect *fx)
         vindex_remove(next, fx->number);
 }
 
-static void unlink_model(struct store *s, const char *id)
+/* Unless the same group has another model under the id since. */
+static void unlink_model(struct group *g, const char *id)
 {
     char path[PATH_MAX];
-    store_model_path(s, id, path, sizeof path);
-    if (unlink(path) != 0)
+    struct model_row row;
+    struct err why = {0};
+    if (catalog_model(g->session, id, &row, &why)) {
+        model_row_clear(&row);
+        return;
+    }
+    store_model_path(g->store, id, path, sizeof path);
+    if (why.code != ERR_NOT_FOUND || unlink(path) != 0)
         log_warn("model_file_left", "id=%s", id);
 }
 
@@ -189,7 +196,7 @@ static bool publish_one(struct group *g, const struct effect *fx, struct err *e)
     case EFFECT_SWITCH:
         return switch_index(g, fx, e);
     case EFFECT_MODEL_GONE:
-        unlink_model(s, fx->write->id);
+        unlink_model(g, fx->write->id);
         return true;
     case EFFECT_FILE_FREED: /* the writer's */
     default:

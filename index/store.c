@@ -364,6 +364,13 @@ void store_model_path(struct store *s, const char *id, char *out, size_t size)
     snprintf(out, size, "%s/models/%s.safetensors", s->dir, id);
 }
 
+void store_model_draft(struct store *s, char *out, size_t size)
+{
+    uint64_t random;
+    hash_random(&random, sizeof random);
+    snprintf(out, size, "%s/models/draft-%016llx.tmp", s->dir, (unsigned long long)random);
+}
+
 bool store_keys(struct store *s, struct key_row **out, size_t *n, struct err *e)
 {
     struct session *r = catalog_reader(s->catalog, e);

@@ -145,9 +145,12 @@ enum write_kind {
     WRITE_IMAGE_DELETE,      /* id, if_match; ERR_NOT_FOUND */
     WRITE_IMAGES_DELETE,     /* ids or filter; `count` tells how many went; one transaction */
     WRITE_COLLECTION_CREATE, /* row_collection: name, model, fingerprint, precision, index, dimensions; fills the rest.
-                              * ERR_CONFLICT when the name is taken */
+                              * `created` false: one of that name is there, and row_collection is it.  ERR_STALE:
+                              * the model is gone, or another by now */
     WRITE_COLLECTION_DELETE, /* ERR_CONFLICT for `default` */
-    WRITE_MODEL_ADD,         /* row_model, whose file is complete, synced and at store_model_path() */
+    WRITE_MODEL_ADD,         /* row_model; file: complete and synced, below DIR/models (store_model_draft()), linked to
+                              * store_model_path(); NULL: it is there already.  `created` false: the same model is kept
+                              * under the id.  ERR_CONFLICT: another one is */
     WRITE_MODEL_DELETE,      /* id; ERR_CONFLICT while a generation uses it; unlinks the file after the commit */
     WRITE_KEY_ADD,           /* row_key */
     WRITE_KEY_REVOKE,        /* id.  Both: ERR_CONFLICT when there would be keys and none with the role admin, unless
@@ -155,7 +158,7 @@ enum write_kind {
     /* generations: row_generation is filled by all of them */
     WRITE_GENERATION_START,  /* collection; row_generation: model, fingerprint, precision, dimensions, skip_unreadable.
                               * `created` false: the same is being built already.  ERR_CONFLICT: the model is
-                              * active already, or another generation is being built */
+                              * active already, or another generation is being built.  ERR_STALE as above */
     WRITE_GENERATION_RETURN, /* collection; row_generation.number: a retired one, 0: the one retired last; `created` as
                               * above */
     WRITE_GENERATION_CANCEL, /* collection; ERR_NOT_FOUND: nothing is being built */
@@ -188,7 +191,7 @@ struct image_put {
     const char *label;       /* NULL or "": none */
     const char *metadata;    /* compact JSON object; NULL: none */
     const float *vector;     /* [dimensions], unit length, finite */
-    int64_t generation;      /* that `vector` belongs to; ERR_BUSY when it is no longer the active one */
+    int64_t generation;      /* that `vector` belongs to; ERR_STALE when it is no longer the active one */
 };
 
 struct image_patch {
@@ -206,6 +209,7 @@ struct write {
     struct image_put put;
     struct image_patch patch;
     const char *id;                /* image, model or key to delete */
+    const char *file;              /* WRITE_MODEL_ADD */
     const char *const *ids;        /* WRITE_IMAGES_DELETE by list */
     size_t n_ids;
     const struct filter *filter;   /* WRITE_IMAGES_DELETE by filter */
@@ -221,7 +225,7 @@ struct write {
 
     /* out */
     struct image_row image;        /* after PUT and PATCH; cleared by write_clear() */
-    bool created;                  /* PUT: new (true) or replaced; GENERATION_START */
+    bool created;                  /* PUT: new (true) or replaced; COLLECTION_CREATE; MODEL_ADD; GENERATION_START */
     int64_t count;
     char name[64];                 /* BACKUP */
     struct err err;
@@ -257,6 +261,8 @@ MUST_CHECK bool store_content(struct store *s, const struct image_row *row, void
 MUST_CHECK bool store_models(struct store *s, struct model_row **out, size_t *n, struct err *e);
 MUST_CHECK bool store_model(struct store *s, const char *id, struct model_row *out, struct err *e);
 void store_model_path(struct store *s, const char *id, char *out, size_t size); /* DIR/models/ID.safetensors */
+/* A new name beside them, for a file that is not yet a model's; what a crash leaves there is swept. */
+void store_model_draft(struct store *s, char *out, size_t size);
 MUST_CHECK bool store_keys(struct store *s, struct key_row **out, size_t *n, struct err *e);
 
 struct backup_row { char name[64]; int64_t created_at, bytes, images; };

@@ -89,6 +89,15 @@ static void drop_unfinished(struct store *s, const char *path, const char *name,
         file_remove_tree(path);
 }
 
+/* A model's file that was not yet one, as file_replace() or its maker left it; a model may be called draft-... too. */
+static void drop_draft(struct store *s, const char *path, const char *name, void *arg)
+{
+    (void)s;
+    (void)arg;
+    if (strncmp(name, "draft-", 6) == 0 && strstr(name, ".tmp") && !ends_with(name, ".safetensors"))
+        file_remove_tree(path);
+}
+
 static void drop_old_segments(struct store *s, const char *path, const char *name, void *arg)
 {
     struct generation_row row;
@@ -130,6 +139,7 @@ bool store_sweep(struct store *s, struct err *e)
     if (sweep.removed > 0 || sweep.missing > 0)
         log_info("sweep", "removed=%zu missing=%zu image files", sweep.removed, sweep.missing);
     for_each_entry(s, "backups", drop_unfinished, NULL);
+    for_each_entry(s, "models", drop_draft, NULL);
     for_each_entry(s, "segments", drop_old_segments, NULL);
     return true;
 }

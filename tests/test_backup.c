@@ -75,7 +75,7 @@ static void a_backup_becomes_the_same_store_elsewhere(void **state)
     for (unsigned i = 0; i < 20; i++)
         assert_true(put(f->s, i));
     assert_true(put(f->s, 3)); /* one replaced */
-    add_model(f, "anchord-base", "weights", &e);
+    add_model(f, "flowers", "weights", &e);
     assert_ok(back_up(f, path, &e), e);
     assert_ok(stores_delete(f->s, "i5", &e), e); /* the backup keeps its own */
     assert_ok(store_backups(f->s, &rows, &n, &e), e);
@@ -88,7 +88,7 @@ static void a_backup_becomes_the_same_store_elsewhere(void **state)
     assert_non_null(s);
     assert_ok(stores_check(s, f->other, &e), e);
     assert_true(stores_finds(s, 5, "i5"));
-    store_model_path(s, "anchord-base", model, sizeof model);
+    store_model_path(s, "flowers", model, sizeof model);
     assert_ok(file_read(model, 100, &bytes, &len, &e), e);
     assert_string_equal(bytes, "weights");
     free(bytes);

@@ -277,7 +277,7 @@ static void a_put_with_a_vector_of_the_old_generation_is_refused(void **state)
     put_many(f, 3);
     stores_fill(&p, f->s, &(struct stores_image){.id = "late", .content = 9});
     change_to(f, "b");
-    assert_err(store_write(f->s, &p.write, &e), e, ERR_BUSY);
+    assert_err(store_write(f->s, &p.write, &e), e, ERR_STALE);
     stores_put_clear(&p);
     assert_err(store_image(f->s, "default", "late", &row, &e), e, ERR_NOT_FOUND);
     assert_int_equal(stores_count_files(f->dir), 3);
@@ -396,7 +396,7 @@ static void puts_wait_while_a_switch_lacks_little(void **state)
     assert_int_equal(embed(f, &row, 10), 1);
     switch_to(f, &row);
     assert_true(done_within(&late, 2000));
-    assert_int_equal(late.put.write.err.code, ERR_BUSY); /* it has a vector of the old one */
+    assert_int_equal(late.put.write.err.code, ERR_STALE); /* it has a vector of the old one */
     stores_put_clear(&late.put);
 }
 
@@ -479,7 +479,7 @@ static void one_change_at_a_time(void **state)
     struct generation_row row, again;
     put_many(f, 2);
     assert_err(changes_start(f->s, "anchord-base", &row, &e), e, ERR_CONFLICT);
-    assert_err(changes_start(f->s, "nobody", &row, &e), e, ERR_NOT_FOUND);
+    assert_err(changes_start(f->s, "nobody", &row, &e), e, ERR_STALE);
     row = start(f, "b");
     again = start(f, "b"); /* the same is fine */
     assert_int_equal(again.number, row.number);

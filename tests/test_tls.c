@@ -22,6 +22,17 @@ static int connect_to(uint16_t port)
     return fd;
 }
 
+/* All of it, in as many records as it takes. */
+static void send_all(gnutls_session_t session, const char *bytes, size_t n)
+{
+    while (n > 0) {
+        ssize_t sent = gnutls_record_send(session, bytes, n);
+        must((int)sent);
+        bytes += sent;
+        n -= (size_t)sent;
+    }
+}
+
 /* Sends a request over TLS; false when no handshake comes about.  All that comes back is left in `answer`. */
 static bool ask_over_tls(uint16_t port, const char *priorities, const char *request, char *answer, size_t size)
 {
@@ -39,7 +50,7 @@ static bool ask_over_tls(uint16_t port, const char *priorities, const char *requ
         code = gnutls_handshake(session);
     while (code < 0 && !gnutls_error_is_fatal(code));
     if (code == 0) {
-        must((int)gnutls_record_send(session, request, strlen(request)));
+        send_all(session, request, strlen(request));
         ssize_t got;
         while (n + 1 < size && (got = gnutls_record_recv(session, answer + n, size - 1 - n)) > 0)
             n += (size_t)got;
@@ -116,10 +127,43 @@ static void a_key_of_another_certificate_is_refused_at_the_start(void **state)
     conf_clear(&conf);
 }
 
+static void a_refusal_at_the_head_of_a_large_body_is_read_by_who_sends_it_first(void **state)
+{
+    UNUSED(state);
+    enum { LARGE = 5 << 20 };
+    static const char *const heads[] = {
+        "POST /write HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5242880\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5242880\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n500000\r\n",
+    };
+    static const char *const starts[] = {"HTTP/1.1 401", "HTTP/1.1 413", "HTTP/1.1 413"};
+    static struct pem pem;
+    static char answer[8192];
+    struct fixture f;
+    certificate_make("localhost", &pem);
+    fixture_open(&f, NULL, DOUBLE_KEY, pem.cert, pem.key);
+    for (size_t i = 0; i < COUNT(heads); i++) {
+        struct buf request = {0};
+        buf_text(&request, heads[i]);
+        buf_reserve(&request, LARGE);
+        memset(request.data + request.len, 'x', LARGE);
+        request.len += LARGE;
+        request.data[request.len] = 0;
+        if (i == 2)
+            buf_text(&request, "\r\n0\r\n\r\n");
+        assert_true(ask_over_tls(f.port, "NORMAL", request.data, answer, sizeof answer));
+        if (strncmp(answer, starts[i], 12) != 0)
+            fail_msg("%s: %.60s", starts[i], answer);
+        buf_clear(&request);
+    }
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(modern_tls_is_spoken_and_nothing_else),
+        cmocka_unit_test(a_refusal_at_the_head_of_a_large_body_is_read_by_who_sends_it_first),
         cmocka_unit_test(refusals_are_encrypted_too_and_who_is_late_is_cut),
         cmocka_unit_test(a_key_of_another_certificate_is_refused_at_the_start),
     };

@@ -28,23 +28,13 @@ void job_clean(const char *folder, bool weights)
 
 /* ---- the model ---- */
 
-/* One of that id is there when the server ended between keeping it and saying so. */
-static bool is_kept(struct job_run *r, const char *id, const struct model *m)
-{
-    struct model_row row;
-    if (!store_model(r->jobs->app->store, id, &row, NULL))
-        return false;
-    bool same = strcmp(row.fingerprint, m->fingerprint) == 0;
-    model_row_clear(&row);
-    return same;
-}
-
+/* It is there already when the server ended between keeping it and saying so. */
 static bool keep_model(struct job_run *r, const char *id, struct err *e)
 {
     char path[PATH_MAX + 32];
     snprintf(path, sizeof path, "%s/best.safetensors", r->folder);
     struct model *m = model_load(path, NULL, e);
-    bool ok = m && (is_kept(r, id, m) || model_keep(r->jobs->app->store, m, id, &r->jobs->app->options.encoder, e));
+    bool ok = m && model_keep(r->jobs->app->store, m, id, &r->jobs->app->options.encoder, e);
     model_free(m);
     return ok;
 }

@@ -198,19 +198,71 @@ bool jobs_events(struct jobs *x, const char *id, struct job_events *out, struct 
     return jobs_events_folder(x, id, folder, sizeof folder, e) && job_events_read(folder, out, e);
 }
 
-bool jobs_need_model(struct jobs *x, const char *model)
-{
-    bool needed = false;
-    pthread_mutex_lock(&x->lock);
-    for (size_t i = 0; i < x->n; i++)
-        needed |= !job_is_over(x->items[i]) && strcmp(x->items[i]->model, model) == 0;
-    pthread_mutex_unlock(&x->lock);
-    return needed;
-}
-
 uint64_t jobs_version(const struct jobs *x)
 {
     return atomic_load(&x->version);
+}
+
+/* ---- models that are about to go ---- */
+
+struct jobs_spare {
+    struct jobs_spare *next;
+    struct jobs *jobs;
+    char model[ID_MAX + 1];
+};
+
+static bool is_needed(const struct jobs *x, const char *model)
+{
+    for (size_t i = 0; i < x->n; i++)
+        if (!job_is_over(x->items[i]) && strcmp(x->items[i]->model, model) == 0)
+            return true;
+    return false;
+}
+
+struct jobs_spare *jobs_spare_model(struct jobs *x, const char *model, struct err *e)
+{
+    struct jobs_spare *s = mem_new(1, sizeof *s);
+    s->jobs = x;
+    snprintf(s->model, sizeof s->model, "%s", model);
+    pthread_mutex_lock(&x->lock);
+    bool free_to_go = !is_needed(x, model);
+    if (free_to_go) {
+        s->next = x->spared;
+        x->spared = s;
+    }
+    pthread_mutex_unlock(&x->lock);
+    if (free_to_go)
+        return s;
+    free(s);
+    err_set(e, ERR_CONFLICT, "a fine-tuning job begins with this model");
+    return NULL;
+}
+
+void jobs_spared(struct jobs_spare *s)
+{
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->jobs->lock);
+    struct jobs_spare **at = &s->jobs->spared;
+    while (*at != s)
+        at = &(*at)->next;
+    *at = s->next;
+    pthread_mutex_unlock(&s->jobs->lock);
+    free(s);
+}
+
+/* Under the lock, so that nobody can begin to delete it before the job is in the list. */
+static bool has_model(const struct jobs *x, const char *model, struct err *e)
+{
+    struct model_row row;
+    struct err why = {0};
+    for (const struct jobs_spare *s = x->spared; s; s = s->next)
+        if (strcmp(s->model, model) == 0)
+            return err_set(e, ERR_BUSY, "the model %.128s is being deleted; try again", model);
+    if (!store_model(x->app->store, model, &row, &why))
+        return why.code == ERR_NOT_FOUND ? err_field(e, "model", "no model %.128s", model) : err_set(e, why.code, "%s", why.text);
+    model_row_clear(&row);
+    return true;
 }
 
 /* ---- adding and cancelling ---- */
@@ -231,6 +283,8 @@ static bool create(struct jobs *x, struct job *j, struct err *e)
         return err_set(e, ERR_BUSY, "the server is stopping");
     if (count_queued(x) >= x->o.queue)
         return err_set(e, ERR_BUSY, "%zu fine-tuning jobs are waiting already", x->o.queue);
+    if (!has_model(x, j->model, e))
+        return false;
     jobs_folder(x, j->id, folder);
     if (file_make_dirs(folder, e) && job_save(j, folder, e) && file_sync_dir(x->dir, e))
         return true;

@@ -25,7 +25,8 @@ struct jobs;
 struct jobs *jobs_open(struct app *app, const char *dir, const struct jobs_options *o, struct err *e);
 void jobs_close(struct jobs *x); /* NULL is fine */
 
-/* Takes over draft's settings: id, status and times are given here.  ERR_BUSY when the queue is full.  Durable when true. */
+/* Takes over draft's settings: id, status and times are given here.  ERR_BUSY when the queue is full, or its
+ * model is just being deleted; ERR_BAD_INPUT ("model") when that is gone.  Durable when true. */
 MUST_CHECK bool jobs_create(struct jobs *x, const struct job *draft, struct job *out, struct err *e);
 /* ERR_NOT_FOUND. */
 MUST_CHECK bool jobs_get(struct jobs *x, const char *id, struct job *out, struct err *e);
@@ -34,8 +35,11 @@ MUST_CHECK bool jobs_list(struct jobs *x, const char *after, size_t limit, struc
 /* One that waits is cancelled at once, one that runs within two seconds.  ERR_CONFLICT when it is over. */
 MUST_CHECK bool jobs_cancel(struct jobs *x, const char *id, struct job *out, struct err *e);
 MUST_CHECK bool jobs_events(struct jobs *x, const char *id, struct job_events *out, struct err *e);
-/* Whether a job that is not over begins with this model: it must not be deleted. */
-bool jobs_need_model(struct jobs *x, const char *model);
+/* Before a model is deleted: from now on until jobs_spared() no job can be made that begins with it.  NULL and ERR_CONFLICT when one
+ * that is not over does. */
+struct jobs_spare;
+struct jobs_spare *jobs_spare_model(struct jobs *x, const char *model, struct err *e);
+void jobs_spared(struct jobs_spare *s); /* NULL is fine */
 /* Grows with whatever happens in any job: who has seen it all since a version has nothing to look for.  Takes no lock. */
 uint64_t jobs_version(const struct jobs *x);
 /* Where a job's events are, for job_events_follow(). */

@@ -20,6 +20,7 @@ struct jobs {
     struct job **items;  /* by created_at, oldest first; the structs never move */
     size_t n, room;
     bool stop;
+    struct jobs_spare *spared; /* models that are being deleted */
     _Atomic uint64_t version; /* grows with whatever happens; read without the lock */
 };
 

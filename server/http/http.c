@@ -19,10 +19,12 @@
 #include "server/http/certificate.h"
 #include "server/http/http_exchange.h"
 #include "server/http/http_refusal.h"
+#include "server/http/linger.h"
 
 struct http {
     struct front front;
     struct deadlines *deadlines;
+    struct lingerer *lingerer;
     struct MHD_Daemon *daemons[2];
     struct listening { /* what a daemon's callbacks get */
         struct http *http;
@@ -85,6 +87,8 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
     } else if (*context) { /* comes before the socket is closed, as deadline.h and wire.h need it */
         struct connection *c = *context;
         deadline_forget(l->http->deadlines, &c->deadline);
+        if (atomic_load(&c->unread))
+            lingerer_take(l->http->lingerer, c->deadline.fd);
         wire_close(&c->wire);
         free(c);
         *context = NULL;
@@ -228,9 +232,10 @@ struct http *http_new(const struct http_options *o, struct err *e)
     bool found = refusal_find_queue(&h->front) && wire_can_read() &&
                  (!o->tls_cert || certificate_use(o->tls_cert, o->tls_key, e));
     h->deadlines = deadlines_new(&(struct deadlines_options){on_tick, o->tls_cert ? NULL : refusal_late, h}, e);
+    h->lingerer = lingerer_new(e);
     for (enum listener i = LISTENER_PUBLIC; i <= LISTENER_ADMIN; i++) {
         h->listening[i] = (struct listening){h, i};
-        h->daemons[i] = h->deadlines && found ? start_daemon(h, i) : NULL;
+        h->daemons[i] = h->deadlines && h->lingerer && found ? start_daemon(h, i) : NULL;
         if (h->daemons[i])
             continue;
         err_set(e, o->tls_cert ? ERR_BAD_INPUT : ERR_INTERNAL, "the %s listener does not start%s", listener_names[i],
@@ -283,5 +288,6 @@ void http_free(struct http *h)
         close(h->front.o.sockets[i]);
     }
     deadlines_free(h->deadlines);
+    lingerer_free(h->lingerer);
     free(h);
 }

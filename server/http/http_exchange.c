@@ -12,10 +12,12 @@
 #include "base/metric.h"
 #include "base/num.h"
 #include "base/percent.h"
+#include "server/http/http_refusal.h"
 #include "server/http/http_stream.h"
 
 enum {
-    DROP_MAX = 1 << 20,       /* bytes read beyond a limit before the connection is cut */
+    DROP_MAX = 1 << 20,       /* bytes read beyond a limit before the client is told in the middle of its body */
+    DROP_MAX_TLS = 64 << 20,  /* ... and under TLS, where only libmicrohttpd can tell it, before it is cut */
     FIRST_ROOM = 64 << 10,    /* of a body whose length is not known */
     PATH_SHOWN = 256          /* bytes of a path in a log line */
 };
@@ -340,7 +342,13 @@ bool exchange_take_body(struct connection *c, const void *data, size_t len)
         free_body(c);
     }
     x->dropped += len;
-    return x->dropped <= DROP_MAX;
+    if (x->dropped <= (c->front->o.tls_cert ? DROP_MAX_TLS : DROP_MAX))
+        return true;
+    if (!c->front->o.tls_cert && deadline_set(&c->deadline, due, LATE_CUT)) {
+        x->status = err_status(x->over.code);
+        refusal_say(c, &x->over, "body");
+    }
+    return false;
 }
 
 /* ---- the phases ---- */
@@ -389,13 +397,16 @@ bool exchange_begin(struct connection *c, const char *method, const char *path, 
     bool has_body = x->visit.facts.content_length > 0 || x->visit.facts.chunked;
     if (!ok) {
         x->close = has_body || !strcmp(x->visit.reason, "framing") || !strcmp(x->visit.reason, "origin");
+        atomic_store(&c->unread, x->close);
         return refuse(c, &e, x->visit.reason);
     }
     if (x->visit.is_options) {
         x->close = has_body;
+        atomic_store(&c->unread, has_body);
         answer_empty(&x->errand.call.response, 204);
         return send_answer(c);
     }
+    atomic_store(&c->unread, has_body);
     if (atomic_load_explicit(&c->front->stopping, memory_order_relaxed))
         return refuse_stopping(c);
     if (!prepare_body(c, &e)) {
@@ -403,6 +414,7 @@ bool exchange_begin(struct connection *c, const char *method, const char *path, 
         return refuse(c, &e, "body");
     }
     x->phase = PHASE_BODY;
+    atomic_store(&c->unread, false);
     return deadline_set(&c->deadline, deadline_of_transfer(x->start, conf_of(c)->body_timeout_seconds, 0,
                                                            conf_of(c)->min_body_rate), LATE_ANSWER);
 }

@@ -66,7 +66,8 @@ struct connection { /* lives as long as the socket */
     struct deadline deadline;
     struct wire wire;
     char address[ADDRESS_TEXT];
-    bool local; /* the client is on loopback */
+    bool local;                /* the client is on loopback */
+    atomic_bool unread;        /* it is answered before all of its request was read: linger.h */
     struct exchange exchange;
 };
 

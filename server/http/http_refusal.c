@@ -57,11 +57,11 @@ static struct refusal explain(const struct connection *c, unsigned status, const
     return why;
 }
 
-static void fill(struct response *r, enum err_code code, const char *text)
+static struct err error_of(enum err_code code, const char *text)
 {
     struct err e = {0};
     err_set(&e, code, "%s", text);
-    answer_error(r, &e);
+    return e;
 }
 
 static const char *id_of(struct connection *c, char fresh[REQUEST_ID_SIZE])
@@ -86,14 +86,15 @@ static void count(struct connection *c, unsigned status, const char *id, size_t 
                   c->address, id);
 }
 
-/* The whole answer in one piece, past libmicrohttpd; whoever calls shuts the socket down then. */
-static void say(struct connection *c, unsigned status, enum err_code code, const char *text, const char *reason)
+/* The whole answer in one piece, past libmicrohttpd; whoever calls ends the connection then. */
+static void say(struct connection *c, unsigned status, const struct err *e, const char *reason)
 {
     struct response answer = {0};
     struct buf out = {0};
     char fresh[REQUEST_ID_SIZE];
     const char *id = id_of(c, fresh);
-    fill(&answer, code, text);
+    answer_error(&answer, e);
+    atomic_store(&c->unread, true);
     buf_print(&out,
               "HTTP/1.1 %u %s\r\ncontent-type: %s\r\ncontent-length: %zu\r\nx-request-id: %s\r\n"
               "x-content-type-options: nosniff\r\nconnection: close\r\n",
@@ -125,7 +126,9 @@ static enum MHD_Result queue_refusal(struct connection *c, const struct refusal 
     const char *id = id_of(c, fresh);
     struct response answer = {0};
     enum MHD_Result done = MHD_NO;
-    fill(&answer, why->code, why->text);
+    struct err e = error_of(why->code, why->text);
+    answer_error(&answer, &e);
+    atomic_store(&c->unread, true);
     struct MHD_Response *r = MHD_create_response_from_buffer(answer.body.len, answer.body.data, MHD_RESPMEM_MUST_COPY);
     if (r) {
         MHD_add_response_header(r, "content-type", answer.content_type);
@@ -152,19 +155,25 @@ enum MHD_Result MHD_queue_response(struct MHD_Connection *mhd, unsigned status, 
         c->exchange.status = (int)why.answered;
     if (c->front->o.tls_cert)
         return queue_refusal(c, &why, reason);
-    say(c, why.answered, why.code, why.text, reason);
-    shutdown(c->deadline.fd, SHUT_RDWR);
+    struct err e = error_of(why.code, why.text);
+    say(c, why.answered, &e, reason);
+    shutdown(c->deadline.fd, SHUT_WR);
     return queue_before_the_stop(c, status, page);
 }
 
-/* ---- who is late ---- */
+/* ---- who sends too much, who is late ---- */
+
+void refusal_say(struct connection *c, const struct err *e, const char *reason)
+{
+    say(c, (unsigned)err_status(e->code), e, reason);
+}
 
 void refusal_late(void *context, struct deadline *d)
 {
     struct connection *c = (struct connection *)(void *)((char *)d - offsetof(struct connection, deadline));
     UNUSED(context);
-    if (atomic_load_explicit(&c->front->stopping, memory_order_relaxed))
-        say(c, 503, ERR_BUSY, "the server is stopping", "stopping");
-    else
-        say(c, 408, ERR_TIMEOUT, "the request did not come in time", "slow");
+    bool stopping = atomic_load_explicit(&c->front->stopping, memory_order_relaxed);
+    struct err e = stopping ? error_of(ERR_BUSY, "the server is stopping")
+                            : error_of(ERR_TIMEOUT, "the request did not come in time");
+    say(c, (unsigned)err_status(e.code), &e, stopping ? "stopping" : "slow");
 }

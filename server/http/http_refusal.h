@@ -17,6 +17,9 @@
 
 bool refusal_find_queue(struct front *f); /* fills f->queue */
 
+/* Answers in the middle of a body; whoever calls has said LATE_CUT and lets the connection end.  Not under TLS. */
+void refusal_say(struct connection *c, const struct err *e, const char *reason);
+
 /* Of deadline.h: the connection's request is late.  `context` is not used. */
 void refusal_late(void *context, struct deadline *d);
 

@@ -121,11 +121,9 @@ static ssize_t wire_read(struct wire *w, gnutls_session_t session, char *out, si
 {
     size_t n = 0;
     ssize_t got = 1;
-    while ((n += give_kept(w, out + n, room - n)) < room && !w->ended && got > 0) {
+    while ((n += give_kept(w, out + n, room - n)) < room && !w->ended && !w->framing.status && got > 0) {
         uint64_t content = framing_content(&w->framing);
-        if (w->framing.status) {
-            got = 0; /* what was refused is the end */
-        } else if (content) {
+        if (content) {
             got = read_content(w, session, out + n, content < room - n ? (size_t)content : room - n);
             n += got > 0 ? (size_t)got : 0;
         } else {
@@ -139,9 +137,10 @@ static ssize_t wire_read(struct wire *w, gnutls_session_t session, char *out, si
             shutdown(w->fd, SHUT_RD); /* tells epoll once more that there is something to read: the end */
         return (ssize_t)n;
     }
-    if (!w->ended)
-        tell_line(w);
-    return w->ended ? 0 : got;
+    if (w->ended || w->framing.status) /* what was refused is the end */
+        return 0;
+    tell_line(w);
+    return got;
 }
 
 bool wire_vouches(struct wire *w)

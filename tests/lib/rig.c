@@ -180,14 +180,14 @@ static struct outcome take_answer(struct call *c)
     return r;
 }
 
-struct outcome rig_ask_with(struct rig *r, struct lanes *lanes, const char *line, const struct extra *x)
+struct rig_call *rig_call_new(struct rig *r, struct lanes *lanes, const char *line, const struct extra *x)
 {
     static const struct extra none;
-    struct pair pairs[32];
-    struct call c;
-    char *copy = mem_text(line);
+    struct rig_call *k = mem_new(1, sizeof *k);
     x = x ? x : &none;
-    struct request q = {
+    k->line = mem_text(line);
+    k->lanes = lanes;
+    k->request = (struct request){
         .listener = x->admin ? LISTENER_ADMIN : LISTENER_PUBLIC,
         .content_type = x->type,
         .if_match = x->if_match,
@@ -198,13 +198,44 @@ struct outcome rig_ask_with(struct rig *r, struct lanes *lanes, const char *line
         .body_len = x->len ? x->len : x->body ? strlen(x->body) : 0,
         .role = x->role != ROLE_NONE || x->anonymous ? x->role : ROLE_ADMIN,
     };
-    parse_line(copy, &q, pairs, COUNT(pairs));
-    call_begin(&c, r->app, &q);
-    call_run(&c, lanes);
-    struct outcome reply = take_answer(&c);
-    call_free(&c);
-    free(copy);
+    parse_line(k->line, &k->request, k->pairs, COUNT(k->pairs));
+    call_begin(&k->call, r->app, &k->request);
+    return k;
+}
+
+struct outcome rig_call_end(struct rig_call *k)
+{
+    call_run(&k->call, k->lanes);
+    struct outcome reply = take_answer(&k->call);
+    call_free(&k->call);
+    free(k->line);
+    free(k);
     return reply;
+}
+
+struct rig_call *rig_until_write(struct rig *r, const char *line, const struct extra *x)
+{
+    struct rig_call *k = rig_call_new(r, r->lanes, line, x);
+    rig_call_step(k);
+    if (k->call.state != CALL_WRITES)
+        fail_msg("%s came to its end without a write: %d %.300s", line, k->call.response.status,
+                 k->call.response.body.data ? k->call.response.body.data : "");
+    return k;
+}
+
+void rig_call_step(struct rig_call *k)
+{
+    struct call *c = &k->call;
+    do {
+        for (size_t i = 0; c->state == CALL_IMAGES && i < c->n_images; i++)
+            call_image(&c->images[i], k->lanes, &c->app->options.limits);
+        call_step(c);
+    } while (c->state == CALL_READY || c->state == CALL_IMAGES);
+}
+
+struct outcome rig_ask_with(struct rig *r, struct lanes *lanes, const char *line, const struct extra *x)
+{
+    return rig_call_end(rig_call_new(r, lanes, line, x));
 }
 
 struct outcome rig_ask(struct rig *r, const char *line, const struct extra *x)

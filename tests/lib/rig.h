@@ -53,6 +53,21 @@ struct extra {
 struct outcome rig_ask(struct rig *r, const char *line, const struct extra *x);
 /* On a lane cache of the caller's, for threads of their own. */
 struct outcome rig_ask_with(struct rig *r, struct lanes *lanes, const char *line, const struct extra *x);
+
+/* The same in steps, so that a test says what happens between what a call looks up and what it writes. */
+struct rig_call {
+    char *line;
+    struct pair pairs[32];
+    struct request request;
+    struct call call;
+    struct lanes *lanes;
+};
+struct rig_call *rig_call_new(struct rig *r, struct lanes *lanes, const char *line, const struct extra *x); /* what `x` points to must stay */
+/* Up to where it hands its writes to the store; fails the test when it comes to its end without. */
+struct rig_call *rig_until_write(struct rig *r, const char *line, const struct extra *x);
+void rig_call_step(struct rig_call *k); /* to its next writes, or to its end */
+struct outcome rig_call_end(struct rig_call *k); /* frees it */
+
 /* Runs it with a JSON body. */
 struct outcome rig_json(struct rig *r, const char *line, const char *json);
 /* The same, and fails the test unless this is the status. */

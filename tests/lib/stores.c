@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
 
@@ -15,8 +16,22 @@ struct store *stores_open(const char *dir, struct err *e)
     return store_open(&(struct store_options){.dir = dir, .min_free_bytes = 1 << 20, .keep_generations = 1}, e);
 }
 
+static bool add_model(struct store *s, const char *id, struct err *e)
+{
+    struct write w = {.kind = WRITE_MODEL_ADD, .row_model = {.arch = "resnet18", .dimensions = STORES_DIMENSIONS}};
+    char path[4096];
+    snprintf(w.row_model.id, sizeof w.row_model.id, "%s", id);
+    hash_text(id, strlen(id), w.row_model.fingerprint);
+    store_model_path(s, id, path, sizeof path);
+    bool ok = file_replace(path, id, strlen(id), e) && store_write(s, &w, e);
+    model_row_clear(&w.row_model);
+    return ok;
+}
+
 bool stores_create(struct store *s, const char *collection, struct err *e)
 {
+    if (!add_model(s, "anchord-base", e))
+        return false;
     struct write w = {.kind = WRITE_COLLECTION_CREATE,
                       .row_collection = {.model = "anchord-base", .precision = "fp32", .dimensions = STORES_DIMENSIONS}};
     snprintf(w.row_collection.name, sizeof w.row_collection.name, "%s", collection);

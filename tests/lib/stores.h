@@ -9,7 +9,7 @@ enum { STORES_DIMENSIONS = 16 };
 
 /* No background work, 1 MB to be left free. */
 struct store *stores_open(const char *dir, struct err *e);
-/* The collection, with the model "anchord-base". */
+/* The collection, with the model "anchord-base", which is made when it is not there; its file holds its name. */
 bool stores_create(struct store *s, const char *collection, struct err *e);
 
 /* A deterministic unit vector for a number: different numbers, different directions. */
