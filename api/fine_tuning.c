@@ -167,6 +167,20 @@ static bool read_collection(struct call *c, const char *field, char out[ID_MAX +
     return store_collection(c->app->store, name, row, &why) || err_field(&c->err, field, "%.200s", why.text);
 }
 
+/* Nobody is judged by what it learned from: of the pictures to judge by, two at least must not be trained on. */
+static bool check_validation(struct call *c, const struct job *j)
+{
+    int64_t own;
+    if (!j->validation[0])
+        return true;
+    if (strcmp(j->validation, j->collection) == 0)
+        return err_field(&c->err, "validation_file", "is the collection that is trained on: name another, or none, and a part is held out");
+    if (!store_count_unshared(c->app->store, j->validation, j->collection, 2, &own, &c->err))
+        return false;
+    return own >= 2 || err_field(&c->err, "validation_file", "has %s that %.64s does not have too: too few are left to judge by",
+                                 own ? "one picture only" : "no picture", j->collection);
+}
+
 static bool read_model(struct call *c, struct job *j, const struct collection_row *trained_on)
 {
     const char *model = NULL;
@@ -236,7 +250,7 @@ bool job_create(struct call *c)
         return err_field(&c->err, "training_file", "is needed: the collection to train on");
     if (row.images == 0)
         return err_field(&c->err, "training_file", "the collection %.128s has no images", row.name);
-    if (!read_model(c, &draft, &row) || !json_get_object(c->json, "method", &method, &c->err) ||
+    if (!check_validation(c, &draft) || !read_model(c, &draft, &row) || !json_get_object(c->json, "method", &method, &c->err) ||
         !read_method(c, &draft, method) || !read_rest(c, &draft) || !check_ground(c, &draft) || !jobs_create(c->app->jobs, &draft, &made, &c->err))
         return false;
     return answer_job(c, &made);

@@ -327,6 +327,16 @@ static bool hash_is_used(struct store *s, const char *sha256, bool *used, struct
     return ok;
 }
 
+bool store_count_unshared(struct store *s, const char *collection, const char *other, size_t most, int64_t *n, struct err *e)
+{
+    struct collection_row row;
+    int64_t number;
+    struct session *r = shelf_find(s->shelf, other, &row, NULL, e) ? enter(s, collection, &number, e) : NULL;
+    bool ok = r && catalog_count_unshared(r, number, row.number, most, n, e);
+    catalog_reader_done(s->catalog, r);
+    return ok;
+}
+
 bool store_content(struct store *s, const struct image_row *row, void **bytes, size_t *len, struct err *e)
 {
     for (int i = 0; i < READ_TRIES; i++) {

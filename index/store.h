@@ -255,6 +255,9 @@ MUST_CHECK bool store_count(struct store *s, const char *collection, const struc
                             const char *const *ids, size_t n_ids, int64_t *count, struct err *e);
 /* How many images each label has: *each, for free(), [1 + *labels], of which the first counts those without a label. */
 MUST_CHECK bool store_label_counts(struct store *s, const char *collection, size_t **each, size_t *labels, struct err *e);
+/* How many different contents of a collection the other one does not have; counts no further than `most`. */
+MUST_CHECK bool store_count_unshared(struct store *s, const char *collection, const char *other, size_t most, int64_t *n,
+                                     struct err *e);
 /* The original bytes of an image; the content is checked against the hash.  *bytes is the caller's. */
 MUST_CHECK bool store_content(struct store *s, const struct image_row *row, void **bytes, size_t *len,
                               struct err *e);

@@ -137,6 +137,45 @@ static void a_job_teaches_judges_and_changes_the_model(void **state)
     outcome_clear(&o);
 }
 
+/* Labels are dice, so nothing can be learned but by heart: a job that is asked for "if_better" must not change the model. */
+static void nobody_is_judged_by_what_it_learned_from(void **state)
+{
+    UNUSED(state);
+    enum { LEARNED = 128, OWN = 6 };
+    static const char job[] = "{\"training_file\":\"dice\",\"validation_file\":\"%s\",\"promote\":\"if_better\",\"method\":{\"type\":\"proxy\","
+                              "\"proxy\":{\"hyperparameters\":{\"n_epochs\":30,\"batch_size\":32,\"learning_rate\":0.003,\"augmentation\":\"none\"}}}}";
+    static const char *const names[] = {"dice", "copy", "mixed"};
+    char json[600], id[40], label[8], text[16];
+    for (size_t k = 0; k < COUNT(names); k++) {
+        snprintf(json, sizeof json, "PUT /v1/collections/%s", names[k]);
+        struct outcome o = rig_expect(rig, 201, json, NULL);
+        outcome_clear(&o);
+        for (unsigned i = 0; i < LEARNED + (k == 2 ? OWN : 0); i++) {
+            snprintf(text, sizeof text, "%c%u", "xyz"[k], i);
+            snprintf(label, sizeof label, "d%u", i * 2654435761u >> 29 & 3);
+            rig_put_in(rig, names[k], text, 0, 1000 + i, label);
+        }
+    }
+    for (size_t k = 0; k < 2; k++) { /* the very same collection, and the same pictures in another */
+        snprintf(json, sizeof json, job, names[k]);
+        struct outcome o = post(json, 400);
+        assert_string_equal(outcome_text(&o, "error.param"), "validation_file");
+        outcome_clear(&o);
+    }
+    snprintf(json, sizeof json, job, "mixed");
+    struct outcome o = post(json, 200);
+    snprintf(id, sizeof id, "%s", outcome_text(&o, "id"));
+    outcome_clear(&o);
+    wait_for_event(id, "128 of the 134 pictures to judge by are trained on too");
+    wait_for(id, "succeeded");
+    o = get(id, "", 200);
+    bool promoted = true;
+    if (!json_as_bool(outcome_at(&o, "result.promoted"), &promoted) || promoted || outcome_number(&o, "result.left_out") != LEARNED ||
+        outcome_number(&o, "result.before.images") != OWN || !outcome_text(&o, "result.note"))
+        fail_msg("judged by what it learned from: %s", o.body.data);
+    outcome_clear(&o);
+}
+
 static void a_gain_that_is_not_certain_is_not_promoted(void **state)
 {
     UNUSED(state);
@@ -379,6 +418,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
     const struct CMUnitTest tests[] = {
         TEST(a_job_teaches_judges_and_changes_the_model),
+        TEST(nobody_is_judged_by_what_it_learned_from),
         TEST(a_gain_that_is_not_certain_is_not_promoted),
         TEST(what_cannot_be_asked_for_is_refused_by_its_field),
         TEST(the_queue_is_bounded_and_jobs_are_cancelled_in_time),

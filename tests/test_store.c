@@ -411,6 +411,44 @@ static void a_search_obeys_the_filter_and_shows_metadata(void **state)
     json_free(doc);
 }
 
+static void an_empty_label_counts_as_none(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    static const char *const labels[] = {"", "a", NULL, "", "a"};
+    size_t *each, n;
+    for (unsigned i = 0; i < COUNT(labels); i++) {
+        char id[16];
+        snprintf(id, sizeof id, "i%u", i);
+        assert_ok(stores_put(f->s, &(struct stores_image){.id = id, .content = i, .label = labels[i]}, NULL, &e), e);
+    }
+    assert_ok(store_label_counts(f->s, "default", &each, &n, &e), e);
+    assert_int_equal(n, 1);
+    assert_int_equal(each[0], 3);
+    assert_int_equal(each[1], 2);
+    free(each);
+}
+
+static void what_another_collection_has_not_is_counted(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    int64_t n;
+    assert_ok(stores_create(f->s, "zoo", &e), e);
+    for (unsigned i = 0; i < 6; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "i%u", i);
+        assert_ok(stores_put(f->s, &(struct stores_image){.id = id, .content = i % 4}, NULL, &e), e);
+        assert_ok(stores_put(f->s, &(struct stores_image){.id = id, .content = 2 + i, .collection = "zoo"}, NULL, &e), e);
+    }
+    assert_ok(store_count_unshared(f->s, "default", "zoo", 100, &n, &e), e);
+    assert_int_equal(n, 2); /* 0 and 1 */
+    assert_ok(store_count_unshared(f->s, "zoo", "default", 3, &n, &e), e);
+    assert_int_equal(n, 3); /* of four */
+    assert_ok(store_count_unshared(f->s, "zoo", "zoo", 100, &n, &e), e);
+    assert_int_equal(n, 0);
+}
+
 static void collections_come_and_go_and_default_stays(void **state)
 {
     struct fixture *f = *state;
@@ -613,6 +651,8 @@ int main(void)
         TEST(many_are_deleted_by_list_and_by_filter),
         TEST(images_are_listed_in_pages_by_id),
         TEST(a_search_obeys_the_filter_and_shows_metadata),
+        TEST(an_empty_label_counts_as_none),
+        TEST(what_another_collection_has_not_is_counted),
         TEST(collections_come_and_go_and_default_stays),
         TEST(keys_and_models_are_kept),
         TEST(leftovers_of_a_crash_are_swept_and_damage_is_told),

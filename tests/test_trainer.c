@@ -143,6 +143,17 @@ static void what_cannot_be_learned_from_is_refused(void **state)
     assert_true(!t.ok && t.e.code == ERR_BAD_INPUT && strstr(t.e.text, "held out"));
 }
 
+static char *log_of(const struct runs *f, const char *name)
+{
+    char path[400];
+    void *text;
+    size_t len;
+    struct err e = {0};
+    snprintf(path, sizeof path, "%s/%s/log.jsonl", f->dir, name);
+    assert_ok(file_read(path, 1 << 28, &text, &len, &e), e);
+    return text;
+}
+
 static void labels_that_are_all_different_are_ignored(void **state)
 {
     struct runs *f = *state;
@@ -156,8 +167,55 @@ static void labels_that_are_all_different_are_ignored(void **state)
     struct run_told t = runs_run(f, "different", ",\"steps\":1", false, false);
     assert_ok(t.ok, t.e);
     assert_string_equal(t.out.score, "instance_recall@1");
+    char *log = log_of(f, "different");
+    assert_non_null(strstr(log, "\"code\":\"labels_ignored\""));
+    free(log);
     t = runs_run(f, "different-labels", ",\"steps\":1,\"method\":{\"type\":\"triplet\"}", false, false);
     assert_true(!t.ok && t.e.code == ERR_BAD_INPUT);
+}
+
+static void what_is_trained_on_is_left_out_of_the_judgement(void **state)
+{
+    struct runs *f = *state;
+    char path[300], more[500];
+    struct err e = {0};
+    snprintf(path, sizeof path, "%s/judged", f->dir);
+    assert_ok(file_make_dirs(path, &e), e);
+    for (uint32_t k = 0; k < RUNS_KINDS; k++)
+        lesson_draw(path, k, RUNS_EACH - 8, 8 + 2 + k, 40); /* 8 of those that are trained on, 2, 3 and 4 others */
+    snprintf(more, sizeof more, ",\"steps\":1,\"validation\":\"%s\"", path);
+    struct run_told t = runs_run(f, "shared", more, false, false);
+    assert_ok(t.ok, t.e);
+    char *log = log_of(f, "shared");
+    assert_non_null(strstr(log, "\"held_out\":9,\"left_out\":24"));
+    assert_non_null(strstr(log, "\"code\":\"shared_pictures\",\"message\":\"24 of the 33 pictures"));
+    assert_non_null(strstr(log, "\"images\":9")); /* that were judged */
+    assert_non_null(strstr(strstr(log, "\"event\":\"end\""), "\"left_out\":24"));
+    free(log);
+
+    snprintf(more, sizeof more, ",\"steps\":1,\"validation\":\"%s/pictures\"", f->dir);
+    t = runs_run(f, "itself", more, false, false);
+    assert_true(!t.ok && t.e.code == ERR_BAD_INPUT && strcmp(t.e.param, "validation") == 0);
+    assert_non_null(strstr(t.e.text, "36 are trained on"));
+}
+
+static void labels_that_cannot_judge_are_told(void **state)
+{
+    struct runs *f = *state;
+    char path[300];
+    struct err e = {0};
+    snprintf(path, sizeof path, "%s/pictures", f->dir);
+    file_remove_tree(path);
+    assert_ok(file_make_dirs(path, &e), e);
+    lesson_draw(path, 0, 0, 12, 40);
+    for (uint32_t k = 1; k < 4; k++)
+        lesson_draw(path, k, 0, 3, 40); /* of three none can be spared */
+    struct run_told t = runs_run(f, "lopsided", ",\"steps\":1", false, false);
+    assert_ok(t.ok, t.e);
+    assert_string_equal(t.out.score, "instance_recall@1");
+    char *log = log_of(f, "lopsided");
+    assert_non_null(strstr(log, "\"code\":\"labels_not_judged\",\"message\":\"it is judged by instance_recall@1"));
+    free(log);
 }
 
 /* However many steps were planned, it is judged and saved on the way. */
@@ -251,6 +309,8 @@ int main(void)
         TEST(a_diverging_run_stops_and_keeps_what_was_good),
         TEST(what_cannot_be_learned_from_is_refused),
         TEST(labels_that_are_all_different_are_ignored),
+        TEST(what_is_trained_on_is_left_out_of_the_judgement),
+        TEST(labels_that_cannot_judge_are_told),
         TEST(the_time_limit_ends_a_run_with_a_small_rate),
         TEST(a_run_may_go_on_with_larger_pictures),
         TEST(a_run_may_begin_with_a_compact_model),

@@ -99,6 +99,7 @@ static char *result_of(const struct json *end, const struct verdict *v)
     copy_member(&w, end, "before");
     copy_member(&w, end, "after");
     copy_member(&w, end, "gain");
+    copy_member(&w, end, "left_out");
     jw_bool(&w, "certain", v->certain);
     jw_bool(&w, "promoted", v->generation > 0);
     if (v->generation)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "api/jobs/jobs_impl.h"
 #include "base/clock.h"
@@ -186,7 +187,15 @@ static bool run_worker(struct job_run *r, char epitaph[240], struct err *e)
     return true;
 }
 
-/* False: it died without a word, and is to be started again. */
+/* Whether the server's own end, which may reach the worker first, comes within a moment. */
+static bool was_ours_to_stop(struct job_run *r)
+{
+    for (int waited = 0; waited < STOP_MS && !job_is_to_stop(r); waited += POLL_MS)
+        nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
+    return job_is_to_stop(r);
+}
+
+/* False: it died without a word, or somebody else stopped it, and it is to be started again. */
 static bool try_worker(struct job_run *r)
 {
     char epitaph[240];
@@ -194,6 +203,10 @@ static bool try_worker(struct job_run *r)
     if (!run_worker(r, epitaph, &e)) {
         job_fail(r, err_name(e.code), "%s", e.text);
         return true;
+    }
+    if (strcmp(r->outcome, "stopped") == 0 && !was_ours_to_stop(r)) {
+        job_tell(r, "warn", "somebody stopped the worker; it is started again from where it was");
+        return false;
     }
     if (r->outcome[0] || r->failure[0] || job_is_to_stop(r))
         return true;

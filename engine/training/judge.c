@@ -66,6 +66,11 @@ void judge_free(struct judge *j)
     free(j);
 }
 
+bool judge_is_labelled(const struct judge *j)
+{
+    return j->labelled;
+}
+
 /* *bank, *views: the caller's, NULL where there are none. */
 static bool embed(const struct judge *j, struct encoder *enc, struct judgement *out, float **bank, float **views,
                   struct err *e)

@@ -52,6 +52,7 @@ struct judge;
 /* NULL on failure: ERR_BAD_INPUT (e->param is a setting of a run) when there are not two pictures to judge. */
 struct judge *judge_new(const struct judge_options *o, struct err *e);
 void judge_free(struct judge *j); /* NULL is fine */
+bool judge_is_labelled(const struct judge *j); /* the score is recall@1 */
 
 /* Fails where the model gives no direction to a picture (ERR_UNDECODABLE), which a network that collapsed to zero or
  * diverged does; out is then empty. */

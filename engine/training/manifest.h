@@ -51,6 +51,10 @@ void manifest_clear(struct manifest *m);
 /* Marks the held-out items: the same for the same seed and content. */
 void manifest_split(struct manifest *m, double fraction, uint64_t seed);
 
+/* Takes those items out whose content is in `learned` too: who is judged by what it learned from is judged by its memory.  Gives
+ * how many. */
+size_t manifest_leave_out(struct manifest *m, const struct manifest *learned);
+
 /* How many of a label's contents that holds out: none of fewer than four. */
 size_t manifest_spared(size_t contents, double fraction);
 

@@ -85,13 +85,37 @@ static int by_hash(const void *a, const void *b)
     return strcmp(((const struct hashed *)a)->sha256, ((const struct hashed *)b)->sha256);
 }
 
-/* The same picture under two labels could still lie on both sides: training wins. */
-static void keep_contents_together(struct manifest *m)
+/* All items by content; the caller's to free. */
+static struct hashed *sort_by_hash(const struct manifest *m)
 {
     struct hashed *all = mem_new(m->n, sizeof *all);
     for (size_t i = 0; i < m->n; i++)
         all[i] = (struct hashed){m->items[i].sha256, i};
-    qsort(all, m->n, sizeof *all, by_hash);
+    if (m->n)
+        qsort(all, m->n, sizeof *all, by_hash);
+    return all;
+}
+
+size_t manifest_leave_out(struct manifest *m, const struct manifest *learned)
+{
+    struct hashed *all = sort_by_hash(learned);
+    size_t kept = 0, before = m->n;
+    for (size_t i = 0; i < before; i++) {
+        const struct hashed key = {m->items[i].sha256, 0};
+        if (learned->n && bsearch(&key, all, learned->n, sizeof *all, by_hash))
+            free(m->items[i].path);
+        else
+            m->items[kept++] = m->items[i];
+    }
+    m->n = kept;
+    free(all);
+    return before - kept;
+}
+
+/* The same picture under two labels could still lie on both sides: training wins. */
+static void keep_contents_together(struct manifest *m)
+{
+    struct hashed *all = sort_by_hash(m);
     for (size_t i = 0, j; i < m->n; i = j) {
         bool trained = false;
         for (j = i; j < m->n && strcmp(all[i].sha256, all[j].sha256) == 0; j++)

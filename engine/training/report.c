@@ -418,7 +418,7 @@ static void write_facts(struct page *p)
         const char *what, *key, *unit;
         double scale;
     } facts[] = {
-        {"pictures", "images", "", 1}, {"held out", "held_out", "", 1}, {"labels", "labels", "", 1},
+        {"pictures", "images", "", 1}, {"held out", "held_out", "", 1}, {"left out of the judgement", "left_out", "", 1}, {"labels", "labels", "", 1},
         {"damaged files", "damaged", "", 1}, {"steps in an epoch", "steps_per_epoch", "", 1}, {"network", "arch", "", 1},
         {"parameters", "parameters", "", 1}, {"first model", "model", "", 1}, {"precision", "precision", "", 1},
         {"threads", "threads", "", 1}, {"processor", "processor", "", 1}, {"memory of a step", "memory_bytes", " MB", 1e-6}};

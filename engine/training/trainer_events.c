@@ -36,6 +36,7 @@ void trainer_log_start(struct trainer *t)
     jw_int(w, "memory_bytes", (int64_t)train_step_memory(t->step));
     jw_int(w, "images", (int64_t)t->trained_on);
     jw_int(w, "held_out", (int64_t)t->held_out);
+    jw_int(w, "left_out", (int64_t)t->left_out);
     jw_int(w, "labels", (int64_t)t->labels);
     jw_int(w, "damaged", (int64_t)dataset_damaged(t->dataset));
     jw_int(w, "steps", (int64_t)t->total);
@@ -102,6 +103,7 @@ void trainer_log_end(struct trainer *t, const struct train_outcome *out, const s
     jw_text(w, "reason", train_end_name(out->end));
     short_real(w, "seconds", t->state.seconds);
     jw_int(w, "best_step", (int64_t)out->best_step);
+    jw_int(w, "left_out", (int64_t)t->left_out);
     if (before && after) {
         judgement_write(before, w, "before");
         judgement_write(after, w, "after");

@@ -33,6 +33,8 @@ struct trainer {
     struct watch watch;
     char parent[HASH_HEX];     /* fingerprint of the model that the run began with; empty: random weights */
     size_t labels, held_out, trained_on;
+    size_t left_out;           /* pictures of the validation set that are trained on, and so judged by nobody */
+    bool labels_forgotten;     /* no label could spare a picture, so none counts */
     uint64_t judged_step, saved_step; /* the last ones; NO_STEP: none by this process */
 };
 

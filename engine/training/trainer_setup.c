@@ -1,6 +1,7 @@
 /* trainer_setup.c - everything that a run needs before its first step. */
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,7 +157,7 @@ static bool hold_out(struct trainer *t, struct err *e)
         return true;
     manifest_split(m, t->c->held_out, t->c->seed);
     if (count_held_out(m) == 0 && m->n_labels && !by_labels) {
-        log_warn("train", "no label has four different pictures, of which some could be held out: the labels are ignored");
+        t->labels_forgotten = true;
         manifest_forget_labels(m);
         manifest_split(m, t->c->held_out, t->c->seed);
     }
@@ -182,6 +183,18 @@ static bool check_labels(struct trainer *t, struct err *e)
                                       "take \"positives\": \"views\"");
 }
 
+/* The validation set without what is trained on. */
+static bool open_validation(struct trainer *t, struct err *e)
+{
+    struct manifest *v = t->o->validation;
+    t->left_out = manifest_leave_out(v, t->o->manifest);
+    if (v->n < 2 && t->left_out)
+        return err_field(e, "validation", "has %zu pictures, of which %zu are trained on: too few are left to judge by", v->n + t->left_out,
+                         t->left_out);
+    t->validation = read_pictures(t, v, e);
+    return t->validation || err_wrap(e, "`validation`");
+}
+
 static bool open_pictures(struct trainer *t, struct err *e)
 {
     struct manifest *m = t->o->manifest;
@@ -190,8 +203,8 @@ static bool open_pictures(struct trainer *t, struct err *e)
     t->dataset = read_pictures(t, m, e);
     if (!t->dataset || !hold_out(t, e) || !check_labels(t, e))
         return false;
-    if (t->o->validation && !(t->validation = read_pictures(t, t->o->validation, e)))
-        return err_wrap(e, "`validation`");
+    if (t->o->validation && !open_validation(t, e))
+        return false;
     t->held_out = t->validation ? t->o->validation->n : count_held_out(m);
     manifest_digest(m, t->ground.pictures);
 
@@ -274,6 +287,32 @@ static bool open_loader(struct trainer *t, struct err *e)
     return t->loader != NULL;
 }
 
+static void warn(struct trainer *t, const char *code, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void warn(struct trainer *t, const char *code, const char *fmt, ...)
+{
+    char text[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    log_warn("train", "%s", text);
+    trainer_log_warning(t, code, text);
+}
+
+/* What is judged, where it is not what one would expect. */
+static void warn_of_judging(struct trainer *t)
+{
+    if (t->left_out)
+        warn(t, "shared_pictures", "%zu of the %zu pictures to judge by are trained on too: they are left out of the judgement", t->left_out,
+             t->left_out + t->o->validation->n);
+    if (t->labels_forgotten)
+        warn(t, "labels_ignored", "no label has four different pictures, of which some could be held out: the labels are ignored, and "
+             "it is judged by instance_recall@1 (is a picture found by a view of itself?)");
+    else if (t->labels && !judge_is_labelled(t->judge))
+        warn(t, "labels_not_judged", "it is judged by instance_recall@1 (is a picture found by a view of itself?): recall@1 needs pictures "
+             "to judge by of two labels, and two of one of them");
+}
+
 static bool open_all(struct trainer *t, struct checkpoint **from, struct err *e)
 {
     if (!open_folder(t, from, e) || !open_model(t, !*from, e) || !find_ground(t, e) || !open_pictures(t, e))
@@ -282,10 +321,12 @@ static bool open_all(struct trainer *t, struct checkpoint **from, struct err *e)
     if ((*from && !checkpoint_matches(*from, t->c, &t->ground, t->o->allow_inexact, e)) || !begin_log(t, !*from, e) ||
         !open_judge(t, e) || !open_step(t, *from, e) || !open_loader(t, e))
         return false;
-    if (*from)
+    if (*from) {
         trainer_log_resume(t);
-    else
+    } else {
         trainer_log_start(t);
+        warn_of_judging(t);
+    }
     return true;
 }
 

@@ -136,6 +136,8 @@ MUST_CHECK bool catalog_count(struct session *s, int64_t collection, const struc
                               struct err *e);
 /* Like store_label_counts(). */
 MUST_CHECK bool catalog_label_counts(struct session *s, int64_t collection, size_t **each, size_t *labels, struct err *e);
+/* Different contents of a collection that the other one does not have; counts no further than `most`. */
+MUST_CHECK bool catalog_count_unshared(struct session *s, int64_t collection, int64_t other, size_t most, int64_t *n, struct err *e);
 /* The numbers of the images that match (NULL: all), ascending; for free(), never NULL. */
 MUST_CHECK bool catalog_numbers(struct session *s, int64_t collection, const struct filter *f, int64_t **out,
                                 size_t *n, struct err *e);

@@ -138,12 +138,12 @@ bool catalog_label_counts(struct session *s, int64_t collection, size_t **each, 
     size_t room = 64;
     size_t *counts = mem_new(room, sizeof *counts);
     *labels = 0;
-    struct query *r = sql_begin(s->q, "SELECT count(*), label IS NULL FROM image WHERE collection = ?1 GROUP BY label",
+    struct query *r = sql_begin(s->q, "SELECT count(*), coalesce(label, '') = '' FROM image WHERE collection = ?1 GROUP BY label",
                                 VALUES(sql_int(collection)), e);
     while (sql_row(r)) {
         size_t count = (size_t)sql_get_int(r, 0);
         if (sql_get_int(r, 1)) {
-            counts[0] = count;
+            counts[0] += count; /* "" is no label */
             continue;
         }
         if (*labels + 1 == room) {
@@ -159,6 +159,14 @@ bool catalog_label_counts(struct session *s, int64_t collection, size_t **each, 
     }
     *each = counts;
     return ok;
+}
+
+bool catalog_count_unshared(struct session *s, int64_t collection, int64_t other, size_t most, int64_t *n, struct err *e)
+{
+    return sql_number(s->q,
+                      "SELECT count(*) FROM (SELECT DISTINCT v.sha256 FROM image v WHERE v.collection = ?1 AND NOT EXISTS"
+                      " (SELECT 1 FROM image t WHERE t.sha256 = v.sha256 AND t.collection = ?2) LIMIT ?3)",
+                      VALUES(sql_int(collection), sql_int(other), sql_int((int64_t)most)), 0, n, e);
 }
 
 bool catalog_total_images(struct session *s, int64_t *count, struct err *e)

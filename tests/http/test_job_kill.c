@@ -227,6 +227,23 @@ static void a_killed_worker_is_replaced_once(void **state)
     finish(&s);
 }
 
+/* By hand, or by whatever ends processes that it takes for idle. */
+static void a_worker_that_somebody_stops_goes_on(void **state)
+{
+    UNUSED(state);
+    struct server s;
+    char id[40];
+    begin(&s, &(struct server_options){0});
+    fill(&s);
+    post_job(&s, STEPS(300), id);
+    wait_for_checkpoint(&s, id);
+    assert_int_equal(kill(wait_for_worker(id, 0), SIGTERM), 0);
+    wait_for_event(&s, id, "somebody stopped the worker");
+    wait_for_event(&s, id, "going on from the checkpoint of step");
+    expect_end(&s, id, "succeeded", NULL, NULL);
+    finish(&s);
+}
+
 static void a_worker_that_needs_too_much_memory_says_so(void **state)
 {
     UNUSED(state);
@@ -382,6 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_killed_server_takes_its_worker_along_and_goes_on_after_it),
         cmocka_unit_test(a_killed_worker_is_replaced_once),
+        cmocka_unit_test(a_worker_that_somebody_stops_goes_on),
         cmocka_unit_test(a_worker_that_needs_too_much_memory_says_so),
         cmocka_unit_test(a_full_disk_fails_the_job_and_nothing_else),
         cmocka_unit_test(deaths_at_random_moments_leave_the_old_model_or_the_new_one),

@@ -278,9 +278,14 @@ struct buf rig_base64(unsigned kind, unsigned seed)
 
 void rig_put(struct rig *r, const char *id, unsigned kind, unsigned seed, const char *label)
 {
+    rig_put_in(r, "default", id, kind, seed, label);
+}
+
+void rig_put_in(struct rig *r, const char *collection, const char *id, unsigned kind, unsigned seed, const char *label)
+{
     char line[512];
     struct buf file = rig_picture(kind, seed);
-    snprintf(line, sizeof line, "PUT /v1/collections/default/images/%s%s%s", id, label ? "?label=" : "",
+    snprintf(line, sizeof line, "PUT /v1/collections/%s/images/%s%s%s", collection, id, label ? "?label=" : "",
              label ? label : "");
     struct outcome reply =
         rig_ask(r, line, &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});

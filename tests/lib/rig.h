@@ -75,6 +75,9 @@ struct outcome rig_expect(struct rig *r, int status, const char *line, const str
 /* PUTs picture `seed` of `kind` as `id` into `default` with `label`; 201 or 200. */
 void rig_put(struct rig *r, const char *id, unsigned kind, unsigned seed, const char *label);
 
+/* The same into another collection. */
+void rig_put_in(struct rig *r, const char *collection, const char *id, unsigned kind, unsigned seed, const char *label);
+
 /* Pictures 0, 1, ... of kinds 0, 1, ... as "p0-0", "p0-1", ... with labels "kind0", ... */
 void rig_fill(struct rig *r, unsigned kinds, unsigned each);
 

@@ -60,14 +60,15 @@ static void count(const struct train_progress *p, void *context)
 struct run_told runs_run(struct runs *f, const char *name, const char *more, bool resume, bool inexact)
 {
     struct train_config c = config_of(f, name, more);
-    struct manifest m = {0};
+    struct manifest m = {0}, validation = {0};
     struct run_told t = {0};
     f->steps = 0;
-    t.ok = manifest_read_folder(&m, c.data, &t.e) &&
-           trainer_run(&(struct trainer_options){.config = &c, .manifest = &m, .limits = image_default_limits, .resume = resume,
+    t.ok = manifest_read_folder(&m, c.data, &t.e) && (!c.validation || manifest_read_folder(&validation, c.validation, &t.e)) &&
+           trainer_run(&(struct trainer_options){.config = &c, .manifest = &m, .validation = c.validation ? &validation : NULL, .limits = image_default_limits, .resume = resume,
                                                  .allow_inexact = inexact, .stop = stop, .progress = count, .context = f},
                        &t.out, &t.e);
     manifest_clear(&m);
+    manifest_clear(&validation);
     train_config_clear(&c);
     return t;
 }
