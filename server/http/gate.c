@@ -45,6 +45,7 @@ static bool check_origin(struct gate *g, struct visit *v, struct err *e)
         return err_set(e, ERR_MISDIRECTED, "this host name is not served here (setting allowed_hosts)");
     if (kind == ORIGIN_FOREIGN && !harmless)
         return err_set(e, ERR_ORIGIN, "this web origin may not call (setting %scors_origins)", admin ? "admin_" : "");
+    v->foreign = kind == ORIGIN_FOREIGN || (kind == ORIGIN_NONE && origin_is_hidden(f->fetch_site, f->fetch_dest));
     if (kind == ORIGIN_LISTED)
         v->allow_origin = origin_allow(&o, f->origin);
     return true;
@@ -89,6 +90,15 @@ static bool check_key(struct gate *g, struct visit *v, struct err *e)
            err_set(e, ERR_FORBIDDEN, "the role of this key does not allow this");
 }
 
+/* A page cannot read what it may not, but it can have it computed: its visitor's browser has no key to ask for, and is let in
+ * where everybody is. */
+static bool check_page(const struct visit *v, struct err *e)
+{
+    bool admin = v->listener == LISTENER_ADMIN;
+    return !v->foreign || v->route.role == ROLE_NONE || v->caller.key_id[0] ||
+           err_set(e, ERR_ORIGIN, "this web origin may not call without a key (setting %scors_origins)", admin ? "admin_" : "");
+}
+
 static bool check_rate(struct gate *g, struct visit *v, struct err *e)
 {
     const char *name = v->caller.key_id[0] ? v->caller.key_id : v->address;
@@ -115,6 +125,9 @@ bool gate_admit(struct gate *g, struct visit *v, struct err *e)
         return false;
     v->reason = "key";
     if (!check_key(g, v, e))
+        return false;
+    v->reason = "origin";
+    if (!check_page(v, e))
         return false;
     v->reason = "rate";
     return check_rate(g, v, e);

@@ -39,6 +39,7 @@ struct visit {
     struct caller caller;
     const char *allow;         /* NULL: no Allow header is needed; valid until this thread's next visit */
     const char *allow_origin;  /* NULL: no Access-Control-Allow-Origin */
+    bool foreign;              /* a page that is not listed asks */
     bool is_options;           /* it passed, and the answer is an empty one */
     bool is_preflight;         /* ... of CORS */
     unsigned retry_after;      /* seconds; 0: no such header */

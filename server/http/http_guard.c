@@ -32,6 +32,8 @@ static const struct {
     {"api-key", offsetof(struct head_facts, api_key)},
     {"x-api-key", offsetof(struct head_facts, x_api_key)},
     {"origin", offsetof(struct head_facts, origin)},
+    {"sec-fetch-site", offsetof(struct head_facts, fetch_site)},
+    {"sec-fetch-dest", offsetof(struct head_facts, fetch_dest)},
     {"accept", offsetof(struct head_facts, accept)},
     {"if-match", offsetof(struct head_facts, if_match)},
     {"if-none-match", offsetof(struct head_facts, if_none_match)},

@@ -33,6 +33,7 @@ struct head_facts { /* texts are borrowed from the head; NULL: not there */
     int64_t content_length;  /* -1: none */
     bool chunked;
     bool expects_continue;
+    const char *fetch_site, *fetch_dest; /* what browsers say of requests that have no Origin: of pictures, scripts, links */
     const char *host, *origin, *authorization, *api_key, *x_api_key;
     const char *content_type, *content_encoding, *accept, *if_match, *if_none_match;
     const char *generation, *request_id, *last_event_id, *wanted_method, *wanted_headers;

@@ -71,6 +71,11 @@ enum origin_kind origin_of(const struct origins *o, const char *origin, const ch
     return authority && host && !strcasecmp(authority, host) ? ORIGIN_SAME : ORIGIN_FOREIGN;
 }
 
+bool origin_is_hidden(const char *fetch_site, const char *fetch_dest)
+{
+    return fetch_site && !strcasecmp(fetch_site, "cross-site") && !(fetch_dest && !strcasecmp(fetch_dest, "document"));
+}
+
 const char *origin_allow(const struct origins *o, const char *origin)
 {
     for (size_t i = 0; i < o->pages->n; i++)

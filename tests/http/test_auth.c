@@ -353,6 +353,23 @@ static void foreign_pages_may_not_write_and_listed_ones_may(void **state)
     probe_ask(&s, "POST from a listed origin", "200", NULL, &write);
     write.headers = "Host: rebound.example\r\n";
     probe_ask(&s, "a second, foreign Host", "400", NULL, &write);
+    static const struct {
+        const char *target, *headers, *pattern;
+    } gets[] = {
+        {"/v1/collections/default/images?filter={}", "Origin: https://evil.example\r\n", "403"},
+        {"/v1/models", "Origin: https://app.example\r\n", "200"},
+        {"/v1/models", "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Dest: image\r\n", "403"},
+        {"/v1/models", "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Dest: iframe\r\n", "403"},
+        {"/v1/models", "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Dest: document\r\n", "200"},
+        {"/v1/models", "Sec-Fetch-Site: same-site\r\nSec-Fetch-Dest: image\r\n", "200"},
+        {"/v1/models", "Sec-Fetch-Site: none\r\n", "200"},
+        {"/metrics", "Origin: https://evil.example\r\n", "403"},
+        {"/healthz", "Origin: https://evil.example\r\n", "200"},
+    };
+    for (size_t i = 0; i < COUNT(gets); i++) {
+        struct ask get = {.method = "GET", .target = gets[i].target, .headers = gets[i].headers};
+        probe_ask(&s, gets[i].headers, gets[i].pattern, gets[i].pattern[0] == '4' ? "origin_not_allowed" : NULL, &get);
+    }
     struct ask preflight = {.method = "OPTIONS", .target = "/v1/models",
                             .headers = "Origin: https://evil.example\r\nAccess-Control-Request-Method: GET\r\n"};
     client_ask(&c, &preflight, &r);
