@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { BODY_MAX = 32 << 20, MODEL_MAX = 256 << 20, DECODE_MEMORY = 512 << 20, ITEMS_MAX = 256, FIRST_SEED = 1 };
+enum { BODY_MAX = 32 << 20, MODEL_MAX = 256 << 20, DECODE_MEMORY = 512 << 20, ITEMS_MAX = 256, FIRST_SEED = 1, QUERY_SECONDS = 10, QUERY_ROWS = 10000000 };
 
 static const char standard_id[] = "anchord-base";
 
@@ -29,6 +29,8 @@ static void fill_defaults(struct app_options *o)
     o->model_max = o->model_max ? o->model_max : MODEL_MAX;
     o->decode_memory = o->decode_memory ? o->decode_memory : DECODE_MEMORY;
     o->items_max = o->items_max ? o->items_max : ITEMS_MAX;
+    o->query_seconds = o->query_seconds > 0 ? o->query_seconds : QUERY_SECONDS;
+    o->query_rows = o->query_rows ? o->query_rows : QUERY_ROWS;
 }
 
 /* "models/flowers.safetensors" -> "flowers" */

@@ -39,6 +39,8 @@ struct app_options {
     size_t reembed_threads;        /* of the background embedder; 0: none, generations wait */
     const struct jobs_options *jobs; /* NULL: no fine-tuning jobs are run; borrowed during app_open() */
     size_t items_max;              /* pictures or searches in one request; 0: 256 */
+    double query_seconds;          /* that a request's questions to the catalogue may take; 0: 10 */
+    int64_t query_rows;            /* that they may look at; 0: 10 million */
 };
 
 struct app {
@@ -49,6 +51,7 @@ struct app {
     char default_model[ID_MAX + 1];
     int64_t started_at;            /* Unix seconds */
     atomic_bool draining;          /* set by the server: /readyz says no */
+    atomic_bool hurry;             /* set by the server, later: what takes long is to stop */
     atomic_uint keys_version;      /* grows whenever a key was added or revoked */
     struct embedder *embedder;     /* NULL: none */
     struct jobs *jobs;             /* NULL: none */
@@ -56,6 +59,7 @@ struct app {
     atomic_uint recent_p99_us;     /* what one in a hundred of the last seconds' requests took longer than (those that read,
                                     * with one picture at most); 0: there were few.  The server's dispatcher measures */
     atomic_bool importing;         /* one model import at a time */
+    _Atomic int64_t embedded_at;   /* clock_ns() of the last picture of a request that was embedded; the server's dispatcher notes it */
     _Atomic int64_t proved_at;     /* clock_ns() of the last time that /readyz embedded a golden; 0: never */
 };
 

@@ -12,6 +12,7 @@
 #include "api/picture.h"
 #include "api/route.h"
 #include "api/stage.h"
+#include "api/step.h"
 #include "base/log.h"
 
 /* Parsing this much JSON takes a light thread longer than many searches. */
@@ -42,6 +43,12 @@ bool call_next(struct call *c, bool (*stage)(struct call *))
 bool call_next_heavy(struct call *c, bool (*stage)(struct call *))
 {
     c->heavy = true;
+    return continue_with(c, CALL_READY, stage);
+}
+
+bool call_next_lengthy(struct call *c, bool (*stage)(struct call *))
+{
+    c->lengthy = true;
     return continue_with(c, CALL_READY, stage);
 }
 
@@ -307,9 +314,20 @@ void call_begin(struct call *c, struct app *app, const struct request *r)
 
 void call_step(struct call *c)
 {
-    c->heavy = false;
-    if (!c->stage(c))
+    bool (*stage)(struct call *) = c->stage;
+    switch (step_run(c)) {
+    case STEP_FAILED:
         finish_failed(c);
+        break;
+    case STEP_TOO_MUCH:
+        response_clear(&c->response);
+        c->err = (struct err){0};
+        call_next_lengthy(c, stage);
+        break;
+    case STEP_WENT_WELL:
+    default:
+        break;
+    }
 }
 
 bool call_is_ready(const struct call *c)

@@ -4,7 +4,8 @@
  * forward in stages.  Each stage says what the next one needs, and whoever drives the call provides it:
  *
  *     CALL_READY    call call_step(): on a light thread, or on a heavy one when call->heavy says that the
- *                   stage is long (it parses a large body, makes a thumbnail, checks a model)
+ *                   stage is long (it parses a large body, makes a thumbnail, checks a model), or on one for lengthy
+ *                   questions when call->lengthy says so
  *     CALL_IMAGES   call->images[0..n_images) must be embedded, each once, by call_image() on heavy threads;
  *                   then call_step() again on a light thread
  *     CALL_WRITES   call->writes[0..n_writes) must be committed by the store (the driver submits them with a
@@ -58,6 +59,8 @@ struct request { /* everything borrowed until the call ends */
     size_t body_len;
     enum role role;             /* what the caller's key allows */
     const char *key_id;         /* NULL: anonymous on loopback */
+    bool (*gone)(void *context); /* whether the client has left; asked now and then while a lengthy stage runs.  NULL: never */
+    void *gone_context;
 };
 
 struct header {
@@ -117,6 +120,7 @@ struct call {
     bool (*ready)(const struct call *c); /* CALL_GOES_ON: whether the next stage has something to send */
     enum call_state state;
     bool heavy;                 /* CALL_READY: the next stage is long */
+    bool lengthy;               /* CALL_READY: the next stage asks the catalogue or the index for much */
     struct image_job *images;
     size_t n_images;
     struct write **writes;

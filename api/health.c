@@ -26,6 +26,7 @@ bool health_get(struct call *c)
 /* ---- /readyz ---- */
 
 enum { PROOF_SECONDS = 10 };    /* a proof that the encoder works is believed this long */
+static const int64_t proof_ns = (int64_t)PROOF_SECONDS * 1000000000;
 static const double proof = 0.98; /* least cosine between a golden vector and what comes out now */
 
 static bool answer_ready(struct call *c, bool encoder_works)
@@ -69,8 +70,11 @@ static bool embed_golden(struct call *c)
 
 bool ready_get(struct call *c)
 {
-    int64_t proved_at = atomic_load(&c->app->proved_at);
-    if (proved_at && clock_ns() - proved_at < (int64_t)PROOF_SECONDS * 1000000000)
+    int64_t proved_at = atomic_load(&c->app->proved_at), embedded_at = atomic_load(&c->app->embedded_at);
+    bool busy = atomic_load(&c->app->embedding) > 0; /* a further picture would wait behind those of the requests ... */
+    if (proved_at && clock_ns() - proved_at < proof_ns)
+        return answer_ready(c, true);
+    if (proved_at && busy && clock_ns() - embedded_at < proof_ns) /* ... and what they get shows that it still works */
         return answer_ready(c, true);
     return call_load(c, c->app->default_model, PRECISION_AUTO, embed_golden);
 }

@@ -86,6 +86,15 @@ void route_param_name(const struct route *r, size_t i, char *out, size_t size)
     snprintf(out, size, "%.*s", p ? (int)strcspn(p + 1, "}") : 0, p ? p + 1 : "");
 }
 
+bool route_is_watch(const char *path)
+{
+    static const char *const paths[] = {"/healthz", "/readyz", "/metrics"};
+    for (size_t i = 0; i < COUNT(paths); i++)
+        if (strcmp(path, paths[i]) == 0)
+            return true;
+    return false;
+}
+
 size_t route_body_max(const struct app *app, const struct route *r)
 {
     switch (r->limit) {

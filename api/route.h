@@ -43,6 +43,8 @@ MUST_CHECK bool route_find(enum listener l, enum method method, const char *path
                            struct err *e);
 /* The name of path parameter i, as the pattern has it in braces. */
 void route_param_name(const struct route *r, size_t i, char *out, size_t size);
+/* Those who watch the server ask it: they get a thread that nothing else can take. */
+bool route_is_watch(const char *path);
 size_t route_body_max(const struct app *app, const struct route *r);
 
 /* The handlers: the first stage of each route. */

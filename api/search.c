@@ -12,8 +12,9 @@
 #include "base/clock.h"
 #include "base/metric.h"
 #include "base/num.h"
+#include "base/work_limit.h"
 
-enum { SEARCHES_MAX = 100, SEARCHES_LIGHT = 8 };
+enum { SEARCHES_MAX = 100, SEARCHES_LIGHT = 8, ROWS_LIGHT = 200000 };
 
 struct search_request {
     struct view *view;
@@ -146,6 +147,8 @@ static bool answer(struct call *c)
             jw_object(&w, NULL);
             jw_text(&w, "object", "list");
         }
+        if (!work_limit_holds()) /* between two of them, where no statement runs */
+            return work_limit_err(&c->err);
         if (!ask(c, &r->questions[i], &w))
             return false;
         if (r->batch)
@@ -159,11 +162,21 @@ static bool answer(struct call *c)
     return call_done(c);
 }
 
-/* A long batch goes to a heavy thread, so that single searches pass it. */
+/* How many rows of vectors are looked at, in the worst case: the index is used unless a search is exact. */
+static double rows_of(const struct search_request *r)
+{
+    size_t exact = 0;
+    for (size_t i = 0; i < r->n; i++)
+        exact += r->questions[i].settings.exact;
+    return (double)exact * (double)view_images(r->view);
+}
+
+/* What is long goes elsewhere, so that single searches pass it. */
 static bool answer_in_time(struct call *c)
 {
     const struct search_request *r = c->scratch;
-    return r->n > SEARCHES_LIGHT ? call_next_heavy(c, answer) : answer(c);
+    bool lengthy = r->n > SEARCHES_LIGHT || (r->n > 1 && rows_of(r) > ROWS_LIGHT);
+    return lengthy ? call_next_lengthy(c, answer) : answer(c);
 }
 
 /* ---- pictures ---- */

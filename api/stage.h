@@ -5,6 +5,7 @@
  *
  *     call_next(c, stage)            another stage, when a light thread is free
  *     call_next_heavy(c, stage)      ... a heavy thread, for what takes long
+ *     call_next_lengthy(c, stage)    ... a thread for questions that take long
  *     call_load(c, model, precision, stage)   with that model's encoder in c->encoder
  *     call_embed(c, stage)           after c->images were embedded
  *     call_write(c, stage)           after c->writes were committed
@@ -21,6 +22,7 @@
 
 bool call_next(struct call *c, bool (*stage)(struct call *));
 bool call_next_heavy(struct call *c, bool (*stage)(struct call *));
+bool call_next_lengthy(struct call *c, bool (*stage)(struct call *));
 bool call_load(struct call *c, const char *model, enum precision precision, bool (*stage)(struct call *));
 bool call_embed(struct call *c, bool (*stage)(struct call *));
 bool call_write(struct call *c, bool (*stage)(struct call *));

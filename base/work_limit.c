@@ -19,9 +19,17 @@ struct work_limit *work_limit_now(void)
     return current;
 }
 
-static bool is_set(const atomic_bool *flag)
+/* The question costs a system call. */
+enum { ASK_EVERY_NS = 50 * 1000 * 1000 };
+
+static bool is_given_up(struct work_limit *l, int64_t now)
 {
-    return flag && atomic_load_explicit(flag, memory_order_relaxed);
+    if (l->hurry && atomic_load_explicit(l->hurry, memory_order_relaxed))
+        return true;
+    if (!l->gone || now - l->asked_at < ASK_EVERY_NS)
+        return false;
+    l->asked_at = now;
+    return l->gone(l->context);
 }
 
 bool work_limit_holds(void)
@@ -29,9 +37,10 @@ bool work_limit_holds(void)
     struct work_limit *l = current;
     if (!l)
         return true;
-    if (l->why == WORK_GOES_ON && (is_set(l->gone) || is_set(l->hurry)))
+    int64_t now = clock_ns();
+    if (l->why == WORK_GOES_ON && is_given_up(l, now))
         l->why = WORK_GIVEN_UP;
-    if (l->why == WORK_GOES_ON && clock_ns() >= l->until)
+    if (l->why == WORK_GOES_ON && now >= l->until)
         l->why = WORK_TOOK_LONG;
     return l->why == WORK_GOES_ON;
 }
@@ -54,7 +63,7 @@ bool work_limit_err(struct err *e)
         return err_set(e, ERR_TOO_LARGE, "it looks at more than %lld rows (setting query_rows)",
                        (long long)l->rows_max);
     case WORK_TOOK_LONG:
-        return err_set(e, ERR_BUSY, "it takes longer than %g seconds (setting query_seconds)", l->seconds);
+        return err_set(e, ERR_BUSY, "it takes longer than %g seconds", l->seconds);
     case WORK_GIVEN_UP:
         return err_set(e, ERR_BUSY, "nobody waits for the answer any more, or the server is stopping");
     case WORK_GOES_ON:

@@ -23,10 +23,12 @@ struct work_limit {
     int64_t until;            /* clock_ns() */
     int64_t rows;             /* what is left of them */
     bool lengthy;             /* it may take long, so it leaves room for work that does not */
-    const atomic_bool *gone;  /* nobody waits for it any more ... */
-    const atomic_bool *hurry; /* ... or whoever does has no more time; NULL: neither happens */
+    bool (*gone)(void *context); /* nobody waits for it any more; asked now and then; NULL: somebody does */
+    void *context;
+    const atomic_bool *hurry; /* whoever waits has no more time; NULL: they have */
     double seconds;           /* of the time and ... */
     int64_t rows_max;         /* ... of the rows that there were at first: for the error */
+    int64_t asked_at;         /* when `gone` was asked last */
     enum work_end why;        /* out: why it was stopped */
 };
 

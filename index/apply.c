@@ -8,10 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "base/work_limit.h"
 #include "index/backup_file.h"
 
 struct effect *add_effect(struct group *g, enum effect_kind kind, struct write *w)
@@ -242,6 +244,9 @@ static bool delete_listed(struct group *g, struct write *w, struct err *e)
     return ok;
 }
 
+/* All other writes wait for it. */
+enum { FILTER_SECONDS = 2 };
+
 static bool delete_images(struct group *g, struct write *w, struct err *e)
 {
     struct collection_row c;
@@ -251,9 +256,12 @@ static bool delete_images(struct group *g, struct write *w, struct err *e)
         return false;
     if (w->ids)
         return delete_listed(g, w, e);
-    if (!catalog_numbers(g->session, c.number, w->filter, &numbers, &n, e))
+    struct work_limit limit = {.until = clock_ns() + (int64_t)FILTER_SECONDS * 1000000000, .rows = INT64_MAX, .seconds = FILTER_SECONDS};
+    struct work_limit *before = work_limit_set(&limit);
+    bool ok = catalog_numbers(g->session, c.number, w->filter, &numbers, &n, e);
+    work_limit_set(before);
+    if (!ok)
         return false;
-    bool ok = true;
     for (size_t i = 0; ok && i < n; i++)
         ok = remove_image(g, w, c.number, numbers[i], e);
     free(numbers);

@@ -383,7 +383,7 @@ void store_model_draft(struct store *s, char *out, size_t size)
 
 bool store_keys(struct store *s, struct key_row **out, size_t *n, struct err *e)
 {
-    struct session *r = catalog_reader(s->catalog, e);
+    struct session *r = catalog_urgent_reader(s->catalog, e);
     bool ok = r && catalog_keys(r, out, n, e);
     catalog_reader_done(s->catalog, r);
     return ok;

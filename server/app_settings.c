@@ -51,5 +51,7 @@ struct app_options app_settings(const struct conf *c)
         .model_max = (size_t)c->max_model_bytes,
         .admin_in_settings = admin_key_is_set(c),
         .items_max = (size_t)c->max_request_images,
+        .query_seconds = (double)c->query_seconds,
+        .query_rows = c->query_rows,
     };
 }

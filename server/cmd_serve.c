@@ -142,6 +142,8 @@ static bool make_dispatch(struct server *s, struct err *e)
                                    .app = s->app,
                                    .heavy_threads = c->heavy_threads ? (size_t)c->heavy_threads : cores_usable(),
                                    .light_threads = (size_t)c->light_threads,
+                                   .query_threads = c->query_threads ? (size_t)c->query_threads : (cores_usable() + 1) / 2,
+                                   .query_queue = (size_t)c->query_queue,
                                    .heavy_queue = (size_t)c->heavy_queue,
                                    .light_queue = (size_t)c->light_queue,
                                    .queue_timeout_s = c->queue_timeout_seconds},

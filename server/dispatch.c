@@ -13,12 +13,13 @@
 #include "base/num.h"
 #include "base/recent.h"
 
-/* Computing yields to searching: on busy cores a light thread runs as soon as it has something to do. */
-enum { HEAVY_NICE = 10 };
+/* Computing yields to searching, and long questions to short ones: on busy cores a light thread runs as soon as it has
+ * something to do. */
+enum { HEAVY_NICE = 10, WATCH_QUEUE = 64 };
 
 struct dispatch {
     struct dispatch_options o;
-    struct pool *heavy, *light;
+    struct pool *heavy, *light, *query, *watch;
     atomic_bool hurry;
     struct work ping;
     atomic_bool pinged;
@@ -48,12 +49,18 @@ static double seconds_since(int64_t start)
     return (double)(clock_ns() - start) * 1e-9;
 }
 
+/* Where the stages of an errand are run that are not long. */
+static struct pool *lane_of(const struct errand *j)
+{
+    return route_is_watch(j->request.path) ? j->d->watch : j->d->light;
+}
+
 /* ---- heavy: images ---- */
 
 static void finish_task(struct errand *j)
 {
     if (atomic_fetch_sub_explicit(&j->pending, 1, memory_order_acq_rel) == 1)
-        pool_push(j->d->light, &j->work);
+        pool_push(lane_of(j), &j->work);
 }
 
 static void run_image(struct dispatch *d, struct image_job *image, struct lanes *lanes)
@@ -64,6 +71,8 @@ static void run_image(struct dispatch *d, struct image_job *image, struct lanes 
     } else {
         call_image(image, lanes, &d->o.app->options.limits);
         metric_observe(METRIC_embed_duration_seconds, seconds_since(start), NULL);
+        if (!image->err.code)
+            atomic_store_explicit(&d->o.app->embedded_at, clock_ns(), memory_order_relaxed);
     }
     metric_add(METRIC_images_embedded_total, 1, image->err.code ? "failed" : "ok", NULL);
 }
@@ -140,7 +149,9 @@ static bool hand_on(struct errand *j, struct err *e)
     struct work *w = &j->work;
     switch (j->call.state) {
     case CALL_READY:
-        pool_push(j->call.heavy ? j->d->heavy : j->d->light, w);
+        if (j->call.lengthy)
+            return pool_add(j->d->query, &w, 1, e);
+        pool_push(j->call.heavy ? j->d->heavy : lane_of(j), w);
         return true;
     case CALL_IMAGES:
         return queue_images(j, e);
@@ -190,7 +201,12 @@ static bool waited_too_long(const struct errand *j, struct err *e)
     return false;
 }
 
-/* On a light thread, or on a heavy one for a heavy stage: as many stages as this thread may do. */
+static bool is_elsewhere(const struct call *c)
+{
+    return c->heavy || c->lengthy;
+}
+
+/* The thread is the right one for the call's next stage: as many stages as this thread may do. */
 static void run_stages(struct work *w, void *state)
 {
     struct errand *j = errand_of(w);
@@ -211,14 +227,18 @@ static void run_stages(struct work *w, void *state)
             advance(j);
             return;
         }
-        if (c->heavy) { /* the light thread only looked at it */
+        if (is_elsewhere(c)) { /* the light thread only looked at it */
             advance(j);
             return;
         }
+    } else if (c->lengthy && waited_too_long(j, &e)) {
+        call_refuse(c, &e);
+        advance(j);
+        return;
     }
     do
         call_step(c);
-    while (c->state == CALL_READY && !c->heavy);
+    while (c->state == CALL_READY && !is_elsewhere(c));
     advance(j);
 }
 
@@ -230,7 +250,7 @@ void dispatch_submit(struct dispatch *d, struct errand *j)
     j->begun = false;
     j->queued_at = clock_ns();
     j->work.run = run_stages;
-    if (pool_add(d->light, &w, 1, &e))
+    if (pool_add(lane_of(j), &w, 1, &e))
         return;
     j->call = (struct call){.app = d->o.app, .request = &j->request};
     call_refuse(&j->call, &e);
@@ -288,7 +308,10 @@ struct dispatch *dispatch_new(const struct dispatch_options *o, struct err *e)
                                                .thread_close = close_lanes, .nice = HEAVY_NICE}, e);
     d->light = pool_new(&(struct pool_options){.name = "light", .threads = o->light_threads,
                                                .capacity = o->light_queue}, e);
-    if (d->heavy && d->light)
+    d->query = pool_new(&(struct pool_options){.name = "query", .threads = o->query_threads,
+                                               .capacity = o->query_queue, .nice = HEAVY_NICE}, e);
+    d->watch = pool_new(&(struct pool_options){.name = "watch", .threads = 1, .capacity = WATCH_QUEUE}, e);
+    if (d->heavy && d->light && d->query && d->watch)
         return d;
     dispatch_free(d);
     return NULL;
@@ -300,6 +323,8 @@ void dispatch_free(struct dispatch *d)
         return;
     pool_free(d->heavy);
     pool_free(d->light);
+    pool_free(d->query);
+    pool_free(d->watch);
     pthread_mutex_destroy(&d->lock);
     free(d);
 }
@@ -307,6 +332,7 @@ void dispatch_free(struct dispatch *d)
 void dispatch_hurry(struct dispatch *d)
 {
     atomic_store(&d->hurry, true);
+    atomic_store(&d->o.app->hurry, true);
 }
 
 static void answer_ping(struct work *w, void *state)
@@ -330,6 +356,7 @@ void dispatch_measure(struct dispatch *d)
 {
     metric_set(METRIC_queue_waiting, (double)atomic_load(&d->o.app->embedding), "heavy", NULL);
     metric_set(METRIC_queue_waiting, (double)pool_waiting(d->light), "light", NULL);
+    metric_set(METRIC_queue_waiting, (double)pool_waiting(d->query), "query", NULL);
     double p99 = recent_p99(&d->recent, clock_ns());
     metric_set(METRIC_recent_p99_seconds, p99, NULL, NULL);
     atomic_store_explicit(&d->o.app->recent_p99_us, (unsigned)(p99 * 1e6), memory_order_relaxed);

@@ -1,8 +1,11 @@
-/* dispatch.h - drives api calls over two bounded queues and the store's writer.
+/* dispatch.h - drives api calls over bounded queues and the store's writer.
  *
  *     light   catalogue look-ups, search, rendering; a few threads
  *     heavy   one task for each image (decode, forward, hash), and stages that a call names heavy; one thread
  *             a core, each with its own lanes
+ *     query   questions that look at much: those that a call names lengthy, which a light stage becomes when it
+ *             turns out so (api/step.h)
+ *     watch   /healthz, /readyz and /metrics: one thread, which nothing else can take
  *
  * A huge upload fills the heavy queue and never the light one, so searching goes on.  Calls take turns: one
  * has as many images in the queue as there are heavy threads, and each that is finished sends the next to
@@ -43,7 +46,7 @@ struct errand {
 
 struct dispatch_options {
     struct app *app;                /* borrowed */
-    size_t heavy_threads, light_threads, heavy_queue, light_queue;
+    size_t heavy_threads, light_threads, query_threads, heavy_queue, light_queue, query_queue;
     int64_t queue_timeout_s;        /* a call that waited longer for its first thread is refused */
 };
 

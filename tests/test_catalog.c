@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/work_limit.h"
 #include "index/catalog/catalog.h"
+#include "index/catalog/sql.h"
 #include "index/filter.h"
 
 enum { DIMENSIONS = 4 };
@@ -409,6 +410,50 @@ static void a_reader_waits_for_a_free_session(void **state)
         catalog_reader_done(f->c, taken[i]);
 }
 
+/* Four are the most that lengthy work has, eight that anything has; the ninth is for what is urgent. */
+static void readers_are_kept_for_work_that_is_not_lengthy_and_nobody_waits_for_ever(void **state)
+{
+    struct fixture *f = *state;
+    struct session *taken[9] = {NULL};
+    struct err e = {0};
+    size_t n = 0;
+    for (size_t i = 0; i < 10; i++) {
+        struct work_limit limit = {.until = clock_ns() + 20000000, .rows = 1000, .lengthy = i < 5};
+        bool fits = i != 4 && i != 9;
+        work_limit_set(&limit);
+        struct session *s = catalog_reader(f->c, fits ? NULL : &e);
+        work_limit_set(NULL);
+        assert_int_equal(s != NULL, fits);
+        if (s)
+            taken[n++] = s;
+        assert_int_equal(e.code, fits ? ERR_NONE : ERR_BUSY);
+        e = (struct err){0};
+    }
+    assert_non_null(taken[n++] = catalog_urgent_reader(f->c, &e));
+    assert_int_equal(n, COUNT(taken));
+    for (size_t i = 0; i < n; i++)
+        catalog_reader_done(f->c, taken[i]);
+}
+
+/* A statement that gives no row for long ends all the same. */
+static void a_statement_stops_at_its_time(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct work_limit limit = {.until = clock_ns() + 20000000, .rows = 1000, .seconds = 0.02};
+    struct sql *q = sql_open(f->path, SQL_READER, &e);
+    assert_ok(q, e);
+    work_limit_set(&limit);
+    bool ok = sql_script(q, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n", &e);
+    work_limit_set(NULL);
+    assert_false(ok);
+    assert_int_equal(e.code, ERR_BUSY);
+    assert_int_equal(limit.why, WORK_TOOK_LONG);
+    e = (struct err){0};
+    assert_ok(sql_script(q, "SELECT count(*) FROM image", &e), e); /* and the connection is as good as before */
+    sql_close(q, false);
+}
+
 int main(void)
 {
     json_init();
@@ -424,6 +469,8 @@ int main(void)
         TEST(a_file_of_the_first_schema_is_brought_up_to_date),
         TEST(the_empty_label_of_an_older_file_becomes_none),
         TEST(a_reader_waits_for_a_free_session),
+        TEST(readers_are_kept_for_work_that_is_not_lengthy_and_nobody_waits_for_ever),
+        TEST(a_statement_stops_at_its_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

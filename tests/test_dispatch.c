@@ -29,9 +29,10 @@ static void send_task(struct dispatch *d, struct task *t, enum method m, const c
                       const void *body, size_t len)
 {
     sem_t *hold = t->hold;
+    bool (*gone)(void *) = t->errand.request.gone;
     *t = (struct task){.hold = hold};
     t->errand.request = (struct request){.method = m, .path = path, .content_type = type, .body = body, .body_len = len,
-                                      .role = ROLE_ADMIN, .listener = LISTENER_ADMIN, .request_id = "test"};
+                                      .role = ROLE_ADMIN, .listener = LISTENER_ADMIN, .request_id = "test", .gone = gone};
     t->errand.done = errand_done;
     sem_init(&t->done, 0, 0);
     dispatch_submit(d, &t->errand);
@@ -62,6 +63,8 @@ static struct dispatch *open_dispatch(struct rig *r, struct dispatch_options o)
     o.light_threads = o.light_threads ? o.light_threads : 2;
     o.heavy_queue = o.heavy_queue ? o.heavy_queue : 512;
     o.light_queue = o.light_queue ? o.light_queue : 512;
+    o.query_threads = o.query_threads ? o.query_threads : 1;
+    o.query_queue = o.query_queue ? o.query_queue : 64;
     struct dispatch *d = dispatch_new(&o, &e);
     if (!d)
         fail_msg("%s", e.text);
@@ -202,10 +205,10 @@ static void what_does_not_fit_into_a_queue_is_refused_at_once(void **state)
 
     sem_init(&hold, 0, 0);
     held.hold = &hold;
-    get(d, &held, "/healthz"); /* its done() keeps the only light thread ... */
+    get(d, &held, "/v1/models"); /* its done() keeps the only light thread ... */
     sem_wait(&held.done);
-    get(d, &waiting, "/healthz"); /* ... this one fills the queue ... */
-    get(d, &refused, "/healthz"); /* ... and this one does not fit */
+    get(d, &waiting, "/v1/models"); /* ... this one fills the queue ... */
+    get(d, &refused, "/v1/models"); /* ... and this one does not fit */
     assert_int_equal(finish(&refused, NULL), 503);
     sem_post(&hold);
     assert_int_equal(finish(&waiting, NULL), 200);
@@ -215,6 +218,141 @@ static void what_does_not_fit_into_a_queue_is_refused_at_once(void **state)
     buf_clear(&large);
     buf_clear(&small);
     buf_clear(&why);
+    rig_close(r);
+}
+
+static void who_watches_the_server_has_a_thread_of_their_own(void **state)
+{
+    UNUSED(state);
+    static const char *const paths[] = {"/healthz", "/readyz", "/metrics"};
+    struct rig *r = rig_open();
+    struct dispatch *d = open_dispatch(r, (struct dispatch_options){.light_threads = 1, .light_queue = 1, .queue_timeout_s = 60});
+    static struct task held, watching;
+    sem_t hold;
+    sem_init(&hold, 0, 0);
+    held.hold = &hold;
+    get(d, &held, "/v1/models"); /* its done() keeps the only light thread */
+    sem_wait(&held.done);
+    for (size_t i = 0; i < COUNT(paths); i++) {
+        get(d, &watching, paths[i]);
+        assert_int_equal(finish(&watching, NULL), 200);
+    }
+    sem_post(&hold);
+    call_free(&held.errand.call);
+    dispatch_free(d);
+    sem_destroy(&hold);
+    rig_close(r);
+}
+
+/* ---- questions that look at much ---- */
+
+enum { WIDE = 6, LEAVES = 1900 }; /* images with so many values each: more rows than a light thread looks at */
+
+static void put_wide_images(struct rig *r)
+{
+    struct buf patch = {0};
+    char line[64], id[16];
+    buf_text(&patch, "{\"metadata\":{\"n\":[1");
+    for (size_t i = 1; i < LEAVES; i++)
+        buf_text(&patch, ",1");
+    buf_text(&patch, "]}}");
+    for (unsigned i = 0; i < WIDE; i++) {
+        snprintf(id, sizeof id, "w%u", i);
+        snprintf(line, sizeof line, "PATCH /v1/collections/default/images/%s", id);
+        rig_put(r, id, 1, i, NULL);
+        struct outcome o = rig_json(r, line, patch.data);
+        assert_int_equal(o.status, 200);
+        outcome_clear(&o);
+    }
+    buf_clear(&patch);
+}
+
+#define MUCH "{\"must\":[{\"key\":\"n\",\"range\":{\"gte\":0}}]}"
+#define COUNT_MUCH "{\"filter\":" MUCH "}"
+
+static void ask_much(struct dispatch *d, struct task *t)
+{
+    send_task(d, t, METHOD_POST, "/v1/collections/default/images/count", "application/json", COUNT_MUCH,
+              sizeof COUNT_MUCH - 1);
+}
+
+static void a_question_that_looks_at_much_holds_up_no_other(void **state)
+{
+    UNUSED(state);
+    struct rig *r = rig_open();
+    struct dispatch *d = open_dispatch(r, (struct dispatch_options){.light_threads = 1, .query_threads = 1, .query_queue = 1,
+                                                                    .queue_timeout_s = 60});
+    static struct task held, light, waiting, refused;
+    static const char by_id[] = "{\"id\":\"w1\"}";
+    struct buf answer = {0};
+    sem_t hold;
+    put_wide_images(r);
+    sem_init(&hold, 0, 0);
+    held.hold = &hold;
+    ask_much(d, &held); /* its done() keeps the only thread for such questions ... */
+    sem_wait(&held.done);
+    assert_int_equal(held.errand.call.response.status, 200);
+    send_task(d, &light, METHOD_POST, "/v1/collections/default/search", "application/json", by_id, sizeof by_id - 1);
+    assert_int_equal(finish(&light, NULL), 200); /* ... and nobody else's */
+    ask_much(d, &waiting);
+    send_task(d, &light, METHOD_POST, "/v1/collections/default/search", "application/json", by_id, sizeof by_id - 1);
+    assert_int_equal(finish(&light, NULL), 200); /* after which the light thread has moved it on */
+    ask_much(d, &refused);
+    assert_int_equal(finish(&refused, NULL), 503); /* the queue has one place */
+    sem_post(&hold);
+    assert_int_equal(finish(&waiting, &answer), 200);
+    assert_non_null(strstr(answer.data, "\"count\":6"));
+    call_free(&held.errand.call);
+    dispatch_free(d);
+    sem_destroy(&hold);
+    buf_clear(&answer);
+    rig_close(r);
+}
+
+static bool has_left(void *context)
+{
+    UNUSED(context);
+    return true;
+}
+
+static void questions_have_limits_that_their_errors_name(void **state)
+{
+    UNUSED(state);
+    static const char three[] = "{\"searches\":[{\"id\":\"w1\",\"filter\":" MUCH "},{\"id\":\"w2\",\"filter\":" MUCH
+                                "},{\"id\":\"w2\",\"filter\":" MUCH "}]}";
+    static const struct {
+        int64_t rows;
+        double seconds;
+        bool gone, many;
+        int status;
+        const char *text, *param;
+    } cases[] = {
+        {20000, 60, false, false, 200, "", ""},
+        {11000, 60, false, false, 413, "more than 11000 rows", "\"param\":\"filter\""},
+        {20000, 1e-9, false, false, 503, "longer than 1e-09 seconds", "\"param\":\"filter\""},
+        {20000, 60, true, false, 503, "nobody waits", "\"param\":\"filter\""},
+        {50000, 60, false, true, 200, "", ""},
+        {30000, 60, false, true, 413, "more than 30000 rows", "\"param\":\"searches[2].filter\""},
+    };
+    struct rig *r = rig_open();
+    struct dispatch *d = open_dispatch(r, (struct dispatch_options){.queue_timeout_s = 60});
+    put_wide_images(r);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        static struct task t;
+        struct buf answer = {0};
+        r->app->options.query_rows = cases[i].rows;
+        r->app->options.query_seconds = cases[i].seconds;
+        t.errand.request.gone = cases[i].gone ? has_left : NULL;
+        if (cases[i].many)
+            send_task(d, &t, METHOD_POST, "/v1/collections/default/search", "application/json", three, sizeof three - 1);
+        else
+            ask_much(d, &t);
+        int status = finish(&t, &answer);
+        if (status != cases[i].status || !strstr(answer.data, cases[i].text) || !strstr(answer.data, cases[i].param))
+            fail_msg("case %zu: %d %s", i, status, answer.data);
+        buf_clear(&answer);
+    }
+    dispatch_free(d);
     rig_close(r);
 }
 
@@ -282,6 +420,9 @@ int main(void)
         cmocka_unit_test(a_search_does_not_wait_behind_a_huge_upload),
         cmocka_unit_test(a_single_picture_takes_turns_with_a_huge_upload),
         cmocka_unit_test(what_does_not_fit_into_a_queue_is_refused_at_once),
+        cmocka_unit_test(who_watches_the_server_has_a_thread_of_their_own),
+        cmocka_unit_test(a_question_that_looks_at_much_holds_up_no_other),
+        cmocka_unit_test(questions_have_limits_that_their_errors_name),
         cmocka_unit_test(who_waited_too_long_is_refused),
         cmocka_unit_test(what_requests_take_is_measured),
         cmocka_unit_test(in_a_hurry_nothing_new_begins_and_everything_is_answered),

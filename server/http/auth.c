@@ -6,8 +6,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/work_limit.h"
 
 struct auth {
     struct auth_source source;
@@ -27,11 +29,18 @@ bool key_is_well_formed(const char *key)
            key[5 + KEY_ID] == '_';
 }
 
+/* Sockets wait for whoever reads the keys, so it may not take long. */
+enum { LOAD_SECONDS = 1 };
+
 static bool load_locked(struct auth *a, unsigned version, struct err *e)
 {
     struct key_row *rows = NULL;
     size_t n = 0;
-    if (!a->source.list(a->source.context, &rows, &n, e))
+    struct work_limit limit = {.until = clock_ns() + (int64_t)LOAD_SECONDS * 1000000000, .rows = INT64_MAX, .seconds = LOAD_SECONDS};
+    struct work_limit *before = work_limit_set(&limit);
+    bool ok = a->source.list(a->source.context, &rows, &n, e);
+    work_limit_set(before);
+    if (!ok)
         return false;
     free(a->rows);
     a->rows = rows;

@@ -1,6 +1,7 @@
 /* http_exchange.c - a request from its header to its answer. */
 #include "server/http/http_exchange.h"
 
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -244,6 +245,14 @@ static struct pair *decode_query(struct exchange *x)
     return pairs;
 }
 
+/* The client has closed its side.  Half of that is lawful, but nobody who asks for much waits on so. */
+static bool client_is_gone(void *context)
+{
+    const struct connection *c = context;
+    struct pollfd p = {.fd = c->deadline.fd, .events = POLLRDHUP};
+    return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
 static void fill_request(struct connection *c)
 {
     struct exchange *x = &c->exchange;
@@ -264,6 +273,8 @@ static void fill_request(struct connection *c)
         .body = x->body,
         .body_len = x->body_len,
         .role = x->visit.caller.role,
+        .gone = client_is_gone,
+        .gone_context = c,
         .key_id = x->visit.caller.key_id[0] ? x->visit.caller.key_id : NULL,
     };
 }
