@@ -179,7 +179,8 @@ struct app *app_open(const struct app_options *o, struct err *e)
     app->started_at = clock_unix();
     fill_defaults(&app->options);
     app->options.limits.memory = app->decode_memory = budget_new(app->options.decode_memory);
-    app->store = store_open(&o->store, e);
+    app->options.store.check_model = model_check_file;
+    app->store = store_open(&app->options.store, e);
     if (app->store) {
         app->models = registry_new(app->store, &o->encoder);
         if (prepare(app, e) && start_embedder(app, e) && start_jobs(app, e)) {

@@ -185,6 +185,18 @@ bool registry_verify(struct registry *r, const char *id, struct err *e)
     return m != NULL;
 }
 
+bool model_check_file(const char *path, const char *fingerprint, struct err *e)
+{
+    struct err why = {0};
+    bool foreign;
+    struct model *m = model_load(path, &foreign, &why);
+    bool same = m && strcmp(m->fingerprint, fingerprint) == 0;
+    model_free(m);
+    if (!m && (why.code == ERR_BUSY || why.code == ERR_IO))
+        return err_set(e, why.code, "%s", why.text);
+    return same || err_set(e, ERR_CORRUPT, "%s", m ? "the file is not the one that was stored" : why.text);
+}
+
 bool registry_has(struct registry *r, const char *id, enum precision precision)
 {
     pthread_mutex_lock(&r->mu);

@@ -23,6 +23,8 @@ void registry_free(struct registry *r); /* NULL is fine */
 struct encoder *registry_get(struct registry *r, const char *id, enum precision precision, struct err *e);
 /* Whether the file of a model is still what was stored, whatever is in memory.  Errors as registry_get(). */
 MUST_CHECK bool registry_verify(struct registry *r, const char *id, struct err *e);
+/* Whether a file is the model of this fingerprint: store_options' check_model. */
+MUST_CHECK bool model_check_file(const char *path, const char *fingerprint, struct err *e);
 /* True when registry_get() would not have to load anything. */
 bool registry_has(struct registry *r, const char *id, enum precision precision);
 /* The first golden of a loaded model, to prove now and then that it still embeds: borrowed until the model

@@ -381,7 +381,11 @@ static bool add_model(struct group *g, struct write *w, struct err *e)
 
 static bool remove_model(struct group *g, struct write *w, struct err *e)
 {
-    if (!check_id(w->id, "model", e) || !catalog_model_remove(g->session, w->id, e))
+    if (!check_id(w->id, "model", e) || !catalog_model(g->session, w->id, &w->row_model, e))
+        return false;
+    free(w->row_model.lineage); /* what names its file stays */
+    w->row_model.lineage = NULL;
+    if (!catalog_model_remove(g->session, w->id, e))
         return false;
     add_effect(g, EFFECT_MODEL_GONE, w);
     return true;

@@ -11,7 +11,7 @@ enum effect_kind {
     EFFECT_FILE_FREED,      /* `sha256`: perhaps no image names it any more */
     EFFECT_COLLECTION,      /* write->row_collection was made */
     EFFECT_COLLECTION_GONE, /* `collection` */
-    EFFECT_MODEL_GONE,      /* write->id */
+    EFFECT_MODEL_GONE,      /* write->row_model */
     EFFECT_NEXT_BEGUN,      /* `collection`: a generation of it is being completed */
     EFFECT_NEXT_LOAD,       /* write->row_generation: some more vectors into the index to be */
     EFFECT_NEXT_VECTOR,     /* ... the one of the image `number` of `collection` */

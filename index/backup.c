@@ -1,7 +1,6 @@
 /* backup.c - making backups. */
 #include "index/backup.h"
 
-#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -16,6 +15,8 @@
 #include "base/mem.h"
 #include "index/backup_file.h"
 
+enum { STAGED_MAX = 64 };
+
 struct backup {
     struct store *store;
     struct write *write;
@@ -24,6 +25,7 @@ struct backup {
     pthread_t thread;
     char dir[PATH_MAX]; /* under its temporary name */
     struct backup_file file;
+    char *pinned; /* owned; the store's `pinned` while it is made */
 };
 
 /* "20261124T101530Z-1a2b": sorts by time, and is new even within one second. */
@@ -59,35 +61,104 @@ static bool copy_catalog(struct backup *b, const char *path, struct err *e)
     return ok;
 }
 
+/* Links one image file whose content has its hash; any other is noted and left out. */
+static bool copy_image(struct backup *b, struct session *copy, struct blobs *to, const char *sha256, struct err *e)
+{
+    struct err why = {0};
+    uint64_t bytes = 0;
+    if (!blobs_check(b->store->blobs, sha256, &why))
+        return is_flaw(&why) ? flaws_add_file(&b->file.left_out, copy, sha256, &why, e)
+                             : err_set(e, why.code, "%s", why.text);
+    bool ok = blobs_stage_from(to, b->store->blobs, sha256, &bytes, e);
+    b->file.bytes += (int64_t)bytes;
+    return ok && (blobs_staged(to) < STAGED_MAX || blobs_commit(to, e));
+}
+
 static bool copy_images(struct backup *b, struct session *copy, struct err *e)
 {
     char path[PATH_MAX + 16];
-    bool ok = true;
     snprintf(path, sizeof path, "%s/blobs", b->dir);
     struct blobs *to = blobs_open(path, e);
-    for (unsigned folder = 0; to && ok && folder < 256; folder++) {
-        char two[3], (*hashes)[HASH_HEX];
-        size_t n;
+    bool ok = to != NULL;
+    for (unsigned folder = 0; ok && folder < 256; folder++) {
+        char two[3], (*hashes)[HASH_HEX] = NULL;
+        size_t n = 0;
         snprintf(two, sizeof two, "%02x", folder);
-        if (!catalog_hashes(copy, two, &hashes, &n, e))
-            break;
-        for (size_t i = 0; ok && i < n; i++) {
-            uint64_t bytes = 0;
-            ok = blobs_stage_from(to, b->store->blobs, hashes[i], &bytes, e);
-            b->file.bytes += (int64_t)bytes;
-            if (blobs_staged(to) == 64)
-                ok = ok && blobs_commit(to, e);
-        }
+        ok = catalog_hashes(copy, two, &hashes, &n, e);
+        for (size_t i = 0; ok && i < n; i++)
+            ok = copy_image(b, copy, to, hashes[i], e);
         ok = ok && blobs_commit(to, e);
         free(hashes);
     }
     blobs_close(to);
-    return to && ok && (!e || e->code == ERR_NONE);
+    return ok;
+}
+
+/* ---- models ---- */
+
+/* By what it is: an id may be another model's tomorrow. */
+static void pinned_path(const char *folder, const struct model_row *row, char out[PATH_MAX + 160])
+{
+    snprintf(out, PATH_MAX + 160, "%s/%s", folder, row->fingerprint[0] ? row->fingerprint : row->id);
+}
+
+/* On the writer's thread, as every deletion of a model. */
+bool backup_pin_model(const struct store *s, const struct model_row *row)
+{
+    char from[PATH_MAX], to[PATH_MAX + 160];
+    if (!s->pinned)
+        return false;
+    store_model_path(s, row->id, from, sizeof from);
+    pinned_path(s->pinned, row, to);
+    return rename(from, to) == 0;
+}
+
+static void find_model(const struct backup *b, const struct model_row *row, char out[PATH_MAX + 160])
+{
+    pinned_path(b->pinned, row, out);
+    if (access(out, F_OK) != 0)
+        store_model_path(b->store, row->id, out, PATH_MAX);
+}
+
+/* Once more when it has been deleted, and thereby pinned, between the look for it and its reading. */
+static bool check_and_copy(struct backup *b, const struct model_row *row, const char *to, char sha256[HASH_HEX],
+                           uint64_t *bytes, struct err *why)
+{
+    char from[PATH_MAX + 160], again[PATH_MAX + 160];
+    find_model(b, row, from);
+    if (store_check_model(b->store, row, from, why) && backup_copy_file(from, to, sha256, bytes, why))
+        return true;
+    unlink(to);
+    find_model(b, row, again);
+    if (strcmp(from, again) == 0)
+        return false;
+    *why = (struct err){0};
+    return store_check_model(b->store, row, again, why) && backup_copy_file(again, to, sha256, bytes, why);
+}
+
+static bool copy_model(struct backup *b, const struct model_row *row, const char *dir, struct err *e)
+{
+    char to[PATH_MAX + 160];
+    struct backup_model *m = &b->file.models[b->file.n_models];
+    struct err why = {0};
+    uint64_t bytes = 0;
+    snprintf(to, sizeof to, "%s/%s.safetensors", dir, row->id);
+    snprintf(m->id, sizeof m->id, "%s", row->id);
+    if (!check_and_copy(b, row, to, m->sha256, &bytes, &why)) {
+        unlink(to);
+        if (!is_flaw(&why))
+            return err_set(e, why.code, "%s", why.text);
+        flaws_add_model(&b->file.left_out, row->id, &why);
+        return true;
+    }
+    b->file.bytes += (int64_t)bytes;
+    b->file.n_models++;
+    return true;
 }
 
 static bool copy_models(struct backup *b, struct session *copy, struct err *e)
 {
-    char dir[PATH_MAX + 16], from[PATH_MAX], to[PATH_MAX + 160];
+    char dir[PATH_MAX + 16];
     struct model_row *rows;
     size_t n;
     snprintf(dir, sizeof dir, "%s/models", b->dir);
@@ -96,14 +167,7 @@ static bool copy_models(struct backup *b, struct session *copy, struct err *e)
     bool ok = true;
     b->file.models = mem_new(n, sizeof *b->file.models);
     for (size_t i = 0; i < n; i++) {
-        struct backup_model *m = &b->file.models[b->file.n_models];
-        uint64_t bytes = 0;
-        store_model_path(b->store, rows[i].id, from, sizeof from);
-        snprintf(to, sizeof to, "%s/%s.safetensors", dir, rows[i].id);
-        snprintf(m->id, sizeof m->id, "%s", rows[i].id);
-        ok = ok && backup_copy_file(from, to, m->sha256, &bytes, e);
-        b->file.bytes += (int64_t)bytes;
-        b->file.n_models++;
+        ok = ok && copy_model(b, &rows[i], dir, e);
         model_row_clear(&rows[i]);
     }
     free(rows);
@@ -147,11 +211,34 @@ static void *run(void *arg)
     } else {
         log_info("backup", "name=%s images=%lld bytes=%lld", b->write->name, (long long)b->file.images,
                  (long long)b->file.bytes);
+        if (b->file.left_out.files > 0)
+            log_error("backup_incomplete", "name=%s files=%lld are damaged or missing", b->write->name,
+                      (long long)b->file.left_out.files);
     }
     backup_file_clear(&b->file);
     b->write->err = e;
     b->done(b->arg, b->write);
     return NULL;
+}
+
+static void backup_free(struct backup *b)
+{
+    b->store->pinned = NULL;
+    if (b->pinned)
+        file_remove_tree(b->pinned);
+    free(b->pinned);
+    free(b);
+}
+
+/* From now on a model that is deleted leaves its file where the backup finds it: the copy of the catalogue may name it. */
+static bool begin_pins(struct backup *b, struct err *e)
+{
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/backups/pinned.tmp", b->store->dir);
+    if (!file_make_dirs(path, e))
+        return false;
+    b->store->pinned = b->pinned = mem_text(path);
+    return true;
 }
 
 struct backup *backup_start(struct store *s, struct write *write, void (*done)(void *arg, struct write *write),
@@ -161,15 +248,17 @@ struct backup *backup_start(struct store *s, struct write *write, void (*done)(v
     *b = (struct backup){.store = s, .write = write, .done = done, .arg = arg};
     make_name(s, write->name, sizeof write->name);
     snprintf(b->dir, sizeof b->dir, "%s/backups/%s.tmp", s->dir, write->name);
-    if (pthread_create(&b->thread, NULL, run, b) == 0)
-        return b;
-    err_set(e, ERR_BUSY, "no thread for the backup");
-    free(b);
+    if (begin_pins(b, e)) {
+        if (pthread_create(&b->thread, NULL, run, b) == 0)
+            return b;
+        err_set(e, ERR_BUSY, "no thread for the backup");
+    }
+    backup_free(b);
     return NULL;
 }
 
 void backup_join(struct backup *b)
 {
     pthread_join(b->thread, NULL);
-    free(b);
+    backup_free(b);
 }

@@ -19,6 +19,22 @@ enum { FORMAT = 1, PIECE = 1 << 20, JSON_MAX = 16 << 20 };
 
 /* ---- backup.json ---- */
 
+static void write_flaws(struct json_writer *w, const struct flaws *f)
+{
+    jw_int(w, "left_out", f->files);
+    jw_array(w, "flaws");
+    for (size_t i = 0; i < f->n; i++) {
+        const struct flaw *one = &f->items[i];
+        jw_object(w, NULL);
+        jw_bool(w, "missing", one->missing);
+        jw_text(w, "collection", one->collection);
+        jw_text(w, "id", one->id);
+        jw_text(w, "sha256", one->sha256);
+        jw_end(w);
+    }
+    jw_end(w);
+}
+
 bool backup_file_write(const struct backup_file *f, const char *dir, struct err *e)
 {
     char path[PATH_MAX];
@@ -38,6 +54,7 @@ bool backup_file_write(const struct backup_file *f, const char *dir, struct err 
         jw_end(&w);
     }
     jw_end(&w);
+    write_flaws(&w, &f->left_out);
     jw_end(&w);
     snprintf(path, sizeof path, "%s/backup.json", dir);
     bool ok = file_replace(path, text.data, text.len, e);
@@ -72,6 +89,24 @@ static bool read_models(struct backup_file *out, const struct json *list, struct
     return true;
 }
 
+/* Backups of version 0.1.0 have none. */
+static bool read_flaws(struct flaws *out, const struct json *doc, struct err *e)
+{
+    const struct json *list = NULL;
+    if (!json_get_int(doc, "left_out", 0, INT64_MAX, &out->files, e) || !json_get_list(doc, "flaws", &list, e))
+        return false;
+    for (size_t i = 0; list && i < json_count(list); i++) {
+        const struct json *o = json_item(list, i);
+        struct flaw one = {0};
+        if (!json_get_bool(o, "missing", &one.missing, e) ||
+            !take_text(o, "collection", one.collection, sizeof one.collection, e) ||
+            !take_text(o, "id", one.id, sizeof one.id, e) || !take_text(o, "sha256", one.sha256, sizeof one.sha256, e))
+            return false;
+        flaws_add(out, &one);
+    }
+    return true;
+}
+
 bool backup_file_read(struct backup_file *out, const char *dir, struct err *e)
 {
     char path[PATH_MAX];
@@ -88,7 +123,8 @@ bool backup_file_read(struct backup_file *out, const char *dir, struct err *e)
               json_get_int(doc, "images", 0, INT64_MAX, &out->images, e) &&
               json_get_int(doc, "bytes", 0, INT64_MAX, &out->bytes, e) &&
               take_text(doc, "catalog_sha256", out->catalog_sha256, HASH_HEX, e) &&
-              json_get_list(doc, "models", &models, e) && read_models(out, models, e);
+              json_get_list(doc, "models", &models, e) && read_models(out, models, e) &&
+              read_flaws(&out->left_out, doc, e);
     json_free(doc);
     free(text);
     if (!ok)
@@ -99,6 +135,7 @@ bool backup_file_read(struct backup_file *out, const char *dir, struct err *e)
 void backup_file_clear(struct backup_file *f)
 {
     free(f->models);
+    flaws_clear(&f->left_out);
     *f = (struct backup_file){0};
 }
 

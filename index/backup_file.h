@@ -2,7 +2,7 @@
 #ifndef ANCHORD_INDEX_BACKUP_FILE_H
 #define ANCHORD_INDEX_BACKUP_FILE_H
 
-#include "index/store.h"
+#include "index/flaw.h"
 
 struct backup_model {
     char id[ID_MAX + 1];
@@ -14,6 +14,7 @@ struct backup_file {
     char catalog_sha256[HASH_HEX];
     struct backup_model *models; /* owned */
     size_t n_models;
+    struct flaws left_out;       /* owned */
 };
 
 MUST_CHECK bool backup_file_write(const struct backup_file *f, const char *dir, struct err *e);

@@ -258,6 +258,8 @@ bool blobs_check(const struct blobs *b, const char *sha256, struct err *e)
     ssize_t n;
     path_of(b, sha256, "", path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return err_set(e, ERR_NOT_FOUND, "the image file %s is missing", sha256);
     if (fd < 0)
         return err_sys(e, "opening the image file %s", sha256);
     char *piece = mem_new(1, PIECE);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "index/backup.h"
 
 static struct entry entry_of(const struct image_row *row)
 {
@@ -64,18 +65,18 @@ static void remove_from_index(struct store *s, const struct effect *fx)
 }
 
 /* Unless the same group has another model under the id since. */
-static void unlink_model(struct group *g, const char *id)
+static void unlink_model(struct group *g, const struct model_row *gone)
 {
     char path[PATH_MAX];
     struct model_row row;
     struct err why = {0};
-    if (catalog_model(g->session, id, &row, &why)) {
+    if (catalog_model(g->session, gone->id, &row, &why)) {
         model_row_clear(&row);
         return;
     }
-    store_model_path(g->store, id, path, sizeof path);
-    if (why.code != ERR_NOT_FOUND || unlink(path) != 0)
-        log_warn("model_file_left", "id=%s", id);
+    store_model_path(g->store, gone->id, path, sizeof path);
+    if (why.code != ERR_NOT_FOUND || (!backup_pin_model(g->store, gone) && unlink(path) != 0))
+        log_warn("model_file_left", "id=%s", gone->id);
 }
 
 /* ---- the next generation ---- */
@@ -196,7 +197,7 @@ static bool publish_one(struct group *g, const struct effect *fx, struct err *e)
     case EFFECT_SWITCH:
         return switch_index(g, fx, e);
     case EFFECT_MODEL_GONE:
-        unlink_model(g, fx->write->id);
+        unlink_model(g, &fx->write->row_model);
         return true;
     case EFFECT_FILE_FREED: /* the writer's */
     default:

@@ -1,4 +1,8 @@
-/* restore.c - a backup becomes a data folder again; every file is checked on its way. */
+/* restore.c - a backup becomes a data folder again; every file is checked on its way.
+ *
+ * All of it is made in a folder of its own within the data folder, and moved into its place at the end, the catalogue
+ * last: a restore that failed or was killed leaves nothing that a server would take for a data folder.
+ */
 #include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
@@ -7,13 +11,33 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/num.h"
 #include "index/backup_file.h"
 #include "index/blob.h"
 #include "index/catalog/catalog.h"
 
-enum { PATHS = PATH_MAX + 160, STAGED_MAX = 64 };
+enum { PATHS = PATH_MAX + 160, STAGED_MAX = 64, USERS = 100 };
 
-static bool check_empty(const char *dir, struct err *e)
+static const char unfinished[] = "restoring.tmp"; /* within the data folder */
+
+struct restore {
+    const char *backup;
+    char dir[PATH_MAX + 32]; /* where it is made */
+    struct backup_file file;
+    struct flaws *skipped;   /* NULL: nothing may be */
+    struct session *session; /* of the restored catalogue, in a transaction */
+};
+
+/* In the order in which they get their place. */
+static const char *const parts[] = {"blobs", "models", "anchord.db"};
+
+static bool is_part(const char *name)
+{
+    return strcmp(name, parts[0]) == 0 || strcmp(name, parts[1]) == 0;
+}
+
+/* `begun`: what another restore left when it was killed does not count. */
+static bool check_empty(const char *dir, bool begun, struct err *e)
 {
     struct dirent *entry;
     bool empty = true;
@@ -22,9 +46,22 @@ static bool check_empty(const char *dir, struct err *e)
         return err_sys(e, "opening %s", dir);
     while ((entry = readdir(d)))
         empty = empty && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-                          strcmp(entry->d_name, "lock") == 0);
+                          strcmp(entry->d_name, "lock") == 0 || strcmp(entry->d_name, unfinished) == 0 ||
+                          (begun && is_part(entry->d_name)));
     closedir(d);
     return empty || err_set(e, ERR_CONFLICT, "the folder %s is not empty", dir);
+}
+
+/* What a restore has made in a folder that was empty. */
+static void take_back(const char *dir)
+{
+    char path[PATHS];
+    for (size_t i = 0; i < COUNT(parts); i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, parts[i]);
+        file_remove_tree(path);
+    }
+    snprintf(path, sizeof path, "%s/%s", dir, unfinished);
+    file_remove_tree(path);
 }
 
 /* Copies one file whose hash is known. */
@@ -36,62 +73,128 @@ static bool restore_file(const char *from, const char *to, const char *expected,
            (strcmp(found, expected) == 0 || err_set(e, ERR_CORRUPT, "%s is damaged", from));
 }
 
-static bool restore_models(const struct backup_file *f, const char *backup, const char *dir, struct err *e)
+/* ---- models ---- */
+
+/* Into its place; what is not whole does not stay there. */
+static bool restore_model(const struct restore *r, const char *id, struct err *e)
 {
     char from[PATHS], to[PATHS];
-    snprintf(to, sizeof to, "%s/models", dir);
-    if (!file_make_dirs(to, e))
+    const char *sha256 = NULL;
+    for (size_t i = 0; i < r->file.n_models && !sha256; i++)
+        if (strcmp(r->file.models[i].id, id) == 0)
+            sha256 = r->file.models[i].sha256;
+    if (!sha256)
+        return err_set(e, ERR_NOT_FOUND, "the model %s is not in the backup: its file was damaged or missing", id);
+    snprintf(from, sizeof from, "%s/models/%s.safetensors", r->backup, id);
+    snprintf(to, sizeof to, "%s/models/%s.safetensors", r->dir, id);
+    if (access(from, F_OK) != 0)
+        return err_set(e, ERR_NOT_FOUND, "%s is missing", from);
+    if (restore_file(from, to, sha256, e))
+        return true;
+    unlink(to);
+    return false;
+}
+
+/* Without its file nothing can be embedded, so only a model that no generation is of can be left out. */
+static bool skip_model(struct restore *r, const char *id, const struct err *why, struct err *e)
+{
+    struct err used = {0};
+    if (!r->skipped || !is_flaw(why))
+        return err_set(e, why->code, "%s", why->text);
+    if (!catalog_model_remove(r->session, id, &used))
+        return err_set(e, used.code, "%s; %s", why->text, used.text);
+    flaws_add_model(r->skipped, id, why);
+    return true;
+}
+
+static bool restore_models(struct restore *r, struct err *e)
+{
+    char dir[PATHS];
+    struct model_row *rows;
+    size_t n;
+    snprintf(dir, sizeof dir, "%s/models", r->dir);
+    if (!file_make_dirs(dir, e) || !catalog_models(r->session, &rows, &n, e))
         return false;
-    for (size_t i = 0; i < f->n_models; i++) {
-        snprintf(from, sizeof from, "%s/models/%s.safetensors", backup, f->models[i].id);
-        snprintf(to, sizeof to, "%s/models/%s.safetensors", dir, f->models[i].id);
-        if (!restore_file(from, to, f->models[i].sha256, e))
-            return false;
+    bool ok = true;
+    for (size_t i = 0; i < n; i++) {
+        struct err why = {0};
+        ok = ok && (restore_model(r, rows[i].id, &why) || skip_model(r, rows[i].id, &why, e));
+        model_row_clear(&rows[i]);
     }
-    snprintf(to, sizeof to, "%s/models", dir);
-    return file_sync_dir(to, e);
+    free(rows);
+    return ok && file_sync_dir(dir, e);
+}
+
+/* ---- images ---- */
+
+/* Every image of this file, with all that is stored of it. */
+static bool remove_users(struct session *s, const char *sha256, struct err *e)
+{
+    struct image_user *users;
+    size_t n = 1;
+    bool ok = true;
+    while (ok && n > 0) {
+        char same[HASH_HEX];
+        if (!catalog_hash_users(s, sha256, USERS, &users, &n, e))
+            return false;
+        for (size_t i = 0; ok && i < n; i++)
+            ok = catalog_image_remove(s, users[i].collection_number, users[i].number, same, e);
+        free(users);
+    }
+    return ok;
+}
+
+static bool skip_image(struct restore *r, const char *sha256, const struct err *why, struct err *e)
+{
+    if (!r->skipped || !is_flaw(why))
+        return err_set(e, why->code, "%s", why->text);
+    return flaws_add_file(r->skipped, r->session, sha256, why, e) && remove_users(r->session, sha256, e);
+}
+
+static bool restore_image(struct restore *r, const struct blobs *from, struct blobs *to, const char *sha256, struct err *e)
+{
+    void *bytes;
+    size_t len;
+    struct err why = {0};
+    if (!blobs_read(from, sha256, &bytes, &len, &why))
+        return skip_image(r, sha256, &why, e);
+    bool ok = blobs_stage(to, sha256, bytes, len, e);
+    free(bytes);
+    return ok && (blobs_staged(to) < STAGED_MAX || blobs_commit(to, e));
 }
 
 /* The image files whose hashes begin with these two digits. */
-static bool restore_folder(struct session *s, const struct blobs *from, struct blobs *to, const char *two,
-                           struct err *e)
+static bool restore_folder(struct restore *r, const struct blobs *from, struct blobs *to, const char *two, struct err *e)
 {
     char(*hashes)[HASH_HEX];
     size_t n;
     bool ok = true;
-    if (!catalog_hashes(s, two, &hashes, &n, e))
+    if (!catalog_hashes(r->session, two, &hashes, &n, e))
         return false;
-    for (size_t i = 0; ok && i < n; i++) {
-        void *bytes;
-        size_t len;
-        ok = blobs_read(from, hashes[i], &bytes, &len, e);
-        if (ok) {
-            ok = blobs_stage(to, hashes[i], bytes, len, e);
-            free(bytes);
-        }
-        if (ok && blobs_staged(to) == STAGED_MAX)
-            ok = blobs_commit(to, e);
-    }
+    for (size_t i = 0; ok && i < n; i++)
+        ok = restore_image(r, from, to, hashes[i], e);
     free(hashes);
     return ok && blobs_commit(to, e);
 }
 
-static bool restore_images(struct session *s, const char *backup, const char *dir, struct err *e)
+static bool restore_images(struct restore *r, struct err *e)
 {
     char path[PATHS], two[3];
-    snprintf(path, sizeof path, "%s/blobs", backup);
+    snprintf(path, sizeof path, "%s/blobs", r->backup);
     struct blobs *from = blobs_open(path, e);
-    snprintf(path, sizeof path, "%s/blobs", dir);
+    snprintf(path, sizeof path, "%s/blobs", r->dir);
     struct blobs *to = from ? blobs_open(path, e) : NULL;
     bool ok = to != NULL;
     for (unsigned i = 0; ok && i < 256; i++) {
         snprintf(two, sizeof two, "%02x", i);
-        ok = restore_folder(s, from, to, two, e);
+        ok = restore_folder(r, from, to, two, e);
     }
     blobs_close(to);
     blobs_close(from);
     return ok;
 }
+
+/* ---- all of it ---- */
 
 static bool check_catalog(const struct backup_file *f, struct session *s, struct err *e)
 {
@@ -101,38 +204,70 @@ static bool check_catalog(const struct backup_file *f, struct session *s, struct
                                            (long long)images, (long long)f->images));
 }
 
-/* The catalogue comes last: a data folder without it holds nothing. */
-static bool restore_all(const struct backup_file *f, const char *backup, const char *dir, struct err *e)
+static bool restore_files(struct restore *r, struct err *e)
 {
-    char copy[PATHS], path[PATHS];
-    snprintf(path, sizeof path, "%s/anchord.db", backup);
-    snprintf(copy, sizeof copy, "%s/anchord.db.tmp", dir);
-    if (!restore_file(path, copy, f->catalog_sha256, e))
+    if (!check_catalog(&r->file, r->session, e) || !catalog_begin(r->session, e))
         return false;
-    struct catalog *c = catalog_open(copy, e); /* which brings one of an older anchord up to date */
-    struct session *s = c ? catalog_writer(c) : NULL;
-    bool ok = s && check_catalog(f, s, e) && restore_images(s, backup, dir, e) &&
-              restore_models(f, backup, dir, e);
-    catalog_close(c, false);
-    snprintf(path, sizeof path, "%s/anchord.db", dir);
-    if (ok && rename(copy, path) != 0)
-        ok = err_sys(e, "naming the catalogue");
-    return ok && file_sync_dir(dir, e);
+    if (restore_images(r, e) && restore_models(r, e) && catalog_commit(r->session, e))
+        return true;
+    catalog_rollback(r->session);
+    return false;
 }
 
-bool store_restore(const char *backup, const char *dir, struct err *e)
+static bool make_all(struct restore *r, struct err *e)
 {
-    struct backup_file f;
+    char from[PATHS], to[PATHS];
+    snprintf(from, sizeof from, "%s/anchord.db", r->backup);
+    snprintf(to, sizeof to, "%s/anchord.db", r->dir);
+    if (!file_make_dirs(r->dir, e) || !restore_file(from, to, r->file.catalog_sha256, e))
+        return false;
+    struct catalog *c = catalog_open(to, e); /* which brings one of an older anchord up to date */
+    r->session = c ? catalog_writer(c) : NULL;
+    bool ok = c && restore_files(r, e);
+    catalog_close(c, false);
+    return ok && file_sync_dir(r->dir, e);
+}
+
+/* The catalogue comes last: a data folder without it holds nothing. */
+static bool move_into_place(const struct restore *r, const char *dir, struct err *e)
+{
+    char from[PATHS], to[PATHS];
+    for (size_t i = 0; i < COUNT(parts); i++) {
+        if (i + 1 == COUNT(parts) && !file_sync_dir(dir, e))
+            return false;
+        snprintf(from, sizeof from, "%s/%s", r->dir, parts[i]);
+        snprintf(to, sizeof to, "%s/%s", dir, parts[i]);
+        if (rename(from, to) != 0)
+            return err_sys(e, "moving %s", from);
+    }
+    return file_sync_dir(dir, e);
+}
+
+static bool restore_into(struct restore *r, const char *dir, struct err *e)
+{
+    snprintf(r->dir, sizeof r->dir, "%s/%s", dir, unfinished);
+    if (!check_empty(dir, access(r->dir, F_OK) == 0, e))
+        return false;
+    take_back(dir);
+    bool ok = make_all(r, e) && move_into_place(r, dir, e);
+    if (ok)
+        file_remove_tree(r->dir);
+    else
+        take_back(dir);
+    return ok;
+}
+
+bool store_restore(const char *backup, const char *dir, struct flaws *skipped, struct err *e)
+{
+    struct restore r = {.backup = backup, .skipped = skipped};
     if (strlen(dir) >= PATH_MAX || strlen(backup) >= PATH_MAX)
         return err_set(e, ERR_BAD_INPUT, "the path is too long");
-    if (!backup_file_read(&f, backup, e))
+    if (!backup_file_read(&r.file, backup, e))
         return err_wrap(e, "%s is not a backup", backup);
-    bool ok = false;
     int lock = file_make_dirs(dir, e) ? file_lock_dir(dir, e) : -1;
-    if (lock >= 0) {
-        ok = check_empty(dir, e) && restore_all(&f, backup, dir, e);
+    bool ok = lock >= 0 && restore_into(&r, dir, e);
+    if (lock >= 0)
         close(lock);
-    }
-    backup_file_clear(&f);
+    backup_file_clear(&r.file);
     return ok || err_wrap(e, "restoring %s", backup);
 }

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <errno.h>
 #include <limits.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -369,7 +370,15 @@ bool store_model(struct store *s, const char *id, struct model_row *out, struct 
     return ok;
 }
 
-void store_model_path(struct store *s, const char *id, char *out, size_t size)
+bool store_check_model(struct store *s, const struct model_row *row, const char *path, struct err *e)
+{
+    if (access(path, F_OK) != 0 && errno == ENOENT)
+        return err_set(e, ERR_NOT_FOUND, "the file of the model %s is missing", row->id);
+    return !s->options.check_model || s->options.check_model(path, row->fingerprint, e) ||
+           err_wrap(e, "the model %s", row->id);
+}
+
+void store_model_path(const struct store *s, const char *id, char *out, size_t size)
 {
     snprintf(out, size, "%s/models/%s.safetensors", s->dir, id);
 }

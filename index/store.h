@@ -130,6 +130,9 @@ struct store_options {
     bool background;             /* seal and rebuild in the background (off in some tests) */
     uint64_t thumbnail_cache_bytes; /* 0: none is kept */
     size_t keep_generations;     /* retired ones that a collection keeps for a roll-back */
+    /* Whether the file is the model of this fingerprint, for backups and checks: the index knows no networks.
+     * ERR_CORRUPT when it is not.  NULL: any file is. */
+    bool (*check_model)(const char *path, const char *fingerprint, struct err *e);
 };
 
 struct store;
@@ -151,7 +154,8 @@ enum write_kind {
     WRITE_MODEL_ADD,         /* row_model; file: complete and synced, below DIR/models (store_model_draft()), linked to
                               * store_model_path(); NULL: it is there already.  `created` false: the same model is kept
                               * under the id.  ERR_CONFLICT: another one is */
-    WRITE_MODEL_DELETE,      /* id; ERR_CONFLICT while a generation uses it; unlinks the file after the commit */
+    WRITE_MODEL_DELETE,      /* id; ERR_CONFLICT while a generation uses it; fills row_model but for
+                              * what is to be freed; unlinks the file after the commit */
     WRITE_KEY_ADD,           /* row_key */
     WRITE_KEY_REVOKE,        /* id.  Both: ERR_CONFLICT when there would be keys and none with the role admin, unless
                               * admin_elsewhere: nobody could manage them over HTTP */
@@ -263,15 +267,45 @@ MUST_CHECK bool store_content(struct store *s, const struct image_row *row, void
                               struct err *e);
 MUST_CHECK bool store_models(struct store *s, struct model_row **out, size_t *n, struct err *e);
 MUST_CHECK bool store_model(struct store *s, const char *id, struct model_row *out, struct err *e);
-void store_model_path(struct store *s, const char *id, char *out, size_t size); /* DIR/models/ID.safetensors */
+void store_model_path(const struct store *s, const char *id, char *out, size_t size); /* DIR/models/ID.safetensors */
 /* A new name beside them, for a file that is not yet a model's; what a crash leaves there is swept. */
 void store_model_draft(struct store *s, char *out, size_t size);
 MUST_CHECK bool store_keys(struct store *s, struct key_row **out, size_t *n, struct err *e);
 
-struct backup_row { char name[64]; int64_t created_at, bytes, images; };
+/* ---- backups ---- */
+
+struct flaw {                    /* an image or a model whose file is not as it was stored */
+    bool missing;                /* the file is gone; false: it is damaged */
+    char collection[ID_MAX + 1]; /* "": a model */
+    char id[ID_MAX + 1];
+    char sha256[HASH_HEX];       /* of an image's file */
+};
+struct flaws {
+    struct flaw *items; /* the first of them; owned */
+    size_t n;
+    int64_t files;      /* how many files are meant, all counted */
+};
+
+void flaws_clear(struct flaws *f);
+/* Whether an error is about one file alone: it is damaged, cannot be read or is gone. */
+bool is_flaw(const struct err *why);
+
+struct backup_row {
+    char name[64];
+    int64_t created_at, bytes, images;
+    struct flaws left_out; /* what was damaged or missing when it was made: its files are not in the backup */
+};
+void backup_row_clear(struct backup_row *row);
+/* All, by name: by time.  *out: clear each, then free(). */
 MUST_CHECK bool store_backups(struct store *s, struct backup_row **out, size_t *n, struct err *e);
-/* Restores a backup folder into an empty or new data folder; verifies hashes and counts. */
-MUST_CHECK bool store_restore(const char *backup, const char *dir, struct err *e);
+/* ERR_NOT_FOUND, also for one that is being made. */
+MUST_CHECK bool store_backup(struct store *s, const char *name, struct backup_row *out, struct err *e);
+/* Any thread; takes as long as removing its files takes, but it is gone for all others at once. */
+MUST_CHECK bool store_backup_delete(struct store *s, const char *name, struct err *e);
+/* Restores a backup folder into an empty or new data folder; verifies hashes and counts.  `skipped` NULL: every file
+ * must be whole.  Else images whose file is not are left out, with what else is stored of them, and so are models that
+ * no generation needs; they are listed there, for flaws_clear().  What fails leaves the folder empty. */
+MUST_CHECK bool store_restore(const char *backup, const char *dir, struct flaws *skipped, struct err *e);
 
 struct store_stats {
     int64_t images, vectors, blobs_written, groups, writes, wal_bytes, segments_sealed, waiting;

@@ -179,21 +179,36 @@ struct found {
     size_t n, room;
 };
 
+/* The backup below `path`; true when there is one. */
+static bool read_row(struct backup_row *row, const char *path, const char *name, struct err *e)
+{
+    struct backup_file f;
+    if (!backup_file_read(&f, path, e))
+        return false;
+    *row = (struct backup_row){.created_at = f.created_at, .bytes = f.bytes, .images = f.images, .left_out = f.left_out};
+    snprintf(row->name, sizeof row->name, "%s", name);
+    f.left_out = (struct flaws){0}; /* the row's now */
+    backup_file_clear(&f);
+    return true;
+}
+
+void backup_row_clear(struct backup_row *row)
+{
+    flaws_clear(&row->left_out);
+}
+
 static void take_backup(struct store *s, const char *path, const char *name, void *arg)
 {
     struct found *found = arg;
-    struct backup_file f;
+    struct backup_row row;
     (void)s;
-    if (ends_with(name, ".tmp") || strlen(name) >= sizeof found->rows->name || !backup_file_read(&f, path, NULL))
+    if (ends_with(name, ".tmp") || strlen(name) >= sizeof row.name || !read_row(&row, path, name, NULL))
         return;
     if (found->n == found->room) {
         found->room = found->room ? found->room * 2 : 8;
         found->rows = mem_grow(found->rows, found->room, sizeof *found->rows);
     }
-    struct backup_row *row = &found->rows[found->n++];
-    *row = (struct backup_row){.created_at = f.created_at, .bytes = f.bytes, .images = f.images};
-    snprintf(row->name, sizeof row->name, "%s", name);
-    backup_file_clear(&f);
+    found->rows[found->n++] = row;
 }
 
 static int by_name(const void *a, const void *b)
@@ -211,4 +226,39 @@ bool store_backups(struct store *s, struct backup_row **out, size_t *n, struct e
     *out = found.rows;
     *n = found.n;
     return true;
+}
+
+enum { BACKUP_NAME_MAX = sizeof((struct backup_row *)0)->name - 1 };
+
+/* Its folder.  The server makes the names: anything else cannot be one, and is no path either. */
+static bool backup_path(const struct store *s, const char *name, char out[PATH_MAX], struct err *e)
+{
+    size_t n = strspn(name, "0123456789abcdefTZ-");
+    snprintf(out, PATH_MAX, "%s/backups/%s", s->dir, name);
+    return (n > 0 && n <= BACKUP_NAME_MAX && !name[n]) || err_set(e, ERR_NOT_FOUND, "no backup %s", name);
+}
+
+bool store_backup(struct store *s, const char *name, struct backup_row *out, struct err *e)
+{
+    char path[PATH_MAX];
+    if (!backup_path(s, name, path, e))
+        return false;
+    if (access(path, F_OK) != 0)
+        return err_set(e, ERR_NOT_FOUND, "no backup %s", name);
+    return read_row(out, path, name, e);
+}
+
+/* First it gets the ending of what is unfinished: after a crash the next start goes on. */
+bool store_backup_delete(struct store *s, const char *name, struct err *e)
+{
+    char path[PATH_MAX], gone[PATH_MAX + 8], backups[PATH_MAX];
+    if (!backup_path(s, name, path, e))
+        return false;
+    snprintf(gone, sizeof gone, "%s.tmp", path);
+    snprintf(backups, sizeof backups, "%s/backups", s->dir);
+    if (rename(path, gone) != 0)
+        return errno == ENOENT ? err_set(e, ERR_NOT_FOUND, "no backup %s", name) : err_sys(e, "removing the backup %s", name);
+    bool ok = file_sync_dir(backups, e);
+    file_remove_tree(gone);
+    return ok;
 }

@@ -21,6 +21,7 @@ struct store {
     struct file_cache *thumbnails;
     struct shelf *shelf;
     struct writer *writer;
+    char *pinned; /* where models go that are deleted while a backup is made; NULL: none is; the writer's thread's */
     atomic_bool degraded; /* for good.  A restart clears it, for it writes once more what may not have got to the disk
                            * (catalog_open()) before anything new is acknowledged; what it reads proves nothing, the page
                            * cache outlives the process */
@@ -43,6 +44,9 @@ void store_remove_segments(struct store *s, int64_t generation);
 MUST_CHECK bool store_load_vector(void *arg, const struct catalog_vector *v, struct err *e);
 
 /* ---- the ballast: a file that is given up when the disk is full, so that deletes find room to be logged ---- */
+
+/* Whether the file at `path` is this model: there, readable, and what its fingerprint says. */
+MUST_CHECK bool store_check_model(struct store *s, const struct model_row *row, const char *path, struct err *e);
 
 void store_take_ballast(struct store *s);    /* when there is enough room for it */
 bool store_release_ballast(struct store *s); /* false: it was gone already */

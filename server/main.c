@@ -48,7 +48,7 @@ static const struct command {
     {"key", cmd_key, true, true, "add --role read|write|admin [--name NAME] [--first] | list | revoke ID\n"
      "       --first: only when there is no key yet", "API keys of a data folder"},
     {"health", cmd_health, false, false, "[--url URL] [--ca-file FILE]", "ask the server of the data folder whether it is ready"},
-    {"restore", cmd_restore, true, true, "BACKUP", "a backup into an empty data folder"},
+    {"restore", cmd_restore, true, true, "[--skip-damaged] BACKUP", "a backup into an empty data folder"},
     {"demo-pictures", cmd_demo_pictures, false, true, "[--each N] [--from N] [--side PIXELS] DIR",
      "draw a catalogue of pictures to try things with"},
     {"sheet", cmd_sheet, false, true, "[--side PIXELS] OUT.png < ROWS\n"

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "tests/lib/damage.h"
 #include "tests/lib/rig.h"
 
 static struct rig *rig;
@@ -354,12 +355,53 @@ static void a_backup_is_made_and_restores(void **state)
     struct outcome list = admin("GET /v1/backups", NULL);
     assert_string_equal(outcome_text(&list, "data.0.name"), outcome_text(&o, "name"));
     assert_true(outcome_number(&list, "data.0.images") >= 1);
-    assert_ok(store_restore(from, to, &e), e);
+    assert_ok(store_restore(from, to, NULL, &e), e);
     outcome_clear(&o);
     outcome_clear(&list);
     o = admin("POST /v1/backups", "{\"name\":\"../../x\"}");
     assert_int_equal(o.status, 400);
     outcome_clear(&o);
+    o = admin("GET /v1/backups/..", NULL);
+    assert_int_equal(o.status, 400);
+    outcome_clear(&o);
+}
+
+static void damage_hurt(void)
+{
+    struct outcome o = admin("GET /v1/collections/default/images/hurt", NULL);
+    const char *hash = outcome_text(&o, "sha256");
+    char path[400];
+    snprintf(path, sizeof path, "%s/blobs/%.2s/%s", rig->dir, hash, hash);
+    damage_bit(path, 50);
+    outcome_clear(&o);
+}
+
+static void a_backup_tells_what_it_had_to_leave_out_and_can_be_deleted(void **state)
+{
+    UNUSED(state);
+    char line[200];
+    rig_put(rig, "hurt", 2, 77, NULL);
+    damage_hurt();
+    struct outcome o = admin("POST /v1/backups", NULL);
+    assert_int_equal(o.status, 201);
+    assert_true(outcome_number(&o, "left_out") == 1);
+    assert_string_equal(outcome_text(&o, "damaged.0.id"), "hurt");
+    assert_string_equal(outcome_text(&o, "damaged.0.collection"), "default");
+    assert_null(outcome_at(&o, "missing.0"));
+    snprintf(line, sizeof line, "GET /v1/backups/%s", outcome_text(&o, "name"));
+    struct outcome one = admin(line, NULL);
+    assert_int_equal(one.status, 200);
+    assert_string_equal(outcome_text(&one, "damaged.0.id"), "hurt");
+    outcome_clear(&one);
+    snprintf(line, sizeof line, "DELETE /v1/backups/%s", outcome_text(&o, "name"));
+    one = admin(line, NULL);
+    assert_int_equal(one.status, 204);
+    outcome_clear(&one);
+    one = admin(line, NULL);
+    assert_int_equal(one.status, 404);
+    outcome_clear(&one);
+    outcome_clear(&o);
+    rig_put(rig, "hurt", 2, 77, NULL); /* heals it */
 }
 
 static void readiness_tells_what_is_wrong(void **state)
@@ -388,6 +430,7 @@ int main(void)
         cmocka_unit_test(as_long_as_there_are_keys_one_of_them_may_manage_them),
         cmocka_unit_test(a_key_in_the_settings_may_manage_those_of_the_folder),
         cmocka_unit_test(a_backup_is_made_and_restores),
+        cmocka_unit_test(a_backup_tells_what_it_had_to_leave_out_and_can_be_deleted),
         cmocka_unit_test(readiness_tells_what_is_wrong),
     };
     return cmocka_run_group_tests(tests, open_rig, close_rig);

@@ -809,7 +809,7 @@ static void a_backup_holds_what_is_being_built(void **state)
     store_close(f->s);
     snprintf(from, sizeof from, "%s/backups/%s", f->dir, w.name);
     snprintf(to, sizeof to, "%s/restored", f->dir);
-    assert_ok(store_restore(from, to, &e), e);
+    assert_ok(store_restore(from, to, NULL, &e), e);
     f->s = stores_open(to, &e);
     assert_non_null(f->s);
     assert_int_equal(active(f), 2);

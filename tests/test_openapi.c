@@ -199,6 +199,8 @@ static const struct fixture {
     {"job_cancel", "POST /v1/fine_tuning/jobs/{made}/cancel", NULL, NULL, NULL},
     {"backup_create", "POST /v1/backups", NULL, NULL, NULL},
     {"backups_list", "GET /v1/backups", NULL, NULL, NULL},
+    {"backup_get", "GET /v1/backups/{made}", NULL, NULL, NULL},
+    {"backup_delete", "DELETE /v1/backups/{made}", NULL, NULL, NULL},
     {"model_import", "POST /v1/models?id=second", "application/octet-stream", NULL, "this is no model"},
     {"model_delete", "DELETE /v1/models/second", NULL, NULL, NULL},
 };
@@ -283,6 +285,8 @@ static struct outcome call_fixture(const struct fixture *f)
                                                .len = f->body ? f->body->len : 0});
     if (strcmp(f->operation, "key_create") == 0 || strcmp(f->operation, "job_create") == 0)
         snprintf(made, sizeof made, "%s", outcome_text(&o, "id"));
+    if (strcmp(f->operation, "backup_create") == 0)
+        snprintf(made, sizeof made, "%s", outcome_text(&o, "name"));
     return o;
 }
 

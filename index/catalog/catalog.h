@@ -123,6 +123,13 @@ MUST_CHECK bool catalog_image_update(struct session *s, int64_t collection, stru
 MUST_CHECK bool catalog_image_remove(struct session *s, int64_t collection, int64_t number, char sha256[HASH_HEX],
                                      struct err *e);
 MUST_CHECK bool catalog_hash_used(struct session *s, const char *sha256, bool *used, struct err *e);
+struct image_user { /* an image that names a file */
+    int64_t collection_number, number;
+    char collection[ID_MAX + 1], id[ID_MAX + 1];
+};
+/* The first `limit` of those that name this hash; for free(), never NULL. */
+MUST_CHECK bool catalog_hash_users(struct session *s, const char *sha256, size_t limit, struct image_user **out,
+                                   size_t *n, struct err *e);
 /* The hashes that images name and that begin with these two digits, ascending, once each; for free(). */
 MUST_CHECK bool catalog_hashes(struct session *s, const char *two_digits, char (**out)[HASH_HEX], size_t *n,
                                struct err *e);

@@ -169,6 +169,28 @@ bool catalog_hash_used(struct session *s, const char *sha256, bool *used, struct
     return true;
 }
 
+bool catalog_hash_users(struct session *s, const char *sha256, size_t limit, struct image_user **out, size_t *n,
+                        struct err *e)
+{
+    struct image_user *users = mem_new(limit, sizeof *users);
+    struct query *r = sql_begin(s->q,
+                                "SELECT c.number, i.number, c.name, i.id FROM image i JOIN collection c"
+                                " ON c.number = i.collection WHERE i.sha256 = ?1 ORDER BY i.number LIMIT ?2",
+                                VALUES(sql_text(sha256), sql_int((int64_t)limit)), e);
+    for (*n = 0; *n < limit && sql_row(r); ++*n) {
+        struct image_user *u = &users[*n];
+        *u = (struct image_user){.collection_number = sql_get_int(r, 0), .number = sql_get_int(r, 1)};
+        sql_copy_text(r, 2, u->collection, sizeof u->collection);
+        sql_copy_text(r, 3, u->id, sizeof u->id);
+    }
+    *out = users;
+    if (sql_end(r, e))
+        return true;
+    free(users);
+    *out = NULL;
+    return false;
+}
+
 /* All hashes that a query answers; ends it. */
 static bool take_hashes(struct query *r, char (**out)[HASH_HEX], size_t *n, struct err *e)
 {

@@ -62,6 +62,8 @@ static const struct route routes[] = {
     {"DELETE", "/v1/keys/nonenone", ADMIN, true},
     {"GET", "/v1/backups", ADMIN, true},
     {"POST", "/v1/backups", ADMIN, true},
+    {"GET", "/v1/backups/b", ADMIN, true},
+    {"DELETE", "/v1/backups/b", ADMIN, true},
 };
 
 static void make_key(struct client *c, const char *role, char *out, size_t size, char *id, size_t id_size)
