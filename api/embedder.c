@@ -287,6 +287,47 @@ static bool work_on(struct embedder *x, const struct generation_row *row)
     return outcome == LATER;
 }
 
+static enum outcome mend(struct embedder *x)
+{
+    struct err e = {0};
+    enum outcome outcome = load_encoder(x);
+    if (outcome == WENT_ON && !generation_donor(x->app->store, &x->row, &x->donor, &e))
+        return embedder_later(x, "the catalogue cannot be read");
+    return outcome == WENT_ON ? embedder_pass(x, false) : outcome;
+}
+
+/* Vectors of the active generation that were found damaged are made again in their place.  True: later. */
+static bool mend_one(struct embedder *x, const struct generation_row *row)
+{
+    x->row = *row;
+    x->failure[0] = 0;
+    embedder_open_batches(x);
+    enum outcome outcome = mend(x);
+    embedder_close_batches(x);
+    encoder_release(x->encoder);
+    x->encoder = NULL;
+    if (outcome == FAILED)
+        log_error("vectors_not_made", "collection=%s generation=%lld why=\"%s\"", row->collection, (long long)row->number,
+                  x->failure);
+    if (outcome != LATER)
+        generation_set_whole(x->app->store, row);
+    return outcome == LATER;
+}
+
+static bool mend_all(struct embedder *x)
+{
+    struct generation_row *rows;
+    struct err e = {0};
+    size_t n;
+    bool left = false;
+    if (!generation_lacking(x->app->store, &rows, &n, &e))
+        return true;
+    for (size_t i = 0; i < n && !embedder_is_stopping(x); i++)
+        left = mend_one(x, &rows[i]) || left;
+    free(rows);
+    return left;
+}
+
 /* Step by step, so that other writes come between. */
 static void sweep(struct embedder *x, const struct generation_row *row)
 {
@@ -329,10 +370,10 @@ static void *run(void *arg)
     struct embedder *x = arg;
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), OWN_NICE);
     while (!embedder_is_stopping(x)) {
-        bool left = for_each_in(x, GENERATION_BUILDING, work_on);
+        bool to_mend = mend_all(x), left = for_each_in(x, GENERATION_BUILDING, work_on);
         if (!left)
             set_generation(x, 0);
-        left = for_each_in(x, GENERATION_DROPPED, sweep_one) || left;
+        left = for_each_in(x, GENERATION_DROPPED, sweep_one) || left || to_mend;
         pause_for(x, left ? LATER_S * 1000 : IDLE_S * 1000, true);
     }
     return NULL;

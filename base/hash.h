@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { HASH_SIZE = 32, HASH_HEX = 65 };
 
@@ -11,6 +12,9 @@ void hash_bytes(const void *data, size_t len, unsigned char out[HASH_SIZE]);
 void hash_hex(const unsigned char hash[HASH_SIZE], char out[HASH_HEX]); /* 64 lower-case digits, zero */
 /* hash_bytes() and hash_hex() in one. */
 void hash_text(const void *data, size_t len, char out[HASH_HEX]);
+
+/* A checksum against accidents, not against people: 64 bits, and no change of four bytes that lie together goes unseen. */
+uint64_t hash_quick(const void *data, size_t len, uint64_t seed);
 
 /* A running hash, for what does not lie in one piece.  hash_end() gives the digest and frees. */
 struct hash;

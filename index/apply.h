@@ -15,6 +15,7 @@ enum effect_kind {
     EFFECT_NEXT_BEGUN,      /* `collection`: a generation of it is being completed */
     EFFECT_NEXT_LOAD,       /* write->row_generation: some more vectors into the index to be */
     EFFECT_NEXT_VECTOR,     /* ... the one of the image `number` of `collection` */
+    EFFECT_VECTOR,          /* the same in the active generation of write->row_generation */
     EFFECT_NEXT_GONE,       /* `collection`: its next generation is given up */
     EFFECT_SWITCH,          /* `collection`: write->row_collection says what is active */
     EFFECT_GENERATION_GONE  /* `number`: nothing of it is left in the catalogue */

@@ -148,10 +148,19 @@ static bool fail(struct group *g, struct write *w, struct err *e)
 
 /* ---- filling ---- */
 
+/* The active one gets vectors in place of those that were damaged. */
+static bool find_fillable(struct group *g, struct write *w, struct err *e)
+{
+    int64_t number = w->row_generation.number;
+    return catalog_generation(g->session, number, &w->row_generation, e) &&
+           (w->row_generation.state == GENERATION_BUILDING || w->row_generation.state == GENERATION_ACTIVE ||
+            err_set(e, ERR_NOT_FOUND, "generation %lld is not being completed", (long long)number));
+}
+
 static bool store_vectors(struct group *g, struct write *w, struct err *e)
 {
     struct generation_row *row = &w->row_generation;
-    if (!find_own(g, w, e))
+    if (!find_fillable(g, w, e))
         return false;
     if (g->spare == 0)
         return err_set(e, ERR_FULL, "the disk is nearly full");
@@ -163,7 +172,7 @@ static bool store_vectors(struct group *g, struct write *w, struct err *e)
             return false;
         if (!stored)
             continue;
-        struct effect *fx = add_effect(g, EFFECT_NEXT_VECTOR, w);
+        struct effect *fx = add_effect(g, row->state == GENERATION_ACTIVE ? EFFECT_VECTOR : EFFECT_NEXT_VECTOR, w);
         fx->collection = row->collection_number;
         fx->number = v->image;
         w->count++;

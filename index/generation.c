@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/num.h"
 #include "index/store_impl.h"
 
@@ -55,6 +56,26 @@ bool generation_list_in(struct store *s, enum generation_state state, struct gen
     bool ok = r && catalog_generations_in(r, state, out, n, e);
     catalog_reader_done(s->catalog, r);
     return ok;
+}
+
+bool generation_lacking(struct store *s, struct generation_row **out, size_t *n, struct err *e)
+{
+    struct collection_row *rows;
+    size_t n_rows;
+    shelf_rows(s->shelf, &rows, &n_rows);
+    *n = 0;
+    *out = mem_new(n_rows, sizeof **out);
+    struct session *r = catalog_reader(s->catalog, e);
+    for (size_t i = 0; r && i < n_rows; i++)
+        *n += rows[i].lacking && catalog_generation(r, rows[i].generation, &(*out)[*n], NULL);
+    catalog_reader_done(s->catalog, r);
+    free(rows);
+    return r != NULL;
+}
+
+void generation_set_whole(struct store *s, const struct generation_row *row)
+{
+    shelf_set_whole(s->shelf, row->collection_number, row->number);
 }
 
 bool generation_donor(struct store *s, const struct generation_row *row, int64_t *number, struct err *e)

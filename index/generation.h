@@ -35,6 +35,10 @@ MUST_CHECK bool generation_list(struct store *s, const char *collection, struct 
 /* Those of all collections in one state, by number, without counts; for free(). */
 MUST_CHECK bool generation_list_in(struct store *s, enum generation_state state, struct generation_row **out,
                                    size_t *n, struct err *e);
+/* The active ones whose index lacks vectors of images: they were damaged, and wait to be made again; for free(). */
+MUST_CHECK bool generation_lacking(struct store *s, struct generation_row **out, size_t *n, struct err *e);
+/* That is done, or cannot be. */
+void generation_set_whole(struct store *s, const struct generation_row *row);
 /* Another generation of the collection whose vectors may be taken over; *number 0: none. */
 MUST_CHECK bool generation_donor(struct store *s, const struct generation_row *row, int64_t *number, struct err *e);
 MUST_CHECK bool generation_pending(struct store *s, const struct generation_row *row, int64_t donor, int64_t after,

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "index/backup.h"
+#include "index/load.h"
 
 static struct entry entry_of(const struct image_row *row)
 {
@@ -90,29 +91,37 @@ static void give_up_next(struct group *g, const struct generation_row *row, cons
     shelf_drop_next(g->store->shelf, row->collection_number);
 }
 
+/* The image that an effect is about. */
+static bool load_one(struct group *g, const struct effect *fx, struct vindex *index, struct err *e)
+{
+    const struct generation_row *row = &fx->write->row_generation;
+    struct loading l = {.store = g->store, .index = index, .generation = row->number, .dimensions = row->dimensions};
+    return load_vectors(&l, g->session, (struct vector_range){fx->number, fx->number, 1}, e);
+}
+
 /* The catalogue is asked what the vector is by now: whatever else the group has changed is in it already. */
 static void add_next_vector(struct group *g, const struct effect *fx)
 {
     const struct generation_row *row = &fx->write->row_generation;
     struct vindex *next = shelf_next_of_image(g->store->shelf, fx->collection, fx->number);
-    struct vector_range range = {fx->number, fx->number, 1};
     struct err e = {0};
-    if (next && next == shelf_next(g->store->shelf, fx->collection, row->number) &&
-        !catalog_vectors(g->session, row->number, row->dimensions, range, store_load_vector, next, &e))
+    if (next && next == shelf_next(g->store->shelf, fx->collection, row->number) && !load_one(g, fx, next, &e))
         give_up_next(g, row, &e);
 }
 
-struct step {
-    struct vindex *index;
-    int64_t n, last;
-};
-
-static bool load_one(void *arg, const struct catalog_vector *v, struct err *e)
+/* A vector of the active generation that was damaged, made again. */
+static void add_vector(struct group *g, const struct effect *fx)
 {
-    struct step *step = arg;
-    step->n++;
-    step->last = v->number;
-    return store_load_vector(step->index, v, e);
+    const struct generation_row *row = &fx->write->row_generation;
+    struct collection_row c;
+    struct vindex *index;
+    struct err e = {0};
+    if (!shelf_find(g->store->shelf, row->collection, &c, &index, &e))
+        return;
+    if (c.generation == row->number && !load_one(g, fx, index, &e))
+        log_error("vector_not_loaded", "generation=%lld image=%lld why=%s", (long long)row->number, (long long)fx->number,
+                  e.text);
+    vindex_release(index);
 }
 
 static struct vindex *begin_next(struct store *s, const struct generation_row *row, struct err *e)
@@ -132,15 +141,16 @@ static void load_next(struct group *g, const struct effect *fx)
     const struct generation_row *row = &fx->write->row_generation;
     struct shelf *shelf = g->store->shelf;
     struct err e = {0};
-    struct step step = {.index = begin_next(g->store, row, &e)};
+    struct loading l = {.store = g->store, .index = begin_next(g->store, row, &e), .generation = row->number,
+                        .dimensions = row->dimensions};
     int64_t loaded = shelf_loaded(shelf, row->collection_number);
-    fx->write->count = step.index ? 0 : -1;
-    if (!step.index || loaded == INT64_MAX)
+    fx->write->count = l.index ? 0 : -1;
+    if (!l.index || loaded == INT64_MAX)
         return;
     struct vector_range range = {loaded + 1, INT64_MAX, LOAD_STEP};
-    if (catalog_vectors(g->session, row->number, row->dimensions, range, load_one, &step, &e)) {
-        fx->write->count = step.n;
-        shelf_set_loaded(shelf, row->collection_number, step.n < LOAD_STEP ? INT64_MAX : step.last);
+    if (load_vectors(&l, g->session, range, &e)) {
+        fx->write->count = l.n;
+        shelf_set_loaded(shelf, row->collection_number, l.n < LOAD_STEP ? INT64_MAX : l.last);
     } else {
         fx->write->count = -1;
         give_up_next(g, row, &e);
@@ -189,6 +199,9 @@ static bool publish_one(struct group *g, const struct effect *fx, struct err *e)
         return true;
     case EFFECT_NEXT_VECTOR:
         add_next_vector(g, fx);
+        return true;
+    case EFFECT_VECTOR:
+        add_vector(g, fx);
         return true;
     case EFFECT_NEXT_GONE:
         shelf_drop_next(s->shelf, fx->collection);

@@ -96,6 +96,7 @@ void shelf_add(struct shelf *s, const struct collection_row *row, struct vindex 
         at++;
     memmove(&s->items[at + 1], &s->items[at], (s->n - at) * sizeof *s->items);
     s->items[at] = (struct item){.row = *row, .index = index};
+    s->items[at].row.lacking = (int64_t)vindex_living(index) < row->images;
     s->n++;
     pthread_rwlock_unlock(&s->lock);
 }
@@ -212,9 +213,19 @@ bool shelf_switch(struct shelf *s, const struct collection_row *row)
     pthread_rwlock_wrlock(&s->lock);
     item->row = *row;
     item->index = item->next;
+    item->row.lacking = (int64_t)vindex_living(item->index) < row->images;
     item->next = NULL;
     item->next_generation = item->loaded = 0;
     pthread_rwlock_unlock(&s->lock);
     vindex_release(old); /* searches that hold it finish on it */
     return true;
+}
+
+void shelf_set_whole(struct shelf *s, int64_t collection, int64_t generation)
+{
+    pthread_rwlock_wrlock(&s->lock);
+    struct item *item = find(s, collection);
+    if (item && item->row.generation == generation)
+        item->row.lacking = false;
+    pthread_rwlock_unlock(&s->lock);
 }

@@ -46,4 +46,7 @@ void shelf_drop_next(struct shelf *s, int64_t collection);
 /* The next one serves from now on; `row` describes it.  False, and nothing changes, when there is no next one. */
 MUST_CHECK bool shelf_switch(struct shelf *s, const struct collection_row *row);
 
+/* Any thread: nothing can be done about what the index of this generation lacks, or nothing needs to be any more. */
+void shelf_set_whole(struct shelf *s, int64_t collection, int64_t generation);
+
 #endif

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "index/load.h"
 #include "index/store_impl.h"
 #include "index/writer.h"
 
@@ -82,27 +83,13 @@ void store_remove_segments(struct store *s, int64_t generation)
     file_remove_tree(path);
 }
 
-bool store_load_vector(void *arg, const struct catalog_vector *v, struct err *e)
-{
-    struct entry entry = {.number = v->number, .revision = v->revision, .id = v->id, .label = v->label,
-                          .has_metadata = v->has_metadata};
-    struct err why = {0};
-    if (vindex_add(arg, &entry, v->value, &why))
-        return true;
-    if (why.code != ERR_BAD_INPUT)
-        return err_set(e, why.code, "%s", why.text);
-    char id[IMAGE_ID_MAX + 3];
-    log_error("damaged_vector", "image=%lld id=%s", (long long)v->number, log_quote(v->id, id, sizeof id));
-    return true;
-}
-
 struct vindex *store_load_index(struct store *s, const struct collection_row *row, struct err *e)
 {
     struct vindex *index = store_make_index(s, row, e);
     if (!index)
         return NULL;
-    if (!catalog_vectors(catalog_writer(s->catalog), row->generation, row->dimensions, ALL_VECTORS,
-                         store_load_vector, index, e)) {
+    struct loading l = {.store = s, .index = index, .generation = row->generation, .dimensions = row->dimensions};
+    if (!load_vectors(&l, catalog_writer(s->catalog), ALL_VECTORS, e)) {
         vindex_release(index);
         err_wrap(e, "loading the collection %s", row->name);
         return NULL;

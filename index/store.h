@@ -49,6 +49,7 @@ struct collection_row {
     uint32_t dimensions;
     int64_t images, created_at;
     bool building;               /* another generation is being completed */
+    bool lacking;                /* the index has fewer vectors than there are images; of the shelf */
 };
 
 /* A generation: an encoder and the vectors it made of one collection.  One is active for each collection; at most

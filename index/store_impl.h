@@ -25,6 +25,8 @@ struct store {
     atomic_bool degraded; /* for good.  A restart clears it, for it writes once more what may not have got to the disk
                            * (catalog_open()) before anything new is acknowledged; what it reads proves nothing, the page
                            * cache outlives the process */
+    bool unchecked;        /* some vectors have no checksum yet; the writer's thread's, as the next */
+    int64_t unchecked_row; /* where the writer goes on to give them theirs */
     atomic_llong blobs_written, groups, writes, commit_ns;
 };
 
@@ -40,8 +42,6 @@ struct vindex *store_make_index(struct store *s, const struct collection_row *ro
 /* The same with all vectors that the catalogue has; on the thread of the writing session. */
 struct vindex *store_load_index(struct store *s, const struct collection_row *row, struct err *e);
 void store_remove_segments(struct store *s, int64_t generation);
-/* Puts one vector of the catalogue into the index `arg`.  One that was damaged is reported and left out. */
-MUST_CHECK bool store_load_vector(void *arg, const struct catalog_vector *v, struct err *e);
 
 /* ---- the ballast: a file that is given up when the disk is full, so that deletes find room to be logged ---- */
 

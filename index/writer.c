@@ -19,6 +19,7 @@ enum {
     LOG_BYTES_MAX = 32 << 20,    /* of the catalogue's log */
     LOG_BYTES_ALARM = 256 << 20,
     REMOVALS_MAX = 512,          /* of files, between two groups */
+    CHECK_STEP = 1000,           /* vectors that get a checksum, in one pause */
     IDLE_MS = 500
 };
 
@@ -223,6 +224,20 @@ static void after_group(struct writer *w)
         log_warn("long_log", "bytes=%lld a reader keeps the catalogue's log from being emptied", (long long)bytes);
 }
 
+/* Vectors of a time before checksums get theirs, some in each pause. */
+static bool check_vectors(struct writer *w)
+{
+    struct store *s = w->store;
+    struct err e = {0};
+    bool left = false;
+    if (!s->unchecked || atomic_load(&s->degraded) || spare_bytes(s) == 0)
+        return false;
+    if (!catalog_vectors_check(w->group.session, &s->unchecked_row, CHECK_STEP, &left, &e))
+        log_warn("vectors_not_checked", "%s", e.text);
+    s->unchecked = left;
+    return left;
+}
+
 /* Nothing waits.  True when there is more to do in the next pause. */
 static bool idle(struct writer *w)
 {
@@ -230,6 +245,8 @@ static bool idle(struct writer *w)
         remove_freed(w);
         return w->n_freed > 0;
     }
+    if (check_vectors(w))
+        return true;
     if (catalog_log_bytes(w->group.session) > 0) /* a nearly full disk: what the log has, it keeps */
         checkpoint(w, spare_bytes(w->store) > 0);
     store_take_ballast(w->store);

@@ -2,8 +2,10 @@
 #include "tests/t.h"
 
 #include <pthread.h>
+#include <sqlite3.h>
 
 #include "index/apply.h"
+#include "index/generation.h"
 #include "index/publish.h"
 #include "index/store_impl.h"
 #include "tests/lib/damage.h"
@@ -213,6 +215,133 @@ static void a_switch_whose_index_was_lost_loads_it_again(void **state)
     image_row_clear(&image);
 }
 
+/* ---- vectors ---- */
+
+static void close_and(struct fixture *f, const char *sql)
+{
+    char path[400], *why = NULL;
+    sqlite3 *db;
+    store_close(f->s);
+    f->s = NULL;
+    snprintf(path, sizeof path, "%s/anchord.db", f->dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK)
+        fail_msg("%s: %s", sql, why);
+    sqlite3_close(db);
+}
+
+static void open_again(struct fixture *f)
+{
+    struct err e = {0};
+    f->s = stores_open(f->dir, &e);
+    if (!f->s)
+        fail_msg("reopening: %s", e.text);
+}
+
+static int64_t ask_number(struct fixture *f, const char *sql)
+{
+    char path[400];
+    sqlite3 *db;
+    sqlite3_stmt *st;
+    snprintf(path, sizeof path, "%s/anchord.db", f->dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    int64_t n = sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    sqlite3_close(db);
+    return n;
+}
+
+/* The last byte of component 0 of image `a` becomes this: sign and the high bits of the exponent. */
+#define SET_BYTE(byte) "UPDATE vector SET value = CAST(substr(value, 1, 3) || x'" byte "' || substr(value, 5) AS BLOB)" \
+                       " WHERE image = (SELECT number FROM image WHERE id = 'a')"
+
+static size_t count_lacking(struct fixture *f, struct generation_row *row)
+{
+    struct generation_row *rows;
+    size_t n;
+    struct err e = {0};
+    assert_ok(generation_lacking(f->s, &rows, &n, &e), e);
+    if (n > 0)
+        *row = rows[0];
+    free(rows);
+    return n;
+}
+
+/* Image `a` is found by nobody, wanted by whoever embeds, and back once it has its vector. */
+static void assert_mended(struct fixture *f)
+{
+    struct err e = {0};
+    struct generation_row row;
+    struct pending *items;
+    float value[STORES_DIMENSIONS];
+    size_t n;
+    assert_false(stores_finds(f->s, 1, "a"));
+    assert_true(stores_finds(f->s, 2, "b"));
+    assert_int_equal(count_lacking(f, &row), 1);
+    assert_ok(generation_pending(f->s, &row, 0, 0, 10, &items, &n, &e), e);
+    assert_int_equal(n, 1);
+    assert_string_equal(items[0].id, "a");
+    stores_vector(1, value);
+    const struct generation_vector v = {.image = items[0].number, .revision = items[0].revision, .value = value};
+    struct write w = {.kind = WRITE_GENERATION_VECTORS, .row_generation = row, .vectors = &v, .n_vectors = 1};
+    assert_ok(store_write(f->s, &w, &e), e);
+    assert_true(stores_finds(f->s, 1, "a"));
+    generation_set_whole(f->s, &row);
+    assert_int_equal(count_lacking(f, &row), 0);
+    pending_free(items, n);
+}
+
+static void put_two(struct fixture *f)
+{
+    put_into(f, "default", "a", 1);
+    put_into(f, "default", "b", 2);
+}
+
+static void a_damaged_vector_is_not_searched_and_made_again(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const damages[] = {SET_BYTE("7e"), SET_BYTE("ff"), SET_BYTE("00"),
+        "UPDATE vector SET value = substr(value, 1, 60) WHERE image = (SELECT number FROM image WHERE id = 'a')",
+        "UPDATE vector SET checksum = checksum + 1 WHERE image = (SELECT number FROM image WHERE id = 'a')"};
+    put_two(f);
+    for (size_t i = 0; i < COUNT(damages); i++) {
+        close_and(f, damages[i]);
+        open_again(f);
+        assert_mended(f);
+    }
+    store_close(f->s);
+    open_again(f);
+    assert_true(stores_finds(f->s, 1, "a"));
+}
+
+static void the_vector_of_another_image_is_noticed(void **state)
+{
+    struct fixture *f = *state;
+    put_two(f);
+    close_and(f, "UPDATE vector SET (value, checksum) = (SELECT v.value, v.checksum FROM vector v WHERE v.image ="
+                 " (SELECT number FROM image WHERE id = 'b')) WHERE image = (SELECT number FROM image WHERE id = 'a')");
+    open_again(f);
+    assert_mended(f);
+}
+
+static void vectors_of_before_checksums_are_looked_at_and_get_theirs(void **state)
+{
+    struct fixture *f = *state;
+    put_two(f);
+    close_and(f, SET_BYTE("7e") "; UPDATE vector SET checksum = NULL");
+    open_again(f);
+    assert_mended(f);
+    for (int i = 0; i < 200 * T_SLOWER && ask_number(f, "SELECT count(*) FROM vector WHERE checksum IS NULL") > 0; i++)
+        usleep(50000);
+    assert_int_equal(ask_number(f, "SELECT count(*) FROM vector WHERE checksum IS NULL"), 0);
+    store_close(f->s);
+    open_again(f);
+    assert_true(stores_finds(f->s, 1, "a"));
+    assert_true(stores_finds(f->s, 2, "b"));
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, open_store, close_store)
 
 int main(void)
@@ -223,6 +352,9 @@ int main(void)
         WITH_STORE(a_file_that_is_too_long_too_short_or_gone_heals_too),
         WITH_STORE(a_whole_file_is_not_written_again),
         WITH_STORE(content_that_is_deleted_and_stored_again_meanwhile_is_never_called_missing),
+        WITH_STORE(a_damaged_vector_is_not_searched_and_made_again),
+        WITH_STORE(the_vector_of_another_image_is_noticed),
+        WITH_STORE(vectors_of_before_checksums_are_looked_at_and_get_theirs),
         WITH_STORE(a_switch_whose_index_was_lost_loads_it_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

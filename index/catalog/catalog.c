@@ -91,6 +91,9 @@ static const char *const steps[] = {
 
     /* The empty label is none. */
     "UPDATE image SET label = NULL WHERE label = '';",
+
+    /* Of a vector's value and place; NULL: of a time before checksums. */
+    "ALTER TABLE vector ADD COLUMN checksum INTEGER;",
 };
 
 /* All tables but `vector`, whose every page is read at the start. */

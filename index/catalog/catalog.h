@@ -7,7 +7,7 @@
  *     generation  an encoder and the vectors it made of one collection; its number is never used again
  *     image       id within its collection, hash of its file, label, metadata; `number` is never used again and
  *                 `revision` comes from one global counter, so a revision names one state of one image for ever
- *     vector      (generation, image, revision, value): stale once the image has another revision; an empty value
+ *     vector      (generation, image, revision, value, checksum): stale once the image has another revision; an empty value
  *                 says that this revision of the image cannot be embedded
  *     attribute   the leaves of the metadata, one row each, for filters: "a.b" for nested members, a row for
  *                 each element of a list; number, text or flag (0 or 1) is set
@@ -164,7 +164,8 @@ struct catalog_vector { /* one living image of a generation; borrowed during the
     int64_t number, revision;
     const char *id, *label; /* label NULL: none */
     bool has_metadata;
-    const float *value;     /* [dimensions] */
+    const float *value;     /* [dimensions]; NULL when damaged */
+    enum vector_state { VECTOR_INTACT, VECTOR_UNCHECKED /* it has no checksum yet */, VECTOR_DAMAGED } checksum;
 };
 /* Calls `each` with the current vectors of images numbered first to last, at most `limit` (-1: all); it may stop
  * with an error. */
@@ -173,6 +174,12 @@ struct vector_range { int64_t first, last, limit; };
 MUST_CHECK bool catalog_vectors(struct session *s, int64_t generation, uint32_t dimensions, struct vector_range range,
                                 bool (*each)(void *arg, const struct catalog_vector *v, struct err *e), void *arg,
                                 struct err *e);
+
+/* Removes one that is damaged; one that is not there is fine. */
+MUST_CHECK bool catalog_vector_drop(struct session *s, int64_t generation, int64_t image, struct err *e);
+/* Gives checksums to some more vectors of before there were any; *row is where it goes on, 0 to begin with, and
+ * *left false once there are none. */
+MUST_CHECK bool catalog_vectors_check(struct session *s, int64_t *row, int64_t limit, bool *left, struct err *e);
 
 /* ---- models and keys ---- */
 

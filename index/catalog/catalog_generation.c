@@ -194,55 +194,45 @@ bool catalog_generation_vector(struct session *s, const struct generation_row *r
         return false;
     if (!*stored)
         return true;
-    size_t len = v->value ? row->dimensions * sizeof *v->value : 0;
-    return sql_run(s->q,
-                   "INSERT INTO vector (generation, image, revision, value) VALUES (?1, ?2, ?3, ?4)"
-                   " ON CONFLICT (generation, image)"
-                   " DO UPDATE SET revision = excluded.revision, value = excluded.value",
-                   VALUES(sql_int(row->number), sql_int(v->image), sql_int(v->revision),
-                          sql_blob(v->value ? (const void *)v->value : "", len)), e);
+    return catalog_vector_put(s, (struct vector_place){row->number, v->image}, v->revision, v->value, row->dimensions, e);
 }
 
 /* ---- what is missing ---- */
 
-static bool read_pending(struct query *r, const struct generation_row *row, struct pending *out, struct err *e)
+static void read_pending(struct query *r, const struct generation_row *row, int64_t donor, struct pending *out)
 {
     size_t len;
     *out = (struct pending){.number = sql_get_int(r, 0), .revision = sql_get_int(r, 1), .bytes = sql_get_int(r, 4)};
     sql_copy_text(r, 2, out->id, sizeof out->id);
     sql_copy_text(r, 3, out->sha256, sizeof out->sha256);
     const void *value = sql_get_blob(r, 5, &len);
-    if (!value || len == 0)
-        return true;
-    if (len != row->dimensions * sizeof *out->vector)
-        return err_set(e, ERR_CORRUPT, "the vector of image %s has %zu bytes", out->id, len);
+    struct vector_place place = {donor, out->number};
+    if (!value || len != row->dimensions * sizeof *out->vector ||
+        vector_state(r, 6, place, value, len) == VECTOR_DAMAGED) /* it is made anew */
+        return;
     out->vector = mem_new(row->dimensions, sizeof *out->vector);
     memcpy(out->vector, value, len);
-    return true;
 }
 
 bool catalog_pending(struct session *s, const struct generation_row *row, int64_t donor, int64_t after, size_t limit,
                      struct pending **out, size_t *n, struct err *e)
 {
-    bool ok = true;
     struct pending *items = mem_new(limit, sizeof *items);
     /* By number, from where the batch before ended: any other order would sort all images for each batch. */
     struct query *r = sql_begin(s->q,
-                                "SELECT i.number, i.revision, i.id, i.sha256, i.bytes, (SELECT d.value FROM vector d"
-                                "  WHERE d.generation = ?2 AND d.image = i.number AND d.revision = i.revision)"
-                                " FROM image i NOT INDEXED WHERE i.number > ?4 AND i.collection = ?1 AND NOT EXISTS"
+                                "SELECT i.number, i.revision, i.id, i.sha256, i.bytes, d.value, d.checksum"
+                                " FROM image i NOT INDEXED LEFT JOIN vector d"
+                                "  ON d.generation = ?2 AND d.image = i.number AND d.revision = i.revision WHERE i.number > ?4 AND i.collection = ?1 AND NOT EXISTS"
                                 " (SELECT 1 FROM vector v INDEXED BY vector_current"
                                 "  WHERE v.generation = ?3 AND v.image = i.number AND v.revision = i.revision)"
                                 " ORDER BY i.number LIMIT ?5",
                                 VALUES(sql_int(row->collection_number), sql_int(donor), sql_int(row->number),
                                        sql_int(after), sql_int((int64_t)limit)), e);
     *n = 0;
-    while (ok && *n < limit && sql_row(r)) {
-        ok = read_pending(r, row, &items[*n], e);
-        *n += ok;
-    }
+    for (; *n < limit && sql_row(r); ++*n)
+        read_pending(r, row, donor, &items[*n]);
     *out = items;
-    if (sql_end(r, e) && ok)
+    if (sql_end(r, e))
         return true;
     pending_free(items, *n);
     *out = NULL;

@@ -112,13 +112,8 @@ bool catalog_image_put(struct session *s, const struct collection_row *c, const 
     return next_revision(s, &out->revision, e) &&
            (old ? replace_row(s, out, e) : insert_row(s, c->number, out, e)) &&
            catalog_attributes(s, c->number, out->number, out->metadata, e) &&
-           sql_run(s->q,
-                   "INSERT INTO vector (generation, image, revision, value) VALUES (?1, ?2, ?3, ?4)"
-                   " ON CONFLICT (generation, image)"
-                   " DO UPDATE SET revision = excluded.revision, value = excluded.value",
-                   VALUES(sql_int(put->generation), sql_int(out->number), sql_int(out->revision),
-                          sql_blob(put->vector, c->dimensions * sizeof *put->vector)),
-                   e);
+           catalog_vector_put(s, (struct vector_place){put->generation, out->number}, out->revision, put->vector,
+                              c->dimensions, e);
 }
 
 bool catalog_image_update(struct session *s, int64_t collection, struct image_row *row, struct err *e)
@@ -228,28 +223,4 @@ bool catalog_collection_hashes(struct session *s, int64_t collection, char (**ou
     return take_hashes(sql_begin(s->q, "SELECT DISTINCT sha256 FROM image WHERE collection = ?1",
                                  VALUES(sql_int(collection)), e),
                        out, n, e);
-}
-
-bool catalog_vectors(struct session *s, int64_t generation, uint32_t dimensions, struct vector_range range,
-                     bool (*each)(void *arg, const struct catalog_vector *v, struct err *e), void *arg, struct err *e)
-{
-    bool ok = true;
-    struct query *r = sql_begin(s->q,
-                                "SELECT i.number, i.revision, i.id, i.label, i.metadata IS NOT NULL, v.value"
-                                " FROM vector v JOIN image i ON i.number = v.image"
-                                " WHERE v.generation = ?1 AND v.image BETWEEN ?2 AND ?3 AND v.revision = i.revision"
-                                " AND length(v.value) > 0 ORDER BY v.image LIMIT ?4",
-                                VALUES(sql_int(generation), sql_int(range.first), sql_int(range.last),
-                                       sql_int(range.limit)), e);
-    while (ok && sql_row(r)) {
-        size_t len;
-        struct catalog_vector v = {
-            .number = sql_get_int(r, 0), .revision = sql_get_int(r, 1), .id = sql_get_text(r, 2),
-            .label = sql_get_text(r, 3), .has_metadata = sql_get_int(r, 4) != 0, .value = sql_get_blob(r, 5, &len)};
-        if (len != dimensions * sizeof *v.value)
-            ok = err_set(e, ERR_CORRUPT, "the vector of image %s has %zu bytes", v.id, len);
-        else
-            ok = each(arg, &v, e);
-    }
-    return sql_end(r, e) && ok;
 }

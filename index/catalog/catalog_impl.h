@@ -24,6 +24,13 @@ size_t selection_count(const struct selection *x);
 int64_t *selection_numbers(const struct selection *x, size_t *n); /* ascending; for free(), never NULL */
 void selection_free(struct selection *x); /* NULL is fine */
 
+struct vector_place { int64_t generation, image; };
+/* What the checksum in `column` says of a value that was read. */
+enum vector_state vector_state(struct query *r, int column, struct vector_place p, const void *value, size_t len);
+/* Adds or replaces, with its checksum.  `value` NULL: this revision cannot be embedded. */
+MUST_CHECK bool catalog_vector_put(struct session *s, struct vector_place p, int64_t revision, const float *value,
+                                   uint32_t dimensions, struct err *e);
+
 /* Stores a row for each leaf of the metadata object text (NULL: none). */
 MUST_CHECK bool catalog_attributes(struct session *s, int64_t collection, int64_t image, const char *metadata,
                                    struct err *e);

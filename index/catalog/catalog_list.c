@@ -239,10 +239,11 @@ bool catalog_hit_vector(struct session *s, int64_t generation, int64_t number, i
 {
     size_t len = 0;
     struct query *r = sql_begin(s->q,
-                                "SELECT value FROM vector WHERE generation = ?1 AND image = ?2 AND revision = ?3",
+                                "SELECT value, checksum FROM vector WHERE generation = ?1 AND image = ?2 AND revision = ?3",
                                 VALUES(sql_int(generation), sql_int(number), sql_int(revision)), e);
     const void *value = sql_row(r) ? sql_get_blob(r, 0, &len) : NULL;
-    *there = value && len == dimensions * sizeof *out;
+    *there = value && len == dimensions * sizeof *out &&
+             vector_state(r, 1, (struct vector_place){generation, number}, value, len) != VECTOR_DAMAGED;
     if (*there)
         memcpy(out, value, len);
     return sql_end(r, e);

@@ -300,6 +300,11 @@ int64_t sql_get_int(struct query *r, int column)
     return sqlite3_column_int64(r->st, column);
 }
 
+bool sql_is_null(struct query *r, int column)
+{
+    return sqlite3_column_type(r->st, column) == SQLITE_NULL;
+}
+
 const char *sql_get_text(struct query *r, int column)
 {
     return (const char *)sqlite3_column_text(r->st, column);

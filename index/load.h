@@ -1,0 +1,27 @@
+/* load.h - vectors on their way from the catalogue into an index, and what becomes of those that are damaged.
+ *
+ * A vector whose checksum is wrong, or that is not finite and of unit length, is never searched.  It is counted, told
+ * once for each load, and removed from the catalogue: its image then lacks a vector, and whoever can embed makes it again
+ * (generation_lacking(), generation_pending()).
+ *
+ * On the writer's thread, outside of a transaction.
+ */
+#ifndef ANCHORD_INDEX_LOAD_H
+#define ANCHORD_INDEX_LOAD_H
+
+#include "index/store_impl.h"
+
+struct loading {
+    struct store *store;
+    struct vindex *index;
+    int64_t generation;
+    uint32_t dimensions;
+    /* out */
+    int64_t n, last;      /* how many vectors were seen, and the number of the last image */
+    int64_t *damaged;     /* load_vectors() frees it */
+    size_t n_damaged;
+};
+
+MUST_CHECK bool load_vectors(struct loading *l, struct session *s, struct vector_range range, struct err *e);
+
+#endif
