@@ -49,6 +49,8 @@ static const struct command {
      "       --first: only when there is no key yet", "API keys of a data folder"},
     {"health", cmd_health, false, false, "[--url URL] [--ca-file FILE]", "ask the server of the data folder whether it is ready"},
     {"restore", cmd_restore, true, true, "[--skip-damaged] BACKUP", "a backup into an empty data folder"},
+    {"verify", cmd_verify, true, true, "[--repair]\n"
+     "       exit code 0: all is whole, or was repaired; 1: something is damaged", "read all of a data folder and tell what is damaged"},
     {"demo-pictures", cmd_demo_pictures, false, true, "[--each N] [--from N] [--side PIXELS] DIR",
      "draw a catalogue of pictures to try things with"},
     {"sheet", cmd_sheet, false, true, "[--side PIXELS] OUT.png < ROWS\n"

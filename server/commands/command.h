@@ -21,6 +21,7 @@ int cmd_train(int argc, char **argv);
 int cmd_worker(int argc, char **argv);
 int cmd_key(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_health(int argc, char **argv);
 int cmd_demo_pictures(int argc, char **argv);
