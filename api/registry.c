@@ -275,15 +275,30 @@ void generation_describe(const struct encoder *enc, const char *model, struct ge
     snprintf(row->precision, sizeof row->precision, "%s", precision_name(encoder_precision(enc)));
 }
 
+/* Trouble of ours stays what it is; whatever else is wrong is the model's fault, and nothing stored is damaged. */
+static bool blame_model(const struct err *why, struct err *e)
+{
+    switch (why->code) {
+    case ERR_BUSY:
+    case ERR_FULL:
+    case ERR_IO:
+    case ERR_INTERNAL:
+        return err_set(e, why->code, "%s", why->text);
+    default:
+        return err_set(e, ERR_BAD_INPUT, "the model fails its check: %s", why->text);
+    }
+}
+
 bool model_prove(struct model *m, const struct encoder_options *o, struct err *e)
 {
     double worst;
-    if (m->n_goldens == 0 && !encoder_make_goldens(m, e))
-        return false;
-    struct encoder *enc = encoder_new(m, o, e);
-    bool ok = enc && encoder_check(enc, m, &worst, e);
+    struct err why = {0};
+    if (m->n_goldens == 0 && !encoder_make_goldens(m, &why))
+        return blame_model(&why, e);
+    struct encoder *enc = encoder_new(m, o, &why);
+    bool ok = enc && encoder_check(enc, m, &worst, &why);
     encoder_release(enc);
-    return ok;
+    return ok || blame_model(&why, e);
 }
 
 bool model_draft(struct store *s, const struct model *m, const char *id, char file[PATH_MAX], struct write *w, struct err *e)

@@ -11,6 +11,9 @@
 #include "engine/kernels/unit.h"
 #include "engine/layout.h"
 
+/* For one picture.  A ResNet-50 at 1,024 pixels takes 200 MB; what a file may ask for takes gigabytes. */
+enum { PICTURE_MB_MAX = 384 };
+
 struct plan {
     const struct network *net;
     size_t batch;
@@ -33,7 +36,14 @@ static bool overwrites(const struct node *n)
     return n->kind == NODE_CONV && n->n_in == 2;
 }
 
-static void place_tensors(struct plan *p)
+static bool check_bytes(const struct plan *p, size_t bytes, struct err *e)
+{
+    size_t each = bytes / p->batch >> 20;
+    return each <= PICTURE_MB_MAX ||
+           err_set(e, ERR_TOO_LARGE, "the network needs %zu MB of memory for one picture, the limit is %d MB", each, PICTURE_MB_MAX);
+}
+
+static bool place_tensors(struct plan *p, struct err *e)
 {
     const struct graph *g = &p->net->graph;
     struct span spans[GRAPH_NODES_MAX];
@@ -51,9 +61,13 @@ static void place_tensors(struct plan *p)
             spans[i].size = 0;
         }
     }
-    p->memory = mem_aligned(layout_place(spans, g->n), 1);
+    size_t bytes = layout_place(spans, g->n);
+    if (!check_bytes(p, bytes, e))
+        return false;
+    p->memory = mem_aligned(bytes, 1);
     for (size_t i = 0; i < g->n; i++)
         p->out[i].data = (char *)p->memory + spans[home[i]].offset;
+    return true;
 }
 
 static bool prepare_convs(struct plan *p, struct err *e)
@@ -71,6 +85,8 @@ static bool prepare_convs(struct plan *p, struct err *e)
             return false;
         scratch = max_size(scratch, l->kernel->scratch(p->convs[i]));
     }
+    if (!check_bytes(p, scratch, e))
+        return false;
     p->scratch = mem_aligned(scratch, 1);
     for (size_t i = 0; i < g->n; i++)
         if (p->convs[i] && !p->net->layers[i].kernel->bind(p->convs[i], p->out[g->nodes[i].in[0]].data, p->out[i].data,
@@ -86,8 +102,7 @@ struct plan *plan_new(const struct network *net, size_t batch, struct err *e)
     assert(batch > 0);
     p->net = net;
     p->batch = batch;
-    place_tensors(p);
-    if (prepare_convs(p, e))
+    if (place_tensors(p, e) && prepare_convs(p, e))
         return p;
     plan_free(p);
     return NULL;

@@ -12,7 +12,7 @@
 
 struct plan;
 
-/* Borrows the network.  NULL on failure. */
+/* Borrows the network.  NULL on failure; ERR_TOO_LARGE when it would need more memory than any picture is worth. */
 struct plan *plan_new(const struct network *net, size_t batch, struct err *e);
 void plan_free(struct plan *p); /* NULL is fine */
 size_t plan_batch(const struct plan *p);

@@ -95,28 +95,42 @@ static void generations_are_never_used_again(void **state)
 
 /* ---- models ---- */
 
-static struct buf model_file(uint64_t seed, bool goldens)
+static struct model *small_model_with(uint32_t stem_width, uint32_t side, enum stem stem, uint64_t seed)
 {
-    struct arch a = {.depth = 18, .stem = STEM_SMALL2, .width = 8};
+    struct arch a = {.depth = 18, .stem = stem, .width = stem_width};
     struct preprocess p = preprocess_imagenet;
+    struct err e = {0};
+    p.size = p.resize = side;
+    struct model *m = model_new_random(&a, &p, seed, &e);
+    assert_non_null(m);
+    return m;
+}
+
+/* The bytes of its file; frees the model. */
+static struct buf file_of(struct model *m)
+{
     struct buf out = {0};
     struct err e = {0};
     char path[300];
     void *bytes;
     size_t len;
-    p.size = p.resize = 32;
-    struct model *m = model_new_random(&a, &p, seed, &e);
-    assert_non_null(m);
-    if (goldens)
-        assert_ok(encoder_make_goldens(m, &e), e);
     snprintf(path, sizeof path, "%s/made", rig->dir);
     assert_ok(model_save(m, path, &e), e);
-    assert_ok(file_read(path, 1 << 26, &bytes, &len, &e), e);
+    assert_ok(file_read(path, 1 << 28, &bytes, &len, &e), e);
     buf_add(&out, bytes, len);
     free(bytes);
     model_free(m);
     unlink(path);
     return out;
+}
+
+static struct buf model_file(uint64_t seed, bool goldens)
+{
+    struct err e = {0};
+    struct model *m = small_model_with(8, 32, STEM_SMALL2, seed);
+    if (goldens)
+        assert_ok(encoder_make_goldens(m, &e), e);
+    return file_of(m);
 }
 
 static struct outcome import(const char *line, const struct buf *file)
@@ -229,6 +243,55 @@ static void what_is_no_model_is_refused(void **state)
     outcome_clear(&o);
     buf_clear(&file);
     buf_clear(&other);
+}
+
+static void refused_for(struct model *m, const char *why)
+{
+    struct buf file = file_of(m);
+    struct outcome o = import("POST /v1/models?id=wrong", &file);
+    if (o.status != 400)
+        fail_msg("%d %s", o.status, o.body.data);
+    if (!strstr(outcome_text(&o, "error.message"), "the model fails its check") || !strstr(outcome_text(&o, "error.message"), why))
+        fail_msg("%s is not about %s", outcome_text(&o, "error.message"), why);
+    outcome_clear(&o);
+    buf_clear(&file);
+    o = rig_expect(rig, 404, "GET /v1/models/wrong", NULL);
+    outcome_clear(&o);
+}
+
+static struct model *with_goldens(void)
+{
+    struct err e = {0};
+    struct model *m = small_model_with(8, 32, STEM_SMALL2, 9);
+    assert_ok(encoder_make_goldens(m, &e), e);
+    return m;
+}
+
+static void a_model_that_fails_its_check_is_a_bad_request_that_says_why(void **state)
+{
+    UNUSED(state);
+    struct model *m = with_goldens(); /* they deviate */
+    float *first = m->goldens[0].vector;
+    m->goldens[0].vector = m->goldens[1].vector;
+    m->goldens[1].vector = first;
+    refused_for(m, "the golden images deviate");
+
+    m = with_goldens(); /* a broken picture */
+    memset((char *)m->goldens[1].png + m->goldens[1].png_len / 2, 0x55, 20);
+    refused_for(m, "golden image 1");
+
+    m = small_model_with(8, 32, STEM_SMALL2, 10); /* weights that give nothing */
+    for (size_t i = 0; i < m->n_weights; i++)
+        for (size_t k = 0; k < m->weights[i].count; k++)
+            m->weights[i].data[k] = 1e-45f;
+    model_seal(m);
+    refused_for(m, "the same vector");
+}
+
+static void a_model_that_would_take_gigabytes_is_refused_by_the_limit(void **state)
+{
+    UNUSED(state);
+    refused_for(small_model_with(64, 1024, STEM_SMALL1, 11), "the limit is 384 MB");
 }
 
 /* ---- keys and backups ---- */
@@ -425,6 +488,8 @@ int main(void)
         cmocka_unit_test(generations_are_never_used_again),
         cmocka_unit_test(an_imported_model_embeds_and_is_deleted_when_unused),
         cmocka_unit_test(a_model_without_goldens_gets_them_and_an_id),
+        cmocka_unit_test(a_model_that_fails_its_check_is_a_bad_request_that_says_why),
+        cmocka_unit_test(a_model_that_would_take_gigabytes_is_refused_by_the_limit),
         cmocka_unit_test(what_is_no_model_is_refused),
         cmocka_unit_test(a_key_is_shown_once_and_kept_as_a_hash),
         cmocka_unit_test(as_long_as_there_are_keys_one_of_them_may_manage_them),
