@@ -18,7 +18,7 @@ FROM ${BASE}
 RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
       libmicrohttpd12 libgnutls30 libjansson4 libopenblas0-openmp libdnnl2 libjpeg62-turbo libpng16-16 libwebp7 liblcms2-2 zlib1g \
-      libsqlite3-0 libnettle8 libgomp1 libstdc++6 \
+      libsqlite3-0 libnettle8 libutf8proc2 libgomp1 libstdc++6 \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --no-create-home --home-dir /data anchord \
  && install -d -o anchord -g anchord -m 0700 /data

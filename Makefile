@@ -18,7 +18,7 @@ LAYERS  := base engine engine/pictures engine/kernels engine/objectives engine/t
            index index/catalog index/vectors api api/jobs server server/http server/commands
 PACKAGES := gcc g++ make pkg-config curl libmicrohttpd-dev libjansson-dev libfaiss-dev \
             libopenblas-openmp-dev libdnnl-dev libjpeg62-turbo-dev libpng-dev libwebp-dev liblcms2-dev zlib1g-dev \
-            libsqlite3-dev nettle-dev libgnutls28-dev libcmocka-dev
+            libsqlite3-dev nettle-dev libutf8proc-dev libgnutls28-dev libcmocka-dev
 
 MODE_release := -O2 -g -fno-math-errno -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 MODE_debug   := -O1 -g3
@@ -43,7 +43,7 @@ CFLAGS_ALL   = -std=gnu17 $(MODE_$(MODE)) $(WARN) $(OPENMP) -pthread $(CFLAGS)
 CXXFLAGS_ALL = -std=c++17 $(filter-out %fuzzer-no-link,$(MODE_$(MODE))) $(CXXMODE_$(MODE)) -Wall -Wextra -Wshadow $(if $(filter 1,$(WERROR)),-Werror) \
                -fopenmp -pthread $(CXXFLAGS)
 LIBS    := $(if $(HAVE_FAISS_C),-lfaiss_c) -lfaiss -lopenblas $(if $(filter 1,$(ONEDNN)),-ldnnl) \
-           -lmicrohttpd -lgnutls -ljansson -lsqlite3 -lnettle -ljpeg -lpng -lwebp -llcms2 -lz -lgomp -lstdc++ -lm -ldl -pthread
+           -lmicrohttpd -lgnutls -ljansson -lsqlite3 -lnettle -lutf8proc -ljpeg -lpng -lwebp -llcms2 -lz -lgomp -lstdc++ -lm -ldl -pthread
 LDFLAGS_ALL = $(SAN_$(MODE)) $(LINK_$(MODE)) $(LDFLAGS)
 
 B := build/$(MODE)$(if $(filter-out gcc,$(notdir $(CC))),-$(notdir $(CC)))$(if $(filter 0,$(ONEDNN)),-nodnnl)

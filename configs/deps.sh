@@ -7,7 +7,7 @@ if [ "${1:-}" = --if-missing ]; then quiet=1; shift; fi
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
     [ $quiet = 1 ] && command -v pkg-config >/dev/null 2>&1 &&
-        pkg-config --exists libmicrohttpd jansson sqlite3 nettle libpng libwebp lcms2 zlib && exit 0
+        pkg-config --exists libmicrohttpd jansson sqlite3 nettle libutf8proc libpng libwebp lcms2 zlib && exit 0
     echo "anchord needs these libraries with their headers (Debian's package names):" >&2
     printf '  %s\n' "$@" >&2
     echo "Install their equivalents with your system's package manager, then run make again." >&2

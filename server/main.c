@@ -19,7 +19,7 @@ static const struct command {
     const char *usage, *help;
 } commands[] = {
     {"serve", cmd_serve, true, true, "", "serve the HTTP API until SIGTERM"},
-    {"import", cmd_import, true, true, "[--collection C] [--url URL] [--key-file FILE] [--ca-file FILE] [--json] DIR",
+    {"import", cmd_import, true, true, "[--collection C] [--url URL] [--key-file FILE] [--ca-file FILE] [--json] [--quiet] DIR",
      "add a folder of pictures; its first sub-folder is the label"},
     {"embed", cmd_embed, false, true, "[--model FILE] IMAGE...", "pictures to vectors without a server, one JSON line for each"},
     {"eval", cmd_eval, false, true, "--model FILE --data DIR [--train DIR [--temperature X] [--no-probe]] [--invariance]\n"

@@ -25,6 +25,7 @@ home() { # PATTERN FILE...: only these files may include what matches
 }
 home 'jansson'     base/json.c
 home 'nettle/'     base/hash.c base/base64.c
+home 'utf8proc'    base/nfc.c
 home 'sqlite3'     index/catalog/sql.c
 home 'faiss/'      index/vectors/faiss_shim.cc index/vectors/faiss_shim.h
 home 'microhttpd'  server/http/http_exchange.h

@@ -130,7 +130,7 @@ static void words_are_told_from_broken_base64(void **state)
         {"Red", 400, is_text},
         {"ein B\xc3\xa4r", 400, is_text},
         {"What is the colour of the flower that stands in the middle of the garden behind the house?", 400, is_text},
-        {"R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7", 422, "not a JPEG, PNG or WebP"}, /* a GIF */
+        {"R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7", 422, "GIF pictures are not read"},
         {"data:text/plain;base64,aGVsbG8=", 422, "not a JPEG, PNG or WebP"},
         {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA!AAA", 400, "not valid base64"},
         {"https://example.org/a.jpg", 400, "not fetched"},

@@ -1,10 +1,14 @@
 /* import.h - a folder of pictures into a collection.
  *
- * Each picture is looked up first: with the same content and label it is left alone, with the same content its
- * label is corrected, else it is put, and the metadata that it has stays.  One whose stored file is damaged is put
- * again, which heals it.  What is no picture by content nor by
- * name is passed over; a picture that is refused is named on standard error and counted.  The import goes on after
- * that, and stops at what would befall every file (no such collection, no right, no server, a full disk).
+ * Which image is a file's follows from its path alone: the one with the path's id (import_name.h), or one that version
+ * 0.1.0 gave an id of its own, which is told by its content and then by the path in its metadata.  An image that is not
+ * this file's is never touched: the file is refused.
+ *
+ * A picture with the same content is left alone, but for a label or a path that it lacks; with another content it is put
+ * again.  Label and metadata that it has stay.  One whose stored file is damaged is put again, which heals it.
+ * What is no JPEG, PNG or WebP is named with its kind and passed over; a picture that is refused is named and counted.
+ * The import goes on after that, and stops at what would befall every file (no such collection, no right, no server, a
+ * full disk).
  */
 #ifndef ANCHORD_SERVER_COMMANDS_IMPORT_H
 #define ANCHORD_SERVER_COMMANDS_IMPORT_H
@@ -12,14 +16,22 @@
 #include "server/commands/import_list.h"
 #include "server/commands/import_target.h"
 
+enum { IMPORT_KINDS_MAX = 32 };
+
 struct import_counts {
-    size_t added, replaced, labelled, unchanged, refused, passed_over;
+    size_t added, replaced, labelled, unchanged, refused, skipped;
+    size_t recognised; /* of the unchanged and replaced: images of version 0.1.0 that got their path */
+    struct import_kind_count {
+        const char *kind; /* static */
+        size_t n;
+    } kinds[IMPORT_KINDS_MAX]; /* of what was skipped; NULL ends it */
 };
 
 struct import_options {
     const char *collection;
     const char *dir;   /* where the list was made */
     size_t max_bytes;  /* a larger file is named and not read */
+    bool quiet;        /* what is skipped is counted and not named */
 };
 
 /* Imports with as many threads as the target likes.  On failure `out` tells how far it came. */
