@@ -189,8 +189,9 @@ bool lane_embed(struct lane *lane, const void *bytes, size_t len, const struct i
     const struct preprocess *pre = &lane->encoder->pre;
     struct image_info own;
     struct image img = {0};
-    bool ok = image_probe(bytes, len, limits, info ? info : &own, e) &&
-              image_decode(bytes, len, limits, pre->resize, &img, e) &&
+    info = info ? info : &own;
+    bool ok = image_probe(bytes, len, limits, info, e) &&
+              image_decode(bytes, len, limits, preprocess_goal(pre, info->width, info->height), &img, e) &&
               preprocess_run(pre, &img, lane->pixels, e);
     image_clear(&img); /* before the forward pass, so that a large picture is not held through it */
     return ok && plan_forward(lane->one, lane->pixels, vector, e);

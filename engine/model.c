@@ -93,7 +93,17 @@ void model_resize(struct model *m, uint32_t size)
 {
     const struct preprocess p = model_preprocess(m->arch.stem, size);
     m->pre.size = p.size;
-    m->pre.resize = p.resize;
+    m->pre.resize = m->pre.fit == FIT_CROP ? p.resize : p.size;
+}
+
+struct preprocess model_fit(const struct preprocess *p, enum stem stem, enum fit fit)
+{
+    struct preprocess out = *p;
+    if (fit == p->fit)
+        return out;
+    out.fit = fit;
+    out.resize = fit == FIT_CROP ? model_preprocess(stem, p->size).resize : p->size;
+    return out;
 }
 
 struct model *model_new_random(const struct arch *a, const struct preprocess *p, uint64_t seed, struct err *e)
@@ -165,6 +175,8 @@ static void add_settings(struct hash *h, const struct model *m)
                      arch_name(&m->arch), stem_name(m->arch.stem), m->arch.width, m->arch.projection, p->resize,
                      p->size, (int)p->filter, (double)p->mean[0], (double)p->mean[1], (double)p->mean[2],
                      (double)p->std[0], (double)p->std[1], (double)p->std[2]);
+    if (p->fit != FIT_CROP) /* which had no name when the first models were made */
+        n += snprintf(line + n - 1, sizeof line - (size_t)n, " fit %s\n", fit_names[p->fit]) - 1;
     hash_add(h, line, min_size((size_t)n, sizeof line - 1));
 }
 

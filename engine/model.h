@@ -63,6 +63,8 @@ struct model *model_new_random(const struct arch *a, const struct preprocess *p,
 struct preprocess model_preprocess(enum stem stem, uint32_t size);
 /* The same network for pictures of another side; its goldens are stale then. */
 void model_resize(struct model *m, uint32_t size);
+/* What preprocessing becomes with another fit: nothing is cut but by `crop`, which cuts by the stem's rule. */
+struct preprocess model_fit(const struct preprocess *p, enum stem stem, enum fit fit);
 /* Reads a file of ours, or a foreign ResNet (*foreign tells; it may be NULL): its architecture is told from
  * its shapes (a 3x3 stem is taken for small1), `fc.*` and `*.num_batches_tracked` are ignored, and it gets
  * preprocess_imagenet (a small stem: 32 x 32).  Needs no memory beyond the weights' own.

@@ -45,6 +45,8 @@ static void write_settings(struct json_writer *w, const struct model *m)
     jw_int(w, "resize", m->pre.resize);
     jw_int(w, "size", m->pre.size);
     jw_text(w, "filter", filters[m->pre.filter]);
+    if (m->pre.fit != FIT_CROP) /* what a file without it means */
+        jw_text(w, "fit", fit_names[m->pre.fit]);
     write_floats(w, "mean", m->pre.mean);
     write_floats(w, "std", m->pre.std);
     jw_end(w);
@@ -142,14 +144,23 @@ static bool filter_parse(const char *name, enum resize_filter *out, struct err *
     return err_set(e, ERR_BAD_INPUT, "filter must be bilinear or bicubic");
 }
 
+static bool read_fit(const struct json *o, enum fit *out, struct err *e)
+{
+    const char *name = NULL;
+    *out = FIT_CROP;
+    if (!json_get_text(o, "fit", 32, &name, e))
+        return false;
+    return !name || fit_parse(name, out, e);
+}
+
 static bool read_preprocess(const struct json *doc, struct preprocess *p, struct err *e)
 {
-    static const char *const known[] = {"resize", "size", "filter", "mean", "std"};
+    static const char *const known[] = {"resize", "size", "filter", "fit", "mean", "std"};
     const struct json *o;
     const char *filter;
     return need_object(doc, "preprocess", known, COUNT(known), &o, e) && need_size(o, "resize", &p->resize, e) &&
            need_size(o, "size", &p->size, e) && need_text(o, "filter", 32, &filter, e) &&
-           filter_parse(filter, &p->filter, e) && need_floats(o, "mean", p->mean, e) &&
+           filter_parse(filter, &p->filter, e) && read_fit(o, &p->fit, e) && need_floats(o, "mean", p->mean, e) &&
            need_floats(o, "std", p->std, e) && preprocess_check(p, e);
 }
 

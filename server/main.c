@@ -38,10 +38,10 @@ static const struct command {
      "one fine-tuning job, as the server starts it: told on standard input, telling on standard output"},
     {"model", cmd_model, false, true,
      "new [--arch resnet18|resnet34|resnet50] [--stem imagenet|small1|small2] [--width N]\n"
-     "                         [--projection N] [--size N] [--seed N] [--force] FILE\n"
-     "       anchord model new --like FILE [--seed N] [--force] FILE\n"
+     "                         [--projection N] [--size N] [--fit crop|pad|squash] [--seed N] [--force] FILE\n"
+     "       anchord model new --like FILE [--fit crop|pad|squash] [--seed N] [--force] FILE\n"
      "       anchord model info FILE\n"
-     "       anchord model import [--stem small2] [--size N] [--force] TORCHVISION.safetensors FILE\n"
+     "       anchord model import [--stem small2] [--size N] [--fit crop|pad|squash] [--force] TORCHVISION.safetensors FILE\n"
      "       anchord model export [--force] FILE TORCHVISION.safetensors\n"
      "       anchord model compact [--force] FILE HALF-THE-SIZE.safetensors",
      "make, look at and convert model files"},

@@ -4,6 +4,7 @@
 #include "engine/pictures/augment.h"
 #include "engine/pictures/draw.h"
 #include "tests/lib/oracle.h"
+#include "tests/lib/pictures.h"
 
 enum { SIDE = 2, PIXELS = SIDE * SIDE, VALUES = PIXELS * 3 };
 
@@ -167,6 +168,39 @@ static void jitter_draws_each_factor_from_its_range(void **state)
     image_clear(&img);
 }
 
+/* Unchanged, a view is what serving sees; cropped, it is a part of that. */
+static void views_are_made_of_what_the_fit_shows(void **state)
+{
+    UNUSED(state);
+    enum { SIZE = 16, N = SIZE * SIZE * 3 };
+    static const uint32_t shapes[][2] = {{64, 16}, {16, 64}, {50, 3}, {1, 30}, {20, 20}};
+    struct err e = {0};
+    struct augmenter *w = augmenter_new(SIZE);
+    for (size_t i = 0; i < 2 * COUNT(shapes); i++) {
+        struct image img = t_picture(6, shapes[i / 2][0], shapes[i / 2][1]);
+        struct preprocess p = preprocess_imagenet;
+        struct augmentation part = recipe_find("none")->view[0];
+        float served[N], view[N];
+        struct rng r = rng_new(1);
+        p.size = p.resize = SIZE;
+        p.fit = i % 2 ? FIT_PAD : FIT_SQUASH;
+        assert_ok(preprocess_run(&p, &img, served, &e), e);
+        assert_ok(augment(w, &part, &p, &img, &r, view, &e), e);
+        double off = 0;
+        for (size_t k = 0; k < N; k++)
+            off += fabs((double)view[k] - (double)served[k]) / N;
+        if (!(off < (p.fit == FIT_SQUASH ? 0.01 : 0.12))) /* with bars: resized before they are set, or after */
+            fail_msg("%u x %u, %s: off by %g", img.width, img.height, fit_names[p.fit], off);
+        part.crop_min = 0.1;
+        for (uint64_t seed = 0; seed < 60; seed++) {
+            r = rng_new(seed);
+            assert_ok(augment(w, &part, &p, &img, &r, view, &e), e);
+        }
+        image_clear(&img);
+    }
+    augmenter_free(w);
+}
+
 static void odd_pictures_get_a_view_too(void **state)
 {
     UNUSED(state);
@@ -211,6 +245,7 @@ int main(void)
         cmocka_unit_test(a_view_depends_on_its_generator_alone),
         cmocka_unit_test(the_recipe_none_is_the_resized_picture),
         cmocka_unit_test(jitter_draws_each_factor_from_its_range),
+        cmocka_unit_test(views_are_made_of_what_the_fit_shows),
         cmocka_unit_test(odd_pictures_get_a_view_too),
         cmocka_unit_test(impossible_parameters_are_refused_by_name),
     };

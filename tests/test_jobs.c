@@ -215,6 +215,7 @@ static void what_cannot_be_asked_for_is_refused_by_its_field(void **state)
         {ON "\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"n_epochs\":0}}}}", "method.infonce.hyperparameters.n_epochs"},
         {ON "\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"learning_rate\":2}}}}", "method.infonce.hyperparameters.learning_rate"},
         {ON "\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"freeze\":\"all\"}}}}", "method.infonce.hyperparameters.freeze"},
+        {ON "\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"fit\":\"stretch\"}}}}", "method.infonce.hyperparameters.fit"},
         {ON "\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"augmentation\":\"x\"}}}}", "method.infonce.hyperparameters.augmentation"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -407,6 +408,14 @@ static void auto_depends_on_the_pictures_and_the_model(void **state)
         buf_clear(&config);
         buf_clear(&settled);
     }
+    free(j.hyperparameters);
+    j.hyperparameters = strdup("{\"fit\":\"pad\"}");
+    struct buf padded = {0}, settled = {0};
+    assert_ok(job_plan(&j, &cases[0].g, &padded, &settled, &e), e);
+    assert_non_null(strstr(padded.data, "\"fit\":\"pad\""));
+    assert_non_null(strstr(settled.data, "\"fit\":\"pad\""));
+    buf_clear(&padded);
+    buf_clear(&settled);
     struct buf none = {0};
     assert_err(job_plan(&j, &(struct job_ground){.images = 3, .folder = "f", .model = "m"}, &none, &none, &e), e, ERR_BAD_INPUT);
     job_clear(&j);

@@ -353,6 +353,34 @@ static void the_fingerprint_covers_what_decides_the_vectors_and_nothing_else(voi
     model_free(m);
 }
 
+static void the_fit_is_a_part_of_the_file_unless_it_is_crop(void **state)
+{
+    UNUSED(state);
+    char *dir = t_make_dir(), path[300];
+    struct err e = {0};
+    struct model *m = new_model(&tiny, 5);
+    char crop[HASH_HEX];
+    memcpy(crop, m->fingerprint, sizeof crop);
+    for (int fit = 0; fit_names[fit]; fit++) {
+        m->pre = model_fit(&small_pictures, m->arch.stem, (enum fit)fit);
+        model_seal(m);
+        assert_int_equal(strcmp(m->fingerprint, crop) == 0, fit == FIT_CROP);
+        snprintf(path, sizeof path, "%s/%s.safetensors", dir, fit_names[fit]);
+        assert_ok(model_save(m, path, &e), e);
+        struct model *got = load(path, NULL);
+        assert_memory_equal(&got->pre, &m->pre, sizeof got->pre);
+        assert_int_equal(got->pre.resize, fit == FIT_CROP ? 36 : 32);
+        void *bytes;
+        size_t len;
+        assert_ok(file_read(path, 1 << 30, &bytes, &len, &e), e);
+        assert_int_equal(memmem(bytes, len, "\\\"fit\\\"", 7) != NULL, fit != FIT_CROP);
+        free(bytes);
+        model_free(got);
+    }
+    model_free(m);
+    t_remove_dir(dir);
+}
+
 /* ---- damage ---- */
 
 static void strangers_and_gaps_are_named(void **state)
@@ -562,6 +590,7 @@ int main(void)
         cmocka_unit_test(bfloat16_weights_are_widened),
         cmocka_unit_test(an_exported_model_is_one_that_torchvision_loads),
         cmocka_unit_test(the_fingerprint_covers_what_decides_the_vectors_and_nothing_else),
+        cmocka_unit_test(the_fit_is_a_part_of_the_file_unless_it_is_crop),
         cmocka_unit_test(strangers_and_gaps_are_named),
         cmocka_unit_test(a_file_of_ours_must_hold_no_classifier),
         cmocka_unit_test(numbers_that_are_not_finite_are_refused),

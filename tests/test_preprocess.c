@@ -127,6 +127,64 @@ static void a_very_long_picture_needs_no_memory_for_what_the_crop_leaves_out(voi
     image_clear(&img);
 }
 
+/* A picture whose left half is red and whose right half is blue. */
+static struct image halves(uint32_t width, uint32_t height)
+{
+    struct err e = {0};
+    struct image img;
+    assert_ok(image_new(width, height, &img, &e), e);
+    for (size_t i = 0; i < (size_t)width * height; i++)
+        memcpy(img.rgb + i * 3, i % width < width / 2 ? (const uint8_t[]){200, 0, 0} : (const uint8_t[]){0, 0, 200}, 3);
+    return img;
+}
+
+static void squash_shows_the_whole_picture_resized(void **state)
+{
+    UNUSED(state);
+    struct err e = {0};
+    struct image img = halves(60, 20), want;
+    struct preprocess p = as_pixels(16, 16, RESIZE_BILINEAR);
+    float got[16 * 16 * 3];
+    p.fit = FIT_SQUASH;
+    assert_ok(preprocess_run(&p, &img, got, &e), e);
+    assert_ok(image_resize(&img, 16, 16, RESIZE_BILINEAR, &want, &e), e);
+    for (size_t i = 0; i < COUNT(got); i++)
+        assert_int_equal(lroundf(got[i]), want.rgb[i]);
+    assert_int_equal(preprocess_goal(&p, 60, 20), 16);
+    image_clear(&img);
+    image_clear(&want);
+}
+
+static void pad_shows_the_whole_picture_between_bars_of_the_mean_colour(void **state)
+{
+    static const uint32_t shapes[][2] = {{60, 20}, {20, 60}, {30, 30}, {300, 1}};
+    UNUSED(state);
+    for (size_t i = 0; i < COUNT(shapes); i++) {
+        struct err e = {0};
+        struct image img = halves(shapes[i][0], shapes[i][1]), want;
+        const uint32_t longer = img.width > img.height ? img.width : img.height;
+        const uint32_t width = (16 * img.width + longer / 2) / longer, tall = (16 * img.height + longer / 2) / longer;
+        const uint32_t height = tall ? tall : 1, left = (16 - width) / 2, top = (16 - height) / 2;
+        struct preprocess p = preprocess_imagenet;
+        float got[16 * 16 * 3];
+        p.resize = p.size = 16;
+        p.fit = FIT_PAD;
+        assert_ok(preprocess_check(&p, &e), e);
+        assert_ok(preprocess_run(&p, &img, got, &e), e);
+        assert_ok(image_resize(&img, width, height, p.filter, &want, &e), e);
+        assert_int_equal(preprocess_goal(&p, img.width, img.height), width < height ? width : height);
+        for (size_t k = 0; k < COUNT(got); k++) {
+            const size_t x = k / 3 % 16, y = k / 48, c = k % 3;
+            const bool inside = x >= left && x < left + width && y >= top && y < top + height;
+            const float value = inside ? want.rgb[((y - top) * width + x - left) * 3 + c] / 255.0f : p.mean[c];
+            if (fabsf(got[k] - (value - p.mean[c]) / p.std[c]) > 0.01f)
+                fail_msg("%u x %u: (%zu, %zu)", img.width, img.height, x, y);
+        }
+        image_clear(&img);
+        image_clear(&want);
+    }
+}
+
 static void bad_settings_are_refused(void **state)
 {
     UNUSED(state);
@@ -148,6 +206,11 @@ static void bad_settings_are_refused(void **state)
     p.mean[2] = INFINITY;
     assert_err(preprocess_check(&p, &e), e, ERR_BAD_INPUT);
     p = preprocess_imagenet;
+    p.fit = FIT_PAD; /* and 256 for 224 */
+    assert_err(preprocess_check(&p, &e), e, ERR_BAD_INPUT);
+    p.fit = (enum fit)3;
+    assert_err(preprocess_check(&p, &e), e, ERR_BAD_INPUT);
+    p.fit = FIT_CROP;
     p.filter = (enum resize_filter)2;
     assert_err(preprocess_check(&p, &e), e, ERR_BAD_INPUT);
 }
@@ -160,6 +223,8 @@ int main(void)
         cmocka_unit_test(an_even_picture_stays_even_and_is_normalised_by_channel),
         cmocka_unit_test(the_cubic_overshoot_at_a_sharp_edge_is_clamped),
         cmocka_unit_test(a_very_long_picture_needs_no_memory_for_what_the_crop_leaves_out),
+        cmocka_unit_test(squash_shows_the_whole_picture_resized),
+        cmocka_unit_test(pad_shows_the_whole_picture_between_bars_of_the_mean_colour),
         cmocka_unit_test(bad_settings_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

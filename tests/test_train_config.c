@@ -156,6 +156,7 @@ static void what_cannot_be_is_refused_by_its_path(void **state)
         {"{" BASE ",\"views\":1}", "views"},
         {"{" BASE ",\"chunk\":8}", "chunk"},
         {"{" BASE ",\"precision\":\"fp8\"}", "precision"},
+        {"{" BASE ",\"fit\":\"stretch\"}", "fit"},
         {"{" BASE ",\"model\":\"m\",\"arch\":{}}", "arch"},
         {"{" BASE ",\"size\":64}", "size"},
         {"{" BASE ",\"model\":\"m\",\"size\":8}", "size"},

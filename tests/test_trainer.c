@@ -94,6 +94,42 @@ static void other_hardware_is_refused_unless_it_is_allowed(void **state)
     assert_int_equal(t.out.step, 4);
 }
 
+static struct preprocess preprocess_of(const struct runs *f, const char *run, const char *name)
+{
+    char path[400];
+    struct err e = {0};
+    snprintf(path, sizeof path, "%s/%s/%s.safetensors", f->dir, run, name);
+    struct model *m = model_load(path, NULL, &e);
+    assert_ok(m, e);
+    const struct preprocess p = m->pre;
+    model_free(m);
+    return p;
+}
+
+/* What is made sees pictures as asked; what it is compared with sees them as it did. */
+static void a_run_may_ask_for_another_fit(void **state)
+{
+    struct runs *f = *state;
+    char more[500];
+    struct run_told t = runs_run(f, "fitless", ",\"steps\":1", false, false);
+    assert_ok(t.ok, t.e);
+    snprintf(more, sizeof more, ",\"model\":\"%s/fitless/best.safetensors\",\"fit\":\"pad\",\"steps\":2", f->dir);
+    f->stop_after = 1;
+    t = runs_run(f, "padded", more, false, false);
+    f->stop_after = 0;
+    assert_ok(t.ok, t.e);
+    t = runs_run(f, "padded", more, true, false); /* and goes on with it */
+    assert_ok(t.ok, t.e);
+    assert_int_equal(t.out.step, 2);
+    assert_int_equal(preprocess_of(f, "fitless", "best").fit, FIT_CROP);
+    assert_int_equal(preprocess_of(f, "padded", "first").fit, FIT_CROP);
+    assert_int_equal(preprocess_of(f, "padded", "best").fit, FIT_PAD);
+    assert_int_equal(preprocess_of(f, "padded", "best").resize, 32);
+    t = runs_run(f, "squashed", ",\"fit\":\"squash\",\"steps\":1", false, false); /* a fresh network has it from the start */
+    assert_ok(t.ok, t.e);
+    assert_int_equal(preprocess_of(f, "squashed", "first").fit, FIT_SQUASH);
+}
+
 static void a_damaged_checkpoint_is_told(void **state)
 {
     struct runs *f = *state;
@@ -305,6 +341,7 @@ int main(void)
         TEST(the_same_seed_gives_the_same_bits_and_so_does_an_interrupted_run),
         TEST(a_run_is_not_overwritten_nor_mixed_with_another),
         TEST(other_hardware_is_refused_unless_it_is_allowed),
+        TEST(a_run_may_ask_for_another_fit),
         TEST(a_damaged_checkpoint_is_told),
         TEST(a_diverging_run_stops_and_keeps_what_was_good),
         TEST(what_cannot_be_learned_from_is_refused),

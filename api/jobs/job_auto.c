@@ -217,6 +217,7 @@ bool job_choose(const struct job *j, const struct job_ground *g, const struct js
     const char *recipe = text_of(values, "augmentation"), *freeze = text_of(values, "freeze");
     p->recipe = recipe ? recipe : p->recipe ? p->recipe : p->settings.positives == POSITIVES_LABELS ? "finetune" : "finetune-views";
     /* Heads have batch norms of their own, which always learn. */
+    out->fit = text_of(values, "fit");
     out->freeze = freeze ? freeze : g->trained ? "norm" : "none";
     return true;
 }

@@ -13,6 +13,7 @@ struct job_choices {
     int64_t small_crops;              /* beside two full ones */
     double minutes;
     const char *freeze;               /* of job_settings.c */
+    const char *fit;                  /* NULL: the model's */
 };
 
 /* `values`: as job_settings_check() lets pass; borrowed by the choices.  ERR_BAD_INPUT with the hyper-parameter's name in e->param

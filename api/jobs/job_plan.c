@@ -116,6 +116,8 @@ static void write_config(const struct job *j, const struct job_ground *g, const 
     write_layers(&w, "head", p->head.projector, p->head.n_projector);
     write_layers(&w, "predictor", p->head.predictor, p->head.n_predictor);
     write_freeze(&w, c->freeze);
+    if (c->fit)
+        jw_text(&w, "fit", c->fit);
     job_settings_number(&w, "clip_norm", 1);
     job_settings_number(&w, "ema", 0.99);
     job_settings_number(&w, "held_out", JOB_HELD_OUT);
@@ -137,6 +139,8 @@ static void write_settled(const struct job *j, const struct job_choices *c, stru
     job_settings_number(&w, "max_minutes", c->minutes);
     jw_text(&w, "augmentation", c->profile.recipe);
     jw_text(&w, "freeze", c->freeze);
+    if (c->fit)
+        jw_text(&w, "fit", c->fit);
     if (j->objective->multicrop)
         jw_int(&w, "small_crops", c->small_crops);
     write_own(&w, j->objective, &c->profile.settings);

@@ -33,6 +33,8 @@ static const struct common {
     {"freeze", KIND_CHOICE, 0, 0, freezes,
      "what of the encoder stays: its batch norms, and the stages up to this one; those of the head always learn; auto: none for a fresh "
      "model, norm for a trained one", false},
+    {"fit", KIND_CHOICE, 0, 0, fit_names,
+     "how a picture that is no square becomes one: its middle, all of it between bars, or all of it squashed; auto: the model's", false},
     {"small_crops", KIND_COUNT, 0, 16, NULL, "of each picture, beside two full ones: they cost little and predict what those show; auto: none", true},
 };
 

@@ -133,15 +133,57 @@ static struct box random_box(const struct augmentation *a, uint32_t width, uint3
     return middle_box(width, height);
 }
 
-/* The box of the picture, resized to size x size, as values 0..1. */
-static bool crop(const struct image *img, struct box b, const struct preprocess *p, uint32_t size, float *out,
+/* What boxes are drawn from: the picture; the square that bars make of it; or one that is squashed later. */
+static struct box frame_of(const struct preprocess *p, const struct image *img)
+{
+    const uint32_t longer = img->width > img->height ? img->width : img->height;
+    if (p->fit == FIT_CROP)
+        return (struct box){.width = img->width, .height = img->height};
+    struct box frame = {.width = longer, .height = longer};
+    if (p->fit == FIT_PAD) { /* x, y: where the picture lies in it */
+        frame.x = (longer - img->width) / 2;
+        frame.y = (longer - img->height) / 2;
+    }
+    return frame;
+}
+
+/* The part of [0, whole) pixels that corresponds to [*from, *from + *n) of [0, frame). */
+static void squash_range(uint32_t frame, uint32_t whole, uint32_t *from, uint32_t *n)
+{
+    const uint32_t first = (uint32_t)((uint64_t)*from * whole / frame), end = (uint32_t)((uint64_t)(*from + *n) * whole / frame);
+    *from = first < whole ? first : whole - 1;
+    *n = end > *from ? end - *from : 1;
+}
+
+/* The box of the frame as a picture; what of it lies beside the picture is bars. */
+static bool cut_out(const struct image *img, const struct preprocess *p, struct box frame, struct box b, struct image *part,
+                    struct err *e)
+{
+    uint8_t bars[3];
+    if (!image_new(b.width, b.height, part, e))
+        return false;
+    preprocess_bars(p, bars);
+    const size_t left = max_size(b.x, frame.x) - frame.x; /* in the picture */
+    const size_t right = min_size((size_t)b.x + b.width, (size_t)frame.x + img->width) - frame.x;
+    for (uint32_t y = 0; y < b.height; y++) {
+        const int64_t row = (int64_t)b.y + y - frame.y;
+        uint8_t *to = part->rgb + (size_t)y * b.width * 3;
+        const bool covered = row >= 0 && row < img->height && b.x + b.width > frame.x && b.x < frame.x + img->width;
+        for (size_t x = 0; x < b.width && (!covered || right - left < b.width); x++)
+            memcpy(to + x * 3, bars, 3);
+        if (covered)
+            memcpy(to + (left + frame.x - b.x) * 3, img->rgb + ((size_t)row * img->width + left) * 3,
+                   (right - left) * 3);
+    }
+    return true;
+}
+
+/* The box of the frame, resized to size x size, as values 0..1. */
+static bool crop(const struct image *img, const struct preprocess *p, struct box frame, struct box b, uint32_t size, float *out,
                  struct err *e)
 {
     struct image part = {0}, small = {0};
-    bool ok = image_new(b.width, b.height, &part, e);
-    for (uint32_t y = 0; ok && y < b.height; y++)
-        memcpy(part.rgb + (size_t)y * b.width * 3, img->rgb + ((size_t)(b.y + y) * img->width + b.x) * 3,
-               (size_t)b.width * 3);
+    bool ok = cut_out(img, p, frame, b, &part, e);
     ok = ok && image_resize(&part, size, size, p->filter, &small, e);
     for (size_t i = 0; ok && i < (size_t)size * size * 3; i++)
         out[i] = (float)small.rgb[i] * (1 / 255.0f);
@@ -190,9 +232,14 @@ bool augment(struct augmenter *w, const struct augmentation *a, const struct pre
 {
     size_t size = w->size, n = size * size;
     bool whole = a->crop_min >= 1; /* not even the aspect changes */
-    struct box box = whole ? (struct box){0, 0, img->width, img->height}
-                           : random_box(a, img->width, img->height, r);
-    if (!crop(img, box, p, w->size, out, e))
+    const struct box frame = frame_of(p, img);
+    struct box box = whole ? (struct box){0, 0, frame.width, frame.height}
+                           : random_box(a, frame.width, frame.height, r);
+    if (p->fit == FIT_SQUASH) {
+        squash_range(frame.width, img->width, &box.x, &box.width);
+        squash_range(frame.height, img->height, &box.y, &box.height);
+    }
+    if (!crop(img, p, frame, box, w->size, out, e))
         return false;
     if (chance(r, a->flip))
         augment_flip(out, size);

@@ -171,7 +171,7 @@ static bool read_predictor(struct train_config *c, const struct json *list, stru
 static void set_defaults(struct train_config *c)
 {
     *c = (struct train_config){.views = 2, .batch = 256, .learning_rate = LEARNING_RATE, .head_rate = 1, .warmup = USUAL_WARMUP,
-                               .end_rate = 0.001, .held_out = 0.1, .seed = 1};
+                               .end_rate = 0.001, .held_out = 0.1, .seed = 1, .fit = -1};
     c->arch = (struct arch){.depth = 18, .stem = STEM_IMAGENET, .width = 64};
     c->size = 224;
     c->objective = objective_find("infonce");
@@ -198,6 +198,7 @@ static bool read_top(struct train_config *c, const struct json *v, struct err *e
         {"augmentation", FIELD_OTHER, NULL, 0, 0, NULL}, {"crops", FIELD_OTHER, NULL, 0, 0, NULL},
         {"optimizer", FIELD_OTHER, NULL, 0, 0, NULL},
         {"head", FIELD_OTHER, NULL, 0, 0, NULL}, {"predictor", FIELD_OTHER, NULL, 0, 0, NULL},
+        {"fit", FIELD_CHOICE, &c->fit, 0, 0, fit_names},
         {"size", FIELD_COUNT, &size, 16, 1024, NULL}, {"views", FIELD_COUNT, &views, 1, 2, NULL},
         {"batch_size", FIELD_COUNT, &batch, 3, 65536, NULL}, {"per_label", FIELD_COUNT, &per_label, 0, 1024, NULL},
         {"chunk", FIELD_COUNT, &chunk, 0, 65536, NULL}, {"epochs", FIELD_COUNT, &c->epochs, 1, 100000, NULL},

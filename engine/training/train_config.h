@@ -6,6 +6,7 @@
  *       "collection": "default",               what a data folder stores, which is "store": "data"
  *       "out": "runs/first",                   run folder: checkpoints, models, report
  *       "model": "base.safetensors",           (optional) start from it, with "size" for pictures of another side; otherwise "arch"
+ *       "fit": "pad",                          (optional) crop, pad or squash; otherwise as the model has it
  *       "arch": {"name": "resnet18", "stem": "small1", "width": 64, "projection": 0, "size": 32},
  *       "method": {"type": "infonce", "infonce": {"temperature": 0.2, "positives": "views"}},
  *       "head": [{"outputs": 512, "norm": true, "relu": true}, {"outputs": 128}],
@@ -40,6 +41,7 @@ struct train_config {
     char *validation, *model, *picks;      /* paths; owned; NULL: not given */
     struct arch arch;                      /* without `model` */
     uint32_t size;                         /* input side; 0: the model's */
+    int fit;                               /* enum fit; -1: the model's, or crop */
     const struct objective *objective;     /* static */
     struct objective_settings settings;
     char recipe[32];

@@ -45,6 +45,19 @@ bool trainer_save_model(struct trainer *t, const char *name, const struct judgem
     return ok;
 }
 
+/* The model as it came is what the best one is compared with in the end: it sees pictures by its own fit. */
+static bool keep_first(struct trainer *t, const struct judgement *j, struct err *e)
+{
+    if (t->first.fit == t->pre.fit)
+        return trainer_save_model(t, "first.safetensors", j, e);
+    t->model->pre = t->first;
+    model_seal(t->model);
+    const bool ok = trainer_save_model(t, "first.safetensors", j, e);
+    t->model->pre = t->pre;
+    model_seal(t->model);
+    return ok;
+}
+
 static bool judge_and_keep(struct trainer *t, struct judgement *j, struct err *e)
 {
     if (!judge_run(t->judge, t->model, j, e))
@@ -55,7 +68,7 @@ static bool judge_and_keep(struct trainer *t, struct judgement *j, struct err *e
         t->state.best_step = t->state.step;
     }
     trainer_log_evaluation(t, j, best);
-    if (t->state.step == 0 && !trainer_save_model(t, "first.safetensors", j, e))
+    if (t->state.step == 0 && !keep_first(t, j, e))
         return false;
     return !best || trainer_save_model(t, "best.safetensors", j, e);
 }

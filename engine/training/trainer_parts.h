@@ -28,6 +28,8 @@ struct trainer {
     struct loader *loader;
     struct judge *judge;
     struct model *model;       /* what is exported into */
+    struct preprocess first;   /* of the model that the run began with: what "before" is judged by */
+    struct preprocess pre;     /* of the run: another one when the configuration has `fit` */
     struct crops crops;        /* at the model's size */
     struct train_step *step;
     struct watch watch;

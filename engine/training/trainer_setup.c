@@ -62,7 +62,7 @@ static bool begin_log(struct trainer *t, bool fresh, struct err *e)
 
 /* ---- the model and the ground ---- */
 
-static bool open_model(struct trainer *t, bool fresh, struct err *e)
+static bool load_model(struct trainer *t, bool fresh, struct err *e)
 {
     if (!fresh) {
         char *path = trainer_path(t, "first.safetensors");
@@ -80,9 +80,22 @@ static bool open_model(struct trainer *t, bool fresh, struct err *e)
             memcpy(t->parent, t->model->fingerprint, sizeof t->parent);
         return t->model || err_wrap(e, "`model`");
     }
-    const struct preprocess p = model_preprocess(t->c->arch.stem, t->c->size);
+    struct preprocess p = model_preprocess(t->c->arch.stem, t->c->size);
+    if (t->c->fit >= 0)
+        p = model_fit(&p, t->c->arch.stem, (enum fit)t->c->fit);
     t->model = model_new_random(&t->c->arch, &p, t->c->seed, e);
     return t->model != NULL;
+}
+
+static bool open_model(struct trainer *t, bool fresh, struct err *e)
+{
+    if (!load_model(t, fresh, e))
+        return false;
+    t->first = t->model->pre;
+    if (t->c->fit >= 0)
+        t->model->pre = model_fit(&t->first, t->model->arch.stem, (enum fit)t->c->fit);
+    t->pre = t->model->pre;
+    return true;
 }
 
 static bool find_ground(struct trainer *t, struct err *e)
@@ -281,7 +294,7 @@ static bool open_loader(struct trainer *t, struct err *e)
 {
     const struct loader_options o = {
         .manifest = t->o->manifest, .dataset = t->dataset, .sampler = t->sampler, .batch = t->c->batch,
-        .crops = &t->crops, .preprocess = &t->model->pre, .positives = t->c->settings.positives, .seed = t->c->seed,
+        .crops = &t->crops, .preprocess = &t->pre, .positives = t->c->settings.positives, .seed = t->c->seed,
         .first_step = t->state.step, .threads = t->ground.threads};
     t->loader = loader_new(&o, e);
     return t->loader != NULL;

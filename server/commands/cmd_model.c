@@ -9,7 +9,7 @@
 #include "server/commands/command.h"
 
 struct options {
-    const char *arch, *stem, *width, *projection, *size, *seed, *like;
+    const char *arch, *stem, *width, *projection, *size, *seed, *like, *fit;
     bool force;
 };
 
@@ -24,6 +24,7 @@ static bool may_write(const char *path, bool force, struct err *e)
 static bool shape_of(const struct options *o, struct arch *a, struct preprocess *p, struct err *e)
 {
     uint64_t width = a->width, projection = a->projection, size = p->size;
+    enum fit fit = p->fit;
     if ((o->arch && !arch_parse(o->arch, a, e)) || (o->stem && !stem_parse(o->stem, &a->stem, e)) ||
         !flag_number("width", o->width, 8, 256, &width, e) ||
         !flag_number("projection", o->projection, 0, 4096, &projection, e))
@@ -36,6 +37,9 @@ static bool shape_of(const struct options *o, struct arch *a, struct preprocess 
     a->projection = (uint32_t)projection;
     if (o->size || o->stem || !p->size)
         *p = model_preprocess(a->stem, (uint32_t)size);
+    if (o->fit && !fit_parse(o->fit, &fit, e))
+        return false;
+    *p = model_fit(p, a->stem, fit);
     return arch_check(a, e) && preprocess_check(p, e);
 }
 
@@ -94,7 +98,10 @@ static void print_facts(const struct model *m, bool foreign)
            m->arch.width);
     printf("%-13s %u%s\n", "dimensions", arch_dimensions(&m->arch), m->arch.projection ? " (projected)" : "");
     printf("%-13s %zu\n", "parameters", parameters);
-    printf("%-13s %u x %u, cut from a shorter side of %u\n", "input", m->pre.size, m->pre.size, m->pre.resize);
+    if (m->pre.fit == FIT_CROP)
+        printf("%-13s %u x %u, cut from a shorter side of %u\n", "input", m->pre.size, m->pre.size, m->pre.resize);
+    else
+        printf("%-13s %u x %u, fit %s\n", "input", m->pre.size, m->pre.size, fit_names[m->pre.fit]);
     printf("%-13s %s\n", "stored in", m->compact ? "bf16" : "fp32");
     printf("%-13s %s\n", "trained", m->trained ? "yes" : "no: random weights");
     printf("%-13s %s\n", "fingerprint", m->fingerprint);
@@ -142,7 +149,7 @@ static bool settle_foreign(struct model *m, const struct options *o, struct err 
     struct arch a = m->arch;
     struct preprocess p = m->pre;
     if (o->arch || o->width || o->projection || o->seed || o->like)
-        return err_set(e, ERR_BAD_INPUT, "import takes --stem, --size and --force only: the rest is in the file");
+        return err_set(e, ERR_BAD_INPUT, "import takes --stem, --size, --fit and --force only: the rest is in the file");
     if (!shape_of(o, &a, &p, e))
         return false;
     if ((a.stem == STEM_IMAGENET) != (m->arch.stem == STEM_IMAGENET))
@@ -218,7 +225,8 @@ int cmd_model(int argc, char **argv)
         {.name = "arch", .text = &o.arch},   {.name = "stem", .text = &o.stem},
         {.name = "width", .text = &o.width}, {.name = "projection", .text = &o.projection},
         {.name = "size", .text = &o.size},   {.name = "seed", .text = &o.seed},
-        {.name = "like", .text = &o.like},   {.name = "force", .on = &o.force},
+        {.name = "like", .text = &o.like},   {.name = "fit", .text = &o.fit},
+        {.name = "force", .on = &o.force},
     };
     struct err e = {0};
     if (!flags_take(&argc, argv, flags, COUNT(flags), &e))
