@@ -27,6 +27,15 @@ enum { T_SLOWER = 20, T_BULKIER = 1 };
 enum { T_SLOWER = 1, T_BULKIER = 1 };
 #endif
 
+/* How long, in seconds, a test waits at most for what takes so long on a machine that does nothing else: where that is not the point, order
+ * and events are asserted, and seconds only keep a test from hanging.  T_PATIENCE in the environment is the factor; 8 without. */
+static inline double t_patience(double seconds)
+{
+    const char *set = getenv("T_PATIENCE");
+    double factor = set ? strtod(set, NULL) : 8;
+    return seconds * (factor >= 1 ? factor : 1) * T_SLOWER;
+}
+
 /* Asserts that a call succeeded; prints the error's text when it did not. */
 #define assert_ok(call, e)                                                        \
     do {                                                                          \

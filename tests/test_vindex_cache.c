@@ -183,6 +183,31 @@ static void damaged_and_foreign_files_are_removed_and_made_anew(void **state)
     refused(disk, INDEX_HNSW, 4); /* what the last one saved belongs to generation 3 */
 }
 
+/* A generation that somebody goes back to has the graph of its last day, and images came and went since: no damage. */
+static void an_outdated_file_is_removed_without_a_warning(void **state)
+{
+    const struct disk *disk = *state;
+    char path[320], text[4096] = "";
+    first_life(disk);
+    file_path(disk, "log", path);
+    int usual = dup(STDERR_FILENO), file = open(path, O_RDWR | O_CREAT, 0600);
+    assert_true(usual >= 0 && file >= 0 && dup2(file, STDERR_FILENO) == STDERR_FILENO);
+    unlink(path);
+    struct vindex *x = start(disk, INDEX_HNSW, 3);
+    for (size_t i = 0; i < N / 2; i++)
+        add(x, disk, i, i);
+    vindex_load_cache(x);
+    dup2(usual, STDERR_FILENO);
+    close(usual);
+    assert_true(pread(file, text, sizeof text - 1, 0) >= 0);
+    close(file);
+    if (strstr(text, "warn"))
+        fail_msg("%s", text);
+    assert_int_equal(stats_of(x).segments, 0);
+    assert_false(file_exists(disk, "1.faiss"));
+    vindex_release(x);
+}
+
 /* A graph may be as bad as it likes: what it does not find is found by looking at all. */
 static void a_graph_that_leads_nowhere_costs_time_but_no_hits(void **state)
 {
@@ -276,6 +301,7 @@ int main(void)
         TEST(the_saved_graph_is_used_after_a_restart),
         TEST(what_changed_since_the_graph_was_saved_is_right_all_the_same),
         TEST(damaged_and_foreign_files_are_removed_and_made_anew),
+        TEST(an_outdated_file_is_removed_without_a_warning),
         TEST(a_graph_that_leads_nowhere_costs_time_but_no_hits),
         TEST(left_over_temporary_files_are_removed),
         TEST(a_flat_collection_has_no_graph_whatever_lies_there),

@@ -277,7 +277,7 @@ static bool find_members(struct segment *s, const struct segment_file *f, segmen
     if (!ok)
         return err_set(e, ERR_CORRUPT, "rows and vectors do not fit together");
     size_t gone = f->graph.n - m->n_rows;
-    return gone <= f->graph.n / GONE_PART || err_set(e, ERR_CONFLICT, "%zu of the %zu rows are gone", gone, f->graph.n);
+    return gone <= f->graph.n / GONE_PART || err_set(e, ERR_STALE, "%zu of the %zu rows are gone", gone, f->graph.n);
 }
 
 /* Links may lead anywhere as far as the checksum knows; prune() and FAISS follow them. */

@@ -57,7 +57,7 @@ MUST_CHECK bool segment_save(const struct segment *s, const char *path, int64_t 
 typedef bool segment_find(void *arg, int64_t number, size_t *slot, const float **row);
 
 /* NULL with ERR_CORRUPT for a damaged file and one that is not ours, ERR_CONFLICT when it belongs to another
- * generation or when more than a tenth of its members are gone. */
+ * generation, ERR_STALE when more than a tenth of its members are gone. */
 struct segment *segment_load(const char *path, int64_t generation, size_t d, segment_find *find, void *arg,
                              struct err *e);
 

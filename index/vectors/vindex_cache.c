@@ -86,6 +86,9 @@ void vindex_load_cache(struct vindex *x)
             x->builder.saved_members = segment_members(s)->n;
             vindex_adopt(x, s);
             x->builder.saved = x->builder.built;
+        } else if (e.code == ERR_STALE) { /* as a rest before a roll-back: images came and went since */
+            log_debug("segment_outdated", "generation=%lld %s", (long long)x->o.generation, e.text);
+            unlink(path);
         } else if (e.code != ERR_NOT_FOUND) {
             log_warn("segment_refused", "generation=%lld error=\"%s\"", (long long)x->o.generation, e.text);
             unlink(path);

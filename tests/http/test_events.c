@@ -74,7 +74,7 @@ static struct client follow(const char *id, const char *query, const char *heade
 static bool comes(struct client *c, const char *text, double seconds)
 {
     char chunk[4096];
-    double until = clock_s() + seconds;
+    double until = clock_s() + t_patience(seconds);
     while (!text || !c->in.len || !strstr(c->in.data, text)) {
         struct pollfd p = {.fd = c->fd, .events = POLLIN};
         if (clock_s() > until || poll(&p, 1, 50) < 0)
@@ -227,7 +227,7 @@ static void a_quiet_stream_beats_and_all_end_with_the_server(void **state)
     since = clock_s();
     server_signal(&server, SIGTERM);
     assert_true(comes(&a, NULL, 5) && comes(&b, NULL, 5));
-    assert_true(clock_s() - since < 3);
+    assert_true(clock_s() - since < t_patience(3));
     assert_memory_equal(a.in.data + a.in.len - 5, "0\r\n\r\n", 5); /* whole, and not done */
     assert_null(strstr(a.in.data, "event: done"));
     assert_int_equal(server_wait(&server, 20), 0);

@@ -149,7 +149,7 @@ static pid_t worker_of(const char *part)
 static pid_t wait_for_worker(const char *id, pid_t old)
 {
     pid_t pid = 0;
-    for (double until = clock_s() + 20; clock_s() < until && (!(pid = worker_of(id)) || pid == old); usleep(5000))
+    for (double until = clock_s() + t_patience(20); clock_s() < until && (!(pid = worker_of(id)) || pid == old); usleep(5000))
         ;
     assert_true(pid > 0 && pid != old);
     return pid;
@@ -157,7 +157,7 @@ static pid_t wait_for_worker(const char *id, pid_t old)
 
 static void expect_no_worker(const char *id, double seconds)
 {
-    for (double until = clock_s() + seconds; worker_of(id); usleep(10000))
+    for (double until = clock_s() + t_patience(seconds); worker_of(id); usleep(10000))
         if (clock_s() > until)
             fail_msg("a worker lives on after %g s", seconds);
 }
@@ -256,7 +256,7 @@ static void a_worker_that_needs_too_much_memory_says_so(void **state)
         post_job(&s, STEPS(5000), id);
         double since = clock_s();
         expect_end(&s, id, "failed", "out_of_memory", "job_memory_bytes");
-        assert_true(clock_s() - since < 20);
+        assert_true(clock_s() - since < t_patience(20));
         expect_no_worker(id, 1);
         expect_serving(&s);
         finish(&s);

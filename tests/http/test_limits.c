@@ -46,7 +46,7 @@ static double drip(uint16_t port, const char *head, int *status)
     double start = clock_s(), took = 0;
     bool over = false;
     assert_true(client_connect(&c) && client_send_text(&c, head));
-    while (!over && clock_s() - start < 15) {
+    while (!over && clock_s() - start < t_patience(15)) {
         over = client_receive(&c, false, 0.5, &r) || r.closed || r.status;
         if (!over)
             client_send(&c, "a", 1, 1);
@@ -62,7 +62,7 @@ static void probe_drip(uint16_t port, const char *what, const char *head)
 {
     int status;
     double took = drip(port, head, &status);
-    bool good = took >= 1.5 && took <= 4 && status == 408;
+    bool good = took >= 1.5 && took <= t_patience(4) && status == 408;
     seen(good, what, "408 after 2 to 4 s", "%s%.0d after %.1f s", status ? "" : "closed", status, took);
     assert_true(good);
 }
@@ -84,9 +84,9 @@ static void slow_clients_are_cut_off_at_their_deadline(void **state)
     double since = clock_s();
     bool closed = client_drained(&c, 6);
     double took = clock_s() - since;
-    seen(closed && took >= 1.5 && took <= 4, "a kept connection that asks nothing more", "closed after 2 to 4 s",
+    seen(closed && took >= 1.5 && took <= t_patience(4), "a kept connection that asks nothing more", "closed after 2 to 4 s",
          "%s after %.1f s", closed ? "closed" : "open", took);
-    assert_true(closed && took <= 4);
+    assert_true(closed && took <= t_patience(4));
     client_close(&c);
     finish(&s);
 }
@@ -124,12 +124,12 @@ static void a_client_that_never_reads_is_cut_off_and_costs_little(void **state)
     do { /* its end cannot be seen from here: what is unread keeps the closing from arriving */
         usleep(50000);
         most = max_size(most, server_rss(&s));
-    } while (server_fds(&s) > fds && clock_s() - since < 15);
+    } while (server_fds(&s) > fds && clock_s() - since < t_patience(15));
     double took = clock_s() - since;
     size_t grown = (most - before) >> 20;
-    seen(took < 15 && grown <= 40 * T_BULKIER, "200 pipelined requests for 8 MB, no answer read", "cut off, at most 40 MB more",
-         "%s after %.1f s, %zu MB more", took < 15 ? "cut off" : "still open", took, grown);
-    assert_true(took < 15 && grown <= 40 * T_BULKIER);
+    seen(took < t_patience(15) && grown <= 40 * T_BULKIER, "200 pipelined requests for 8 MB, no answer read", "cut off, at most 40 MB more",
+         "%s after %.1f s, %zu MB more", took < t_patience(15) ? "cut off" : "still open", took, grown);
+    assert_true(took < t_patience(15) && grown <= 40 * T_BULKIER);
     client_close(&c);
     buf_clear(&asks);
     finish(&s);

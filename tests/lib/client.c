@@ -1,6 +1,8 @@
 /* client.c - an HTTP/1.1 client over raw sockets for tests and benches. */
 #include "tests/lib/client.h"
 
+#include "tests/t.h"
+
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
@@ -69,6 +71,12 @@ void client_half_close(struct client *c)
         shutdown(c->fd, SHUT_WR);
 }
 
+/* A second or more is how long something may take that must come; less is a glance. */
+static double patient(double timeout)
+{
+    return timeout < 1 ? timeout : t_patience(timeout);
+}
+
 /* Waits until the socket is ready for `events`; false at the deadline. */
 static bool ready(int fd, short events, double deadline)
 {
@@ -86,7 +94,7 @@ static bool ready(int fd, short events, double deadline)
 bool client_send(struct client *c, const void *bytes, size_t n, double timeout)
 {
     const char *p = bytes;
-    double deadline = clock_s() + timeout;
+    double deadline = clock_s() + patient(timeout);
     while (n > 0) {
         if (c->fd < 0 || !ready(c->fd, POLLOUT, deadline))
             return false;
@@ -226,7 +234,7 @@ static bool receive_body(struct client *c, bool head_only, double deadline, stru
 
 bool client_receive(struct client *c, bool head_only, double timeout, struct reply *r)
 {
-    double start = clock_s(), deadline = start + timeout;
+    double start = clock_s(), deadline = start + patient(timeout);
     char value[64];
     reply_clear(r);
     buf_reserve(&r->body, 0);
@@ -247,7 +255,7 @@ bool client_receive(struct client *c, bool head_only, double timeout, struct rep
 
 bool client_drained(struct client *c, double timeout)
 {
-    double deadline = clock_s() + timeout;
+    double deadline = clock_s() + patient(timeout);
     enum more m;
     do {
         c->in.len = 0;

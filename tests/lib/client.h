@@ -53,6 +53,7 @@ void client_reset(struct client *c);    /* closes with RST */
 void client_half_close(struct client *c);
 
 /* All of it or false. */
+/* Timeouts, here and below: of a second or more they are given t_patience(). */
 bool client_send(struct client *c, const void *bytes, size_t n, double timeout);
 bool client_send_text(struct client *c, const char *text);
 /* Reads one whole answer; what follows it stays for the next call.  `head_only`: the answer to HEAD.

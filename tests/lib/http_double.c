@@ -102,7 +102,7 @@ void *shelf_let_go(void *unused)
 
 bool shelf_wait(size_t n)
 {
-    for (int i = 0; i < 500 && shelved() != n; i++)
+    for (int i = 0; i < 5000 && shelved() != n; i++)
         usleep(10000);
     return shelved() == n;
 }
@@ -144,7 +144,7 @@ static size_t streams_waiting(void)
 
 bool stream_wait(size_t n)
 {
-    for (int i = 0; i < 500 && streams_waiting() != n; i++)
+    for (int i = 0; i < 5000 && streams_waiting() != n; i++)
         usleep(10000);
     return streams_waiting() == n;
 }
