@@ -75,6 +75,7 @@ struct response {
     struct header headers[RESPONSE_HEADERS];
     size_t n_headers;
     bool begun;                 /* the driver's: its head is out, so that an error cannot be told any more ... */
+    bool finite;                /* CALL_GOES_ON: it has an end, and one that comes too early is an error */
     bool cut;                   /* ... and this says that there was one: the client must see that the answer is not whole */
 };
 

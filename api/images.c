@@ -11,9 +11,8 @@
 #include "engine/pictures/thumbnail.h"
 #include "index/thumbnails.h"
 
-void write_image(struct json_writer *w, const struct image_row *row, int status)
+void write_image_members(struct json_writer *w, const struct image_row *row)
 {
-    jw_object(w, NULL);
     jw_text(w, "object", "image");
     jw_text(w, "id", row->id);
     jw_int(w, "revision", row->revision);
@@ -26,6 +25,12 @@ void write_image(struct json_writer *w, const struct image_row *row, int status)
     jw_raw(w, "metadata", row->metadata);
     jw_int(w, "created_at", row->created_at);
     jw_int(w, "updated_at", row->updated_at);
+}
+
+void write_image(struct json_writer *w, const struct image_row *row, int status)
+{
+    jw_object(w, NULL);
+    write_image_members(w, row);
     if (status)
         jw_int(w, "status", status);
     jw_end(w);

@@ -1,4 +1,4 @@
-/* images_batch.c - many images: put, list, count, delete. */
+/* images_batch.c - many images: put, count, delete. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +10,6 @@
 #include "api/upload.h"
 #include "base/hash.h"
 #include "base/num.h"
-
-enum { LIST_STANDARD = 100, LIST_MAX = 1000 };
 
 /* ---- put many ---- */
 
@@ -178,32 +176,6 @@ bool images_put(struct call *c)
         return false;
     refuse_twins(c, u);
     return upload_start(c);
-}
-
-/* ---- list ---- */
-
-bool images_list(struct call *c)
-{
-    int64_t limit = LIST_STANDARD;
-    struct filter *filter = NULL;
-    struct image_row *rows;
-    size_t n;
-    bool more;
-    const char *after = query_text(c, "after");
-    if (!query_int(c, "limit", 1, LIST_MAX, &limit) || (after && !check_image_id(c, after, "after")) ||
-        !query_filter(c, &filter) ||
-        !store_images(c->app->store, c->params[0], filter, after, (size_t)limit, &rows, &n, &more, &c->err))
-        return false;
-    struct json_writer w = answer_list(&c->response);
-    for (size_t i = 0; i < n; i++) {
-        write_image(&w, &rows[i], 0);
-        image_row_clear(&rows[i]);
-    }
-    jw_end(&w);
-    jw_bool(&w, "has_more", more);
-    jw_end(&w);
-    free(rows);
-    return call_done(c);
 }
 
 /* ---- count and delete ---- */

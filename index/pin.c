@@ -46,7 +46,8 @@ bool store_pin(struct store *s, const char *collection, const char *dir,
     while (ok && more) {
         struct image_row *rows = NULL;
         size_t n = 0;
-        ok = store_images(s, collection, NULL, after[0] ? after : NULL, PAGE, &rows, &n, &more, e) &&
+        const struct image_page page = {.after_id = after[0] ? after : NULL, .limit = PAGE};
+        ok = store_images(s, collection, &page, &rows, &n, &more, e) &&
              pin_page(s, to, rows, n, each, context, e);
         if (n > 0)
             snprintf(after, sizeof after, "%s", rows[n - 1].id);

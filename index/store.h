@@ -253,9 +253,34 @@ MUST_CHECK bool store_collection(struct store *s, const char *name, struct colle
 MUST_CHECK bool store_collections(struct store *s, struct collection_row **out, size_t *n, struct err *e);
 MUST_CHECK bool store_image(struct store *s, const char *collection, const char *id, struct image_row *out,
                             struct err *e);
-/* One page by id order, after `after` (NULL: from the first).  *out: free each with image_row_clear(), then free(). */
-MUST_CHECK bool store_images(struct store *s, const char *collection, const struct filter *f, const char *after,
-                             size_t limit, struct image_row **out, size_t *n, bool *more, struct err *e);
+
+enum image_order { IMAGES_BY_ID, IMAGES_BY_CREATED_AT, IMAGES_BY_UPDATED_AT }; /* those of one second by id */
+struct image_page {
+    const struct filter *filter; /* NULL: all */
+    enum image_order order;
+    bool descending;
+    const char *after_id;        /* the last image of the page before; NULL: the first page ... */
+    int64_t after_time;          /* ... and when it was created or updated */
+    size_t limit;
+};
+/* *out: free each with image_row_clear(), then free().  *more: another page follows. */
+MUST_CHECK bool store_images(struct store *s, const char *collection, const struct image_page *page,
+                             struct image_row **out, size_t *n, bool *more, struct err *e);
+/* The images that a filter keeps (NULL: all) as numbers in the order in which they came; for free(). */
+MUST_CHECK bool store_numbers(struct store *s, const char *collection, const struct filter *f, int64_t **out, size_t *n,
+                              struct err *e);
+/* Those of them that are there still, in this order: rows [n], of which *found are filled. */
+MUST_CHECK bool store_images_numbered(struct store *s, const int64_t *numbers, size_t n, struct image_row *rows,
+                                      size_t *found, struct err *e);
+
+struct label_row {
+    char *label; /* owned */
+    int64_t images;
+};
+/* One page of the labels with how many images each has, by label, after `after` (NULL: from the first); *unlabelled
+ * images have none.  *out: free each label, then free(). */
+MUST_CHECK bool store_labels(struct store *s, const char *collection, const char *after, size_t limit,
+                             struct label_row **out, size_t *n, bool *more, int64_t *unlabelled, struct err *e);
 MUST_CHECK bool store_count(struct store *s, const char *collection, const struct filter *f,
                             const char *const *ids, size_t n_ids, int64_t *count, struct err *e);
 /* How many images each label has: *each, for free(), [1 + *labels], of which the first counts those without a label. */

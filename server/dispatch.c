@@ -261,6 +261,10 @@ void dispatch_submit(struct dispatch *d, struct errand *j)
 
 void dispatch_go_on(struct dispatch *d, struct errand *j)
 {
+    if (!atomic_load(&d->o.app->draining) && call_is_ready(&j->call)) {
+        pool_push(d->light, &j->work);
+        return;
+    }
     pthread_mutex_lock(&d->lock);
     j->next_waiting = d->waiting;
     d->waiting = j;

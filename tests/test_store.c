@@ -367,7 +367,8 @@ static void images_are_listed_in_pages_by_id(void **state)
         put(f, id, i);
     }
     while (more) {
-        assert_ok(store_images(f->s, "default", NULL, *after ? after : NULL, 10, &rows, &n, &more, &e), e);
+        assert_ok(store_images(f->s, "default", &(struct image_page){.after_id = *after ? after : NULL, .limit = 10}, &rows, &n,
+                               &more, &e), e);
         for (size_t i = 0; i < n; i++) {
             assert_true(strcmp(rows[i].id, last) > 0);
             snprintf(last, sizeof last, "%s", rows[i].id);

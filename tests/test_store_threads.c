@@ -94,7 +94,7 @@ static void list_once(struct shared *x)
     struct image_row *rows = NULL;
     size_t n = 0;
     bool more;
-    if (!store_images(x->s, "default", NULL, NULL, 20, &rows, &n, &more, &e))
+    if (!store_images(x->s, "default", &(struct image_page){.limit = 20}, &rows, &n, &more, &e))
         complain(x, "list", &e);
     for (size_t i = 0; i < n; i++)
         image_row_clear(&rows[i]);

@@ -94,6 +94,13 @@ static const char *const steps[] = {
 
     /* Of a vector's value and place; NULL: of a time before checksums. */
     "ALTER TABLE vector ADD COLUMN checksum INTEGER;",
+
+    /* Pages in the order of time. */
+    "CREATE INDEX image_by_creation ON image (collection, created_at, id);"
+    "CREATE INDEX image_by_update ON image (collection, updated_at, id);"
+    "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('image', 'image_by_creation', '1000000 1000000 100 1'),"
+    "  ('image', 'image_by_update', '1000000 1000000 100 1');"
+    "ANALYZE sqlite_schema;",
 };
 
 /* All tables but `vector`, whose every page is read at the start. */

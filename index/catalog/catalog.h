@@ -136,9 +136,17 @@ MUST_CHECK bool catalog_hashes(struct session *s, const char *two_digits, char (
 /* The hashes that the images of a collection name, once each; for free(). */
 MUST_CHECK bool catalog_collection_hashes(struct session *s, int64_t collection, char (**out)[HASH_HEX], size_t *n,
                                           struct err *e);
-/* Like store_images() and store_count(). */
-MUST_CHECK bool catalog_images(struct session *s, int64_t collection, const struct filter *f, const char *after,
-                               size_t limit, struct image_row **out, size_t *n, bool *more, struct err *e);
+/* Like store_images(). */
+MUST_CHECK bool catalog_images(struct session *s, int64_t collection, const struct image_page *page,
+                               struct image_row **out, size_t *n, bool *more, struct err *e);
+/* Those of them that are there, in this order: rows [n], of which *found are filled. */
+MUST_CHECK bool catalog_images_numbered(struct session *s, const int64_t *numbers, size_t n, struct image_row *rows,
+                                        size_t *found, struct err *e);
+/* Like store_labels(), in two. */
+MUST_CHECK bool catalog_labels(struct session *s, int64_t collection, const char *after, size_t limit,
+                               struct label_row **out, size_t *n, bool *more, struct err *e);
+MUST_CHECK bool catalog_unlabelled(struct session *s, int64_t collection, int64_t *count, struct err *e);
+/* Like store_count(). */
 MUST_CHECK bool catalog_count(struct session *s, int64_t collection, const struct filter *f, int64_t *count,
                               struct err *e);
 /* Like store_label_counts(). */

@@ -25,7 +25,7 @@ bool stream_admit(struct connection *c)
         return true;
     }
     atomic_fetch_sub(&c->front->streams, 1);
-    err_set(&e, ERR_BUSY, "%lld event streams are open already", (long long)most);
+    err_set(&e, ERR_BUSY, "%lld answers that go on are open already", (long long)most);
     call_refuse(&x->errand.call, &e);
     metric_add(METRIC_http_refusals_total, 1, "streams", NULL);
     return false;
@@ -66,7 +66,7 @@ static ssize_t give(void *cls, uint64_t position, char *out, size_t room)
             if (call->state == CALL_DONE)
                 return call->response.cut ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
             if (atomic_load_explicit(&c->front->draining, memory_order_relaxed))
-                return MHD_CONTENT_READER_END_OF_STREAM;
+                return call->response.finite ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
             return wait_for_more(c) ? 0 : MHD_CONTENT_READER_END_WITH_ERROR;
         }
         if (!take_piece(c))

@@ -149,7 +149,7 @@ bool stores_check(struct store *s, const char *dir, struct err *e)
     bool more, ok = true;
     struct collection_row c;
     struct view *v = store_view(s, "default", 0, e);
-    if (!v || !store_images(s, "default", NULL, NULL, 1000, &rows, &n, &more, e)) {
+    if (!v || !store_images(s, "default", &(struct image_page){.limit = 1000}, &rows, &n, &more, e)) {
         view_release(v);
         return false;
     }

@@ -1,0 +1,238 @@
+/* test_api_lists.c - pages in every order, vectors beside images, several by id, labels, and the export. */
+#include "tests/t.h"
+
+#include <math.h>
+
+#include "tests/lib/rig.h"
+
+static struct rig *rig;
+enum { KINDS = 3, EACH = 7 };
+
+static int open_rig(void **state)
+{
+    UNUSED(state);
+    rig = rig_open();
+    rig_fill(rig, KINDS, EACH);
+    rig_put(rig, "plain", 4, 1, NULL);
+    return 0;
+}
+
+static int close_rig(void **state)
+{
+    UNUSED(state);
+    rig_close(rig);
+    return 0;
+}
+
+#define LISTED "/v1/collections/default/images"
+
+/* Follows `next` through pages of `limit` and gives how many images there were, each once and in order. */
+static size_t follow(const char *order, const char *key, int limit, int sign)
+{
+    char line[800], after[600] = "", before[300] = "", shown[300];
+    double last = sign > 0 ? -HUGE_VAL : HUGE_VAL;
+    size_t n = 0;
+    for (bool more = true; more;) {
+        snprintf(line, sizeof line, "GET " LISTED "?order=%s&limit=%d%s%s", order, limit, after[0] ? "&after=" : "", after);
+        struct outcome page = rig_expect(rig, 200, line, NULL);
+        for (size_t i = 0; i < json_count(outcome_at(&page, "data")); i++, n++) {
+            char path[32];
+            snprintf(path, sizeof path, "data.%zu.id", i);
+            snprintf(shown, sizeof shown, "%s", outcome_text(&page, path));
+            snprintf(path, sizeof path, "data.%zu.%s", i, key);
+            double now = strcmp(key, "id") == 0 ? 0 : outcome_number(&page, path);
+            int by_id = strcmp(shown, before) * sign;
+            if (now * sign < last * sign || (n > 0 && now * sign <= last * sign && by_id <= 0))
+                fail_msg("order %s: %s behind %s", order, shown, before);
+            last = now;
+            snprintf(before, sizeof before, "%s", shown);
+        }
+        const char *next = outcome_text(&page, "next");
+        json_as_bool(outcome_at(&page, "has_more"), &more);
+        assert_int_equal(more, next != NULL);
+        snprintf(after, sizeof after, "%s", next ? next : "");
+        outcome_clear(&page);
+    }
+    return n;
+}
+
+/* Images of one second are told apart by their ids, so the times need not differ for the order to be one. */
+static void pages_in_every_order_have_each_image_once(void **state)
+{
+    UNUSED(state);
+    static const struct {
+        const char *order, *key;
+        int sign;
+    } orders[] = {{"id", "id", 1}, {"-id", "id", -1}, {"created_at", "created_at", 1}, {"-created_at", "created_at", -1},
+                  {"updated_at", "updated_at", 1}, {"-updated_at", "updated_at", -1}};
+    for (size_t i = 0; i < COUNT(orders); i++)
+        for (int limit = 1; limit < 40; limit += 6)
+            assert_int_equal(follow(orders[i].order, orders[i].key, limit, orders[i].sign), KINDS * EACH + 1);
+    struct outcome o = rig_expect(rig, 400, "GET " LISTED "?order=size", NULL);
+    assert_string_equal(outcome_text(&o, "error.param"), "order");
+    outcome_clear(&o);
+    o = rig_expect(rig, 400, "GET " LISTED "?order=created_at&after=p0-0", NULL);
+    assert_string_equal(outcome_text(&o, "error.param"), "after");
+    outcome_clear(&o);
+}
+
+static void an_order_of_time_obeys_a_filter(void **state)
+{
+    UNUSED(state);
+    struct outcome o = rig_expect(
+        rig, 200, "GET " LISTED "?order=-created_at&filter=%7B%22must%22%3A%5B%7B%22key%22%3A%22label%22%2C%22match%22%3A%7B%22value%22%3A%22kind1%22%7D%7D%5D%7D", NULL);
+    assert_int_equal(json_count(outcome_at(&o, "data")), EACH);
+    for (int i = 0; i < EACH; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "data.%d.label", i);
+        assert_string_equal(outcome_text(&o, path), "kind1");
+    }
+    outcome_clear(&o);
+}
+
+static double length_of(const struct json *vector)
+{
+    double sum = 0, x = 0;
+    for (size_t i = 0; i < json_count(vector); i++) {
+        assert_true(json_as_number(json_item(vector, i), &x));
+        sum += x * x;
+    }
+    return sqrt(sum);
+}
+
+static void vectors_stand_beside_images_when_asked_for(void **state)
+{
+    UNUSED(state);
+    struct outcome o = rig_expect(rig, 200, "GET " LISTED "?limit=2&with_vector=true", NULL);
+    assert_int_equal(json_count(outcome_at(&o, "data.1.vector")), RIG_DIMENSIONS);
+    assert_true(fabs(length_of(outcome_at(&o, "data.1.vector")) - 1) < 1e-5);
+    outcome_clear(&o);
+    o = rig_expect(rig, 200, "GET " LISTED "?limit=2&with_vector=true&encoding_format=base64", NULL);
+    assert_int_equal(strlen(outcome_text(&o, "data.0.vector")), (RIG_DIMENSIONS * 4 + 2) / 3 * 4);
+    outcome_clear(&o);
+    o = rig_expect(rig, 200, "GET " LISTED "?limit=2", NULL);
+    assert_null(outcome_at(&o, "data.0.vector"));
+    outcome_clear(&o);
+    o = rig_expect(rig, 400, "GET " LISTED "?with_vector=true&encoding_format=hex", NULL);
+    assert_string_equal(outcome_text(&o, "error.param"), "encoding_format");
+    outcome_clear(&o);
+}
+
+static void several_images_come_by_their_ids_in_the_order_asked_for(void **state)
+{
+    UNUSED(state);
+    struct outcome o = rig_json(rig, "POST " LISTED "/get", "{\"ids\":[\"p1-2\",\"nowhere\",\"p0-0\"],\"with_vector\":true}");
+    assert_int_equal(o.status, 200);
+    assert_string_equal(outcome_text(&o, "data.0.id"), "p1-2");
+    assert_int_equal(json_count(outcome_at(&o, "data.0.vector")), RIG_DIMENSIONS);
+    assert_true(outcome_number(&o, "data.1.status") > 403 && outcome_number(&o, "data.1.status") < 405);
+    assert_string_equal(outcome_text(&o, "data.1.error.code"), "not_found");
+    assert_string_equal(outcome_text(&o, "data.2.id"), "p0-0");
+    outcome_clear(&o);
+    o = rig_json(rig, "POST " LISTED "/get", "{}");
+    assert_int_equal(o.status, 400);
+    assert_string_equal(outcome_text(&o, "error.param"), "ids");
+    outcome_clear(&o);
+    o = rig_json(rig, "POST /v1/collections/nowhere/images/get", "{\"ids\":[\"a\"]}");
+    assert_int_equal(o.status, 404);
+    outcome_clear(&o);
+    struct buf many = {0};
+    buf_text(&many, "{\"ids\":[\"a\"");
+    for (int i = 0; i < 1000; i++)
+        buf_text(&many, ",\"a\"");
+    buf_text(&many, "]}");
+    o = rig_json(rig, "POST " LISTED "/get", many.data);
+    assert_int_equal(o.status, 413);
+    outcome_clear(&o);
+    buf_clear(&many);
+}
+
+static void labels_have_their_counts(void **state)
+{
+    UNUSED(state);
+    struct outcome o = rig_expect(rig, 200, "GET /v1/collections/default/labels?limit=2", NULL);
+    bool more = false;
+    assert_string_equal(outcome_text(&o, "data.0.label"), "kind0");
+    assert_string_equal(outcome_text(&o, "data.1.label"), "kind1");
+    assert_int_equal((int)outcome_number(&o, "data.1.images"), EACH);
+    assert_int_equal((int)outcome_number(&o, "unlabelled"), 1);
+    assert_true(json_as_bool(outcome_at(&o, "has_more"), &more) && more);
+    outcome_clear(&o);
+    o = rig_expect(rig, 200, "GET /v1/collections/default/labels?limit=2&after=kind1", NULL);
+    assert_int_equal(json_count(outcome_at(&o, "data")), KINDS - 2);
+    assert_string_equal(outcome_text(&o, "data.0.label"), "kind2");
+    assert_true(json_as_bool(outcome_at(&o, "has_more"), &more) && !more);
+    outcome_clear(&o);
+}
+
+/* The lines of an export, each checked to be an image. */
+static size_t lines_of(const struct outcome *o, bool vectors)
+{
+    size_t n = 0;
+    for (const char *line = o->body.data, *end; line && *line; line = end + 1, n++) {
+        struct err e = {0};
+        end = strchr(line, '\n');
+        assert_non_null(end);
+        struct json *v = json_parse(line, (size_t)(end - line), 0, &e);
+        assert_ok(v, e);
+        assert_string_equal(json_as_text(json_member(v, "object"), NULL), "image");
+        assert_int_equal(json_member(v, "vector") != NULL, vectors);
+        json_free(v);
+    }
+    return n;
+}
+
+static void an_export_has_a_line_for_each_image(void **state)
+{
+    UNUSED(state);
+    struct outcome o = rig_expect(rig, 200, "GET /v1/collections/default/export", NULL);
+    assert_int_equal(lines_of(&o, true), KINDS * EACH + 1);
+    outcome_clear(&o);
+    o = rig_expect(rig, 200, "GET /v1/collections/default/export?with_vector=false&filter=%7B%22must%22%3A%5B%7B%22key%22%3A%22label%22%2C%22match%22%3A%7B%22value%22%3A%22kind2%22%7D%7D%5D%7D", NULL);
+    assert_int_equal(lines_of(&o, false), EACH);
+    outcome_clear(&o);
+    o = rig_expect(rig, 404, "GET /v1/collections/nowhere/export", NULL);
+    outcome_clear(&o);
+}
+
+/* More than one piece: what is deleted behind the first one is left out, and nothing comes twice. */
+static void a_long_export_comes_in_pieces(void **state)
+{
+    UNUSED(state);
+    enum { MANY = 450 };
+    struct outcome o;
+    char id[32];
+    o = rig_json(rig, "PUT /v1/collections/many", "{}");
+    outcome_clear(&o);
+    struct buf picture = rig_base64(1, 1), body = {0};
+    for (int i = 0; i < MANY; i++) {
+        snprintf(id, sizeof id, "m%03d", i);
+        buf_print(&body, "%s{\"id\":\"%s\",\"image\":\"%s\"}", i % 50 ? "," : "{\"images\":[", id, picture.data);
+        if (i % 50 == 49) {
+            buf_text(&body, "]}");
+            o = rig_json(rig, "POST /v1/collections/many/images", body.data);
+            assert_int_equal(o.status, 200);
+            outcome_clear(&o);
+            body.len = 0;
+        }
+    }
+    o = rig_expect(rig, 200, "GET /v1/collections/many/export", NULL);
+    assert_int_equal(lines_of(&o, true), MANY);
+    outcome_clear(&o);
+    buf_clear(&picture);
+    buf_clear(&body);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pages_in_every_order_have_each_image_once),
+        cmocka_unit_test(an_order_of_time_obeys_a_filter),
+        cmocka_unit_test(vectors_stand_beside_images_when_asked_for),
+        cmocka_unit_test(several_images_come_by_their_ids_in_the_order_asked_for),
+        cmocka_unit_test(labels_have_their_counts),
+        cmocka_unit_test(an_export_has_a_line_for_each_image),
+        cmocka_unit_test(a_long_export_comes_in_pieces),
+    };
+    return cmocka_run_group_tests(tests, open_rig, close_rig);
+}
