@@ -45,7 +45,7 @@ static bool id_of_file(const char *path, char *id, size_t size, struct err *e)
 
 static bool add_model(struct app *app, struct model *m, struct err *e)
 {
-    return model_keep(app->store, m, app->default_model, &app->options.encoder, e);
+    return model_keep(app->store, m, app->default_model, &app->options.encoder, true, e);
 }
 
 /* 1: there is such a model, 0: there is none, -1: it could not be found out. */
@@ -135,7 +135,7 @@ static bool make_default_collection(struct app *app, struct encoder *enc, struct
         *e = why;
         return false;
     }
-    struct write w = {.kind = WRITE_COLLECTION_CREATE};
+    struct write w = {.kind = WRITE_COLLECTION_CREATE, .needed = true};
     collection_describe(enc, "default", app->default_model, &w.row_collection);
     bool ok = store_write(app->store, &w, e);
     write_clear(&w);

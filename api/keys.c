@@ -113,8 +113,31 @@ bool key_create(struct call *c)
     return call_write(c, create_done);
 }
 
+/* The disk does not write.  The key is refused all the same, and the answer says for how long. */
+static bool refuse_until_restart(struct call *c)
+{
+    const char *id = c->params[0];
+    if (!store_refuse_key(c->app->store, id, c->app->options.admin_in_settings, &c->err))
+        return false;
+    atomic_fetch_add(&c->app->keys_version, 1);
+    log_warn("key_refused", "id=%s the disk could not note that it is revoked: only until the next start", id);
+    struct json_writer w = answer_json(&c->response, 500);
+    jw_object(&w, NULL);
+    jw_object(&w, "error");
+    jw_text(&w, "message", "the key is refused from now on, but the disk could not note it: revoke it again after the next start");
+    jw_text(&w, "type", "server_error");
+    jw_text(&w, "param", NULL);
+    jw_text(&w, "code", err_name(ERR_IO));
+    jw_end(&w);
+    jw_end(&w);
+    return call_done(c);
+}
+
 static bool delete_done(struct call *c)
 {
+    enum err_code code = c->writes[0]->err.code;
+    if (code == ERR_IO || code == ERR_CORRUPT || code == ERR_FULL)
+        return refuse_until_restart(c);
     if (!call_no_content(c))
         return false;
     atomic_fetch_add(&c->app->keys_version, 1);
@@ -124,6 +147,8 @@ static bool delete_done(struct call *c)
 
 bool key_delete(struct call *c)
 {
+    if (!store_is_writable(c->app->store))
+        return refuse_until_restart(c);
     struct write *w = call_new_write(c, WRITE_KEY_REVOKE, NULL);
     w->id = c->params[0];
     w->admin_elsewhere = c->app->options.admin_in_settings;

@@ -147,7 +147,9 @@ static bool import_model(struct call *c)
     if (!m)
         return false;
     id = id ? id : arena_print(&c->arena, "%s-%.8s", arch_name(&m->arch), m->fingerprint);
-    return look(c, m, id, &known) && (known || (model_prove(m, &c->app->options.encoder, &c->err) && keep_model(c, m, id)));
+    return look(c, m, id, &known) &&
+           (known || (store_has_room(c->app->store, c->request->body_len, &c->err) &&
+                      model_prove(m, &c->app->options.encoder, &c->err) && keep_model(c, m, id)));
 }
 
 bool model_import(struct call *c)

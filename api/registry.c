@@ -317,11 +317,11 @@ bool model_draft(struct store *s, const struct model *m, const char *id, char fi
     return true;
 }
 
-bool model_keep(struct store *s, struct model *m, const char *id, const struct encoder_options *o, struct err *e)
+bool model_keep(struct store *s, struct model *m, const char *id, const struct encoder_options *o, bool needed, struct err *e)
 {
     char file[PATH_MAX];
-    struct write w = {.kind = WRITE_MODEL_ADD};
-    if (!model_prove(m, o, e) || !model_draft(s, m, id, file, &w, e))
+    struct write w = {.kind = WRITE_MODEL_ADD, .needed = needed};
+    if (!(needed || store_has_room(s, 0, e)) || !model_prove(m, o, e) || !model_draft(s, m, id, file, &w, e))
         return false;
     bool ok = store_write(s, &w, e);
     unlink(file);

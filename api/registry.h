@@ -50,9 +50,10 @@ MUST_CHECK bool model_prove(struct model *m, const struct encoder_options *o, st
  * and then removes `file`, whose name it holds, and clears w->row_model. */
 MUST_CHECK bool model_draft(struct store *s, const struct model *m, const char *id, char file[PATH_MAX], struct write *w,
                             struct err *e);
-/* Proves a model and keeps it under an id; fine when it is kept there already.  ERR_CONFLICT when another one is. */
+/* Proves a model and keeps it under an id; fine when it is kept there already.  `needed`: to serve at all, so that
+ * a nearly full disk is no reason.  ERR_CONFLICT when another one is. */
 MUST_CHECK bool model_keep(struct store *s, struct model *m, const char *id, const struct encoder_options *o,
-                           struct err *e);
+                           bool needed, struct err *e);
 
 const char *precision_name(enum precision p);  /* "fp32", "bf16", "auto"; static */
 enum precision precision_parse(const char *s); /* AUTO for anything else */

@@ -125,11 +125,8 @@ static bool stage_file(struct group *g, const struct image_put *put, struct err 
     return blobs_stage(g->store->blobs, put->sha256, put->bytes, put->len, e);
 }
 
-static bool check_put(const struct group *g, const struct image_put *put, const struct collection_row *c,
-                      struct err *e)
+static bool check_put(const struct image_put *put, const struct collection_row *c, struct err *e)
 {
-    if (g->spare == 0)
-        return err_set(e, ERR_FULL, "the disk is nearly full");
     if (put->generation != c->generation)
         return err_set(e, ERR_STALE, "the collection %s has changed its model meanwhile", c->name);
     return check_texts(put->label, put->metadata, e) && check_vector(put->vector, c->dimensions, e);
@@ -146,7 +143,7 @@ static bool put_image(struct group *g, struct write *w, struct err *e)
     const struct image_row *old = found.number ? &found : NULL;
     image_row_clear(&w->image); /* of an attempt before */
     /* The file first: the row that is about to be written must not count as a user of it. */
-    bool ok = check_precondition(&w->pre, old, e) && check_put(g, put, &c, e) && stage_file(g, put, e) &&
+    bool ok = check_precondition(&w->pre, old, e) && check_put(put, &c, e) && stage_file(g, put, e) &&
               catalog_image_put(g->session, &c, put, old, &w->image, e);
     if (ok) {
         w->created = !old;
@@ -357,12 +354,21 @@ static bool place_model(struct group *g, const struct write *w, struct err *e)
     return ok && file_sync_dir(dir, e);
 }
 
+/* The file of one that this transaction deletes must stay until it is committed. */
+static bool is_going(const struct group *g, const char *id, struct err *e)
+{
+    for (size_t i = 0; i < g->n_effects; i++)
+        if (g->effects[i].kind == EFFECT_MODEL_GONE && strcmp(g->effects[i].write->id, id) == 0)
+            return !err_set(e, ERR_BUSY, "the model %s is being deleted", id);
+    return false;
+}
+
 static bool add_model(struct group *g, struct write *w, struct err *e)
 {
     struct model_row *row = &w->row_model, old;
     struct err why = {0};
     bool ok;
-    if (!check_id(row->id, "model", e))
+    if (!check_id(row->id, "model", e) || is_going(g, row->id, e))
         return false;
     w->created = !is_there(catalog_model(g->session, row->id, &old, &why), &why, &ok, e);
     if (!ok)
@@ -414,9 +420,31 @@ static bool revoke_key(struct group *g, const struct write *w, struct err *e)
            err_set(e, ERR_CONFLICT, "this is the last key with the role admin: revoke the others first, or make another one");
 }
 
+enum write_need write_need(enum write_kind kind)
+{
+    switch (kind) {
+    case WRITE_IMAGE_DELETE:
+    case WRITE_IMAGES_DELETE:
+    case WRITE_COLLECTION_DELETE:
+    case WRITE_MODEL_DELETE:
+    case WRITE_KEY_REVOKE:
+    case WRITE_GENERATION_CANCEL:
+    case WRITE_GENERATION_FAIL:
+    case WRITE_GENERATION_SWEEP:
+        return WRITE_FREES;
+    case WRITE_GENERATION_LOAD:   /* changes nothing */
+    case WRITE_GENERATION_SWITCH: /* after it an older generation may go */
+        return WRITE_KEEPS;
+    default:
+        return WRITE_GROWS;
+    }
+}
+
 bool apply_write(struct group *g, struct write *w, struct err *e)
 {
     w->count = 0;
+    if (g->spare == 0 && !w->needed && write_need(w->kind) == WRITE_GROWS)
+        return err_set(e, ERR_FULL, "the disk is nearly full");
     switch (w->kind) {
     case WRITE_IMAGE_PUT:
         return put_image(g, w, e);

@@ -162,8 +162,6 @@ static bool store_vectors(struct group *g, struct write *w, struct err *e)
     struct generation_row *row = &w->row_generation;
     if (!find_fillable(g, w, e))
         return false;
-    if (g->spare == 0)
-        return err_set(e, ERR_FULL, "the disk is nearly full");
     for (size_t i = 0; i < w->n_vectors; i++) {
         const struct generation_vector *v = &w->vectors[i];
         bool stored;

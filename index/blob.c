@@ -288,6 +288,11 @@ bool blobs_read(const struct blobs *b, const char *sha256, void **out, size_t *l
     return damaged(sha256, e);
 }
 
+void blobs_path(const struct blobs *b, const char *sha256, char *out)
+{
+    path_of(b, sha256, "", out);
+}
+
 bool blobs_remove(struct blobs *b, const char *sha256, struct err *e)
 {
     char path[PATH_MAX];

@@ -42,6 +42,8 @@ bool blobs_hold(const struct blobs *b, const char *sha256, const void *bytes, si
 MUST_CHECK bool blobs_check(const struct blobs *b, const char *sha256, struct err *e);
 /* Reads and checks the content against its hash.  *out is the caller's.  ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO. */
 MUST_CHECK bool blobs_read(const struct blobs *b, const char *sha256, void **out, size_t *len, struct err *e);
+/* DIR/ab/<sha256>, for who moves it; `out` has PATH_MAX bytes. */
+void blobs_path(const struct blobs *b, const char *sha256, char *out);
 MUST_CHECK bool blobs_remove(struct blobs *b, const char *sha256, struct err *e); /* one that is not there is fine */
 
 /* The hashes in folder 0 to 255, ascending; removes what a crash left half-written.  *out is for free(). */

@@ -64,8 +64,6 @@ struct vindex *store_make_index(struct store *s, const struct collection_row *ro
 {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/segments/%lld", s->dir, (long long)row->generation);
-    if (!file_make_dirs(path, e))
-        return NULL;
     return vindex_new(&(struct vindex_options){.dimensions = row->dimensions,
                                                .kind = row->index,
                                                .generation = row->generation,
@@ -132,12 +130,43 @@ static bool open_parts(struct store *s, struct err *e)
     char path[PATH_MAX];
     sub_path(s, "anchord.db", path);
     s->catalog = catalog_open(path, e);
+    if (s->catalog)
+        catalog_keep_log(s->catalog);
     sub_path(s, "thumbnails", path);
     s->thumbnails = file_cache_new(path, s->options.thumbnail_cache_bytes);
     sub_path(s, "blobs", path);
     s->blobs = s->catalog ? blobs_open(path, e) : NULL;
     /* the folders hold the names of the catalogue, of its log, and of the folders of the image files */
     return s->blobs && file_sync_dir(path, e) && file_sync_dir(s->dir, e) && store_sweep(s, e) && load_collections(s, e);
+}
+
+static void close_parts(struct store *s)
+{
+    shelf_free(s->shelf);
+    blobs_close(s->blobs);
+    file_cache_free(s->thumbnails);
+    catalog_close(s->catalog, atomic_load(&s->degraded));
+    s->thumbnails = NULL;
+    s->shelf = NULL;
+    s->blobs = NULL;
+    s->catalog = NULL;
+}
+
+/* A full disk must not keep a server from starting: who else should delete?  The reserve makes room. */
+static bool open_with_reserve(struct store *s, struct err *e)
+{
+    struct err why = {0};
+    s->reserve = reserve_open(s->dir, s->options.min_free_bytes);
+    bool ok = make_folders(s, &why) && open_parts(s, &why);
+    while (!ok && why.code == ERR_FULL && reserve_release(s->reserve)) {
+        close_parts(s);
+        s->shelf = shelf_new();
+        why = (struct err){0};
+        ok = make_folders(s, &why) && open_parts(s, &why);
+    }
+    if (!ok)
+        *e = why;
+    return ok;
 }
 
 struct store *store_open(const struct store_options *o, struct err *e)
@@ -149,12 +178,11 @@ struct store *store_open(const struct store_options *o, struct err *e)
     struct store *s = mem_new(1, sizeof *s);
     s->dir = mem_text(o->dir);
     s->shelf = shelf_new();
+    s->refused = refused_new();
     check_options(s, o);
     s->lock_fd = file_make_dirs(s->dir, e) ? file_lock_dir(s->dir, e) : -1;
-    if (s->lock_fd >= 0 && make_folders(s, e) && open_parts(s, e)) {
-        store_take_ballast(s);
+    if (s->lock_fd >= 0 && open_with_reserve(s, e))
         s->writer = writer_start(s, s->options.queue, e);
-    }
     if (s->writer)
         return s;
     store_close(s);
@@ -166,11 +194,15 @@ void store_close(struct store *s)
 {
     if (!s)
         return;
+    bool served = s->writer != NULL;
     writer_stop(s->writer);
-    shelf_free(s->shelf);
-    blobs_close(s->blobs);
-    file_cache_free(s->thumbnails);
-    catalog_close(s->catalog, atomic_load(&s->degraded));
+    struct err e = {0};
+    if (served && !atomic_load(&s->degraded) && reserve_spare(s->reserve) > 0 &&
+        !catalog_checkpoint(catalog_writer(s->catalog), true, &e)) /* its file stays: catalog_keep_log() */
+        log_warn("checkpoint", "%s", e.text);
+    close_parts(s);
+    reserve_close(s->reserve);
+    refused_free(s->refused);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
     free(s->dir);
@@ -180,6 +212,17 @@ void store_close(struct store *s)
 bool store_is_writable(struct store *s)
 {
     return !atomic_load(&s->degraded);
+}
+
+bool store_has_room(struct store *s, uint64_t bytes, struct err *e)
+{
+    uint64_t spare = reserve_spare(s->reserve);
+    return (spare > 0 && bytes <= spare) || err_set(e, ERR_FULL, "the disk is nearly full");
+}
+
+bool store_make_room(struct store *s)
+{
+    return reserve_release(s->reserve);
 }
 
 void store_degrade(struct store *s, const struct err *why)
@@ -307,7 +350,30 @@ bool store_keys(struct store *s, struct key_row **out, size_t *n, struct err *e)
     struct session *r = catalog_urgent_reader(s->catalog, e);
     bool ok = r && catalog_keys(r, out, n, e);
     catalog_reader_done(s->catalog, r);
+    if (ok)
+        *n = refused_filter(s->refused, *out, *n);
     return ok;
+}
+
+bool store_refuse_key(struct store *s, const char *id, bool admin_elsewhere, struct err *e)
+{
+    struct key_row *rows;
+    size_t n, admins = 0, found = SIZE_MAX;
+    if (!store_keys(s, &rows, &n, e))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        found = strcmp(rows[i].id, id) == 0 ? i : found;
+        admins += rows[i].role == ROLE_ADMIN;
+    }
+    bool last = found != SIZE_MAX && rows[found].role == ROLE_ADMIN && admins == 1 && n > 1 && !admin_elsewhere;
+    bool known = found != SIZE_MAX;
+    free(rows);
+    if (!known)
+        return err_set(e, ERR_NOT_FOUND, "no key %s", id);
+    if (last)
+        return err_set(e, ERR_CONFLICT, "this is the last key with the role admin: revoke the others first");
+    refused_add(s->refused, id);
+    return true;
 }
 
 void store_get_stats(struct store *s, struct store_stats *out)

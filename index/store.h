@@ -3,7 +3,7 @@
  * One data folder, locked by one process:
  *
  *     DIR/anchord.db (+ -wal)   blobs/ab/<sha256>   segments/<generation>/<n>.faiss   models/<id>.safetensors
- *     DIR/backups/   DIR/lock   DIR/ballast (16 MB, given up when the disk is full)
+ *     DIR/backups/   DIR/lock   DIR/ballast (16 MB, given up when the disk is full; reserve.h)
  *
  * The catalogue (SQLite) is the truth; files in segments/ are a cache that is rebuilt from it.
  *
@@ -11,7 +11,8 @@
  * them, writes and syncs the image files, renames, syncs each folder once, commits once, publishes to the
  * views, and only then calls done().  A write that is done without an error survives kill -9 and power loss.
  * After an I/O error of the disk the store is `degraded`: every further write fails with ERR_IO, reading
- * goes on.  A full disk is ERR_FULL and passes when there is room again; deletes work even then.
+ * goes on.  A full disk is ERR_FULL and passes when there is room again: what grows is refused in good time, deletes,
+ * revocations of keys and sweeps work even then (reserve.h).
  *
  * Reading.  Catalogue look-ups are safe from any thread.  Search goes through a view (view.h).
  *
@@ -140,6 +141,11 @@ struct store;
 struct store *store_open(const struct store_options *o, struct err *e); /* NULL; ERR_BUSY when locked */
 void store_close(struct store *s); /* finishes queued writes; NULL is fine */
 bool store_is_writable(struct store *s); /* false once degraded */
+/* Is there room for a file of so many bytes beside the images?  ERR_FULL. */
+MUST_CHECK bool store_has_room(struct store *s, uint64_t bytes, struct err *e);
+/* For the files of others, when they must write something small to free something: gives up the reserve.  False: there
+ * is none. */
+bool store_make_room(struct store *s);
 
 /* ---- writing ---- */
 
@@ -178,6 +184,9 @@ enum write_kind {
     WRITE_GENERATION_SWEEP,  /* some vectors of a dropped generation; `count`: what is left of it */
     WRITE_BACKUP             /* fills `name`: a folder below DIR/backups made by the server */
 };
+
+enum write_need { WRITE_GROWS, WRITE_KEEPS, WRITE_FREES }; /* room; what frees some may use the reserve */
+enum write_need write_need(enum write_kind kind);
 
 struct precondition {        /* HTTP's If-Match and If-None-Match */
     int64_t match_revision;  /* > 0: the image must exist with this revision ... */
@@ -224,6 +233,7 @@ struct write {
     struct model_row row_model;
     struct key_row row_key;
     bool admin_elsewhere;          /* KEY_ADD, KEY_REVOKE: the settings have a key with the role admin */
+    bool needed;                   /* to serve at all: also on a nearly full disk */
     struct generation_row row_generation;
     const struct generation_vector *vectors;
     size_t n_vectors;
@@ -296,7 +306,10 @@ MUST_CHECK bool store_model(struct store *s, const char *id, struct model_row *o
 void store_model_path(const struct store *s, const char *id, char *out, size_t size); /* DIR/models/ID.safetensors */
 /* A new name beside them, for a file that is not yet a model's; what a crash leaves there is swept. */
 void store_model_draft(struct store *s, char *out, size_t size);
-MUST_CHECK bool store_keys(struct store *s, struct key_row **out, size_t *n, struct err *e);
+MUST_CHECK bool store_keys(struct store *s, struct key_row **out, size_t *n, struct err *e); /* but the refused ones */
+/* For a key that cannot be revoked because the disk does not write: store_keys() leaves it out until the program ends.
+ * Fails as WRITE_KEY_REVOKE does. */
+MUST_CHECK bool store_refuse_key(struct store *s, const char *id, bool admin_elsewhere, struct err *e);
 
 /* ---- backups ---- */
 

@@ -1,4 +1,4 @@
-/* store_files.c - the files of a data folder that no row vouches for: leftovers of a crash, the ballast, backups. */
+/* store_files.c - the files of a data folder that no row vouches for: leftovers of a crash, backups. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,36 +12,57 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "index/backup_file.h"
+#include "index/orphans.h"
 #include "index/store_impl.h"
-
-enum { BALLAST_BYTES = 16 << 20 };
 
 /* ---- after a crash ---- */
 
 struct sweep {
-    size_t removed, missing;
+    size_t moved, returned, missing;
 };
 
-/* Both lists ascend: a file without a row is removed, a row without its file is counted. */
+/* No row names it. */
+static bool put_away(struct store *s, const char *sha256, struct sweep *sweep, struct err *e)
+{
+    char path[PATH_MAX];
+    blobs_path(s->blobs, sha256, path);
+    file_cache_forget(s->thumbnails, sha256);
+    sweep->moved++;
+    return orphans_keep(s->dir, path, sha256, e);
+}
+
+/* A row names it, and it is not there. */
+static bool fetch_back(struct store *s, const char *sha256, struct sweep *sweep, struct err *e)
+{
+    char path[PATH_MAX];
+    struct err why = {0};
+    blobs_path(s->blobs, sha256, path);
+    if (orphans_return(s->dir, sha256, path, &why)) {
+        sweep->returned++;
+        return true;
+    }
+    if (why.code != ERR_NOT_FOUND)
+        return err_set(e, why.code, "%s", why.text);
+    log_error("image_file_missing", "sha256=%s", sha256);
+    sweep->missing++;
+    return true;
+}
+
+/* Both lists ascend. */
 static bool compare(struct store *s, char (*files)[HASH_HEX], size_t n_files, char (*rows)[HASH_HEX], size_t n_rows,
                     struct sweep *sweep, struct err *e)
 {
-    for (size_t f = 0, r = 0; f < n_files || r < n_rows;) {
+    bool ok = true;
+    for (size_t f = 0, r = 0; ok && (f < n_files || r < n_rows);) {
         int order = f == n_files ? 1 : r == n_rows ? -1 : strcmp(files[f], rows[r]);
-        if (order == 0) {
-            f++;
-            r++;
-        } else if (order < 0) {
-            if (!blobs_remove(s->blobs, files[f++], e))
-                return false;
-            file_cache_forget(s->thumbnails, files[f - 1]);
-            sweep->removed++;
-        } else {
-            log_error("image_file_missing", "sha256=%s", rows[r++]);
-            sweep->missing++;
-        }
+        if (order < 0)
+            ok = put_away(s, files[f], sweep, e);
+        else if (order > 0)
+            ok = fetch_back(s, rows[r], sweep, e);
+        f += order <= 0;
+        r += order >= 0;
     }
-    return true;
+    return ok;
 }
 
 static bool sweep_folder(struct store *s, unsigned folder, struct sweep *sweep, struct err *e)
@@ -136,39 +157,12 @@ bool store_sweep(struct store *s, struct err *e)
     for (unsigned i = 0; i < 256; i++)
         if (!sweep_folder(s, i, &sweep, e))
             return false;
-    if (sweep.removed > 0 || sweep.missing > 0)
-        log_info("sweep", "removed=%zu missing=%zu image files", sweep.removed, sweep.missing);
+    if (sweep.moved + sweep.returned + sweep.missing > 0)
+        log_info("sweep", "moved=%zu returned=%zu missing=%zu image files", sweep.moved, sweep.returned, sweep.missing);
+    orphans_expire(s->dir);
     for_each_entry(s, "backups", drop_unfinished, NULL);
     for_each_entry(s, "models", drop_draft, NULL);
     for_each_entry(s, "segments", drop_old_segments, NULL);
-    return true;
-}
-
-/* ---- the ballast ---- */
-
-void store_take_ballast(struct store *s)
-{
-    char path[PATH_MAX];
-    uint64_t room;
-    snprintf(path, sizeof path, "%s/ballast", s->dir);
-    if (access(path, F_OK) == 0 || !file_free_space(s->dir, &room, NULL) ||
-        room < s->options.min_free_bytes + BALLAST_BYTES)
-        return;
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool ok = fd >= 0 && posix_fallocate(fd, 0, BALLAST_BYTES) == 0;
-    if (fd >= 0)
-        close(fd);
-    if (!ok)
-        unlink(path);
-}
-
-bool store_release_ballast(struct store *s)
-{
-    char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/ballast", s->dir);
-    if (unlink(path) != 0)
-        return false;
-    log_warn("disk_full", "the ballast of %d MB is given up", BALLAST_BYTES >> 20);
     return true;
 }
 

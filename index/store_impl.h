@@ -7,6 +7,8 @@
 #include "base/file_cache.h"
 #include "index/blob.h"
 #include "index/catalog/catalog.h"
+#include "index/refused.h"
+#include "index/reserve.h"
 #include "index/shelf.h"
 #include "index/store.h"
 
@@ -20,6 +22,8 @@ struct store {
     struct blobs *blobs;
     struct file_cache *thumbnails;
     struct shelf *shelf;
+    struct reserve *reserve;
+    struct refused *refused;
     struct writer *writer;
     char *pinned; /* where models go that are deleted while a backup is made; NULL: none is; the writer's thread's */
     atomic_bool degraded; /* for good.  A restart clears it, for it writes once more what may not have got to the disk
@@ -33,7 +37,8 @@ struct store {
 /* No write succeeds from now on. */
 void store_degrade(struct store *s, const struct err *why);
 
-/* Removes image files that no row names, unfinished backups, and segments of generations that are gone; reports
+/* Puts image files away that no row names, and fetches back those that one does (orphans.h); removes unfinished backups and
+ * model files, and segments of generations that are gone; reports
  * image files that are missing. */
 MUST_CHECK bool store_sweep(struct store *s, struct err *e);
 
@@ -43,12 +48,7 @@ struct vindex *store_make_index(struct store *s, const struct collection_row *ro
 struct vindex *store_load_index(struct store *s, const struct collection_row *row, struct err *e);
 void store_remove_segments(struct store *s, int64_t generation);
 
-/* ---- the ballast: a file that is given up when the disk is full, so that deletes find room to be logged ---- */
-
 /* Whether the file at `path` is this model: there, readable, and what its fingerprint says. */
 MUST_CHECK bool store_check_model(struct store *s, const struct model_row *row, const char *path, struct err *e);
-
-void store_take_ballast(struct store *s);    /* when there is enough room for it */
-bool store_release_ballast(struct store *s); /* false: it was gone already */
 
 #endif

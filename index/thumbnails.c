@@ -23,8 +23,7 @@ bool store_thumbnail(struct store *s, const char *sha256, int64_t side, void **o
 void store_keep_thumbnail(struct store *s, const char *sha256, int64_t side, const void *jpeg, size_t len)
 {
     char name[NAME];
-    uint64_t free_bytes;
     name_of(sha256, side, name);
-    if (file_free_space(s->dir, &free_bytes, NULL) && free_bytes > s->options.min_free_bytes)
+    if (store_has_room(s, len, NULL))
         file_cache_put(s->thumbnails, name, jpeg, len);
 }

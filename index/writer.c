@@ -1,13 +1,15 @@
 /* writer.c - the queue, the thread, and the life of a group. */
 #include "index/writer.h"
 
+#include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "index/apply.h"
@@ -86,14 +88,6 @@ static void remove_freed(struct writer *w)
 
 /* ---- a group ---- */
 
-static uint64_t spare_bytes(const struct store *s)
-{
-    uint64_t free_bytes;
-    if (!file_free_space(s->dir, &free_bytes, NULL) || free_bytes <= s->options.min_free_bytes)
-        return 0;
-    return free_bytes - s->options.min_free_bytes;
-}
-
 static bool is_fatal(enum err_code code)
 {
     return code == ERR_IO || code == ERR_CORRUPT;
@@ -118,13 +112,30 @@ static bool apply_one(struct group *g, struct write *w, struct err *e)
     return false;
 }
 
+static uint64_t less(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+/* What may be stored, less what the log has still to put into the file, which may have to grow for it: else a disk that
+ * is full in the end could not even be left by deletes, for want of a log to write them to.
+ *
+ * A group that only frees room leaves the reserve to itself: what it gave up must not be taken back meanwhile. */
+static uint64_t spare_of(const struct group *g, struct write *const *items, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (write_need(items[i]->kind) == WRITE_GROWS)
+            return less(reserve_spare(g->store->reserve), (uint64_t)catalog_log_bytes(g->session));
+    return 0;
+}
+
 /* Everything up to and with the commit.  False: nothing of it is stored. */
 static bool commit_group(struct group *g, struct write **items, size_t n, struct err *e)
 {
     struct blobs *blobs = g->store->blobs;
     bool ok;
     g->n_effects = 0;
-    g->spare = spare_bytes(g->store);
+    g->spare = spare_of(g, items, n);
     if (!catalog_begin(g->session, e))
         return false;
     ok = true;
@@ -167,7 +178,7 @@ static bool run_group(struct writer *w, struct write **items, size_t n, struct e
     }
     struct err lost = {0};
     if (!publish_effects(&w->group, &lost))
-        store_degrade(s, &lost); /* stored, but not found until a restart */
+        store_degrade(s, &lost); /* the catalogue could not be read: stored, but not found until a restart */
     for (size_t i = 0; i < w->group.n_effects; i++)
         if (w->group.effects[i].kind == EFFECT_FILE_FREED)
             note_freed(w, w->group.effects[i].sha256);
@@ -178,21 +189,50 @@ static bool run_group(struct writer *w, struct write **items, size_t n, struct e
     return true;
 }
 
-/* Runs the group; after a full disk once more, one by one, with the ballast's room. */
+/* ---- a full disk ---- */
+
+/* The log begins anew, over what it has, once all of it is in the file. */
+static bool reuse_log(struct writer *w)
+{
+    struct session *s = w->group.session;
+    return catalog_log_bytes(s) > 0 && catalog_checkpoint(s, false, NULL) && catalog_log_bytes(s) == 0;
+}
+
+/* False: there is none to be had. */
+static bool make_room(struct writer *w)
+{
+    return reuse_log(w) || reserve_release(w->store->reserve);
+}
+
+static bool met_full_disk(const struct write *item, const struct err *group)
+{
+    return group->code == ERR_FULL || (group->code == ERR_NONE && item->err.code == ERR_FULL);
+}
+
+/* Once more, alone; what frees room with all the room that there is. */
+static void run_again(struct writer *w, struct write *item)
+{
+    enum { TRIES = 3 }; /* with the room of the log, and with that of the reserve */
+    struct err e = {0};
+    run_group(w, &item, 1, &e);
+    for (int i = 1; i < TRIES && met_full_disk(item, &e) && write_need(item->kind) == WRITE_FREES && make_room(w); i++) {
+        e = (struct err){0};
+        run_group(w, &item, 1, &e);
+    }
+    finish_all(&item, 1, &e);
+}
+
+/* Runs the group.  One that a full disk stopped is tried again write by write, so that the small ones pass. */
 static void run_and_finish(struct writer *w, struct write **items, size_t n)
 {
     struct err e = {0};
-    if (!run_group(w, items, n, &e) && e.code == ERR_FULL) {
-        bool released = store_release_ballast(w->store);
-        for (size_t i = 0; (n > 1 || released) && i < n; i++) {
-            struct err again = {0};
-            run_group(w, &items[i], 1, &again);
-            finish_all(&items[i], 1, &again);
-        }
-        if (n > 1 || released)
-            return;
-    }
-    finish_all(items, n, &e);
+    run_group(w, items, n, &e);
+    bool apart = e.code == ERR_FULL && n > 1;
+    for (size_t i = 0; i < n; i++)
+        if (met_full_disk(items[i], &e) && (apart || write_need(items[i]->kind) == WRITE_FREES))
+            run_again(w, items[i]);
+        else
+            finish_all(&items[i], 1, &e);
 }
 
 /* ---- upkeep ---- */
@@ -203,11 +243,6 @@ static void checkpoint(struct writer *w, bool empty)
     struct err e = {0};
     if (atomic_load(&w->store->degraded) || catalog_checkpoint(s, empty, &e))
         return;
-    if (e.code == ERR_FULL && store_release_ballast(w->store)) {
-        e = (struct err){0};
-        if (catalog_checkpoint(s, false, &e))
-            return;
-    }
     if (is_fatal(e.code))
         store_degrade(w->store, &e);
     else
@@ -230,7 +265,7 @@ static bool check_vectors(struct writer *w)
     struct store *s = w->store;
     struct err e = {0};
     bool left = false;
-    if (!s->unchecked || atomic_load(&s->degraded) || spare_bytes(s) == 0)
+    if (!s->unchecked || atomic_load(&s->degraded) || reserve_spare(s->reserve) == 0)
         return false;
     if (!catalog_vectors_check(w->group.session, &s->unchecked_row, CHECK_STEP, &left, &e))
         log_warn("vectors_not_checked", "%s", e.text);
@@ -247,9 +282,9 @@ static bool idle(struct writer *w)
     }
     if (check_vectors(w))
         return true;
-    if (catalog_log_bytes(w->group.session) > 0) /* a nearly full disk: what the log has, it keeps */
-        checkpoint(w, spare_bytes(w->store) > 0);
-    store_take_ballast(w->store);
+    uint64_t spare = reserve_spare(w->store->reserve); /* which takes the ballast back */
+    if (catalog_log_bytes(w->group.session) > 0)       /* a nearly full disk: what room the log has, it keeps */
+        checkpoint(w, spare > 0);
     return false;
 }
 
@@ -303,6 +338,15 @@ static void backup_is_done(void *arg, struct write *write)
     pthread_mutex_unlock(&w->lock);
 }
 
+/* The image files are links. */
+static bool has_room_for_copy(struct store *s, struct err *e)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/anchord.db", s->dir);
+    return store_has_room(s, stat(path, &st) == 0 ? (uint64_t)st.st_size : 0, e);
+}
+
 static void begin_backup(struct writer *w, struct write *write)
 {
     struct err e = {0};
@@ -310,6 +354,8 @@ static void begin_backup(struct writer *w, struct write *write)
         err_set(&e, ERR_IO, "the store does not write any more after a failure of the disk");
     else if (w->backup)
         err_set(&e, ERR_BUSY, "another backup is being made");
+    else if (!has_room_for_copy(w->store, &e))
+        ;
     else
         w->backup = backup_start(w->store, write, backup_is_done, w, &e);
     if (e.code != ERR_NONE)

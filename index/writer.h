@@ -5,8 +5,8 @@
  * removed, and the writes are done.  A write that is refused (a conflict, a precondition) does not hurt the
  * others of its group, and each sees those before it.
  *
- * When a group meets a full disk, the ballast is given up and its writes are tried again one by one, so that
- * deletes pass.  When it meets any other failure of the disk, the store is degraded.
+ * When a group meets a full disk, its writes are tried again one by one, and for those that free room the reserve is
+ * given up (reserve.h).  When it meets any other failure of the disk, the store is degraded.
  *
  * Checkpoints of the catalogue's log happen here and nowhere else: SQLite before 3.51.3 may damage the file
  * when one connection commits while another copies the log.

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -22,17 +23,25 @@ static void path_of(const char *folder, char out[PATH_MAX])
     snprintf(out, PATH_MAX, "%s/events.jsonl", folder);
 }
 
-static void append(const char *folder, const void *bytes, size_t len)
+/* All of it or nothing: numbers and lines must agree. */
+static bool append(const char *folder, const void *bytes, size_t len)
 {
     char path[PATH_MAX];
     struct err e = {0};
+    struct stat st;
     path_of(folder, path);
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    bool ok = fd >= 0 ? file_write_all(fd, bytes, len, &e) : err_sys(&e, "open");
+    bool ok = (fd >= 0 && fstat(fd, &st) == 0) || err_sys(&e, "open");
+    if (ok && !file_write_all(fd, bytes, len, &e)) {
+        ok = false;
+        if (ftruncate(fd, st.st_size) != 0)
+            log_warn("job_events", "a torn line in %s", path);
+    }
     if (fd >= 0)
         close(fd);
     if (!ok)
         log_warn("job_event_lost", "%s", e.text);
+    return ok;
 }
 
 bool job_events_count(const char *folder, uint64_t *n, struct err *e)
@@ -41,7 +50,7 @@ bool job_events_count(const char *folder, uint64_t *n, struct err *e)
     if (!job_events_read(folder, &events, e))
         return false;
     if (events.text.len > 0 && events.text.data[events.text.len - 1] != '\n')
-        append(folder, "\n", 1);
+        (void)append(folder, "\n", 1);
     *n = events.n;
     job_events_clear(&events);
     return true;
@@ -70,9 +79,8 @@ void job_events_add(const char *folder, const char *job, uint64_t *n, const stru
     jw_raw(&w, "data", event->data ? event->data : "{}");
     jw_end(&w);
     buf_char(&line, '\n');
-    append(folder, line.data, line.len);
+    *n += append(folder, line.data, line.len);
     buf_clear(&line);
-    (*n)++;
 }
 
 /* Each line that begins as ours do; a torn one keeps its number, so that numbers and lines agree. */

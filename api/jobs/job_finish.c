@@ -34,7 +34,7 @@ static bool keep_model(struct job_run *r, const char *id, struct err *e)
     char path[PATH_MAX + 32];
     snprintf(path, sizeof path, "%s/best.safetensors", r->folder);
     struct model *m = model_load(path, NULL, e);
-    bool ok = m && model_keep(r->jobs->app->store, m, id, &r->jobs->app->options.encoder, e);
+    bool ok = m && model_keep(r->jobs->app->store, m, id, &r->jobs->app->options.encoder, false, e);
     model_free(m);
     return ok;
 }

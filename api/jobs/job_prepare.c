@@ -62,7 +62,7 @@ static bool write_config(struct job_run *r, const struct job_ground *g, const ch
         pthread_mutex_lock(&r->jobs->lock);
         free(r->job->hyperparameters);
         r->job->hyperparameters = buf_take(&settled, NULL);
-        jobs_changed(r->jobs, r->job);
+        (void)jobs_changed(r->jobs, r->job, NULL);
         pthread_mutex_unlock(&r->jobs->lock);
     }
     buf_clear(&config);

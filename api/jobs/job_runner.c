@@ -212,7 +212,7 @@ static bool try_worker(struct job_run *r)
         return true;
     pthread_mutex_lock(&r->jobs->lock);
     bool again = r->job->crashes++ < CRASHES_MOST;
-    jobs_changed(r->jobs, r->job);
+    (void)jobs_changed(r->jobs, r->job, NULL);
     pthread_mutex_unlock(&r->jobs->lock);
     log_warn("job_worker_died", "id=%s %s", r->job->id, epitaph);
     if (again)
@@ -224,7 +224,8 @@ static bool try_worker(struct job_run *r)
 
 /* ---- one job ---- */
 
-static void set_status(struct job_run *r, enum job_status status)
+/* False: its file does not say so yet. */
+static bool set_status(struct job_run *r, enum job_status status)
 {
     struct job *j = r->job;
     pthread_mutex_lock(&r->jobs->lock);
@@ -235,8 +236,9 @@ static void set_status(struct job_run *r, enum job_status status)
         j->finished_at = clock_unix();
     snprintf(j->error_code, sizeof j->error_code, "%s", r->failure_code);
     snprintf(j->error, sizeof j->error, "%s", r->failure);
-    jobs_changed(r->jobs, j);
+    bool saved = jobs_changed(r->jobs, j, NULL);
     pthread_mutex_unlock(&r->jobs->lock);
+    return saved;
 }
 
 static bool is_cancelled(struct job_run *r)
@@ -263,8 +265,8 @@ static void conclude(struct job_run *r)
     else
         job_tell(r, "info", cancelled ? "cancelled" : "succeeded");
     /* In this order: a job that is not over needs its pictures, and jobs_open() makes up for what was not cleaned. */
-    set_status(r, failed ? JOB_FAILED : cancelled ? JOB_CANCELLED : JOB_SUCCEEDED);
-    job_clean(r->folder, !failed && !cancelled);
+    if (set_status(r, failed ? JOB_FAILED : cancelled ? JOB_CANCELLED : JOB_SUCCEEDED))
+        job_clean(r->folder, !failed && !cancelled);
     log_info("job_over", "id=%s status=%s", r->job->id, job_status_name(r->job->status));
 }
 
@@ -276,7 +278,7 @@ static void run_job(struct jobs *x, struct job *j)
     if (!job_events_count(r.folder, &r.events, &e))
         log_warn("job_events", "id=%s %s", j->id, e.text);
     bool first = !j->started_at;
-    set_status(&r, JOB_RUNNING);
+    (void)set_status(&r, JOB_RUNNING);
     log_info("job_begins", "id=%s", j->id);
     job_tell(&r, "info", first ? "started" : "the server was started anew");
     if (!job_is_to_stop(&r) && !job_prepare(&r, &e))

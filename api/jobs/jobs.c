@@ -22,15 +22,21 @@ void jobs_folder(const struct jobs *x, const char *id, char out[PATH_MAX])
     snprintf(out, PATH_MAX, "%s/%s", x->dir, id);
 }
 
-void jobs_changed(struct jobs *x, const struct job *j)
+bool jobs_changed(struct jobs *x, const struct job *j, struct err *e)
 {
     char folder[PATH_MAX];
-    struct err e = {0};
+    struct err why = {0};
     jobs_folder(x, j->id, folder);
-    if (!job_save(j, folder, &e))
-        log_error("job_not_saved", "id=%s %s", j->id, e.text);
+    bool saved = job_save(j, folder, &why);
+    if (!saved && why.code == ERR_FULL && store_make_room(x->app->store)) {
+        why = (struct err){0};
+        saved = job_save(j, folder, &why);
+    }
+    if (!saved)
+        log_error("job_not_saved", "id=%s %s", j->id, why.text);
     x->version++;
     pthread_cond_broadcast(&x->changed);
+    return saved || err_set(e, why.code, "%s", why.text);
 }
 
 /* ---- opening ---- */
@@ -286,6 +292,8 @@ static bool create(struct jobs *x, struct job *j, struct err *e)
     if (!has_model(x, j->model, e))
         return false;
     jobs_folder(x, j->id, folder);
+    if (!store_has_room(x->app->store, 0, e))
+        return false;
     if (file_make_dirs(folder, e) && job_save(j, folder, e) && file_sync_dir(x->dir, e))
         return true;
     file_remove_tree(folder);
@@ -323,8 +331,9 @@ bool jobs_cancel(struct jobs *x, const char *id, struct job *out, struct err *e)
             j->status = JOB_CANCELLED;
             j->finished_at = clock_unix();
         }
-        jobs_changed(x, j);
-        job_copy(out, j);
+        ok = jobs_changed(x, j, e); /* it stops in any case */
+        if (ok)
+            job_copy(out, j);
     }
     pthread_mutex_unlock(&x->lock);
     return ok;

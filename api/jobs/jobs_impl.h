@@ -25,8 +25,9 @@ struct jobs {
 };
 
 void jobs_folder(const struct jobs *x, const char *id, char out[PATH_MAX]);
-/* Under the lock: keeps the job's file and tells who waits.  A full disk is told in the log: memory stays ahead of the file. */
-void jobs_changed(struct jobs *x, const struct job *j);
+/* Under the lock: keeps the job's file, on a full disk with the store's reserve, and tells who waits.  False: it could not be
+ * kept, and memory is ahead of the file. */
+bool jobs_changed(struct jobs *x, const struct job *j, struct err *e);
 
 /* job_runner.c: the thread's function; x is its argument. */
 void *jobs_run(void *x);

@@ -202,10 +202,12 @@ struct catalog *catalog_open_copy(const char *path, struct err *e)
 }
 
 /* Everything that the log has, in the file and synced, before anything is built on it: what a checkpoint of before wrote
- * and could not sync is in the log still, and is written again. */
+ * and could not sync is in the log still, and is written again.  A full disk may put it off, for the log has it all. */
 static bool make_sure(struct sql *q, struct err *e)
 {
-    return sql_checkpoint(q, false, e) || err_wrap(e, "copying the catalogue's log");
+    struct err why = {0};
+    return sql_checkpoint(q, false, &why) || why.code == ERR_FULL ||
+           err_set(e, why.code, "copying the catalogue's log: %s", why.text);
 }
 
 struct catalog *catalog_open(const char *path, struct err *e)
@@ -231,6 +233,11 @@ void catalog_close(struct catalog *c, bool damaged)
     pthread_mutex_destroy(&c->lock);
     free(c->path);
     free(c);
+}
+
+void catalog_keep_log(struct catalog *c)
+{
+    sql_keep_log(c->writer->q);
 }
 
 struct session *catalog_writer(struct catalog *c)

@@ -33,6 +33,9 @@ struct catalog *catalog_open(const char *path, struct err *e);
 struct catalog *catalog_open_copy(const char *path, struct err *e);
 void catalog_close(struct catalog *c, bool damaged); /* `damaged`: after an I/O error; NULL is fine */
 
+/* Its log stays beside it when it is closed, as a file to write into: on a full disk a new one could not be made. */
+void catalog_keep_log(struct catalog *c);
+
 struct session *catalog_writer(struct catalog *c);
 /* Waits for a free one, as long as the work may take (work_limit.h), at most some seconds: then ERR_BUSY.  Lengthy work
  * leaves some to the rest, and all leave one to whoever is urgent.  NULL on failure. */

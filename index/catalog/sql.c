@@ -338,6 +338,12 @@ int64_t sql_changed(struct sql *q)
 
 /* ---- the write-ahead log ---- */
 
+void sql_keep_log(struct sql *q)
+{
+    int keep = 1;
+    sqlite3_file_control(q->db, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
+}
+
 int64_t sql_log_bytes(struct sql *q)
 {
     return (int64_t)(q->log_pages - q->log_copied) * PAGE_BYTES;

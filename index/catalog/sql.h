@@ -89,6 +89,7 @@ int64_t sql_changed(struct sql *q); /* rows that the last statement touched */
 
 /* ---- the write-ahead log (the writer's connection only) ---- */
 
+void sql_keep_log(struct sql *q); /* the file stays when the last connection closes */
 int64_t sql_log_bytes(struct sql *q); /* committed and not yet copied into the database file */
 int64_t sql_log_length(struct sql *q); /* of the log, with what was copied: it begins anew at a commit that finds all copied and no reader in it */
 /* Copies it there.  `empty` also cuts the log to nothing, unless a reader still needs it.  A reader in the

@@ -34,7 +34,7 @@ void vindex_save(struct vindex *x)
     b->saved_members = p->sealed ? segment_members(p->sealed)->n : 0;
     if (!p->sealed)
         unlink(path);
-    else if (!segment_save(p->sealed, path, x->o.generation, &e))
+    else if (!file_make_dirs(x->cache_dir, &e) || !segment_save(p->sealed, path, x->o.generation, &e))
         log_warn("segment_not_saved", "generation=%lld error=\"%s\"", (long long)x->o.generation, e.text);
     picture_release(p);
 }

@@ -7,6 +7,7 @@
 #include "tests/t.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mount.h>
 
 #include "base/file.h"
@@ -301,6 +302,20 @@ static void fill_up(const struct rig *r, const char *name)
     fclose(f);
 }
 
+/* Something else leaves no more than that. */
+static void fill_up_to(const struct rig *r, const char *name, uint64_t left)
+{
+    char path[200];
+    uint64_t room;
+    struct err e = {0};
+    snprintf(path, sizeof path, "%s/%s", r->scratch, name);
+    assert_ok(file_free_space(r->scratch, &room, &e), e);
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    assert_true(fd >= 0 && room > left);
+    assert_int_equal(posix_fallocate(fd, 0, (off_t)(room - left)), 0);
+    close(fd);
+}
+
 static void a_disk_that_others_filled_still_lets_delete(void **state)
 {
     UNUSED(state);
@@ -371,12 +386,13 @@ static bool finds(struct rig *r, const char *model)
 {
     struct client c = client_to(r->server.port);
     struct json *doc = expect_post(&c, 200, "/v1/collections/default/search", "{\"id\":\"f0\",\"limit\":100}");
-    bool ok = count_at(doc, "data") == 19 && strcmp(text_at(doc, "model"), model) == 0;
+    bool ok = count_at(doc, "data") == 20 && strcmp(text_at(doc, "model"), model) == 0;
     json_free(doc);
     client_close(&c);
     return ok;
 }
 
+/* Begun while there is a little room, which is gone with the first vectors. */
 static void a_change_of_model_waits_for_room(void **state)
 {
     UNUSED(state);
@@ -388,14 +404,20 @@ static void a_change_of_model_waits_for_room(void **state)
     start_with_least(&r, "ANCHORD_MIN_FREE_BYTES=25165824"); /* more than the ballast gives */
     import_second(&r);
     int stored = put_until_refused(&r, 20, &status);
-    fill_up(&r, "other");
+    snprintf(other, sizeof other, "%s/other", r.scratch);
     struct client admin = client_to(r.server.admin);
+    fill_up(&r, "other");
+    expect_status(&admin, 507, &(struct ask){.method = "POST", .target = "/v1/collections/default/model",
+                                             .type = "application/json", .body = "{\"model\":\"second\"}", .len = 18});
+    unlink(other);
+    assert_int_equal(put(&r, "pause", 0), 201);
+    usleep(1500000); /* then the log is empty, and takes room when it is written to */
+    fill_up_to(&r, "other", 25165824 + 32768);
     struct json *begun = expect_post(&admin, 202, "/v1/collections/default/model", "{\"model\":\"second\"}");
     json_free(begun);
     bool waits = newest_becomes(&admin, "note", "the disk is nearly full"), serves = finds(&r, "small");
     char *state_then = newest(&admin, "state");
     bool building = strcmp(state_then, "building") == 0;
-    snprintf(other, sizeof other, "%s/other", r.scratch);
     unlink(other);
     bool done = newest_becomes(&admin, "state", "active"), found = finds(&r, "second");
     bool good = stored == 20 && waits && serves && building && done && found;
