@@ -178,7 +178,7 @@ proof: ## each answer comes after the syncs of file, folder and log (needs strac
 	@$(MAKE) --no-print-directory $(B)/tests/http/test_syncs $(B)/anchord
 	@B=$(B) $(B)/tests/http/test_syncs
 
-TORTURE := torture requests limits bodies images corpus big_pictures auth drain restart soak
+TORTURE := torture requests smuggling leaving limits bodies images corpus big_pictures auth drain restart soak
 torture: ## what bad input gets, written to docs/bad-input.md
 	@$(MAKE) --no-print-directory $(TORTURE:%=$(B)/tests/http/test_%) $(B)/anchord
 	@B=$(B) ./tests/torture.sh docs/bad-input.md $(TORTURE:%=$(B)/tests/http/test_%)
