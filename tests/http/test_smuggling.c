@@ -93,12 +93,14 @@ static void nothing_behind_a_broken_request_is_run(void **state)
     struct buf jpeg = {0};
     int bad = seen_bad();
     size_t n = variations(200);
+    char heading[120];
     begin(&s, &(struct server_options){0});
     struct client c = client_to(s.port);
     picture(1, 64, &jpeg);
     expect_put_image(&c, 201, VICTIM, jpeg.data, jpeg.len);
     client_close(&c);
-    seen_section("Requests: broken ones, and a DELETE behind them");
+    snprintf(heading, sizeof heading, "Requests: broken ones, each kind in %zu variations, a DELETE behind each", n);
+    seen_section(heading);
     for (size_t k = 0; k < broken_kinds(); k++) {
         char first_wrong[120] = "400 close";
         size_t wrong = 0;
