@@ -219,6 +219,54 @@ static void a_filter_looks_at_the_rows_that_its_conditions_mean(void **state)
     }
 }
 
+/* A filter that keeps many is paged by going through the ids, one that keeps few by looking each up: both give every image
+ * once, in order. */
+static void pages_of_a_filter_hold_every_image_once_in_order(void **state)
+{
+    enum { ALL = 5000 };
+    static const struct {
+        const char *filter;
+        size_t kept;
+    } cases[] = {
+        {"{\"must\":[{\"key\":\"n\",\"range\":{\"gte\":500}}]}", 4500},
+        {"{\"must\":[{\"key\":\"n\",\"range\":{\"lt\":500}}]}", 500},
+        {"{}", ALL},
+    };
+    struct fixture *f = *state;
+    struct err e = {0};
+    assert_ok(catalog_begin(f->w, &e), e);
+    for (unsigned i = 0; i < ALL; i++) {
+        char id[16], metadata[32];
+        snprintf(id, sizeof id, "i%u", i * 7919 % ALL);
+        snprintf(metadata, sizeof metadata, "{\"n\":%u}", i);
+        add(f, id, NULL, metadata);
+    }
+    assert_ok(catalog_commit(f->w, &e), e);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct json *doc = json_parse(cases[i].filter, strlen(cases[i].filter), 0, &e);
+        struct filter *filter = filter_parse(doc, "filter", &e);
+        struct image_row *rows;
+        char last[ID_MAX + 1] = "";
+        size_t n, seen = 0;
+        bool more = true;
+        while (more) {
+            struct image_page page = {.filter = filter, .after_id = last[0] ? last : NULL, .limit = 700};
+            assert_ok(catalog_images(f->w, f->row.number, &page, &rows, &n, &more, &e), e);
+            for (size_t k = 0; k < n; k++) {
+                assert_true(strcmp(rows[k].id, last) > 0);
+                memcpy(last, rows[k].id, sizeof last);
+                image_row_clear(&rows[k]);
+            }
+            assert_true(n == 700 || !more);
+            seen += n;
+            free(rows);
+        }
+        assert_int_equal(seen, cases[i].kept);
+        filter_free(filter);
+        json_free(doc);
+    }
+}
+
 static bool note_vector(void *arg, const struct catalog_vector *v, struct err *e)
 {
     size_t *n = arg;
@@ -474,6 +522,7 @@ int main(void)
         TEST(what_is_undone_was_never_there_and_the_rest_is_kept),
         TEST(metadata_is_found_by_its_leaves),
         TEST(a_filter_gives_numbers_in_ascending_order_of_its_own_collection_only),
+        TEST(pages_of_a_filter_hold_every_image_once_in_order),
         TEST(a_filter_looks_at_the_rows_that_its_conditions_mean),
         TEST(a_vector_of_an_older_revision_is_not_loaded),
         TEST(contradictions_between_tables_are_found),
