@@ -13,67 +13,9 @@
 #include "base/work_limit.h"
 #include "index/catalog/catalog.h"
 #include "index/catalog/catalog_impl.h"
+#include "index/catalog/pieces.h"
+#include "index/catalog/selection.h"
 #include "index/filter_tree.h"
-
-/* ---- a set of image numbers, each with bits ---- */
-
-enum { PAGE = 64 };
-
-struct page { /* of 64 numbers */
-    uint64_t present;
-    uint64_t bits[PAGE];
-};
-
-struct selection {
-    struct page **pages; /* [n_pages]; NULL where none of its numbers is present */
-    size_t n_pages;
-    struct arena arena;  /* holds the pages */
-};
-
-static void add(struct selection *x, int64_t number, uint64_t bits)
-{
-    size_t at = (size_t)number / PAGE, in = (size_t)number % PAGE;
-    if (number < 0 || at >= x->n_pages)
-        return;
-    if (!x->pages[at])
-        x->pages[at] = arena_new(&x->arena, 1, sizeof **x->pages);
-    x->pages[at]->present |= (uint64_t)1 << in;
-    x->pages[at]->bits[in] |= bits;
-}
-
-bool selection_has(const struct selection *x, int64_t number)
-{
-    size_t at = (size_t)number / PAGE;
-    return number >= 0 && at < x->n_pages && x->pages[at] &&
-           (x->pages[at]->present >> ((size_t)number % PAGE) & 1);
-}
-
-size_t selection_count(const struct selection *x)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < x->n_pages; i++)
-        n += x->pages[i] ? (size_t)__builtin_popcountll(x->pages[i]->present) : 0;
-    return n;
-}
-
-int64_t *selection_numbers(const struct selection *x, size_t *n)
-{
-    int64_t *numbers = mem_new(selection_count(x) + 1, sizeof *numbers);
-    *n = 0;
-    for (size_t i = 0; i < x->n_pages; i++)
-        for (uint64_t left = x->pages[i] ? x->pages[i]->present : 0; left; left &= left - 1)
-            numbers[(*n)++] = (int64_t)(i * PAGE) + __builtin_ctzll(left);
-    return numbers;
-}
-
-void selection_free(struct selection *x)
-{
-    if (!x)
-        return;
-    arena_clear(&x->arena);
-    free(x->pages);
-    free(x);
-}
 
 /* ---- columns: what an index orders ---- */
 
@@ -108,25 +50,15 @@ static struct sql_value sql_of(const struct scalar *s)
     return s->kind == SCALAR_TEXT ? sql_text(s->text) : s->is_real ? sql_real(s->real) : sql_int(s->i);
 }
 
-/* ---- pieces ---- */
-
-/* The conditions on one key, and the values that they name, ascending: v0, v1, ...  Piece 2i is what lies between
- * v(i-1) and v(i), piece 2i+1 is v(i) itself, and the last is all above. */
-struct dissection {
-    struct scalar *at;
-    size_t n;
-    uint64_t *met; /* [2n + 1]: the bits of each piece */
-};
-
 struct seeker {
     struct session *s;
     struct selection *found;
     const struct filter *f;
-    int64_t collection;
+    int64_t collection, last; /* the largest number of all images */
     struct err *e;
 };
 
-/* The leaves of the same key as `first`, as bits; and whether a leaf is one of them. */
+/* The bits of the leaves of the same key as `first`. */
 static uint64_t same_key(const struct filter *f, const struct filter_leaf *first)
 {
     uint64_t bits = 0;
@@ -136,96 +68,18 @@ static uint64_t same_key(const struct filter *f, const struct filter_leaf *first
     return bits;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    return scalar_compare(a, b);
-}
-
-static void take_values(struct dissection *d, const struct filter_leaf *leaf, enum scalar_kind kind)
-{
-    for (size_t i = 0; i < leaf->n_values; i++)
-        if (leaf->values[i].kind == kind)
-            d->at[d->n++] = leaf->values[i];
-    for (size_t i = 0; i < leaf->n_bounds && leaf->test == TEST_RANGE; i++)
-        if (leaf->bounds[i].value.kind == kind)
-            d->at[d->n++] = leaf->bounds[i].value;
-}
-
-static void unite_equal(struct dissection *d)
-{
-    size_t n = 0;
-    qsort(d->at, d->n, sizeof *d->at, by_value);
-    for (size_t i = 0; i < d->n; i++)
-        if (n == 0 || scalar_compare(&d->at[i], &d->at[n - 1]) != 0)
-            d->at[n++] = d->at[i];
-    d->n = n;
-}
-
-static size_t place_of(const struct dissection *d, const struct scalar *v)
-{
-    const struct scalar *found = bsearch(v, d->at, d->n, sizeof *d->at, by_value);
-    return (size_t)(found - d->at); /* each value of a leaf is there */
-}
-
-/* The pieces first to last that keep a leaf's bounds. */
-static void mark_range(struct dissection *d, const struct filter_leaf *leaf)
-{
-    size_t first = 0, last = 2 * d->n;
-    for (size_t i = 0; i < leaf->n_bounds; i++) {
-        const struct bound *b = &leaf->bounds[i];
-        size_t point = 2 * place_of(d, &b->value) + 1;
-        if (b->below)
-            last = min_size(last, b->strict ? point - 1 : point);
-        else
-            first = max_size(first, b->strict ? point + 1 : point);
-    }
-    for (size_t i = first; i <= last; i++)
-        d->met[i] |= leaf->bit;
-}
-
-static void mark(struct dissection *d, const struct filter_leaf *leaf, enum scalar_kind kind)
-{
-    bool everywhere = leaf->test == TEST_EXCEPT || leaf->test == TEST_EXISTS;
-    for (size_t i = 0; everywhere && i <= 2 * d->n; i++)
-        d->met[i] |= leaf->bit;
-    for (size_t i = 0; i < leaf->n_values; i++)
-        if (leaf->values[i].kind == kind && leaf->test == TEST_ANY)
-            d->met[2 * place_of(d, &leaf->values[i]) + 1] |= leaf->bit;
-        else if (leaf->values[i].kind == kind)
-            d->met[2 * place_of(d, &leaf->values[i]) + 1] &= ~leaf->bit;
-    if (leaf->test == TEST_RANGE && kind == SCALAR_NUMBER)
-        mark_range(d, leaf);
-}
-
-static void dissect(struct dissection *d, const struct filter *f, uint64_t leaves, enum scalar_kind kind)
-{
-    size_t room = 0;
-    for (size_t i = 0; i < f->n_leaves; i++)
-        if (f->leaves[i]->bit & leaves)
-            room += f->leaves[i]->n_values + f->leaves[i]->n_bounds;
-    *d = (struct dissection){.at = mem_new(room + 1, sizeof *d->at)};
-    for (size_t i = 0; i < f->n_leaves; i++)
-        if (f->leaves[i]->bit & leaves)
-            take_values(d, f->leaves[i], kind);
-    unite_equal(d);
-    d->met = mem_new(2 * d->n + 1, sizeof *d->met);
-    for (size_t i = 0; i < f->n_leaves; i++)
-        if (f->leaves[i]->bit & leaves)
-            mark(d, f->leaves[i], kind);
-}
-
 /* ---- seeking ---- */
 
 /* Every image that the statement gives meets `bits`. */
 static bool take_rows(struct seeker *k, struct query *r, uint64_t bits)
 {
     while (sql_row(r))
-        add(k->found, sql_get_int(r, 0), bits);
+        selection_add(k->found, sql_get_int(r, 0), bits);
     return sql_end(r, k->e);
 }
 
 /* The pieces from `first` to `last`, in one go. */
-static bool seek_pieces(struct seeker *k, enum column c, const char *key, const struct dissection *d, size_t first,
+static bool seek_pieces(struct seeker *k, enum column c, const char *key, const struct pieces *d, size_t first,
                         size_t last)
 {
     size_t lower = first == 0 ? 0 : first % 2 ? 2 : 1, upper = last == 2 * d->n ? 0 : last % 2 ? 2 : 1;
@@ -241,16 +95,15 @@ static bool seek_pieces(struct seeker *k, enum column c, const char *key, const 
 
 static bool seek_column(struct seeker *k, enum column c, const char *key, uint64_t leaves)
 {
-    struct dissection d;
+    struct pieces d;
     bool ok = true;
-    dissect(&d, k->f, leaves, kind_of(c));
+    pieces_make(&d, k->f, leaves, kind_of(c));
     for (size_t first = 0, last; ok && first <= 2 * d.n; first = last + 1) {
         for (last = first; last < 2 * d.n && d.met[last + 1] == d.met[first];)
             last++;
         ok = !d.met[first] || seek_pieces(k, c, key, &d, first, last);
     }
-    free(d.at);
-    free(d.met);
+    pieces_clear(&d);
     return ok;
 }
 
@@ -303,30 +156,56 @@ static bool seek_dates(struct seeker *k, const char *key, uint64_t leaves)
         struct scalar value = {.kind = SCALAR_TEXT, .text = sql_get_text(r, 1)};
         uint64_t bits = passed(k->f, leaves, &value);
         if (bits)
-            add(k->found, sql_get_int(r, 0), bits);
+            selection_add(k->found, sql_get_int(r, 0), bits);
     }
     return sql_end(r, k->e);
 }
 
+/* The bits of those of `leaves` whose bounds so many values keep; where no value keeps them too, the other way round. */
+static uint64_t counted(const struct filter *f, uint64_t leaves, uint64_t n)
+{
+    struct scalar count = {.kind = SCALAR_NUMBER, .i = (int64_t)n};
+    uint64_t bits = 0;
+    for (size_t i = 0; i < f->n_leaves; i++) {
+        const struct filter_leaf *leaf = f->leaves[i];
+        bool negated = (leaf->bit & f->negated) != 0;
+        if ((leaf->bit & leaves) && filter_in_bounds(leaf, &count) != negated)
+            bits |= leaf->bit;
+    }
+    return bits;
+}
+
+static void take_counts(struct seeker *k, const struct selection *counts, uint64_t leaves)
+{
+    for (size_t i = 0; i < counts->n_pages; i++) {
+        const struct page *p = counts->pages[i];
+        for (uint64_t left = p ? p->present : 0; left; left &= left - 1) {
+            size_t in = (size_t)__builtin_ctzll(left);
+            uint64_t bits = counted(k->f, leaves, p->bits[in]);
+            if (bits)
+                selection_add(k->found, (int64_t)(i * PAGE + in), bits);
+        }
+    }
+}
+
+/* In a set of its own, whose bits are the number of values. */
 static bool seek_counts(struct seeker *k, const char *key, uint64_t leaves)
 {
-    struct query *r = sql_begin(k->s->q,
-                                "SELECT image, count(*) FROM attribute INDEXED BY attribute_by_value"
-                                " WHERE collection = ?1 AND key = ?2 GROUP BY image",
-                                VALUES(sql_int(k->collection), sql_text(key)), k->e);
+    struct selection *counts = selection_new(k->found->n_pages, k->e);
+    if (!counts)
+        return false;
+    struct query *r = sql_begin(k->s->q, ATTRIBUTE, VALUES(sql_int(k->collection), sql_text(key)), k->e);
     while (sql_row(r)) {
-        struct scalar count = {.kind = SCALAR_NUMBER, .i = sql_get_int(r, 1)};
-        uint64_t bits = 0;
-        for (size_t i = 0; i < k->f->n_leaves; i++) {
-            const struct filter_leaf *leaf = k->f->leaves[i];
-            bool negated = (leaf->bit & k->f->negated) != 0;
-            if ((leaf->bit & leaves) && filter_in_bounds(leaf, &count) != negated)
-                bits |= leaf->bit;
-        }
-        if (bits)
-            add(k->found, sql_get_int(r, 0), bits);
+        int64_t number = sql_get_int(r, 0);
+        selection_add(counts, number, 0);
+        if (selection_has(counts, number))
+            counts->pages[number / PAGE]->bits[number % PAGE]++;
     }
-    return sql_end(r, k->e);
+    bool ok = sql_end(r, k->e);
+    if (ok)
+        take_counts(k, counts, leaves);
+    selection_free(counts);
+    return ok;
 }
 
 static bool seek_metadata(struct seeker *k, const char *key, uint64_t leaves)
@@ -372,13 +251,22 @@ static struct scalar fact_of(struct query *r, enum filter_subject subject)
                                     : (struct scalar){.kind = SCALAR_TEXT, .text = sql_get_text(r, columns[subject])};
 }
 
+/* Row after row where most of the table is of this collection; otherwise by the index, which jumps. */
+static struct query *begin_pass(struct seeker *k)
+{
+#define FACTS "SELECT number, width, height, bytes, created_at, updated_at, media_type, sha256 FROM image"
+    int64_t images;
+    if (!sql_number(k->s->q, "SELECT images FROM collection WHERE number = ?1", VALUES(sql_int(k->collection)), 0, &images,
+                    k->e))
+        return NULL;
+    const char *text = images > k->last / 2 ? FACTS " NOT INDEXED WHERE collection = ?1" : FACTS " WHERE collection = ?1";
+    return sql_begin(k->s->q, text, VALUES(sql_int(k->collection)), k->e);
+}
+
 /* `all`: the images that meet none of the facts are wanted too. */
 static bool pass_over_facts(struct seeker *k, bool all)
 {
-    struct query *r = sql_begin(k->s->q,
-                                "SELECT number, width, height, bytes, created_at, updated_at, media_type, sha256"
-                                " FROM image WHERE collection = ?1",
-                                VALUES(sql_int(k->collection)), k->e);
+    struct query *r = begin_pass(k);
     while (sql_row(r)) {
         uint64_t bits = 0;
         for (size_t i = 0; i < k->f->n_leaves; i++) {
@@ -389,7 +277,7 @@ static bool pass_over_facts(struct seeker *k, bool all)
             bits |= filter_leaf_passes(leaf, &fact) ? leaf->bit : 0;
         }
         if (bits || all)
-            add(k->found, sql_get_int(r, 0), bits);
+            selection_add(k->found, sql_get_int(r, 0), bits);
     }
     return sql_end(r, k->e);
 }
@@ -451,32 +339,25 @@ static bool decide_all(struct selection *x, const struct filter *f, struct err *
     return true;
 }
 
-static struct selection *selection_new(struct session *s, struct err *e)
+static bool open_selection(struct seeker *k)
 {
-    int64_t last;
-    if (!sql_number(s->q, "SELECT max(number) FROM image", NO_VALUES, 0, &last, e))
-        return NULL;
-    struct selection *x = mem_new(1, sizeof *x);
-    x->n_pages = (size_t)last / PAGE + 1;
-    x->pages = mem_try(x->n_pages, sizeof *x->pages, e);
-    if (x->pages)
-        return x;
-    free(x);
-    return NULL;
+    if (!sql_number(k->s->q, "SELECT max(number) FROM image", NO_VALUES, 0, &k->last, k->e))
+        return false;
+    k->found = selection_new((size_t)k->last / PAGE + 1, k->e);
+    return k->found != NULL;
 }
 
 struct selection *catalog_select(struct session *s, int64_t collection, const struct filter *f, struct err *e)
 {
     struct err why = {0};
     bool begun = catalog_snapshot(s, &why);
-    struct selection *x = begun ? selection_new(s, &why) : NULL;
-    struct seeker k = {.s = s, .found = x, .f = f, .collection = collection, .e = &why};
-    bool ok = x && seek_all(&k) && decide_all(x, f, &why);
+    struct seeker k = {.s = s, .f = f, .collection = collection, .e = &why};
+    bool ok = begun && open_selection(&k) && seek_all(&k) && decide_all(k.found, f, &why);
     if (begun)
         catalog_snapshot_end(s);
     if (ok)
-        return x;
-    selection_free(x);
+        return k.found;
+    selection_free(k.found);
     const struct work_limit *limit = work_limit_now();
     bool stopped = limit && limit->why != WORK_GOES_ON;
     if (stopped && e && e->code == ERR_NONE)

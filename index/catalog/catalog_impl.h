@@ -3,6 +3,7 @@
 #define ANCHORD_INDEX_CATALOG_CATALOG_IMPL_H
 
 #include "index/catalog/catalog.h"
+#include "index/catalog/selection.h"
 #include "index/catalog/sql.h"
 
 struct session {
@@ -15,14 +16,9 @@ struct session {
 /* Fills *out from a row that begins with IMAGE_COLUMNS. */
 void catalog_read_image(struct query *r, struct image_row *out);
 
-/* The images of a collection that a filter keeps, as of one moment. */
-struct selection;
-/* NULL on failure; one that has to stop (work_limit.h) is told as a fault of the field "filter". */
+/* The images of a collection that a filter keeps, as of one moment.  NULL on failure; one that has to stop (work_limit.h) is
+ * told as a fault of the field "filter". */
 struct selection *catalog_select(struct session *s, int64_t collection, const struct filter *f, struct err *e);
-bool selection_has(const struct selection *x, int64_t number);
-size_t selection_count(const struct selection *x);
-int64_t *selection_numbers(const struct selection *x, size_t *n); /* ascending; for free(), never NULL */
-void selection_free(struct selection *x); /* NULL is fine */
 
 struct vector_place { int64_t generation, image; };
 /* What the checksum in `column` says of a value that was read. */
