@@ -10,7 +10,7 @@
 
 void damage_bit(const char *path, size_t at)
 {
-    unsigned char byte;
+    unsigned char byte = 0;
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0 || pread(fd, &byte, 1, (off_t)at) != 1)
         fail_msg("cannot read %s", path);
