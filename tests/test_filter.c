@@ -190,10 +190,10 @@ static void what_is_known_of_an_image_is_a_key_too(void **state)
         {"{'must':[{'key':'sha256','match':{'except':['ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb']}}]}",
          "bcdefghi"},
         {"{'must_not':[{'key':'width','range':{'gt':10}}]}", "a"},
-        {"{'must':[{'key':'label','match':{'except':['cat','dog']}}]}", "gh"},
-        {"{'must':[{'key':'label','match':{'value':''}}]}", "h"},
-        {"{'must':[{'is_empty':{'key':'label'}}]}", "de"},
-        {"{'must':[{'is_null':{'key':'label'}}]}", "de"},
+        {"{'must':[{'key':'label','match':{'except':['cat','dog']}}]}", "g"},
+        {"{'must':[{'key':'label','match':{'value':''}}]}", ""},
+        {"{'must':[{'is_empty':{'key':'label'}}]}", "deh"},
+        {"{'must':[{'is_null':{'key':'label'}}]}", "deh"},
         {"{'must_not':[{'is_null':{'key':'label'}}],'must':[{'key':'width','range':{'lt':50}}]}", "abc"},
     };
     char text[320];

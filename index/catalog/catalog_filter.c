@@ -29,14 +29,14 @@ enum column { COLUMN_TEXT, COLUMN_NUMBER, COLUMN_FLAG, COLUMN_LABEL, COLUMN_ID, 
      {from " AND " column " >= ?3", from " AND " column " >= ?3 AND " column " < ?4",                                \
       from " AND " column " >= ?3 AND " column " <= ?4"}}
 #define ATTRIBUTE "SELECT image FROM attribute INDEXED BY attribute_by_value WHERE collection = ?1 AND key = ?2"
-#define LABELLED "SELECT number FROM image INDEXED BY image_by_label WHERE collection = ?1"
+#define LABELLED "SELECT number FROM image INDEXED BY image_by_label WHERE collection = ?1 AND label > ''" /* "" is none */
 #define NAMED "SELECT number FROM image WHERE collection = ?1"
 
 static const char *const seeks[COLUMNS][3][3] = {
     [COLUMN_TEXT] = SEEK(ATTRIBUTE, " AND text IS NOT NULL", "text"),
     [COLUMN_NUMBER] = SEEK(ATTRIBUTE " AND text IS NULL", " AND number IS NOT NULL", "number"),
     [COLUMN_FLAG] = SEEK(ATTRIBUTE " AND text IS NULL AND number IS NULL", " AND flag IS NOT NULL", "flag"),
-    [COLUMN_LABEL] = SEEK(LABELLED, " AND label IS NOT NULL", "label"),
+    [COLUMN_LABEL] = SEEK(LABELLED, "", "label"),
     [COLUMN_ID] = SEEK(NAMED, "", "id"),
 };
 

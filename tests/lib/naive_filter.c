@@ -189,12 +189,12 @@ static bool fact(const char *key, const struct naive_image *x, struct buf *out)
             return true;
         }
     const char *text = strcmp(key, "id") == 0           ? x->id
-                       : strcmp(key, "label") == 0      ? (x->label ? x->label : "")
+                       : strcmp(key, "label") == 0      ? (x->label ? x->label : "") /* an empty one is none */
                        : strcmp(key, "media_type") == 0 ? x->media_type
                        : strcmp(key, "sha256") == 0     ? x->sha256
                                                         : NULL;
     if (text)
-        buf_print(out, strcmp(key, "label") == 0 && !x->label ? "[%.0s]" : "[\"%s\"]", text);
+        buf_print(out, strcmp(key, "label") == 0 && !*text ? "[%.0s]" : "[\"%s\"]", text);
     return text != NULL;
 }
 
