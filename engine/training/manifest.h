@@ -55,6 +55,11 @@ void manifest_split(struct manifest *m, double fraction, uint64_t seed);
  * how many. */
 size_t manifest_leave_out(struct manifest *m, const struct manifest *learned);
 
+/* Held-out items whose content is in `learned` are held out no more.  Gives how many. */
+size_t manifest_give_back(struct manifest *m, const struct manifest *learned);
+/* Adds the items of `from` that are trained on, without their labels. */
+void manifest_add_trained(struct manifest *m, const struct manifest *from);
+
 /* How many of a label's contents that holds out: none of fewer than four. */
 size_t manifest_spared(size_t contents, double fraction);
 

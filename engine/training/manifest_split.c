@@ -96,20 +96,44 @@ static struct hashed *sort_by_hash(const struct manifest *m)
     return all;
 }
 
+static bool has_content(const struct hashed *all, size_t n, const char *sha256)
+{
+    const struct hashed key = {sha256, 0};
+    return n && bsearch(&key, all, n, sizeof *all, by_hash);
+}
+
 size_t manifest_leave_out(struct manifest *m, const struct manifest *learned)
 {
     struct hashed *all = sort_by_hash(learned);
     size_t kept = 0, before = m->n;
-    for (size_t i = 0; i < before; i++) {
-        const struct hashed key = {m->items[i].sha256, 0};
-        if (learned->n && bsearch(&key, all, learned->n, sizeof *all, by_hash))
+    for (size_t i = 0; i < before; i++)
+        if (has_content(all, learned->n, m->items[i].sha256))
             free(m->items[i].path);
         else
             m->items[kept++] = m->items[i];
-    }
     m->n = kept;
     free(all);
     return before - kept;
+}
+
+size_t manifest_give_back(struct manifest *m, const struct manifest *learned)
+{
+    struct hashed *all = sort_by_hash(learned);
+    size_t n = 0;
+    for (size_t i = 0; i < m->n; i++)
+        if (m->items[i].held_out && has_content(all, learned->n, m->items[i].sha256)) {
+            m->items[i].held_out = false;
+            n++;
+        }
+    free(all);
+    return n;
+}
+
+void manifest_add_trained(struct manifest *m, const struct manifest *from)
+{
+    for (size_t i = 0; i < from->n; i++)
+        if (!from->items[i].held_out)
+            manifest_add(m, from->items[i].path, from->items[i].sha256, NULL);
 }
 
 /* The same picture under two labels could still lie on both sides: training wins. */

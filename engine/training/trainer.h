@@ -37,6 +37,7 @@ struct trainer_options { /* all borrowed */
     const struct train_config *config;
     struct manifest *manifest;   /* sealed; loses its damaged items, and gets its held-out part marked */
     struct manifest *validation; /* judged instead of a held-out part; loses what is trained on too; NULL: none */
+    const struct manifest *learned; /* what the model that it begins with has learned from, and so is not judged by; NULL: unknown */
     struct image_limits limits;
     bool resume;                 /* go on from the checkpoint; begin when there is none */
     bool allow_inexact;          /* on other hardware too */

@@ -174,6 +174,10 @@ static bool hold_out(struct trainer *t, struct err *e)
         manifest_forget_labels(m);
         manifest_split(m, t->c->held_out, t->c->seed);
     }
+    t->left_out = t->o->learned ? manifest_give_back(m, t->o->learned) : 0;
+    if (t->left_out && count_held_out(m) == 0)
+        return err_field(e, "held_out", "holds out only what an earlier stage learned from: keep `seed`, `held_out` and `data`, or name a "
+                         "`validation` folder");
     return count_held_out(m) > 0 ||
            err_set(e, ERR_BAD_INPUT, "none of %zu pictures can be held out to judge by: %s, or name a `validation` folder", m->n,
                    by_labels ? "some label needs four different ones" : "there must be four different ones");
@@ -200,7 +204,7 @@ static bool check_labels(struct trainer *t, struct err *e)
 static bool open_validation(struct trainer *t, struct err *e)
 {
     struct manifest *v = t->o->validation;
-    t->left_out = manifest_leave_out(v, t->o->manifest);
+    t->left_out = manifest_leave_out(v, t->o->manifest) + (t->o->learned ? manifest_leave_out(v, t->o->learned) : 0);
     if (v->n < 2 && t->left_out)
         return err_field(e, "validation", "has %zu pictures, of which %zu are trained on: too few are left to judge by", v->n + t->left_out,
                          t->left_out);
@@ -316,8 +320,8 @@ static void warn(struct trainer *t, const char *code, const char *fmt, ...)
 static void warn_of_judging(struct trainer *t)
 {
     if (t->left_out)
-        warn(t, "shared_pictures", "%zu of the %zu pictures to judge by are trained on too: they are left out of the judgement", t->left_out,
-             t->left_out + t->o->validation->n);
+        warn(t, "shared_pictures", "%zu of the %zu pictures to judge by are trained on too%s: they are left out of the judgement", t->left_out,
+             t->left_out + t->held_out, t->o->learned && t->o->learned->n ? ", or were in an earlier stage" : "");
     if (t->labels_forgotten)
         warn(t, "labels_ignored", "no label has four different pictures, of which some could be held out: the labels are ignored, and "
              "it is judged by instance_recall@1 (is a picture found by a view of itself?)");

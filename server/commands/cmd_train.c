@@ -45,6 +45,7 @@ struct run { /* what the command was asked for, and what it reads */
     struct train_config configs[STAGES_MAX];
     struct train_config *config; /* of the stage that runs */
     struct manifest pictures, validation;
+    struct manifest learned;     /* in the stages before */
     bool resume, inexact, json;
     const char *preview;
 };
@@ -83,7 +84,7 @@ static struct trainer_options options_of(struct run *r, struct train_display *di
 {
     return (struct trainer_options){
         .config = r->config, .manifest = &r->pictures, .validation = r->config->validation ? &r->validation : NULL,
-        .limits = image_default_limits, .resume = r->resume, .allow_inexact = r->inexact, .stop = asked_to_stop,
+        .learned = &r->learned, .limits = image_default_limits, .resume = r->resume, .allow_inexact = r->inexact, .stop = asked_to_stop,
         .progress = show_progress, .listener = show_line, .context = display};
 }
 
@@ -116,21 +117,46 @@ static int preview(struct run *r)
     return EXIT_DONE;
 }
 
+/* OUT/learned.jsonl: what the stages up to this one learned from. */
+static void learned_path(const struct run *r, char out[4200])
+{
+    snprintf(out, 4200, "%s/learned.jsonl", r->config->out);
+}
+
+static bool keep_learned(struct run *r, struct err *e)
+{
+    char path[4200];
+    learned_path(r, path);
+    manifest_add_trained(&r->learned, &r->pictures);
+    manifest_seal(&r->learned);
+    return manifest_write(&r->learned, path, e);
+}
+
 static int one_stage(struct run *r)
 {
     struct err e = {0};
     int code = !read_manifests(r, &e) ? command_failed(&e) : r->preview ? preview(r) : train(r);
+    if (code == EXIT_DONE && r->stages.n > 1 && !r->preview && !keep_learned(r, &e))
+        code = command_failed(&e);
     manifest_clear(&r->pictures);
     manifest_clear(&r->validation);
     return code;
 }
 
-/* A stage that has its last model is done. */
-static bool is_done(const struct run *r)
+/* A stage that has its last model, and the list of what it learned from, is done. */
+static bool is_done(struct run *r)
 {
     char path[4200];
+    struct manifest all = {0};
     snprintf(path, sizeof path, "%s/last.safetensors", r->config->out);
-    return r->stages.n > 1 && r->resume && access(path, F_OK) == 0;
+    if (r->stages.n == 1 || !r->resume || access(path, F_OK) != 0)
+        return false;
+    learned_path(r, path);
+    if (!manifest_read(&all, path, NULL))
+        return false;
+    manifest_clear(&r->learned);
+    r->learned = all;
+    return true;
 }
 
 static int run_stages(struct run *r)
@@ -179,5 +205,6 @@ int cmd_train(int argc, char **argv)
     for (size_t i = 0; i < r.stages.n; i++)
         train_config_clear(&r.configs[i]);
     train_stages_clear(&r.stages);
+    manifest_clear(&r.learned);
     return code;
 }

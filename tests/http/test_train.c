@@ -165,7 +165,7 @@ static void what_is_wrong_is_told_by_name(void **state)
         int code;
         const char *data, *more, *word;
     } cases[] = {
-        {78, "pictures", ",\"epochs\":1,\"colour\":1", "colour: there is no such setting"},
+        {78, "pictures", ",\"epochs\":1,\"colour\":1", "there is no setting \"colour\""},
         {78, "pictures", ",\"epochs\":1,\"optimizer\":{\"learning_rate\":-1}", "optimizer.learning_rate"},
         {78, "pictures", ",\"epochs\":1,\"batch_size\":4096", "batch_size: is 4096, but there are"},
         {78, "pictures", ",\"epochs\":1", "batch_size: is 256"},
@@ -272,6 +272,18 @@ static void a_run_has_stages(void **state)
     assert_int_equal(unlink(model), 0);
     out = command(0, "train", "--config", file, "--resume", NULL); /* those that have their last model are not run again */
     assert_int_equal(t_times(out, "\"event\":\"start\""), 1);
+    free(out);
+
+    /* What one stage held out of another choice is what the one before learned from, but for a few. */
+    config(file, "seeds", "pictures", ",\"batch_size\":16,\"steps\":1,\"held_out\":0.4,\"stages\":[{},{\"seed\":7}]");
+    out = command(0, "train", "--config", file, "--json", NULL);
+    const char *second = strstr(out, "\"event\":\"end\""), *warned = strstr(out, "\"shared_pictures\"");
+    if (!second || !warned || warned < second || !strstr(warned, "or were in an earlier stage"))
+        fail_msg("%s", out);
+    free(out);
+    config(file, "again", "pictures", ",\"batch_size\":16,\"steps\":1,\"stages\":[{},{\"size\":48}]");
+    out = command(0, "train", "--config", file, "--json", NULL);
+    assert_null(strstr(out, "shared_pictures")); /* the same choice in both */
     free(out);
 
     static const struct {
