@@ -183,7 +183,10 @@ struct app *app_open(const struct app_options *o, struct err *e)
     app->store = store_open(&app->options.store, e);
     if (app->store) {
         app->models = registry_new(app->store, &o->encoder);
-        if (prepare(app, e) && start_embedder(app, e) && start_jobs(app, e)) {
+        bool prepared = prepare(app, e);
+        if (prepared)
+            store_set_models_aside(app->store);
+        if (prepared && start_embedder(app, e) && start_jobs(app, e)) {
             app->options.model_file = app->options.shipped_file = NULL;
             app->options.store.dir = NULL;
             return app;

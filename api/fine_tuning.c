@@ -97,6 +97,19 @@ bool job_cancel(struct call *c)
     return has_jobs(c) && jobs_cancel(c->app->jobs, c->params[0], &j, &c->err) && answer_job(c, &j);
 }
 
+static bool delete_job(struct call *c)
+{
+    if (!jobs_delete(c->app->jobs, c->params[0], &c->err))
+        return false;
+    answer_empty(&c->response, 204);
+    return call_done(c);
+}
+
+bool job_delete(struct call *c)
+{
+    return has_jobs(c) && call_next_heavy(c, delete_job); /* files are removed */
+}
+
 static bool end_list(struct call *c, struct json_writer *w, bool more)
 {
     jw_end(w);

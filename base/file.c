@@ -98,6 +98,17 @@ static void parent_of(const char *path, char out[PATH_MAX])
         *slash = 0;
 }
 
+bool file_is_temporary(const char *name)
+{
+    size_t n = strlen(name);
+    if (n < 8 || name[n - 7] != '.')
+        return false;
+    for (size_t i = n - 6; i < n; i++)
+        if (!((name[i] >= '0' && name[i] <= '9') || (name[i] >= 'A' && name[i] <= 'Z') || (name[i] >= 'a' && name[i] <= 'z')))
+            return false;
+    return memchr(name, '.', n - 7) != NULL;
+}
+
 bool file_replace(const char *path, const void *data, size_t len, struct err *e)
 {
     return file_replace_pieces(path, &(struct file_piece){data, len}, 1, e);

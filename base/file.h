@@ -37,6 +37,8 @@ MUST_CHECK bool file_renew(const char *path, struct err *e);
 MUST_CHECK bool file_sync_dir(const char *path, struct err *e);
 /* Syncs the folder that holds the name of `path`; one that we may not look into is passed over. */
 MUST_CHECK bool file_sync_parent(const char *path, struct err *e);
+/* Whether a name is one of file_replace()'s while it writes: "name.ending.AbCdEf", six letters or digits. */
+bool file_is_temporary(const char *name);
 /* Makes a folder (mode 0700) and its parents, and syncs the names that are new; one that is there already is fine. */
 MUST_CHECK bool file_make_dirs(const char *path, struct err *e);
 

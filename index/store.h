@@ -306,6 +306,9 @@ MUST_CHECK bool store_model(struct store *s, const char *id, struct model_row *o
 void store_model_path(const struct store *s, const char *id, char *out, size_t size); /* DIR/models/ID.safetensors */
 /* A new name beside them, for a file that is not yet a model's; what a crash leaves there is swept. */
 void store_model_draft(struct store *s, char *out, size_t size);
+/* Moves files in DIR/models that no row names to DIR/strays: a crash left them.  At the start, before anything is imported
+ * and after the file that somebody put there for the start has its row. */
+void store_set_models_aside(struct store *s);
 MUST_CHECK bool store_keys(struct store *s, struct key_row **out, size_t *n, struct err *e); /* but the refused ones */
 /* For a key that cannot be revoked because the disk does not write: store_keys() leaves it out until the program ends.
  * Fails as WRITE_KEY_REVOKE does. */

@@ -110,13 +110,41 @@ static void drop_unfinished(struct store *s, const char *path, const char *name,
         file_remove_tree(path);
 }
 
-/* A model's file that was not yet one, as file_replace() or its maker left it; a model may be called draft-... too. */
+/* A model's file that was not yet one, as file_replace() ("x.safetensors.AbCdEf") or its maker left it; a model may be
+ * called draft-... too. */
 static void drop_draft(struct store *s, const char *path, const char *name, void *arg)
 {
     (void)s;
     (void)arg;
-    if (strncmp(name, "draft-", 6) == 0 && strstr(name, ".tmp") && !ends_with(name, ".safetensors"))
+    bool draft = strncmp(name, "draft-", 6) == 0 && strstr(name, ".tmp");
+    if (!ends_with(name, ".safetensors") && (draft || file_is_temporary(name)))
         file_remove_tree(path);
+}
+
+/* Somebody may have put it there: it is moved, not removed. */
+static void set_model_aside(struct store *s, const char *path, const char *name, void *arg)
+{
+    char id[NAME_MAX + 1], to[PATH_MAX];
+    struct model_row row;
+    struct err why = {0};
+    (void)arg;
+    if (!ends_with(name, ".safetensors"))
+        return;
+    snprintf(id, sizeof id, "%.*s", (int)(strlen(name) - strlen(".safetensors")), name);
+    if (store_model(s, id, &row, &why)) {
+        model_row_clear(&row);
+        return;
+    }
+    snprintf(to, sizeof to, "%s/strays", s->dir);
+    bool moved = why.code == ERR_NOT_FOUND && file_make_dirs(to, NULL);
+    snprintf(to, sizeof to, "%s/strays/%s", s->dir, name);
+    if (moved && rename(path, to) == 0)
+        log_warn("stray_model", "%s has no row: moved to %s", path, to);
+}
+
+void store_set_models_aside(struct store *s)
+{
+    for_each_entry(s, "models", set_model_aside, NULL);
 }
 
 static void drop_old_segments(struct store *s, const char *path, const char *name, void *arg)

@@ -294,6 +294,31 @@ static void a_model_that_would_take_gigabytes_is_refused_by_the_limit(void **sta
     refused_for(small_model_with(64, 1024, STEM_SMALL1, 11), "the limit is 384 MB");
 }
 
+static bool has_file(const char *name)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/%s", rig->dir, name);
+    return access(path, F_OK) == 0;
+}
+
+static void what_a_crash_left_among_the_models_is_swept_at_the_start(void **state)
+{
+    UNUSED(state);
+    static const char *const left[] = {"models/big.safetensors.AbCdEf", "models/lost.safetensors", "models/note.txt"};
+    struct err e = {0};
+    for (size_t i = 0; i < COUNT(left); i++) {
+        char path[400];
+        snprintf(path, sizeof path, "%s/%s", rig->dir, left[i]);
+        assert_ok(file_replace(path, "half a model", 12, &e), e);
+    }
+    rig_reopen(rig);
+    assert_false(has_file(left[0]));
+    assert_false(has_file(left[1])); /* it could be somebody's */
+    assert_true(has_file("strays/lost.safetensors"));
+    assert_true(has_file(left[2]));
+    assert_true(has_file("models/anchord-base.safetensors"));
+}
+
 /* ---- keys and backups ---- */
 
 static struct outcome delete_key(const char *id)
@@ -488,6 +513,7 @@ int main(void)
         cmocka_unit_test(generations_are_never_used_again),
         cmocka_unit_test(an_imported_model_embeds_and_is_deleted_when_unused),
         cmocka_unit_test(a_model_without_goldens_gets_them_and_an_id),
+        cmocka_unit_test(what_a_crash_left_among_the_models_is_swept_at_the_start),
         cmocka_unit_test(a_model_that_fails_its_check_is_a_bad_request_that_says_why),
         cmocka_unit_test(a_model_that_would_take_gigabytes_is_refused_by_the_limit),
         cmocka_unit_test(what_is_no_model_is_refused),

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/cores.h"
 #include "base/json.h"
+#include "tests/lib/command.h"
 #include "tests/lib/rig.h"
 
 enum { KINDS = 8, EACH = 8, WAIT_S = 120 };
@@ -233,6 +234,43 @@ static void what_cannot_be_asked_for_is_refused_by_its_field(void **state)
     outcome_clear(&o);
 }
 
+static void delete(const char *id, int status)
+{
+    char line[120];
+    snprintf(line, sizeof line, "DELETE " JOBS "/%s", id);
+    struct outcome o = rig_expect(rig, status, line, &(struct extra){.admin = true});
+    outcome_clear(&o);
+}
+
+static bool has_file(const char *id, const char *name)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/jobs/%s/%s", rig->dir, id, name);
+    return access(path, F_OK) == 0;
+}
+
+static void a_cancelled_job_leaves_no_weights_and_what_a_kill_left_is_swept(void **state)
+{
+    UNUSED(state);
+    char id[40], path[400];
+    begin(",\"method\":{\"type\":\"triplet\",\"triplet\":{\"hyperparameters\":{\"n_epochs\":10000}}}", id);
+    wait_for_event(id, "step 1 of");
+    cancel(id, 200);
+    wait_for(id, "cancelled");
+    static const char *const gone[] = {"first.safetensors", "checkpoint.safetensors", "last.safetensors", "pictures"};
+    for (int i = 0; i < 200 * T_SLOWER && has_file(id, "first.safetensors"); i++) /* a moment after it is told */
+        usleep(10000);
+    for (size_t i = 0; i < COUNT(gone); i++)
+        assert_false(has_file(id, gone[i]));
+    usleep(200000);
+    snprintf(path, sizeof path, "%s/jobs/%s", rig->dir, id);
+    write_file(path, "checkpoint.safetensors.AbCdEf", "half", 4);
+    rig_reopen(rig);
+    assert_false(has_file(id, "checkpoint.safetensors.AbCdEf"));
+    assert_true(has_file(id, "events.jsonl") && has_file(id, "job.json"));
+    delete(id, 204);
+}
+
 static void the_queue_is_bounded_and_jobs_are_cancelled_in_time(void **state)
 {
     UNUSED(state);
@@ -250,10 +288,15 @@ static void the_queue_is_bounded_and_jobs_are_cancelled_in_time(void **state)
     cancel(third, 200);
 
     double start = clock_s();
+    delete(running, 409);
     cancel(running, 200);
     wait_for(running, "cancelled");
     assert_true(clock_s() - start < t_patience(2.5));
     cancel(running, 409);
+    delete(running, 204);
+    delete(running, 404);
+    outcome_clear((o = get(running, "", 404), &o));
+    assert_false(has_file(running, "."));
 
     o = rig_expect(rig, 200, "GET " JOBS "?limit=2", &(struct extra){.admin = true});
     assert_string_equal(outcome_text(&o, "data.0.id"), third); /* newest first, within a second by id */
@@ -282,7 +325,7 @@ static void a_job_goes_on_after_a_restart(void **state)
     rig_reopen(rig); /* nor is what a death left between the job's end and its cleaning */
     assert_int_not_equal(stat(path, &st), 0);
     snprintf(path, sizeof path, "%s/jobs/%s/checkpoint.safetensors", rig->dir, id);
-    assert_int_equal(stat(path, &st), 0); /* the last checkpoint is kept */
+    assert_int_not_equal(stat(path, &st), 0); /* nor its weights */
 }
 
 static void deleted_images_do_not_disturb_a_job(void **state)
@@ -441,6 +484,7 @@ int main(void)
         TEST(a_gain_that_is_not_certain_is_not_promoted),
         TEST(what_cannot_be_asked_for_is_refused_by_its_field),
         TEST(the_queue_is_bounded_and_jobs_are_cancelled_in_time),
+        TEST(a_cancelled_job_leaves_no_weights_and_what_a_kill_left_is_swept),
         TEST(a_job_goes_on_after_a_restart),
         TEST(deleted_images_do_not_disturb_a_job),
         TEST(a_worker_that_dies_is_tried_once_more_and_its_last_words_are_told),

@@ -202,6 +202,7 @@ static const struct fixture {
     {"job_events_get", "GET /v1/fine_tuning/jobs/{made}/events", NULL, NULL, NULL},
     {"job_checkpoints_get", "GET /v1/fine_tuning/jobs/{made}/checkpoints", NULL, NULL, NULL},
     {"job_cancel", "POST /v1/fine_tuning/jobs/{made}/cancel", NULL, NULL, NULL},
+    {"job_delete", "DELETE /v1/fine_tuning/jobs/{made}", NULL, NULL, NULL},
     {"backup_create", "POST /v1/backups", NULL, NULL, NULL},
     {"backups_list", "GET /v1/backups", NULL, NULL, NULL},
     {"backup_get", "GET /v1/backups/{made}", NULL, NULL, NULL},

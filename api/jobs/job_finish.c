@@ -1,4 +1,5 @@
 /* job_finish.c - what comes of a run that has ended: its model among the others, the verdict, the change of a collection's model. */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,19 +12,30 @@
 #include "base/json_writer.h"
 #include "base/log.h"
 
-void job_clean(const char *folder, bool weights)
+void job_clean_temporary(const char *folder)
 {
-    static const char *const pins[] = {"pictures", "manifest.jsonl", "validation.jsonl"};
-    static const char *const files[] = {"checkpoint.safetensors", "first.safetensors", "last.safetensors", "best.safetensors"};
+    char path[PATH_MAX + NAME_MAX + 2];
+    const struct dirent *entry;
+    DIR *d = opendir(folder);
+    while (d && (entry = readdir(d)))
+        if (file_is_temporary(entry->d_name)) {
+            snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+            unlink(path);
+        }
+    if (d)
+        closedir(d);
+}
+
+void job_clean(const char *folder)
+{
+    static const char *const parts[] = {"pictures", "manifest.jsonl", "validation.jsonl", "checkpoint.safetensors",
+                                        "first.safetensors", "last.safetensors", "best.safetensors"};
     char path[PATH_MAX + 32];
-    for (size_t i = 0; i < sizeof pins / sizeof *pins; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, pins[i]);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, parts[i]);
         file_remove_tree(path);
     }
-    for (size_t i = 0; weights && i < sizeof files / sizeof *files; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, files[i]);
-        unlink(path);
-    }
+    job_clean_temporary(folder);
 }
 
 /* ---- the model ---- */

@@ -266,7 +266,7 @@ static void conclude(struct job_run *r)
         job_tell(r, "info", cancelled ? "cancelled" : "succeeded");
     /* In this order: a job that is not over needs its pictures, and jobs_open() makes up for what was not cleaned. */
     if (set_status(r, failed ? JOB_FAILED : cancelled ? JOB_CANCELLED : JOB_SUCCEEDED))
-        job_clean(r->folder, !failed && !cancelled);
+        job_clean(r->folder);
     log_info("job_over", "id=%s status=%s", r->job->id, job_status_name(r->job->status));
 }
 
@@ -309,11 +309,15 @@ void *jobs_run(void *context)
             pthread_cond_wait(&x->changed, &x->lock);
             continue;
         }
+        x->current = j;
         j->status = JOB_RUNNING; /* from here on a cancellation is ours to see */
         pthread_mutex_unlock(&x->lock);
         run_job(x, j);
         pthread_mutex_lock(&x->lock);
-        if (j->status == JOB_RUNNING && !x->stop) /* draining: nothing more is begun */
+        bool goes_on = j->status == JOB_RUNNING;
+        x->current = NULL; /* it may be deleted from now on */
+        pthread_cond_broadcast(&x->changed);
+        if (goes_on && !x->stop) /* draining: nothing more is begun */
             pthread_cond_wait(&x->changed, &x->lock);
     }
     pthread_mutex_unlock(&x->lock);

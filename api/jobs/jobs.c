@@ -70,7 +70,9 @@ static void load_one(struct jobs *x, const char *id)
     e = (struct err){0};
     if (job_load(&j, folder, &e)) {
         if (job_is_over(&j))
-            job_clean(folder, j.status == JOB_SUCCEEDED);
+            job_clean(folder);
+        else
+            job_clean_temporary(folder); /* of a worker that was killed */
         add(x, &j);
     } else if (e.code == ERR_NOT_FOUND)
         file_remove_tree(folder);
@@ -335,6 +337,49 @@ bool jobs_cancel(struct jobs *x, const char *id, struct job *out, struct err *e)
         if (ok)
             job_copy(out, j);
     }
+    pthread_mutex_unlock(&x->lock);
+    return ok;
+}
+
+/* ---- deleting ---- */
+
+/* Without job.json a folder is no job: after a crash the next start removes the rest. */
+static bool remove_folder(const char *folder, struct err *e)
+{
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/job.json", folder);
+    if (unlink(path) != 0 && errno != ENOENT)
+        return err_sys(e, "removing %s", path);
+    bool ok = file_sync_dir(folder, e);
+    file_remove_tree(folder);
+    return ok;
+}
+
+static void forget(struct jobs *x, struct job *j)
+{
+    size_t i = 0;
+    while (x->items[i] != j)
+        i++;
+    memmove(&x->items[i], &x->items[i + 1], (x->n - i - 1) * sizeof *x->items);
+    x->n--;
+    job_clear(j);
+    free(j);
+    x->version++;
+    pthread_cond_broadcast(&x->changed);
+}
+
+bool jobs_delete(struct jobs *x, const char *id, struct err *e)
+{
+    char folder[PATH_MAX];
+    struct job *j;
+    jobs_folder(x, id, folder);
+    pthread_mutex_lock(&x->lock);
+    while ((j = find(x, id, e)) && job_is_over(j) && x->current == j) /* its thread is just putting it away */
+        pthread_cond_wait(&x->changed, &x->lock);
+    bool ok = j && (job_is_over(j) || err_set(e, ERR_CONFLICT, "the job %s is %s: cancel it first", id, job_status_name(j->status)));
+    ok = ok && remove_folder(folder, e);
+    if (ok)
+        forget(x, j);
     pthread_mutex_unlock(&x->lock);
     return ok;
 }

@@ -40,6 +40,8 @@ MUST_CHECK bool jobs_events(struct jobs *x, const char *id, struct job_events *o
 struct jobs_spare;
 struct jobs_spare *jobs_spare_model(struct jobs *x, const char *model, struct err *e);
 void jobs_spared(struct jobs_spare *s); /* NULL is fine */
+/* Forgets one that is over, with its folder; the model that it made stays.  ERR_CONFLICT while it is not over. */
+MUST_CHECK bool jobs_delete(struct jobs *x, const char *id, struct err *e);
 /* Grows with whatever happens in any job: who has seen it all since a version has nothing to look for.  Takes no lock. */
 uint64_t jobs_version(const struct jobs *x);
 /* Where a job's events are, for job_events_follow(). */

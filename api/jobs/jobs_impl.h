@@ -20,6 +20,7 @@ struct jobs {
     struct job **items;  /* by created_at, oldest first; the structs never move */
     size_t n, room;
     bool stop;
+    const struct job *current; /* that the thread has in hand; NULL: none */
     struct jobs_spare *spared; /* models that are being deleted */
     _Atomic uint64_t version; /* grows with whatever happens; read without the lock */
 };
@@ -53,7 +54,8 @@ void job_fail(struct job_run *r, const char *code, const char *fmt, ...) PRINTF_
 MUST_CHECK bool job_prepare(struct job_run *r, struct err *e);
 /* job_finish.c: the run came to its end: the model, the verdict, the promotion. */
 void job_finish(struct job_run *r);
-/* Removes what only a run needs: pins and, unless it may go on, weights. */
-void job_clean(const char *folder, bool weights);
+/* Removes what only a run needs: pins, weights, and what its worker was writing when it was killed. */
+void job_clean(const char *folder);
+void job_clean_temporary(const char *folder); /* the last of these alone: for a run that goes on */
 
 #endif

@@ -57,6 +57,7 @@ static const struct route routes[] = {
     {"GET", "/v1/fine_tuning/jobs", ADMIN, true},
     {"GET", "/v1/fine_tuning/jobs/ftjob-0", ADMIN, true},
     {"POST", "/v1/fine_tuning/jobs/ftjob-0/cancel", ADMIN, true},
+    {"DELETE", "/v1/fine_tuning/jobs/ftjob-0", ADMIN, true},
     {"GET", "/v1/fine_tuning/jobs/ftjob-0/events", ADMIN, true},
     {"GET", "/v1/fine_tuning/jobs/ftjob-0/checkpoints", ADMIN, true},
     {"GET", "/v1/fine_tuning/objectives", ADMIN, true},
