@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/base64.h"
 
@@ -50,6 +51,13 @@ bool err_is_internal(enum err_code code)
     return (unsigned)code >= ERR_COUNT || kinds[code].public_text;
 }
 
+static void close_file(struct response *r)
+{
+    if (r->is_file && r->fd >= 0)
+        close(r->fd);
+    r->is_file = false;
+}
+
 void answer_header(struct response *r, const char *name, const char *value)
 {
     assert(r->n_headers < RESPONSE_HEADERS);
@@ -69,6 +77,46 @@ void answer_empty(struct response *r, int status)
     buf_clear(&r->body);
     r->status = status;
     r->content_type = NULL;
+}
+
+void answer_bytes(struct response *r, const char *media_type, struct buf *bytes)
+{
+    struct meter *meter = r->body.meter;
+    buf_clear(&r->body);
+    r->status = 200;
+    r->content_type = media_type;
+    r->body = *bytes;
+    r->body.meter = meter;
+    if (meter)
+        meter_set(meter, r->body.room);
+    *bytes = (struct buf){0};
+}
+
+void answer_file(struct response *r, const char *media_type, int fd, uint64_t len)
+{
+    r->status = 200;
+    r->content_type = media_type;
+    r->is_file = true;
+    r->fd = fd;
+    r->file_len = len;
+}
+
+void answer_not_modified(struct response *r, const char *etag, int64_t whole)
+{
+    answer_empty(r, 304);
+    r->whole = whole;
+    answer_header(r, "etag", etag);
+}
+
+bool answer_fits(const struct response *r, struct err *e)
+{
+    const struct meter *m = r->body.meter;
+    if (!m || !m->refused)
+        return true;
+    return m->too_large
+               ? err_set(e, ERR_TOO_LARGE, "the answer has more than %zu bytes: ask for less at once (setting answer_memory_bytes)",
+                         m->most)
+               : err_set(e, ERR_BUSY, "the memory for answers is used up; try again");
 }
 
 void write_error(struct json_writer *w, const char *key, const struct err *e)
@@ -97,6 +145,11 @@ static void retry_headers(struct response *r, enum err_code code)
 
 void answer_error(struct response *r, const struct err *e)
 {
+    if (r->body.meter && r->body.meter->refused) { /* the error itself must find room */
+        buf_clear(&r->body);
+        r->body.meter = NULL;
+    }
+    close_file(r);
     struct json_writer w = answer_json(r, err_status(e->code));
     jw_object(&w, NULL);
     write_error(&w, "error", e);
@@ -136,6 +189,10 @@ struct json_writer answer_list(struct response *r)
 
 void response_clear(struct response *r)
 {
+    struct meter *meter = r->body.meter;
     buf_clear(&r->body);
-    *r = (struct response){0};
+    close_file(r);
+    if (meter)
+        meter->refused = meter->too_large = false;
+    *r = (struct response){.body.meter = meter};
 }

@@ -21,6 +21,13 @@ void answer_header(struct response *r, const char *name, const char *value);
 struct json_writer answer_json(struct response *r, int status);
 /* An answer without a body. */
 void answer_empty(struct response *r, int status);
+/* 200 with bytes of a media type, which are taken over: those of a buffer, or an open file's from its beginning. */
+void answer_bytes(struct response *r, const char *media_type, struct buf *bytes);
+void answer_file(struct response *r, const char *media_type, int fd, uint64_t len);
+/* 304; `whole`: the bytes that the body of 200 would have; 0: not known. */
+void answer_not_modified(struct response *r, const char *etag, int64_t whole);
+/* False: its body did not fit there, and is not what was written. */
+MUST_CHECK bool answer_fits(const struct response *r, struct err *e);
 /* Turns an error into the error answer with its status and the headers that clients obey (retry-after,
  * x-should-retry); the body it held before is dropped, headers stay.  Used by the server for its own
  * refusals too. */
@@ -34,6 +41,6 @@ void write_vector(struct json_writer *w, const char *key, const float *v, size_t
 void write_vector_base64(struct json_writer *w, const char *key, const float *v, size_t n);
 /* The head of a list answer: status 200 and {"object":"list","data":[ ; the array and the object are open. */
 struct json_writer answer_list(struct response *r);
-void response_clear(struct response *r);
+void response_clear(struct response *r); /* as at the beginning: what charges its body stays */
 
 #endif

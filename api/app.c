@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { BODY_MAX = 32 << 20, MODEL_MAX = 256 << 20, DECODE_MEMORY = 512 << 20, ITEMS_MAX = 256, FIRST_SEED = 1, QUERY_SECONDS = 10, QUERY_ROWS = 10000000 };
+enum { BODY_MAX = 32 << 20, MODEL_MAX = 256 << 20, DECODE_MEMORY = 512 << 20, ANSWER_MEMORY = 256 << 20, ITEMS_MAX = 256, FIRST_SEED = 1, QUERY_SECONDS = 10, QUERY_ROWS = 10000000 };
 
 static const char standard_id[] = "anchord-base";
 
@@ -28,6 +28,7 @@ static void fill_defaults(struct app_options *o)
     o->json_max = o->json_max ? o->json_max : BODY_MAX;
     o->model_max = o->model_max ? o->model_max : MODEL_MAX;
     o->decode_memory = o->decode_memory ? o->decode_memory : DECODE_MEMORY;
+    o->answer_memory = o->answer_memory ? o->answer_memory : ANSWER_MEMORY;
     o->items_max = o->items_max ? o->items_max : ITEMS_MAX;
     o->query_seconds = o->query_seconds > 0 ? o->query_seconds : QUERY_SECONDS;
     o->query_rows = o->query_rows ? o->query_rows : QUERY_ROWS;
@@ -179,6 +180,7 @@ struct app *app_open(const struct app_options *o, struct err *e)
     app->started_at = clock_unix();
     fill_defaults(&app->options);
     app->options.limits.memory = app->decode_memory = budget_new(app->options.decode_memory);
+    quota_init(&app->answers, app->options.answer_memory);
     app->options.store.check_model = model_check_file;
     app->store = store_open(&app->options.store, e);
     if (app->store) {

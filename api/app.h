@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "api/registry.h"
+#include "base/quota.h"
 
 struct jobs;
 struct jobs_options;
@@ -32,6 +33,7 @@ struct app_options {
     struct arch arch;              /* of the untrained default model; depth 0: ResNet-18 ... */
     struct preprocess preprocess;  /* ... at ImageNet's 224 */
     size_t decode_memory;          /* bytes for decoding pictures, all together; 0: 512 MB */
+    size_t answer_memory;          /* bytes of all answers that are not sent yet; 0: 256 MB */
     size_t body_max;               /* bytes of an upload; 0: 32 MB */
     size_t json_max;               /* bytes of a JSON body; 0: 32 MB */
     size_t model_max;              /* bytes of an imported model file; 0: 256 MB */
@@ -47,6 +49,7 @@ struct app {
     struct store *store;
     struct registry *models;
     struct budget *decode_memory;  /* options.limits points to it */
+    struct quota answers;          /* what the bodies of all answers hold; one may have half of it */
     struct app_options options;    /* with the defaults filled in; its strings are gone after app_open() */
     char default_model[ID_MAX + 1];
     int64_t started_at;            /* Unix seconds */

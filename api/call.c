@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "api/fields.h"
 #include "api/lanes.h"
@@ -13,6 +14,7 @@
 #include "api/route.h"
 #include "api/stage.h"
 #include "api/step.h"
+#include "base/file.h"
 #include "base/log.h"
 
 /* Parsing this much JSON takes a light thread longer than many searches. */
@@ -242,6 +244,7 @@ static void finish_failed(struct call *c)
         c->part_done(c);
     } else if (c->response.begun) {
         buf_clear(&c->response.body);
+        c->response.body.meter = NULL;
         c->response.cut = true;
     } else {
         c->response.n_headers = 0;
@@ -293,10 +296,19 @@ static void begin_failed(struct call *c, const struct route_match *m)
         answer_header(&c->response, "allow", allow);
 }
 
+/* One answer may have half of what all have. */
+static struct meter *answer_meter(struct call *c)
+{
+    struct meter *m = call_new(c, 1, sizeof *m);
+    *m = (struct meter){.quota = &c->app->answers, .most = c->app->answers.total / 2};
+    return m;
+}
+
 void call_begin(struct call *c, struct app *app, const struct request *r)
 {
     struct route_match m;
     *c = (struct call){.app = app, .request = r};
+    c->response.body.meter = answer_meter(c);
     if (!route_find(r->listener, r->method, r->path, &m, &c->err)) {
         begin_failed(c, &m);
         return;
@@ -326,6 +338,8 @@ void call_step(struct call *c)
         break;
     case STEP_WENT_WELL:
     default:
+        if (!answer_fits(&c->response, &c->err))
+            finish_failed(c);
         break;
     }
 }
@@ -395,6 +409,24 @@ static void wait_until_ready(struct call *c)
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
 }
 
+/* Without a socket there is nobody to read the file bit by bit. */
+static void read_file(struct call *c)
+{
+    struct response *r = &c->response;
+    struct buf bytes = {0};
+    struct err e = {0};
+    if (!r->is_file)
+        return;
+    buf_reserve(&bytes, r->file_len);
+    bytes.len = r->file_len;
+    bool ok = file_read_at(r->fd, 0, bytes.data, bytes.len, &e);
+    close(r->fd);
+    r->is_file = false;
+    answer_bytes(r, r->content_type, &bytes);
+    if (!ok)
+        call_refuse(c, &e);
+}
+
 void call_run(struct call *c, struct lanes *lanes)
 {
     while (c->state != CALL_DONE) {
@@ -409,6 +441,7 @@ void call_run(struct call *c, struct lanes *lanes)
         else
             call_step(c);
     }
+    read_file(c);
 }
 
 void call_free(struct call *c)

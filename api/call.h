@@ -31,6 +31,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/quota.h"
 #include "engine/encoder.h"
 #include "index/store.h"
 
@@ -71,7 +72,11 @@ enum { RESPONSE_HEADERS = 8 };
 struct response {
     int status;
     const char *content_type;   /* static; NULL when there is no body */
-    struct buf body;
+    struct buf body;            /* charged to app->answers by a meter of the call's */
+    bool is_file;               /* the body is this file's bytes, from its beginning */
+    int fd;                     /* owned, until somebody takes it; -1: taken */
+    uint64_t file_len;
+    int64_t whole;              /* 304: the bytes that the body of 200 would have; 0: not known */
     struct header headers[RESPONSE_HEADERS];
     size_t n_headers;
     bool begun;                 /* the driver's: its head is out, so that an error cannot be told any more ... */

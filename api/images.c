@@ -1,6 +1,7 @@
 /* images.c - one image: put, get, patch, delete, and its content. */
 #include "api/images.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/fields.h"
@@ -83,10 +84,9 @@ static const struct image_row *find_row(struct call *c)
                : NULL;
 }
 
-static bool not_modified(struct call *c, const char *etag)
+static bool not_modified(struct call *c, const char *etag, int64_t whole)
 {
-    answer_empty(&c->response, 304);
-    answer_header(&c->response, "etag", etag);
+    answer_not_modified(&c->response, etag, whole);
     answer_header(&c->response, "cache-control", "private, no-cache");
     return call_done(c);
 }
@@ -97,7 +97,9 @@ bool image_get(struct call *c)
     if (!row)
         return false;
     const char *etag = etag_of(c, row);
-    return etag_is_known(c, etag) ? not_modified(c, etag) : answer_image(c, 200, row);
+    if (!answer_image(c, 200, row))
+        return false;
+    return !etag_is_known(c, etag) || not_modified(c, etag, (int64_t)c->response.body.len);
 }
 
 /* ---- content ---- */
@@ -107,59 +109,60 @@ enum { LONG_CONTENT = 1 << 20 };
 
 struct content {
     const struct image_row *row;
-    int64_t size; /* of the thumbnail's longer side; 0: the original */
+    int64_t size;     /* of the thumbnail's longer side; 0: the original */
+    const char *etag; /* of a thumbnail that the client has; NULL: it has none */
 };
 
 /* The type is what we found in the bytes (the server adds nosniff to every answer); nothing in it is to run. */
-static bool answer_bytes(struct call *c, const struct image_row *row, const char *media_type, struct buf *bytes)
+static bool finish_content(struct call *c, const struct image_row *row)
 {
-    c->response.status = 200;
-    c->response.content_type = media_type;
-    c->response.body = *bytes;
-    *bytes = (struct buf){0};
     answer_header(&c->response, "etag", etag_of(c, row));
     answer_header(&c->response, "cache-control", "private, no-cache"); /* kept, and asked for again with its ETag */
     answer_header(&c->response, "content-security-policy", "default-src 'none'; sandbox");
     return call_done(c);
 }
 
-static struct buf take(void *bytes, size_t len)
+static bool fail_content(struct call *c, const struct err *why)
 {
-    return (struct buf){.data = bytes, .len = len, .room = len};
-}
-
-static bool read_original(struct call *c, const struct image_row *row, struct buf *out)
-{
-    struct err why = {0};
-    void *bytes;
-    size_t len;
-    if (store_content(c->app->store, row, &bytes, &len, &why)) {
-        *out = take(bytes, len);
-        return true;
-    }
-    if (why.code == ERR_NOT_FOUND) /* deleted since we looked */
-        err_set(&c->err, ERR_NOT_FOUND, "there is no such image");
-    return call_fail(c, c->err.code ? &c->err : &why);
+    if (why->code == ERR_NOT_FOUND) /* deleted since we looked */
+        return err_set(&c->err, ERR_NOT_FOUND, "there is no such image");
+    return call_fail(c, why);
 }
 
 static bool send_original(struct call *c)
 {
     const struct content *q = c->scratch;
-    struct buf original = {0};
-    return read_original(c, q->row, &original) && answer_bytes(c, q->row, q->row->media_type, &original);
+    struct err why = {0};
+    uint64_t len;
+    int fd = store_content_file(c->app->store, q->row, &len, &why);
+    if (fd < 0)
+        return fail_content(c, &why);
+    answer_file(&c->response, q->row->media_type, fd, len);
+    return finish_content(c, q->row);
+}
+
+static bool finish_thumbnail(struct call *c, struct buf *bytes)
+{
+    const struct content *q = c->scratch;
+    answer_bytes(&c->response, "image/jpeg", bytes);
+    return q->etag ? not_modified(c, q->etag, (int64_t)c->response.body.len) : finish_content(c, q->row);
 }
 
 static bool make_thumbnail(struct call *c)
 {
     const struct content *q = c->scratch;
-    struct buf original = {0}, small = {0};
-    bool ok = read_original(c, q->row, &original) &&
-              thumbnail_write(original.data, original.len, &c->app->options.limits, (uint32_t)q->size, &small, &c->err);
+    struct buf small = {0};
+    struct err why = {0};
+    void *bytes;
+    size_t len;
+    if (!store_content(c->app->store, q->row, &bytes, &len, &why))
+        return fail_content(c, &why);
+    bool ok = thumbnail_write(bytes, len, &c->app->options.limits, (uint32_t)q->size, &small, &c->err);
+    free(bytes);
     if (ok)
         store_keep_thumbnail(c->app->store, q->row->sha256, q->size, small.data, small.len);
-    ok = ok && answer_bytes(c, q->row, "image/jpeg", &small);
+    ok = ok && finish_thumbnail(c, &small);
     buf_clear(&small);
-    buf_clear(&original);
     return ok;
 }
 
@@ -170,8 +173,9 @@ static bool send_thumbnail(struct call *c)
     void *bytes;
     if (!store_thumbnail(c->app->store, q->row->sha256, q->size, &bytes, &kept.len))
         return call_next_heavy(c, make_thumbnail);
-    kept = take(bytes, kept.len);
-    return answer_bytes(c, q->row, "image/jpeg", &kept);
+    kept.data = bytes;
+    kept.room = kept.len;
+    return finish_thumbnail(c, &kept);
 }
 
 bool image_content(struct call *c)
@@ -180,10 +184,12 @@ bool image_content(struct call *c)
     if (!query_int(c, "size", THUMBNAIL_MIN_SIDE, THUMBNAIL_MAX_SIDE, &q->size) || !(q->row = find_row(c)))
         return false;
     const char *etag = etag_of(c, q->row);
-    if (etag_is_known(c, etag))
-        return not_modified(c, etag);
-    if (q->size)
+    if (etag_is_known(c, etag) && !q->size)
+        return not_modified(c, etag, q->row->bytes);
+    if (q->size) {
+        q->etag = etag_is_known(c, etag) ? etag : NULL; /* even then its length must be known */
         return send_thumbnail(c);
+    }
     return q->row->bytes > LONG_CONTENT ? call_next_heavy(c, send_original) : send_original(c);
 }
 

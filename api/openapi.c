@@ -154,7 +154,7 @@ static bool may_answer(const struct route *r, int status)
     case 404: return has_params(r) || pictures;
     case 409: return is_search(r) || (r->role >= ROLE_WRITE && r->method != METHOD_GET && !is_about_image(r));
     case 412: return is_search(r) || (is_about_image(r) && r->role == ROLE_WRITE);
-    case 413: return body || strstr(r->query, "filter");
+    case 413: return body || (r->method == METHOD_GET && r->role != ROLE_NONE);
     case 415: return body;
     case 422: return pictures || strcmp(r->name, "image_content") == 0;
     case 429: return true;

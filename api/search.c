@@ -14,7 +14,7 @@
 #include "base/num.h"
 #include "base/work_limit.h"
 
-enum { SEARCHES_MAX = 100, SEARCHES_LIGHT = 8, ROWS_LIGHT = 200000 };
+enum { SEARCHES_MAX = 100, SEARCHES_LIGHT = 8, ROWS_LIGHT = 200000, VALUE_TEXT = 12 /* bytes of a number of a vector, about */ };
 
 struct search_request {
     struct view *view;
@@ -251,6 +251,22 @@ static bool check_model(struct call *c, const struct search_request *r, const st
     return true;
 }
 
+/* What cannot be answered is refused before it is worked for. */
+static bool check_size(struct call *c, const struct search_request *r)
+{
+    size_t most = c->app->answers.total / 2, values = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        const struct search *s = &r->questions[i].settings;
+        values += s->with_vector ? min_size(s->limit, view_images(r->view)) * view_dimensions(r->view) : 0;
+    }
+    if (values <= most / VALUE_TEXT)
+        return true;
+    err_set(&c->err, ERR_TOO_LARGE, "with_vector asks for up to %zu numbers, and an answer may have %zu: ask for fewer hits or "
+            "searches at once (setting answer_memory_bytes)", values, most / VALUE_TEXT);
+    snprintf(c->err.param, sizeof c->err.param, "with_vector");
+    return false;
+}
+
 bool search_run(struct call *c)
 {
     struct search_request *r = c->scratch = call_new(c, 1, sizeof *r);
@@ -266,6 +282,8 @@ bool search_run(struct call *c)
             return false;
         pictures += question_pictures(&r->questions[i]);
     }
+    if (!check_size(c, r))
+        return false;
     if (pictures == 0)
         return answer_in_time(c);
     if (pictures > c->app->options.items_max)

@@ -12,17 +12,24 @@
 
 #include "base/err.h"
 
+struct meter;
 struct buf {
     char *data; /* NULL while empty; owned */
     size_t len, room;
+    struct meter *meter; /* its room is charged here (quota.h); borrowed.  NULL: nowhere */
 };
 
-void buf_reserve(struct buf *b, size_t more); /* room for `more` bytes and the zero; aborts on OOM */
+/* Room for `more` bytes and the zero; aborts on OOM.  Where a meter refuses, the bytes so far are dropped and the room is
+ * used again, so that whoever writes need not look: whoever reads asks meter->refused first. */
+void buf_reserve(struct buf *b, size_t more);
+/* Gives back the room that is not used. */
+void buf_trim(struct buf *b);
 void buf_add(struct buf *b, const void *bytes, size_t n);
 void buf_text(struct buf *b, const char *s);
 void buf_char(struct buf *b, char c);
 void buf_print(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void buf_clear(struct buf *b);          /* frees; empty again */
-char *buf_take(struct buf *b, size_t *len); /* the caller owns the bytes; never NULL; b is empty again */
+void buf_clear(struct buf *b);          /* frees; empty again, with the same meter */
+/* The caller owns the bytes, which no meter counts any more; never NULL; b is empty again. */
+char *buf_take(struct buf *b, size_t *len);
 
 #endif

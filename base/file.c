@@ -70,6 +70,19 @@ done:
     return ok || err_wrap(e, "reading %s", path);
 }
 
+bool file_read_at(int fd, uint64_t offset, void *out, size_t len, struct err *e)
+{
+    for (size_t got = 0; got < len;) {
+        ssize_t n = pread(fd, (char *)out + got, len - got, (off_t)(offset + got));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? err_sys(e, "reading a file") : err_set(e, ERR_IO, "a file is shorter than it was");
+        got += (size_t)n;
+    }
+    return true;
+}
+
 bool file_write_all(int fd, const void *data, size_t len, struct err *e)
 {
     const char *p = data;

@@ -15,6 +15,9 @@
  * zero byte that *len does not count.  ERR_NOT_FOUND, ERR_TOO_LARGE, ERR_IO. */
 MUST_CHECK bool file_read(const char *path, size_t max, void **out, size_t *len, struct err *e);
 
+/* Reads `len` bytes from where `offset` says.  ERR_IO, also when the file is shorter. */
+MUST_CHECK bool file_read_at(int fd, uint64_t offset, void *out, size_t len, struct err *e);
+
 /* Writes `len` bytes to `path` durably, mode 0600.  On failure the old content is still there and no
  * temporary file is left. */
 MUST_CHECK bool file_replace(const char *path, const void *data, size_t len, struct err *e);

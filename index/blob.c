@@ -251,27 +251,45 @@ static bool damaged(const char *sha256, struct err *e)
     return err_set(e, ERR_CORRUPT, "the stored image %s is damaged", sha256);
 }
 
-bool blobs_check(const struct blobs *b, const char *sha256, struct err *e)
+/* Reads the open file to its end. */
+static bool check_open(int fd, const char *sha256, uint64_t *len, struct err *e)
 {
-    char path[PATH_MAX], found[HASH_HEX];
+    char found[HASH_HEX];
     unsigned char digest[HASH_SIZE];
-    ssize_t n;
-    path_of(b, sha256, "", path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT)
-        return err_set(e, ERR_NOT_FOUND, "the image file %s is missing", sha256);
-    if (fd < 0)
-        return err_sys(e, "opening the image file %s", sha256);
     char *piece = mem_new(1, PIECE);
     struct hash *h = hash_begin();
-    while ((n = read_piece(fd, piece)) > 0)
+    ssize_t n;
+    for (*len = 0; (n = read_piece(fd, piece)) > 0; *len += (uint64_t)n)
         hash_add(h, piece, (size_t)n);
     bool ok = n == 0 || err_sys(e, "reading the image file %s", sha256);
     hash_end(h, digest);
     hash_hex(digest, found);
     free(piece);
-    close(fd);
     return ok && (strcmp(found, sha256) == 0 || damaged(sha256, e));
+}
+
+int blobs_open_checked(const struct blobs *b, const char *sha256, uint64_t *len, struct err *e)
+{
+    char path[PATH_MAX];
+    path_of(b, sha256, "", path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        err_set(e, ERR_NOT_FOUND, "the image file %s is missing", sha256);
+    else if (fd < 0)
+        err_sys(e, "opening the image file %s", sha256);
+    if (fd < 0 || check_open(fd, sha256, len, e))
+        return fd;
+    close(fd);
+    return -1;
+}
+
+bool blobs_check(const struct blobs *b, const char *sha256, struct err *e)
+{
+    uint64_t len;
+    int fd = blobs_open_checked(b, sha256, &len, e);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 bool blobs_read(const struct blobs *b, const char *sha256, void **out, size_t *len, struct err *e)

@@ -293,20 +293,44 @@ static bool hash_is_used(struct store *s, const char *sha256, bool *used, struct
     return ok;
 }
 
+/* What became of a file that could not be read; true: lost, or deleted and stored again since, and then it is there by now. */
+static bool may_be_back(struct store *s, const struct image_row *row, const struct err *why, struct err *e)
+{
+    bool used = false;
+    if (why->code == ERR_NOT_FOUND && !hash_is_used(s, row->sha256, &used, e))
+        return false;
+    return used || err_set(e, why->code, "%s", why->text); /* damaged, or deleted since the row was read */
+}
+
+static bool is_lost(const struct image_row *row, struct err *e)
+{
+    return err_set(e, ERR_CORRUPT, "the image file %s is missing", row->sha256);
+}
+
 bool store_content(struct store *s, const struct image_row *row, void **bytes, size_t *len, struct err *e)
 {
     for (int i = 0; i < READ_TRIES; i++) {
         struct err why = {0};
-        bool used = false;
         if (blobs_read(s->blobs, row->sha256, bytes, len, &why))
             return true;
-        if (why.code == ERR_NOT_FOUND && !hash_is_used(s, row->sha256, &used, e))
+        if (!may_be_back(s, row, &why, e))
             return false;
-        if (!used) /* damaged, or deleted since the row was read */
-            return err_set(e, why.code, "%s", why.text);
-        /* lost, or deleted and stored again since: then it is there by now */
     }
-    return err_set(e, ERR_CORRUPT, "the image file %s is missing", row->sha256);
+    return is_lost(row, e);
+}
+
+int store_content_file(struct store *s, const struct image_row *row, uint64_t *len, struct err *e)
+{
+    for (int i = 0; i < READ_TRIES; i++) {
+        struct err why = {0};
+        int fd = blobs_open_checked(s->blobs, row->sha256, len, &why);
+        if (fd >= 0)
+            return fd;
+        if (!may_be_back(s, row, &why, e))
+            return -1;
+    }
+    is_lost(row, e);
+    return -1;
 }
 
 bool store_models(struct store *s, struct model_row **out, size_t *n, struct err *e)

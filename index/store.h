@@ -301,6 +301,8 @@ MUST_CHECK bool store_count_unshared(struct store *s, const char *collection, co
 /* The original bytes of an image; the content is checked against the hash.  *bytes is the caller's. */
 MUST_CHECK bool store_content(struct store *s, const struct image_row *row, void **bytes, size_t *len,
                               struct err *e);
+/* The same as an open file, checked without memory for it; the descriptor is the caller's.  -1 on failure. */
+MUST_CHECK int store_content_file(struct store *s, const struct image_row *row, uint64_t *len, struct err *e);
 MUST_CHECK bool store_models(struct store *s, struct model_row **out, size_t *n, struct err *e);
 MUST_CHECK bool store_model(struct store *s, const char *id, struct model_row *out, struct err *e);
 void store_model_path(const struct store *s, const char *id, char *out, size_t size); /* DIR/models/ID.safetensors */

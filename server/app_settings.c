@@ -46,6 +46,7 @@ struct app_options app_settings(const struct conf *c)
         .model_file = c->model[0] ? c->model : NULL,
         .shipped_file = shipped_model(),
         .decode_memory = (size_t)c->decode_memory_bytes,
+        .answer_memory = (size_t)c->answer_memory_bytes,
         .body_max = (size_t)c->max_body_bytes,
         .json_max = (size_t)c->max_json_bytes,
         .model_max = (size_t)c->max_model_bytes,

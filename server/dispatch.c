@@ -361,6 +361,7 @@ void dispatch_measure(struct dispatch *d)
     metric_set(METRIC_queue_waiting, (double)atomic_load(&d->o.app->embedding), "heavy", NULL);
     metric_set(METRIC_queue_waiting, (double)pool_waiting(d->light), "light", NULL);
     metric_set(METRIC_queue_waiting, (double)pool_waiting(d->query), "query", NULL);
+    metric_set(METRIC_answer_memory_bytes, (double)atomic_load(&d->o.app->answers.used), NULL, NULL);
     double p99 = recent_p99(&d->recent, clock_ns());
     metric_set(METRIC_recent_p99_seconds, p99, NULL, NULL);
     atomic_store_explicit(&d->o.app->recent_p99_us, (unsigned)(p99 * 1e6), memory_order_relaxed);

@@ -364,6 +364,42 @@ static void a_long_body_that_keeps_its_rate_is_let_through(void **state)
     fixture_close(&f);
 }
 
+static void who_stops_reading_a_large_answer_is_cut_long_before_all_of_it_is_due(void **state)
+{
+    UNUSED(state);
+    /* 700,000 bytes may take 7 s; a pause may take as long as three blocks of 64 KB at that rate */
+    static const char *const settings[] = {"body_timeout_seconds", "1", "min_body_rate", "100000", NULL};
+    static char bytes[700000];
+    struct fixture f;
+    struct reply r = {0};
+    int small = 4096;
+    fixture_open(&f, settings, NULL, NULL, NULL);
+    struct client deaf = client_to(f.port), good = client_to(f.port);
+    const struct ask echo = {.method = "POST", .target = "/echo", .body = bytes, .len = sizeof bytes};
+    struct buf ask = {0};
+    memset(bytes, 'x', sizeof bytes);
+    ask_bytes(&echo, &ask);
+    assert_true(client_connect(&deaf));
+    setsockopt(deaf.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    assert_true(client_send(&deaf, ask.data, ask.len, 10));
+    for (int i = 0; i < 300 && !http_in_flight(f.http); i++)
+        usleep(10000);
+    double since = clock_s();
+    for (int i = 0; i < 600 && http_in_flight(f.http); i++)
+        usleep(10000);
+    assert_int_equal(http_in_flight(f.http), 0);
+    if (clock_s() - since > 5.0 * T_SLOWER)
+        fail_msg("cut after %.1f s only", clock_s() - since);
+    assert_true(client_ask(&good, &echo, &r));
+    assert_int_equal(r.body.len, sizeof bytes);
+    assert_memory_equal(r.body.data, bytes, sizeof bytes);
+    buf_clear(&ask);
+    reply_clear(&r);
+    client_close(&deaf);
+    client_close(&good);
+    fixture_close(&f);
+}
+
 static void clients_that_leave_while_their_request_is_at_work_do_no_harm(void **state)
 {
     UNUSED(state);
@@ -605,6 +641,7 @@ int main(void)
         cmocka_unit_test(a_kept_connection_that_falls_silent_is_closed_without_a_word),
         cmocka_unit_test(what_the_library_refuses_gets_the_same_error_object),
         cmocka_unit_test(a_long_body_that_keeps_its_rate_is_let_through),
+        cmocka_unit_test(who_stops_reading_a_large_answer_is_cut_long_before_all_of_it_is_due),
         cmocka_unit_test(clients_that_leave_while_their_request_is_at_work_do_no_harm),
         cmocka_unit_test(a_shutdown_answers_what_was_accepted_and_takes_no_more),
         cmocka_unit_test(stopping_at_once_waits_for_suspended_connections),

@@ -13,6 +13,7 @@
 #include "base/metric.h"
 #include "base/num.h"
 #include "base/percent.h"
+#include "server/http/http_answer.h"
 #include "server/http/http_refusal.h"
 #include "server/http/http_stream.h"
 
@@ -131,24 +132,18 @@ static bool send_answer(struct connection *c)
     struct response *answer = &x->errand.call.response;
     if (x->errand.call.state == CALL_GOES_ON && stream_admit(c))
         return send_stream(c);
-    size_t len = 0;
-    char *body = answer->body.len ? buf_take(&answer->body, &len) : NULL;
-    struct MHD_Response *r = MHD_create_response_from_buffer(len, body, body ? MHD_RESPMEM_MUST_FREE
-                                                                             : MHD_RESPMEM_PERSISTENT);
-    if (!r) {
-        free(body);
+    uint64_t len;
+    struct MHD_Response *r = answer_response(c, &len);
+    if (!r)
         return false;
-    }
     x->status = answer->status;
-    x->sent = len;
+    x->sent = (size_t)len;
     x->close = x->close || atomic_load_explicit(&c->front->draining, memory_order_relaxed);
     add_headers(r, c);
     call_free(&x->errand.call); /* its headers were copied, its body is the response's */
     free_body(c);
-    int64_t due = deadline_of_transfer(clock_ns(), conf_of(c)->body_timeout_seconds, len, conf_of(c)->min_body_rate);
     x->phase = PHASE_SENT;
-    bool ok = deadline_set(&c->deadline, due, LATE_CUT) &&
-              c->front->queue(c->mhd, (unsigned)x->status, r) == MHD_YES;
+    bool ok = c->front->queue(c->mhd, (unsigned)x->status, r) == MHD_YES;
     MHD_destroy_response(r);
     return ok;
 }

@@ -37,7 +37,7 @@ static bool take_piece(struct connection *c)
     struct exchange *x = &c->exchange;
     const struct conf *conf = c->front->o.conf;
     x->piece = x->errand.call.response.body;
-    x->errand.call.response.body = (struct buf){0};
+    x->errand.call.response.body = (struct buf){.meter = x->piece.meter}; /* which writes when the piece is gone */
     x->given = 0;
     return deadline_set(&c->deadline, deadline_of_transfer(clock_ns(), conf->body_timeout_seconds, x->piece.len,
                                                            conf->min_body_rate), LATE_CUT);

@@ -167,8 +167,8 @@ static void parse_line(char *line, struct request *q, struct pair *pairs, size_t
 static struct outcome take_answer(struct call *c)
 {
     struct outcome r = {.status = c->response.status, .n_headers = c->response.n_headers};
-    r.body = c->response.body;
-    c->response.body = (struct buf){0};
+    r.body.data = buf_take(&c->response.body, &r.body.len);
+    r.body.room = r.body.len + 1;
     for (size_t i = 0; i < r.n_headers; i++)
         r.headers[i] =
             (struct header){mem_text(c->response.headers[i].name), mem_text(c->response.headers[i].value)};
