@@ -267,8 +267,11 @@ static bool check_vectors(struct writer *w)
     bool left = false;
     if (!s->unchecked || atomic_load(&s->degraded) || reserve_spare(s->reserve) == 0)
         return false;
-    if (!catalog_vectors_check(w->group.session, &s->unchecked_row, CHECK_STEP, &left, &e))
+    if (!catalog_vectors_check(w->group.session, &s->unchecked_row, CHECK_STEP, &left, &e)) {
         log_warn("vectors_not_checked", "%s", e.text);
+        if (is_fatal(e.code)) /* a commit like any other: nothing may follow one whose sync failed */
+            store_degrade(s, &e);
+    }
     s->unchecked = left;
     return left;
 }

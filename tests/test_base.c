@@ -56,8 +56,8 @@ static void a_file_that_is_written_over_itself_stays_as_it_is(void **state)
     char path[300], *dir = t_make_dir();
     enum { LEN = (1 << 20) + 4097 }; /* not a multiple of a piece */
     unsigned char *bytes = mem_new(LEN, 1);
-    void *now;
-    size_t len;
+    void *now = NULL;
+    size_t len = 0;
     for (size_t i = 0; i < LEN; i++)
         bytes[i] = (unsigned char)(i * 31 % 251);
     snprintf(path, sizeof path, "%s/log", dir);

@@ -43,8 +43,8 @@ static void make_model_file(void)
 {
     struct err e = {0};
     char path[300];
-    void *bytes;
-    size_t len;
+    void *bytes = NULL;
+    size_t len = 0;
     struct model *m = model_new_random(&rig->app->options.arch, &rig->app->options.preprocess, 99, &e);
     snprintf(path, sizeof path, "%s/third", rig->dir);
     assert_ok(m && model_save(m, path, &e) && file_read(path, 64 << 20, &bytes, &len, &e), e);

@@ -347,8 +347,8 @@ static void import_second(struct rig *r)
     struct model *m = small_model_of(SMALL_MODEL_SEED + 1);
     char path[300];
     struct err e = {0};
-    void *bytes;
-    size_t len;
+    void *bytes = NULL;
+    size_t len = 0;
     snprintf(path, sizeof path, "%s/model", r->scratch);
     assert_ok(model_save(m, path, &e) && file_read(path, 16 << 20, &bytes, &len, &e), e);
     expect_status(&admin, 201, &(struct ask){.method = "POST", .target = "/v1/models?id=second", .body = bytes,
