@@ -198,7 +198,10 @@ static bool make(struct backup *b, struct err *e)
         return false;
     if (rename(b->dir, final) != 0)
         return err_sys(e, "naming the backup");
-    return file_sync_dir(backups, e);
+    if (file_sync_dir(backups, e))
+        return true;
+    file_remove_tree(final); /* its name may go with the power: it was not made */
+    return false;
 }
 
 static void *run(void *arg)

@@ -465,6 +465,38 @@ static void a_model_is_there_with_its_file_or_not_at_all(void **state)
     assert_true(came_back > 0);
 }
 
+static size_t backups(struct scene *c)
+{
+    struct backup_row *rows;
+    struct err e = {0};
+    size_t n;
+    assert_ok(store_backups(c->s, &rows, &n, &e), e);
+    for (size_t i = 0; i < n; i++)
+        backup_row_clear(&rows[i]);
+    free(rows);
+    return n;
+}
+
+static void a_backup_that_failed_is_none(void **state)
+{
+    struct scene *c = *state;
+    struct err e = {0};
+    int failed = 0;
+    assert_ok(try_put(c, 0, &e), e);
+    for (int n = 0, struck = 1; struck; n++) {
+        struct write w = {.kind = WRITE_BACKUP};
+        size_t before = backups(c);
+        arm(CALL_FSYNC, n, EIO, false);
+        e = (struct err){0};
+        bool ok = store_write(c->s, &w, &e);
+        struck = disarm();
+        failed += !ok;
+        assert_int_equal(backups(c), before + ok);
+        assert_true(store_is_writable(c->s));
+    }
+    assert_true(failed > 3);
+}
+
 /* ---- a change of generation on such a disk ---- */
 
 static int64_t active(struct scene *c)
@@ -570,6 +602,7 @@ int main(void)
         TEST(a_failed_sync_is_never_tried_again),
         TEST(another_model_of_the_same_id_never_touches_the_file),
         TEST(a_model_is_there_with_its_file_or_not_at_all),
+        TEST(a_backup_that_failed_is_none),
         TEST(a_failed_read_is_told_and_hurts_nobody_else),
         TEST(a_change_of_generation_is_whole_or_not_at_all),
         TEST(opening_fails_cleanly_and_the_next_time_it_works),
