@@ -46,7 +46,11 @@ static void get(struct dispatch *d, struct task *t, const char *path)
 /* The status; the body is left in *body when that is wanted. */
 static int finish(struct task *t, struct buf *body)
 {
-    sem_wait(&t->done);
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 120;
+    if (sem_timedwait(&t->done, &until) != 0)
+        fail_msg("%s: no thread answers", t->errand.request.path);
     int status = t->errand.call.response.status;
     if (body)
         buf_add(body, t->errand.call.response.body.data, t->errand.call.response.body.len);
