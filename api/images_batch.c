@@ -1,4 +1,4 @@
-/* images_batch.c - many images: put, count, delete. */
+/* images_batch.c - many images: put, count, delete, change their metadata. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -187,14 +187,17 @@ struct selection { /* of images: by filter, by ids, or neither */
     bool all; /* it says itself that all are meant */
 };
 
-static bool read_selection(struct call *c, struct selection *s)
+/* `more` names the further fields of the request. */
+static bool read_selection(struct call *c, const char *const *more, size_t n_more, struct selection *s)
 {
-    static const char *const known[] = {"filter", "ids", "all"};
+    const char *known[8] = {"filter", "ids", "all"};
     const struct json *filter = NULL, *ids = NULL;
     *s = (struct selection){0};
+    for (size_t i = 0; i < n_more; i++)
+        known[3 + i] = more[i];
     if (!c->json)
         return true;
-    if (!json_only(c->json, "", known, COUNT(known), &c->err) || !json_get_bool(c->json, "all", &s->all, &c->err) ||
+    if (!json_only(c->json, "", known, 3 + n_more, &c->err) || !json_get_bool(c->json, "all", &s->all, &c->err) ||
         !json_get_object(c->json, "filter", &filter, &c->err) ||
         !json_get_list(c->json, "ids", &ids, &c->err))
         return false;
@@ -228,7 +231,7 @@ bool images_count(struct call *c)
 {
     struct selection s;
     int64_t n = 0;
-    return read_selection(c, &s) &&
+    return read_selection(c, NULL, 0, &s) &&
            (is_empty(&s) || store_count(c->app->store, c->params[0], s.filter, s.ids, s.n_ids, &n, &c->err)) &&
            answer_count(c, "count", n);
 }
@@ -246,19 +249,76 @@ static bool check_restricts(struct call *c, const struct selection *s)
     if (!s->filter)
         return err_field(&c->err, "filter", "say by filter or ids which images; {\"all\": true} means all of them");
     return !filter_keeps_all(s->filter) ||
-           err_field(&c->err, "filter", "restricts nothing; to delete all images say {\"all\": true}");
+           err_field(&c->err, "filter", "restricts nothing; if all images are meant say {\"all\": true}");
+}
+
+static void select_images(struct write *w, const struct selection *s)
+{
+    w->filter = s->filter;
+    w->ids = s->ids;
+    w->n_ids = s->n_ids;
 }
 
 bool images_delete(struct call *c)
 {
     struct selection s;
-    if (!read_selection(c, &s) || !check_restricts(c, &s))
+    if (!read_selection(c, NULL, 0, &s) || !check_restricts(c, &s))
         return false;
     if (is_empty(&s))
         return answer_count(c, "deleted", 0);
     struct write *w = call_new_write(c, WRITE_IMAGES_DELETE, c->params[0]);
-    w->filter = s.filter;
-    w->ids = s.ids;
-    w->n_ids = s.n_ids;
+    select_images(w, &s);
     return call_write(c, delete_done);
+}
+
+/* ---- metadata of many ---- */
+
+static bool patch_done(struct call *c)
+{
+    return call_wrote(c) && answer_count(c, "changed", c->writes[0]->count);
+}
+
+/* A merge patch that removes these keys. */
+static const struct json *removal_of(struct call *c, const struct json *keys)
+{
+    struct buf text = {0};
+    struct json_writer w = jw_to(&text);
+    size_t n = json_count(keys), i;
+    jw_object(&w, NULL);
+    for (i = 0; i < n && json_as_text(json_item(keys, i), NULL); i++)
+        jw_null(&w, json_as_text(json_item(keys, i), NULL));
+    jw_end(&w);
+    struct json *patch = i == n ? call_own_json(c, json_parse(text.data, text.len, 0, &c->err)) : NULL;
+    if (i < n || n == 0)
+        err_field(&c->err, "delete", "must be a list of keys");
+    buf_clear(&text);
+    return n ? patch : NULL;
+}
+
+static bool read_change(struct call *c, struct image_patch *p)
+{
+    const struct json *set = NULL, *merge = NULL, *keys = NULL;
+    if (!json_get_object(c->json, "set", &set, &c->err) || !json_get_object(c->json, "merge", &merge, &c->err) ||
+        !json_get_list(c->json, "delete", &keys, &c->err))
+        return false;
+    if (!!set + !!merge + !!keys != 1)
+        return err_set(&c->err, ERR_BAD_INPUT, "one of set, merge and delete must say what becomes of the metadata");
+    p->clear_metadata = set != NULL;
+    p->metadata = set ? set : merge ? merge : removal_of(c, keys);
+    return p->metadata != NULL;
+}
+
+bool images_metadata(struct call *c)
+{
+    static const char *const more[] = {"set", "merge", "delete"};
+    struct selection s;
+    struct image_patch patch = {0};
+    if (!read_selection(c, more, COUNT(more), &s) || !check_restricts(c, &s) || !read_change(c, &patch))
+        return false;
+    if (is_empty(&s))
+        return answer_count(c, "changed", 0);
+    struct write *w = call_new_write(c, WRITE_IMAGES_PATCH, c->params[0]);
+    select_images(w, &s);
+    w->patch = patch;
+    return call_write(c, patch_done);
 }

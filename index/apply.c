@@ -97,9 +97,8 @@ static bool check_precondition(const struct precondition *p, const struct image_
 
 /* ---- images ---- */
 
-/* Finds the collection and the image; *old->id is empty when there is none. */
-static bool find(struct group *g, const struct write *w, const char *id, struct collection_row *c,
-                 struct image_row *old, struct err *e)
+bool apply_find(struct group *g, const struct write *w, const char *id, struct collection_row *c,
+                struct image_row *old, struct err *e)
 {
     struct err missing = {0};
     *old = (struct image_row){0};
@@ -138,7 +137,7 @@ static bool put_image(struct group *g, struct write *w, struct err *e)
     struct collection_row c;
     struct image_row found;
     w->put.label = label_of(w->put.label);
-    if (!check_image_id(put->id, "id", e) || !find(g, w, put->id, &c, &found, e))
+    if (!check_image_id(put->id, "id", e) || !apply_find(g, w, put->id, &c, &found, e))
         return false;
     const struct image_row *old = found.number ? &found : NULL;
     image_row_clear(&w->image); /* of an attempt before */
@@ -169,7 +168,7 @@ static bool patch_metadata(struct image_row *row, const struct json *patch, stru
     return ok;
 }
 
-static bool patch_row(struct image_row *row, const struct image_patch *p, struct err *e)
+bool apply_patch(struct image_row *row, const struct image_patch *p, struct err *e)
 {
     if (p->set_label) {
         if (!check_texts(p->label, NULL, e))
@@ -180,27 +179,26 @@ static bool patch_row(struct image_row *row, const struct image_patch *p, struct
     if (p->clear_metadata || json_kind(p->metadata) == JSON_KIND_NULL) {
         free(row->metadata);
         row->metadata = NULL;
-        return true;
     }
-    return !p->metadata || patch_metadata(row, p->metadata, e);
+    return !p->metadata || json_kind(p->metadata) == JSON_KIND_NULL || patch_metadata(row, p->metadata, e);
 }
 
 static bool patch_image(struct group *g, struct write *w, struct err *e)
 {
     struct collection_row c;
     image_row_clear(&w->image);
-    if (!check_image_id(w->patch.id, "id", e) || !find(g, w, w->patch.id, &c, &w->image, e))
+    if (!check_image_id(w->patch.id, "id", e) || !apply_find(g, w, w->patch.id, &c, &w->image, e))
         return false;
     if (!w->image.number)
         return err_set(e, ERR_NOT_FOUND, "no image %s", w->patch.id);
-    if (!check_precondition(&w->pre, &w->image, e) || !patch_row(&w->image, &w->patch, e) ||
+    if (!check_precondition(&w->pre, &w->image, e) || !apply_patch(&w->image, &w->patch, e) ||
         !catalog_image_update(g->session, c.number, &w->image, e))
         return false;
     add_effect(g, EFFECT_RELABEL, w)->collection = c.number;
     return true;
 }
 
-static bool remove_image(struct group *g, struct write *w, int64_t collection, int64_t number, struct err *e)
+bool apply_removal(struct group *g, struct write *w, int64_t collection, int64_t number, struct err *e)
 {
     char sha256[HASH_HEX];
     if (!catalog_image_remove(g->session, collection, number, sha256, e))
@@ -217,51 +215,11 @@ static bool delete_image(struct group *g, struct write *w, struct err *e)
 {
     struct collection_row c;
     struct image_row found;
-    if (!check_image_id(w->id, "id", e) || !find(g, w, w->id, &c, &found, e))
+    if (!check_image_id(w->id, "id", e) || !apply_find(g, w, w->id, &c, &found, e))
         return false;
     bool ok = (found.number || err_set(e, ERR_NOT_FOUND, "no image %s", w->id)) &&
-              check_precondition(&w->pre, &found, e) && remove_image(g, w, c.number, found.number, e);
+              check_precondition(&w->pre, &found, e) && apply_removal(g, w, c.number, found.number, e);
     image_row_clear(&found);
-    return ok;
-}
-
-/* By list; ids that are not there are passed over. */
-static bool delete_listed(struct group *g, struct write *w, struct err *e)
-{
-    bool ok = true;
-    for (size_t i = 0; ok && i < w->n_ids; i++) {
-        struct collection_row c;
-        struct image_row found;
-        ok = check_image_id(w->ids[i], "ids", e) && find(g, w, w->ids[i], &c, &found, e);
-        if (ok && found.number)
-            ok = remove_image(g, w, c.number, found.number, e);
-        if (ok)
-            image_row_clear(&found);
-    }
-    return ok;
-}
-
-/* All other writes wait for it. */
-enum { FILTER_SECONDS = 2 };
-
-static bool delete_images(struct group *g, struct write *w, struct err *e)
-{
-    struct collection_row c;
-    int64_t *numbers;
-    size_t n;
-    if (!catalog_collection(g->session, w->collection, &c, e))
-        return false;
-    if (w->ids)
-        return delete_listed(g, w, e);
-    struct work_limit limit = {.until = clock_ns() + (int64_t)FILTER_SECONDS * 1000000000, .rows = INT64_MAX, .seconds = FILTER_SECONDS};
-    struct work_limit *before = work_limit_set(&limit);
-    bool ok = catalog_numbers(g->session, c.number, w->filter, &numbers, &n, e);
-    work_limit_set(before);
-    if (!ok)
-        return false;
-    for (size_t i = 0; ok && i < n; i++)
-        ok = remove_image(g, w, c.number, numbers[i], e);
-    free(numbers);
     return ok;
 }
 
@@ -453,7 +411,8 @@ bool apply_write(struct group *g, struct write *w, struct err *e)
     case WRITE_IMAGE_DELETE:
         return delete_image(g, w, e);
     case WRITE_IMAGES_DELETE:
-        return delete_images(g, w, e);
+    case WRITE_IMAGES_PATCH:
+        return apply_to_many(g, w, e);
     case WRITE_COLLECTION_CREATE:
         return create_collection(g, w, e);
     case WRITE_COLLECTION_DELETE:

@@ -7,6 +7,7 @@
 enum effect_kind {
     EFFECT_IMAGE,           /* an image was added or replaced: write->put, write->image */
     EFFECT_RELABEL,         /* write->image has a new label, revision or metadata */
+    EFFECT_RELABEL_MANY,    /* the same of write->changed[number] */
     EFFECT_IMAGE_GONE,      /* `collection`, `number` */
     EFFECT_FILE_FREED,      /* `sha256`: perhaps no image names it any more */
     EFFECT_COLLECTION,      /* write->row_collection was made */
@@ -45,6 +46,14 @@ MUST_CHECK bool apply_write(struct group *g, struct write *w, struct err *e);
 /* ---- shared by apply*.c ---- */
 
 MUST_CHECK bool apply_generation_write(struct group *g, struct write *w, struct err *e);
+MUST_CHECK bool apply_to_many(struct group *g, struct write *w, struct err *e);
+/* Finds the collection and the image; old->number is 0 when there is none. */
+MUST_CHECK bool apply_find(struct group *g, const struct write *w, const char *id, struct collection_row *c,
+                           struct image_row *old, struct err *e);
+/* Changes the row as the patch says, in memory alone. */
+MUST_CHECK bool apply_patch(struct image_row *row, const struct image_patch *p, struct err *e);
+/* Removes one image; counts it in w->count. */
+MUST_CHECK bool apply_removal(struct group *g, struct write *w, int64_t collection, int64_t number, struct err *e);
 struct effect *add_effect(struct group *g, enum effect_kind kind, struct write *w);
 /* The model may have been deleted, or made anew, since its encoder was loaded: ERR_STALE. */
 MUST_CHECK bool check_model(struct group *g, const char *id, const char *fingerprint, struct err *e);

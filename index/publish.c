@@ -36,9 +36,9 @@ static bool relabel_in(struct vindex *index, const struct entry *entry, struct e
            err_set(e, missing.code, "%s", missing.text);
 }
 
-static bool relabel(struct store *s, const struct effect *fx, struct err *e)
+static bool relabel(struct store *s, const struct effect *fx, const struct image_row *row, struct err *e)
 {
-    struct entry entry = entry_of(&fx->write->image);
+    struct entry entry = entry_of(row);
     return relabel_in(shelf_index(s->shelf, fx->collection), &entry, e) &&
            relabel_in(shelf_next_of_image(s->shelf, fx->collection, entry.number), &entry, e);
 }
@@ -179,7 +179,9 @@ static bool publish_one(struct group *g, const struct effect *fx, struct err *e)
     case EFFECT_IMAGE:
         return add_image(s, fx, e);
     case EFFECT_RELABEL:
-        return relabel(s, fx, e);
+        return relabel(s, fx, &fx->write->image, e);
+    case EFFECT_RELABEL_MANY:
+        return relabel(s, fx, &fx->write->changed[fx->number], e);
     case EFFECT_IMAGE_GONE:
         remove_from_index(s, fx);
         return true;

@@ -38,6 +38,10 @@ void model_row_clear(struct model_row *row)
 void write_clear(struct write *w)
 {
     image_row_clear(&w->image);
+    while (w->n_changed > 0)
+        image_row_clear(&w->changed[--w->n_changed]);
+    free(w->changed);
+    w->changed = NULL;
 }
 
 /* ---- opening ---- */

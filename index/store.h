@@ -154,6 +154,7 @@ enum write_kind {
     WRITE_IMAGE_PATCH,       /* patch */
     WRITE_IMAGE_DELETE,      /* id, if_match; ERR_NOT_FOUND */
     WRITE_IMAGES_DELETE,     /* ids or filter; `count` tells how many went; one transaction */
+    WRITE_IMAGES_PATCH,      /* the same with patch (but its id); ERR_TOO_LARGE beyond PATCH_MANY_MAX */
     WRITE_COLLECTION_CREATE, /* row_collection: name, model, fingerprint, precision, index, dimensions; fills the rest.
                               * `created` false: one of that name is there, and row_collection is it.  ERR_STALE:
                               * the model is gone, or another by now */
@@ -213,8 +214,10 @@ struct image_patch {
     bool set_label;
     const char *label;             /* NULL or "" clears */
     const struct json *metadata;   /* RFC 7396 patch; NULL leaves it; a JSON null value clears all */
-    bool clear_metadata;
+    bool clear_metadata;           /* before `metadata` is merged */
 };
+
+enum { PATCH_MANY_MAX = 10000 };
 
 struct write {
     enum write_kind kind;
@@ -240,6 +243,8 @@ struct write {
 
     /* out */
     struct image_row image;        /* after PUT and PATCH; cleared by write_clear() */
+    struct image_row *changed;     /* after IMAGES_PATCH; likewise */
+    size_t n_changed;
     bool created;                  /* PUT: new (true) or replaced; COLLECTION_CREATE; MODEL_ADD; GENERATION_START */
     int64_t count;
     char name[64];                 /* BACKUP */

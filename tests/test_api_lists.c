@@ -223,6 +223,58 @@ static void a_long_export_comes_in_pieces(void **state)
     buf_clear(&body);
 }
 
+#define CHANGE "POST /v1/collections/default/images/metadata"
+#define KIND(k) "\"filter\":{\"must\":[{\"key\":\"label\",\"match\":{\"value\":\"" k "\"}}]}"
+
+static void changes(int status, const char *json, int n)
+{
+    struct outcome o = rig_json(rig, CHANGE, json);
+    if (o.status != status || (status == 200 && (int)outcome_number(&o, "changed") != n))
+        fail_msg("%s: %d %s", json, o.status, o.body.data);
+    outcome_clear(&o);
+}
+
+static void has_metadata(const char *id, const char *want)
+{
+    char line[100];
+    snprintf(line, sizeof line, "GET " LISTED "/%s", id);
+    struct outcome o = rig_expect(rig, 200, line, NULL);
+    struct buf text = {0};
+    json_dump(outcome_at(&o, "metadata"), &text);
+    assert_string_equal(text.data ? text.data : "null", want);
+    buf_clear(&text);
+    outcome_clear(&o);
+}
+
+static void metadata_of_many_changes_at_once(void **state)
+{
+    UNUSED(state);
+    changes(200, "{" KIND("kind0") ",\"set\":{\"a\":1,\"b\":{\"c\":2}}}", EACH);
+    has_metadata("p0-3", "{\"a\":1,\"b\":{\"c\":2}}");
+    changes(200, "{\"ids\":[\"p0-3\",\"nowhere\",\"p0-3\"],\"merge\":{\"b\":{\"d\":3}}}", 1);
+    has_metadata("p0-3", "{\"a\":1,\"b\":{\"c\":2,\"d\":3}}");
+    changes(200, "{\"filter\":{\"must\":[{\"key\":\"b.d\",\"match\":{\"value\":3}}]},\"delete\":[\"a\",\"z\"]}", 1);
+    has_metadata("p0-3", "{\"b\":{\"c\":2,\"d\":3}}");
+    changes(200, "{" KIND("kind0") ",\"set\":{\"e\":5}}", EACH);
+    has_metadata("p0-3", "{\"e\":5}");
+    has_metadata("p1-3", "null");
+    struct outcome found = rig_json(rig, "POST /v1/collections/default/search",
+                                    "{\"id\":\"p1-0\",\"limit\":100,\"filter\":{\"must\":[{\"key\":\"e\",\"match\":{\"value\":5}}]}}");
+    assert_int_equal(json_count(outcome_at(&found, "data")), EACH); /* with their vectors, and shown as they are now */
+    assert_int_equal((int)outcome_number(&found, "data.0.metadata.e"), 5);
+    outcome_clear(&found);
+    rig_reopen(rig);
+    has_metadata("p0-3", "{\"e\":5}");
+    changes(200, "{\"ids\":[],\"merge\":{}}", 0);
+    changes(400, "{\"merge\":{\"x\":1}}", 0);
+    changes(400, "{\"filter\":{},\"merge\":{\"x\":1}}", 0);
+    changes(400, "{\"all\":true}", 0);
+    changes(400, "{\"all\":true,\"set\":{},\"merge\":{}}", 0);
+    changes(400, "{\"all\":true,\"delete\":[1]}", 0);
+    changes(400, "{\"all\":true,\"delete\":[]}", 0);
+    changes(200, "{\"all\":true,\"set\":{}}", KINDS * EACH + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +284,7 @@ int main(void)
         cmocka_unit_test(several_images_come_by_their_ids_in_the_order_asked_for),
         cmocka_unit_test(labels_have_their_counts),
         cmocka_unit_test(an_export_has_a_line_for_each_image),
+        cmocka_unit_test(metadata_of_many_changes_at_once),
         cmocka_unit_test(a_long_export_comes_in_pieces),
     };
     return cmocka_run_group_tests(tests, open_rig, close_rig);

@@ -176,6 +176,8 @@ static const struct fixture {
     {"images_list", "GET /v1/collections/default/images?limit=1&order=-updated_at&with_vector=true", NULL, NULL, NULL},
     {"images_get", "POST /v1/collections/default/images/get", "application/json", NULL,
      "{\"ids\":[\"d\",\"nowhere\"],\"with_vector\":true,\"encoding_format\":\"base64\"}"},
+    {"images_metadata", "POST /v1/collections/default/images/metadata", "application/json", NULL,
+     "{\"ids\":[\"d\"],\"merge\":{\"seen\":true}}"},
     {"labels_list", "GET /v1/collections/default/labels", NULL, NULL, NULL},
     {"export_get", "GET /v1/collections/default/export", NULL, NULL, NULL},
     {"images_count", "POST /v1/collections/default/images/count", NULL, NULL, NULL},

@@ -39,6 +39,7 @@ static const struct route routes[] = {
     {"POST", "/v1/collections/none/images", WRITER, false},
     {"POST", "/v1/collections/none/images/count", READER, false},
     {"POST", "/v1/collections/none/images/get", READER, false},
+    {"POST", "/v1/collections/none/images/metadata", WRITER, false},
     {"GET", "/v1/collections/none/labels", READER, false},
     {"GET", "/v1/collections/none/export", READER, false},
     {"POST", "/v1/collections/none/images/delete", WRITER, false},
