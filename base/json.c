@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/json_large.h"
 #include "base/mem.h"
 
 enum { MAX_DEPTH = 128, BUDGET_BASE = 4 * 1024 * 1024, BUDGET_FACTOR = 3 };
@@ -88,13 +89,36 @@ static struct shape measure(const char *text, size_t len)
     return s;
 }
 
-struct json *json_parse(const char *text, size_t len, size_t budget, struct err *e)
+static bool fail_parse(const json_error_t *why, struct err *e)
+{
+    switch (json_error_code(why)) {
+    case json_error_duplicate_key:
+        return err_set(e, ERR_BAD_INPUT, "the JSON names a member twice (line %d, column %d)", why->line, why->column);
+    case json_error_numeric_overflow:
+        return err_set(e, ERR_BAD_INPUT, "a number is out of range at line %d, column %d", why->line, why->column);
+    default:
+        return err_set(e, ERR_BAD_INPUT, "not valid JSON at line %d, column %d", why->line, why->column);
+    }
+}
+
+/* Large integers come as texts that begin with a zero byte (json_large.h). */
+static json_t *load(const char *text, size_t len, struct err *e)
 {
     json_error_t why;
+    json_t *doc = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &why);
+    if (!doc) {
+        fail_parse(&why, e);
+    } else if (!json_is_object(doc) && !json_is_array(doc)) {
+        json_decref(doc);
+        doc = NULL;
+        err_set(e, ERR_BAD_INPUT, "the JSON is a lone value: it must be an object");
+    }
+    return doc;
+}
+
+static json_t *load_within(const char *text, size_t len, size_t budget, struct err *e)
+{
     struct shape shape = measure(text, len);
-    json_t *doc = NULL;
-    if (!budget)
-        budget = len * BUDGET_FACTOR + BUDGET_BASE;
     /* jansson's own limit of 2048 levels is far more stack than a request deserves. */
     if (shape.deepest > MAX_DEPTH)
         err_set(e, ERR_BAD_INPUT, "the JSON is nested deeper than %d levels", MAX_DEPTH);
@@ -102,10 +126,20 @@ struct json *json_parse(const char *text, size_t len, size_t budget, struct err 
         err_set(e, ERR_TOO_LARGE, "the JSON has too many values for its size");
     else if (memchr(text, 0, len))
         err_set(e, ERR_BAD_INPUT, "the JSON holds a zero byte");
-    else if (!(doc = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why)) && strncmp(why.text, "duplicate", 9) == 0)
-        err_set(e, ERR_BAD_INPUT, "the JSON names a member twice (line %d, column %d)", why.line, why.column);
-    else if (!doc)
-        err_set(e, ERR_BAD_INPUT, "not valid JSON at line %d, column %d", why.line, why.column);
+    else
+        return load(text, len, e);
+    return NULL;
+}
+
+struct json *json_parse(const char *text, size_t len, size_t budget, struct err *e)
+{
+    struct buf dressed = {0};
+    if (!budget)
+        budget = len * BUDGET_FACTOR + BUDGET_BASE;
+    if (!json_large_dress(text, len, &dressed, e))
+        return NULL;
+    json_t *doc = load_within(dressed.len ? dressed.data : text, dressed.len ? dressed.len : len, budget, e);
+    buf_clear(&dressed);
     return (struct json *)doc;
 }
 
@@ -114,10 +148,17 @@ void json_free(struct json *doc)
     json_decref((json_t *)doc);
 }
 
+static bool is_large(const json_t *v)
+{
+    return json_is_string(v) && json_string_length(v) > 0 && !json_string_value(v)[0];
+}
+
 enum json_kind json_kind(const struct json *v)
 {
     if (!v)
         return JSON_NONE;
+    if (is_large(in(v)))
+        return JSON_KIND_LARGE;
     switch (json_typeof(in(v))) {
     case JSON_NULL: return JSON_KIND_NULL;
     case JSON_TRUE:
@@ -163,15 +204,28 @@ void *json_next(const struct json *object, void *it, const char **key, const str
 
 const char *json_as_text(const struct json *v, size_t *len)
 {
-    if (!json_is_string(in(v)))
+    if (!json_is_string(in(v)) || is_large(in(v)))
         return NULL;
     if (len)
         *len = json_string_length(in(v));
     return json_string_value(in(v));
 }
 
+bool json_as_large(const struct json *v, uint64_t *out)
+{
+    if (!is_large(in(v)))
+        return false;
+    *out = strtoull(json_string_value(in(v)) + 1, NULL, 10);
+    return true;
+}
+
 bool json_as_number(const struct json *v, double *out)
 {
+    uint64_t large;
+    if (json_as_large(v, &large)) {
+        *out = (double)large;
+        return true;
+    }
     if (!json_is_number(in(v)))
         return false;
     *out = json_number_value(in(v));
@@ -242,9 +296,10 @@ bool json_get_int(const struct json *object, const char *key, int64_t min, int64
     int64_t n;
     if (!v)
         return true;
-    if (!json_as_int(v, &n))
+    bool large = json_kind(v) == JSON_KIND_LARGE;
+    if (!json_as_int(v, &n) && !large)
         return err_field(e, key, "must be a whole number");
-    if (n < min || n > max)
+    if (large || n < min || n > max)
         return err_field(e, key, "must be from %lld to %lld", (long long)min, (long long)max);
     *out = n;
     return true;
@@ -301,7 +356,10 @@ static int append(const char *bytes, size_t n, void *buf)
 
 void json_dump(const struct json *v, struct buf *out)
 {
+    size_t from = out->len;
     json_dump_callback(in(v), append, out, JSON_COMPACT | JSON_ENCODE_ANY);
+    if (out->len > from)
+        json_large_undress(out, from);
 }
 
 /* RFC 7396, section 2: an object merges member by member, null removes, anything else replaces. */
@@ -328,7 +386,8 @@ static json_t *merge(json_t *target, const json_t *patch)
 
 bool json_merge_patch(const char *target, const struct json *patch, struct buf *out, struct err *e)
 {
-    json_t *object = target ? json_loads(target, 0, NULL) : json_object();
+    struct err why = {0};
+    json_t *object = target ? (json_t *)json_parse(target, strlen(target), 0, &why) : json_object();
     if (!object)
         return err_set(e, ERR_CORRUPT, "the stored JSON cannot be read");
     object = merge(object, in(patch));

@@ -9,8 +9,8 @@
  *
  * A getter leaves *out alone when the member is absent or null, and fails with ERR_BAD_INPUT and `param`
  * when it has the wrong type or is out of range.  Everything that getters hand out is borrowed from the
- * document.  Refused while parsing: duplicate keys, trailing text, depth over 128, and documents whose
- * tree would need more than the memory budget (ERR_TOO_LARGE).
+ * document.  Refused while parsing: duplicate keys, trailing text, depth over 128, integers beyond 2^64 - 1,
+ * \u0000 in a text, and documents whose tree would need more than the memory budget (ERR_TOO_LARGE).
  *
  * Writing is json_writer.h.
  */
@@ -25,7 +25,7 @@
 
 struct json; /* a value inside a parsed document; only the one json_parse() gave is freed */
 
-enum json_kind { JSON_NONE, JSON_KIND_NULL, JSON_KIND_BOOL, JSON_KIND_INT, JSON_KIND_REAL,
+enum json_kind { JSON_NONE, JSON_KIND_NULL, JSON_KIND_BOOL, JSON_KIND_INT, JSON_KIND_LARGE, JSON_KIND_REAL,
                  JSON_KIND_TEXT, JSON_KIND_LIST, JSON_KIND_OBJECT };
 
 /* Once, in main, before any thread: seeds the hash and installs the allocator. */
@@ -42,8 +42,9 @@ const struct json *json_item(const struct json *list, size_t i);
 /* Members in insertion order: for (it = NULL; (it = json_next(obj, it, &key, &value));) */
 void *json_next(const struct json *object, void *it, const char **key, const struct json **value);
 const char *json_as_text(const struct json *v, size_t *len); /* NULL unless text; len may be NULL */
-bool json_as_number(const struct json *v, double *out);      /* int or real */
-bool json_as_int(const struct json *v, int64_t *out);        /* int only */
+bool json_as_number(const struct json *v, double *out);      /* int, large or real */
+bool json_as_int(const struct json *v, int64_t *out);        /* int only: -2^63 to 2^63 - 1 */
+bool json_as_large(const struct json *v, uint64_t *out);     /* large only: 2^63 to 2^64 - 1 */
 bool json_as_bool(const struct json *v, bool *out);
 
 /* Every member of `object` must be among `known`; the error names the stranger, prefixed by `where`

@@ -160,11 +160,7 @@ static bool parse_scalar(struct parse *p, const struct json *v, const char *path
             return err_field(p->e, path, "must be a number");
         return read_text(p, v, path, out) && (!is_time(subject) || date_to_seconds(p, path, out));
     }
-    *out = (struct scalar){.kind = SCALAR_NUMBER};
-    if (json_as_int(v, &out->i))
-        return true;
-    out->is_real = true;
-    if (json_as_number(v, &out->real))
+    if (scalar_number(v, out))
         return true;
     *out = (struct scalar){.kind = SCALAR_FLAG};
     if (!json_as_bool(v, &flag))
@@ -247,7 +243,7 @@ static bool parse_bounds(struct parse *p, const struct json *v, const char *path
         *b = (struct bound){.below = i >= 2, .strict = i % 2 == 0};
         if (!parse_scalar(p, bound, at, leaf->subject, &b->value))
             return false;
-        if (leaf->test == TEST_COUNT && (b->value.kind != SCALAR_NUMBER || b->value.is_real))
+        if (leaf->test == TEST_COUNT && (b->value.kind != SCALAR_NUMBER || b->value.is_real || b->value.is_huge))
             return err_field(p->e, at, "must be a whole number");
         if (!date_bound(p, at, leaf, b))
             return false;

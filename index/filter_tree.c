@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/datetime.h"
+#include "index/catalog/sql.h"
 
 /* ---- values ---- */
 
@@ -24,12 +25,50 @@ static int compare_int_to_real(int64_t i, double real)
     return i != whole ? (i > whole) - (i < whole) : order(0, real - (double)whole);
 }
 
+/* Integers first; what is above them is real. */
+static void set_code(struct scalar *s, bool real, uint64_t bits)
+{
+    *s = (struct scalar){.kind = SCALAR_NUMBER, .is_huge = true, .code = {real}};
+    for (size_t i = 0; i < 8; i++)
+        s->code[1 + i] = (unsigned char)(bits >> (56 - 8 * i));
+}
+
+bool scalar_number(const struct json *v, struct scalar *out)
+{
+    uint64_t large, bits;
+    *out = (struct scalar){.kind = SCALAR_NUMBER};
+    if (json_as_int(v, &out->i))
+        return true;
+    if (json_as_large(v, &large)) {
+        set_code(out, false, large);
+        return true;
+    }
+    if (!json_as_number(v, &out->real))
+        return false;
+    out->is_real = true;
+    memcpy(&bits, &out->real, sizeof bits); /* of positive doubles in their order */
+    if (out->real >= 0x1p64)
+        set_code(out, true, bits);
+    else if (out->real >= 0x1p63)
+        set_code(out, false, (uint64_t)out->real);
+    return true;
+}
+
+struct sql_value scalar_sql(const struct scalar *s)
+{
+    if (s->is_huge)
+        return sql_blob(s->code, sizeof s->code);
+    return s->kind == SCALAR_TEXT ? sql_text(s->text) : s->is_real ? sql_real(s->real) : sql_int(s->i);
+}
+
 int scalar_compare(const struct scalar *a, const struct scalar *b)
 {
     if (a->kind != b->kind)
         return (a->kind > b->kind) - (a->kind < b->kind);
     if (a->kind == SCALAR_TEXT)
         return strcmp(a->text, b->text);
+    if (a->is_huge || b->is_huge)
+        return a->is_huge && b->is_huge ? memcmp(a->code, b->code, sizeof a->code) : a->is_huge - b->is_huge;
     if (a->is_real && b->is_real)
         return order(a->real, b->real);
     if (a->is_real)

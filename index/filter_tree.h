@@ -21,6 +21,8 @@ struct scalar {
     int64_t i;        /* also a flag, 0 or 1 */
     double real;
     const char *text;
+    bool is_huge;           /* a number from 2^63 on: in `code` alone, whatever it was written as */
+    unsigned char code[9];  /* as memcmp() orders them; the catalogue stores such numbers so, for SQLite's integers end before */
 };
 
 enum filter_subject {
@@ -74,6 +76,10 @@ struct filter {
 /* Whether the filter keeps an image that meets these leaves' tests, and no others. */
 bool filter_decide(const struct filter *f, uint64_t met);
 
+/* False when the value is no number. */
+bool scalar_number(const struct json *v, struct scalar *out);
+/* As the catalogue has it; borrowed from the scalar. */
+struct sql_value scalar_sql(const struct scalar *s);
 /* By kind, then by value: texts as memcmp() has them, numbers exactly. */
 int scalar_compare(const struct scalar *a, const struct scalar *b);
 /* Of TEST_ANY, TEST_EXCEPT, TEST_RANGE and TEST_PERIOD: whether this value passes. */

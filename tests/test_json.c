@@ -16,7 +16,7 @@ static void malformed_documents_are_refused(void **state)
     UNUSED(state);
     static const char *const bad[] = {
         "", "{", "{}x", "{\"a\":1,\"a\":2}", "[1,]", "nul", "{\"a\":NaN}", "[1e400]", "\xff", "[\"\xc0\xaf\"]",
-        "7", "\"text\"", "[9223372036854775808]", "\xef\xbb\xbf{}",
+        "7", "\"text\"", "[18446744073709551616]", "[-9223372036854775809]", "[\"\\u0000\"]", "{\"\\u0000\":1}", "[018446744073709551615]", "\xef\xbb\xbf{}",
     };
     for (size_t i = 0; i < COUNT(bad); i++) {
         struct err e;
@@ -176,6 +176,70 @@ static void a_merge_patch_follows_rfc_7396(void **state)
     }
 }
 
+static void integers_up_to_two_to_the_64th_come_back_as_they_were(void **state)
+{
+    UNUSED(state);
+    static const char *const same[] = {
+        "[18446744073709551615,9223372036854775808,9223372036854775807,-9223372036854775808,0]",
+        "{\"a\":{\"b\":[1,[18446744073709551615]]},\"18446744073709551615\":\"18446744073709551615\"}",
+        "{\"t\":\"a\\\\u0000\\\"18446744073709551615\",\"n\":9999999999999999999}",
+        "[\"\\\\u000018446744073709551615\",18446744073709551615,\"\",\"\\u0001\"]",
+    };
+    struct err e = {0};
+    for (size_t i = 0; i < COUNT(same); i++) {
+        struct buf b = {0}, merged = {0};
+        buf_text(&b, "before ");
+        struct json *doc = json_parse(same[i], strlen(same[i]), 0, &e);
+        assert_ok(doc, e);
+        json_dump(doc, &b);
+        assert_string_equal(b.data + 7, same[i]);
+        if (same[i][0] == '{') {
+            assert_ok(json_merge_patch(NULL, doc, &merged, &e), e);
+            assert_string_equal(merged.data, same[i]);
+            struct json *none = json_parse("{}", 2, 0, &e);
+            buf_clear(&merged);
+            assert_ok(json_merge_patch(same[i], none, &merged, &e), e); /* what is stored is read again */
+            assert_string_equal(merged.data, same[i]);
+            json_free(none);
+        }
+        json_free(doc);
+        buf_clear(&b);
+        buf_clear(&merged);
+    }
+    uint64_t large;
+    int64_t whole;
+    double real;
+    static const char text[] = "{\"n\":18446744073709551615,\"m\":7,\"t\":\"x\"}";
+    struct json *doc = json_parse(text, sizeof text - 1, 0, &e);
+    const struct json *n = json_member(doc, "n");
+    assert_int_equal(json_kind(n), JSON_KIND_LARGE);
+    assert_true(json_as_large(n, &large) && large == UINT64_MAX && json_as_number(n, &real) && real == 0x1p64);
+    assert_false(json_as_int(n, &whole) || json_as_text(n, NULL) || json_as_large(json_member(doc, "m"), &large));
+    assert_err(json_get_int(doc, "n", 0, 10, &whole, &e), e, ERR_BAD_INPUT);
+    assert_string_equal(e.text, "must be from 0 to 10");
+    json_free(doc);
+}
+
+static void what_is_refused_is_told_by_its_own_words(void **state)
+{
+    UNUSED(state);
+    static const char *const cases[][2] = {
+        {"[18446744073709551616]", "a number is out of range"}, {"[-9223372036854775809]", "a number is out of range"},
+        {"[1e400]", "a number is out of range"},                {"[\"a\\u0000\"]", "the character \\u0000"},
+        {"{\"a\\u0000\":1}", "the character \\u0000"},        {"7", "must be an object"},
+        {"\"text\"", "must be an object"},                      {"null", "must be an object"},
+        {"true", "must be an object"},                          {"[1,]", "not valid JSON"},
+        {"[18446744073709551615,]", "not valid JSON"},          {"[18446744073709551615", "not valid JSON"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct err e = {0};
+        assert_null(json_parse(cases[i][0], strlen(cases[i][0]), 0, &e));
+        assert_int_equal(e.code, ERR_BAD_INPUT);
+        if (!strstr(e.text, cases[i][1]))
+            fail_msg("%s: %s", cases[i][0], e.text);
+    }
+}
+
 int main(void)
 {
     json_init();
@@ -187,6 +251,8 @@ int main(void)
         cmocka_unit_test(getters_name_the_field_and_leave_absent_ones_alone),
         cmocka_unit_test(floats_read_back_bit_for_bit),
         cmocka_unit_test(what_is_written_is_valid_json_whatever_the_text),
+        cmocka_unit_test(integers_up_to_two_to_the_64th_come_back_as_they_were),
+        cmocka_unit_test(what_is_refused_is_told_by_its_own_words),
         cmocka_unit_test(a_merge_patch_follows_rfc_7396),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "index/catalog/catalog_impl.h"
+#include "index/filter_tree.h"
 
 struct walk {
     struct session *s;
@@ -39,8 +40,7 @@ static bool walk_object(struct walk *w, const struct json *object, struct err *e
 static bool walk_value(struct walk *w, const struct json *v, struct err *e)
 {
     const struct sql_value none = {.kind = SQL_NULL};
-    int64_t i;
-    double real;
+    struct scalar number;
     bool flag, ok = true;
     switch (json_kind(v)) {
     case JSON_KIND_OBJECT:
@@ -52,9 +52,9 @@ static bool walk_value(struct walk *w, const struct json *v, struct err *e)
     case JSON_KIND_TEXT:
         return add(w, none, sql_text(json_as_text(v, NULL)), none, e);
     case JSON_KIND_INT:
-        return !json_as_int(v, &i) || add(w, sql_int(i), none, none, e);
+    case JSON_KIND_LARGE:
     case JSON_KIND_REAL:
-        return !json_as_number(v, &real) || add(w, sql_real(real), none, none, e);
+        return !scalar_number(v, &number) || add(w, scalar_sql(&number), none, none, e);
     case JSON_KIND_BOOL:
         return !json_as_bool(v, &flag) || add(w, none, none, sql_int(flag), e);
     case JSON_NONE:

@@ -45,11 +45,6 @@ static enum scalar_kind kind_of(enum column c)
     return c == COLUMN_NUMBER ? SCALAR_NUMBER : c == COLUMN_FLAG ? SCALAR_FLAG : SCALAR_TEXT;
 }
 
-static struct sql_value sql_of(const struct scalar *s)
-{
-    return s->kind == SCALAR_TEXT ? sql_text(s->text) : s->is_real ? sql_real(s->real) : sql_int(s->i);
-}
-
 struct seeker {
     struct session *s;
     struct selection *found;
@@ -86,9 +81,9 @@ static bool seek_pieces(struct seeker *k, enum column c, const char *key, const 
     struct sql_value v[4] = {sql_int(k->collection), sql_text(key)};
     bool has_key = c <= COLUMN_FLAG;
     if (lower)
-        v[2] = sql_of(&d->at[lower == 2 ? first / 2 : first / 2 - 1]);
+        v[2] = scalar_sql(&d->at[lower == 2 ? first / 2 : first / 2 - 1]);
     if (upper)
-        v[3] = sql_of(&d->at[last / 2]);
+        v[3] = scalar_sql(&d->at[last / 2]);
     size_t n = upper ? 4 : lower ? 3 : has_key ? 2 : 1;
     return take_rows(k, sql_begin(k->s->q, seeks[c][lower][upper], v, n, k->e), d->met[first]);
 }

@@ -73,6 +73,7 @@ static int kind(const struct json *v)
     switch (json_kind(v)) {
     case JSON_KIND_TEXT: return 1;
     case JSON_KIND_INT:
+    case JSON_KIND_LARGE:
     case JSON_KIND_REAL: return 2;
     case JSON_KIND_BOOL: return 3;
     default: return 0;
@@ -82,9 +83,12 @@ static int kind(const struct json *v)
 static long double number(const struct json *v) /* 64 bits of mantissa: every int64 and every double */
 {
     int64_t i;
+    uint64_t large;
     double real = 0;
     if (json_as_int(v, &i))
         return (long double)i;
+    if (json_as_large(v, &large))
+        return (long double)large;
     (void)json_as_number(v, &real);
     return (long double)real;
 }

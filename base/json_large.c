@@ -1,0 +1,108 @@
+/* json_large.c - a scan of JSON text for the few things that the parser cannot tell us about. */
+#include "base/json_large.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+static const char dress[] = "\"\\u0000", most[] = "18446744073709551615", least[] = "9223372036854775808";
+enum { DRESS = sizeof dress - 1, DIGITS_MAX = sizeof most - 1 };
+
+/* Behind the string whose first byte is at `at`; NULL: it holds \u0000. */
+static const char *behind_text(const char *at, const char *end)
+{
+    while (at < end) {
+        const char *quote = memchr(at, '"', (size_t)(end - at)), *stop = quote ? quote : end;
+        const char *escape = memchr(at, '\\', (size_t)(stop - at));
+        if (!escape)
+            return quote ? quote + 1 : end;
+        if (end - escape >= 6 && memcmp(escape, "\\u0000", 6) == 0)
+            return NULL;
+        at = escape + 2;
+    }
+    return end;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Whether the digits [at, at + n) say less than the text `than` does, or as much. */
+static bool up_to(const char *at, size_t n, const char *than)
+{
+    size_t len = strlen(than);
+    return n < len || (n == len && memcmp(at, than, n) <= 0);
+}
+
+/* An integer at `at`, or else the digits of a real: gives where they end; *large says that it needs the dress. */
+static const char *behind_number(const char *at, const char *end, bool *large, struct err *e)
+{
+    bool negative = *at == '-';
+    const char *digits = at + negative, *stop = digits;
+    while (stop < end && is_digit(*stop))
+        stop++;
+    size_t n = (size_t)(stop - digits);
+    bool real = stop < end && (*stop == '.' || *stop == 'e' || *stop == 'E');
+    *large = false;
+    if (real || n < DIGITS_MAX - 1 || digits[0] == '0') /* zeros in front are no JSON */
+        return stop;
+    if (negative ? !up_to(digits, n, least) : !up_to(digits, n, most)) {
+        err_set(e, ERR_BAD_INPUT, "a number is out of range: integers go from -%s to %s", least, most);
+        return NULL;
+    }
+    *large = !negative && (n == DIGITS_MAX || memcmp(digits, least, n) >= 0);
+    return stop;
+}
+
+bool json_large_dress(const char *text, size_t len, struct buf *out, struct err *e)
+{
+    const char *at = text, *end = text + len, *copied = text;
+    while (at < end) {
+        bool large = false;
+        const char *start = at;
+        if (*at == '"') {
+            at = behind_text(at + 1, end);
+            if (!at) {
+                buf_clear(out);
+                return err_set(e, ERR_BAD_INPUT, "a text holds the character \\u0000, which is not taken");
+            }
+        } else if (is_digit(*at) || *at == '-') {
+            at = behind_number(at, end, &large, e);
+            if (!at) {
+                buf_clear(out);
+                return false;
+            }
+            while (at < end && (is_digit(*at) || strchr(".eE+-", *at))) /* the rest of a real */
+                at++;
+        } else {
+            at++;
+        }
+        if (!large)
+            continue;
+        buf_add(out, copied, (size_t)(start - copied));
+        buf_print(out, "%s%.*s\"", dress, (int)(at - start), start);
+        copied = at;
+    }
+    if (out->len)
+        buf_add(out, copied, (size_t)(end - copied));
+    return true;
+}
+
+void json_large_undress(struct buf *b, size_t from)
+{
+    const char *at = b->data + from, *end = b->data + b->len, *found;
+    char *to = b->data + from;
+    while (at < end && (found = memmem(at, (size_t)(end - at), dress, DRESS))) {
+        const char *closing = memchr(found + DRESS, '"', (size_t)(end - found - DRESS));
+        memmove(to, at, (size_t)(found - at));
+        to += found - at;
+        memmove(to, found + DRESS, (size_t)(closing - found - DRESS));
+        to += closing - found - DRESS;
+        at = closing + 1;
+    }
+    if (to == b->data + from)
+        return;
+    memmove(to, at, (size_t)(end - at));
+    b->len = (size_t)(to + (end - at) - b->data);
+    b->data[b->len] = 0;
+}
