@@ -4,7 +4,7 @@ set -u
 passed=0; failed=0; names=; begin=$(date +%s)
 for t in "$@"; do
     echo "== ${t#build/}, after $(($(date +%s) - begin)) s"
-    if OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 timeout 600 "$t"; then
+    if OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 timeout 1800 "$t"; then
         passed=$((passed + 1))
     else
         failed=$((failed + 1)); names="$names $t"
