@@ -151,7 +151,7 @@ static bool may_answer(const struct route *r, int status)
     case 400: return body || has_params(r) || r->query[0];
     case 401: return r->role != ROLE_NONE;
     case 403: return r->role != ROLE_NONE; /* also to a page of another site */
-    case 404: return has_params(r) || pictures;
+    case 404: return has_params(r) || pictures || strcmp(r->name, "jobs_list_get") == 0; /* the job that `after` names */
     case 409: return is_search(r) || (r->role >= ROLE_WRITE && r->method != METHOD_GET && !is_about_image(r));
     case 412: return is_search(r) || (is_about_image(r) && r->role == ROLE_WRITE);
     case 413: return body || (r->method == METHOD_GET && r->role != ROLE_NONE);

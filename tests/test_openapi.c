@@ -302,7 +302,29 @@ static struct outcome call_fixture(const struct fixture *f)
 static bool may_be_refused(const char *operation)
 {
     return strncmp(operation, "model_", 6) == 0 || strcmp(operation, "collection_model_delete") == 0 ||
-           strcmp(operation, "collection_rollback") == 0;
+           strcmp(operation, "collection_rollback") == 0 ||
+           strcmp(operation, "job_delete") == 0; /* its worker may be at work still */
+}
+
+/* Refusals are listed, too: one of each kind that is not of every route. */
+static void refusals_are_listed(void **state)
+{
+    UNUSED(state);
+    static const struct fixture refused[] = {
+        {"jobs_list_get", "GET /v1/fine_tuning/jobs?after=ftjob-nope", NULL, NULL, NULL},
+        {"image_get", "GET /v1/collections/default/images/nowhere", NULL, NULL, NULL},
+        {"labels_list", "GET /v1/collections/nowhere/labels", NULL, NULL, NULL},
+        {"export_get", "GET /v1/collections/default/export?filter=x", NULL, NULL, NULL},
+        {"images_metadata", "POST /v1/collections/default/images/metadata", "application/json", NULL, "{\"all\":true}"},
+        {"images_get", "POST /v1/collections/default/images/get", "text/plain", NULL, "x"},
+    };
+    for (size_t k = 0; k < COUNT(refused); k++) {
+        struct outcome o = call_fixture(&refused[k]);
+        if (o.status < 400)
+            fail_msg("%s gave %d", refused[k].line, o.status);
+        assert_described(&refused[k], find_operation(refused[k].operation), &o);
+        outcome_clear(&o);
+    }
 }
 
 static void every_route_is_listed_and_answers_as_listed(void **state)
@@ -381,6 +403,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_public_listener_lists_no_admin_route),
         cmocka_unit_test(parameters_and_references_are_complete),
+        cmocka_unit_test(refusals_are_listed),
         cmocka_unit_test(every_route_is_listed_and_answers_as_listed),
     };
     return cmocka_run_group_tests(tests, open_rig, close_rig);
