@@ -129,6 +129,21 @@ static void check_options(struct store *s, const struct store_options *o)
         s->options.queue = DEFAULT_QUEUE;
 }
 
+/* Vectors can be made again: a table of them that cannot be read is no reason not to start.  All other tables were
+ * checked when the catalogue was opened. */
+static bool load_or_remake(struct store *s, struct err *e)
+{
+    struct err why = {0};
+    if (load_collections(s, &why))
+        return true;
+    if (why.code != ERR_CORRUPT)
+        return err_set(e, why.code, "%s", why.text);
+    log_error("damaged_vectors", "none can be read, all will be made again: %s", why.text);
+    shelf_free(s->shelf);
+    s->shelf = shelf_new();
+    return catalog_remake_vectors(s->catalog, e) && load_collections(s, e);
+}
+
 static bool open_parts(struct store *s, struct err *e)
 {
     char path[PATH_MAX];
@@ -141,7 +156,7 @@ static bool open_parts(struct store *s, struct err *e)
     sub_path(s, "blobs", path);
     s->blobs = s->catalog ? blobs_open(path, e) : NULL;
     /* the folders hold the names of the catalogue, of its log, and of the folders of the image files */
-    return s->blobs && file_sync_dir(path, e) && file_sync_dir(s->dir, e) && store_sweep(s, e) && load_collections(s, e);
+    return s->blobs && file_sync_dir(path, e) && file_sync_dir(s->dir, e) && store_sweep(s, e) && load_or_remake(s, e);
 }
 
 static void close_parts(struct store *s)

@@ -1,7 +1,9 @@
 /* test_api_mending.c - stored vectors that are damaged are made again by the server, and searches are what they were. */
 #include "tests/t.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include "tests/lib/rig.h"
 
@@ -85,9 +87,54 @@ static void damaged_vectors_are_made_again_and_never_win_a_search(void **state)
     outcome_clear(&after);
 }
 
+/* Fills the page where the table begins with nonsense. */
+static void damage_table(const char *name)
+{
+    char path[400], sql[120], **rows;
+    int n, columns, fd;
+    static char nonsense[8192];
+    sqlite3 *db;
+    memset(nonsense, 0xaa, sizeof nonsense);
+    snprintf(path, sizeof path, "%s/anchord.db", rig->dir);
+    snprintf(sql, sizeof sql, "SELECT rootpage FROM sqlite_schema WHERE name = '%s'", name);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_get_table(db, sql, &rows, &n, &columns, NULL), SQLITE_OK);
+    assert_int_equal(n, 1);
+    long page = strtol(rows[1], NULL, 10);
+    sqlite3_free_table(rows);
+    sqlite3_close(db);
+    assert_true((fd = open(path, O_WRONLY)) >= 0);
+    assert_int_equal(pwrite(fd, nonsense, sizeof nonsense, (page - 1) * (off_t)sizeof nonsense), (ssize_t)sizeof nonsense);
+    close(fd);
+}
+
+static void a_table_of_vectors_that_cannot_be_read_is_made_again(void **state)
+{
+    UNUSED(state);
+    struct outcome before = mended("p1-1"), after;
+    rig_shut(rig);
+    damage_table("vector");
+    rig_start(rig);
+    after = mended("p1-1");
+    for (int i = 0; i < 500 * T_SLOWER && json_count(outcome_at(&after, "data")) < 19; i++) {
+        outcome_clear(&after);
+        usleep(20000);
+        after = mended("p1-1");
+    }
+    assert_same(&before, &after);
+    outcome_clear(&before);
+    outcome_clear(&after);
+    rig_reopen(rig);
+    after = mended("p1-1");
+    assert_int_equal(json_count(outcome_at(&after, "data")), 19);
+    outcome_clear(&after);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_table_of_vectors_that_cannot_be_read_is_made_again),
         cmocka_unit_test(damaged_vectors_are_made_again_and_never_win_a_search),
     };
     return cmocka_run_group_tests(tests, open_rig, close_rig);

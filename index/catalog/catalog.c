@@ -128,6 +128,27 @@ static bool migrate(struct sql *q, struct err *e)
     return true;
 }
 
+/* As all steps together leave it. */
+static const char vector_table[] =
+    "CREATE TABLE vector ("
+    "  generation INTEGER NOT NULL, image INTEGER NOT NULL, revision INTEGER NOT NULL, value BLOB NOT NULL,"
+    "  checksum INTEGER, UNIQUE (generation, image));"
+    "CREATE INDEX vector_current ON vector (generation, image, revision);"
+    "CREATE INDEX vector_unreadable ON vector (generation, image) WHERE length(value) = 0;";
+
+bool catalog_remake_vectors(struct catalog *c, struct err *e)
+{
+    struct sql *q = c->writer->q;
+    struct err why = {0};
+    bool ok = sql_script(q, "BEGIN IMMEDIATE", e) && sql_forget_table(q, "vector", e) &&
+              sql_script(q, vector_table, e) && sql_script(q, "COMMIT", e);
+    if (!ok)
+        catalog_rollback(c->writer);
+    else if (!sql_script(q, "VACUUM", &why)) /* the room of the lost pages comes back another time */
+        log_warn("catalogue_not_compacted", "why=%s", why.text);
+    return ok;
+}
+
 /* Runs a check that answers "ok" or a list of what is wrong. */
 static bool check(struct sql *q, const char *pragma, struct err *e)
 {

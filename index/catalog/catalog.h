@@ -36,6 +36,10 @@ void catalog_close(struct catalog *c, bool damaged); /* `damaged`: after an I/O 
 /* Its log stays beside it when it is closed, as a file to write into: on a full disk a new one could not be made. */
 void catalog_keep_log(struct catalog *c);
 
+/* The table of vectors cannot be read: makes it anew, without any, in one transaction.  While nobody else has a
+ * session. */
+MUST_CHECK bool catalog_remake_vectors(struct catalog *c, struct err *e);
+
 struct session *catalog_writer(struct catalog *c);
 /* Waits for a free one, as long as the work may take (work_limit.h), at most some seconds: then ERR_BUSY.  Lengthy work
  * leaves some to the rest, and all leave one to whoever is urgent.  NULL on failure. */

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -283,6 +284,18 @@ bool sql_run(struct sql *q, const char *text, const struct sql_value *v, size_t 
 bool sql_script(struct sql *q, const char *text, struct err *e)
 {
     return sqlite3_exec(q->db, text, NULL, NULL, NULL) == SQLITE_OK || fail(q, "running a script", e);
+}
+
+bool sql_forget_table(struct sql *q, const char *table, struct err *e)
+{
+    char text[160];
+    snprintf(text, sizeof text,
+             "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE tbl_name = '%s'; PRAGMA writable_schema = RESET",
+             table);
+    sqlite3_db_config(q->db, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
+    bool ok = sql_script(q, text, e);
+    sqlite3_db_config(q->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    return ok;
 }
 
 bool sql_number(struct sql *q, const char *text, const struct sql_value *v, size_t n, int64_t otherwise,

@@ -64,6 +64,9 @@ static inline struct sql_value sql_blob(const void *v, size_t len)
 
 /* Several statements without parameters or answers. */
 MUST_CHECK bool sql_script(struct sql *q, const char *text, struct err *e);
+/* Within a transaction: takes a table and its indexes out of the schema without looking at their pages, which may be
+ * damaged.  The pages stay lost until the file is written anew (VACUUM). */
+MUST_CHECK bool sql_forget_table(struct sql *q, const char *table, struct err *e);
 /* One statement without an answer. */
 MUST_CHECK bool sql_run(struct sql *q, const char *text, const struct sql_value *v, size_t n, struct err *e);
 /* Starts a statement that answers rows.  NULL on failure, which sql_row() and sql_end() accept. */

@@ -45,12 +45,24 @@ struct rig *rig_open(void)
     return r;
 }
 
-void rig_reopen(struct rig *r)
+void rig_shut(struct rig *r)
 {
     lanes_free(r->lanes);
     app_close(r->app);
+    r->lanes = NULL;
+    r->app = NULL;
+}
+
+void rig_start(struct rig *r)
+{
     r->app = open_app(r->dir);
     r->lanes = lanes_new();
+}
+
+void rig_reopen(struct rig *r)
+{
+    rig_shut(r);
+    rig_start(r);
 }
 
 void rig_close(struct rig *r)

@@ -18,6 +18,8 @@ struct rig {
 struct rig *rig_open(void); /* fails the test when it cannot */
 void rig_close(struct rig *r);
 void rig_reopen(struct rig *r); /* as after a restart */
+void rig_shut(struct rig *r);   /* the first half of it, and ... */
+void rig_start(struct rig *r);  /* ... the second: the folder is nobody's in between */
 
 /* Another model of the same shape, with random weights of this seed. */
 void rig_add_model(struct rig *r, const char *id, uint64_t seed);
