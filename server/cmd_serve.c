@@ -116,8 +116,9 @@ static enum log_level level_of(const char *name)
 
 static void warn_of_odd_settings(const struct conf *c)
 {
-    if (c->body_memory_bytes < c->max_body_bytes || c->body_memory_bytes < c->max_json_bytes)
-        log_warn("settings", "body_memory_bytes is below what one body may have: such bodies will get 503");
+    if (c->body_memory_bytes / 4 < c->max_body_bytes || c->body_memory_bytes / 4 < c->max_json_bytes)
+        log_warn("settings", "body_memory_bytes is less than four of the largest bodies: a client gets half of it at most, "
+                             "the others get 503");
 }
 
 /* Images are closed to others in any case; the catalogue of a folder that was open when it was made is not. */

@@ -174,7 +174,7 @@ static void on_tick(void *context)
     struct http *h = context;
     metric_set(METRIC_http_requests_in_flight, (double)atomic_load(&h->front.in_flight), NULL, NULL);
     metric_set(METRIC_http_streams, (double)atomic_load(&h->front.streams), NULL, NULL);
-    metric_set(METRIC_http_body_memory_bytes, (double)atomic_load(&h->front.body_bytes), NULL, NULL);
+    metric_set(METRIC_http_body_memory_bytes, (double)bodies_held(h->front.bodies), NULL, NULL);
     if (h->front.o.tick)
         h->front.o.tick(h->front.o.tick_context);
 }
@@ -227,6 +227,7 @@ struct http *http_new(const struct http_options *o, struct err *e)
 {
     struct http *h = mem_new(1, sizeof *h);
     h->front.o = *o;
+    h->front.bodies = bodies_new((size_t)o->conf->body_memory_bytes);
     hash_random(&h->front.id_seed, sizeof h->front.id_seed);
     MHD_set_panic_func(on_panic, NULL);
     bool found = refusal_find_queue(&h->front) && wire_can_read() &&
@@ -289,5 +290,6 @@ void http_free(struct http *h)
     }
     deadlines_free(h->deadlines);
     lingerer_free(h->lingerer);
+    bodies_free(h->front.bodies);
     free(h);
 }

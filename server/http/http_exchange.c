@@ -20,6 +20,7 @@
 enum {
     DROP_MAX = 1 << 20,       /* bytes read beyond a limit before the client is told in the middle of its body */
     DROP_MAX_TLS = 64 << 20,  /* ... and under TLS, where only libmicrohttpd can tell it, before it is cut */
+    CHARGE_STEP = 256 << 10,
     FIRST_ROOM = 64 << 10,    /* of a body whose length is not known */
     PATH_SHOWN = 256          /* bytes of a path in a log line */
 };
@@ -49,11 +50,24 @@ bool connection_suspend(struct connection *c)
 
 /* ---- answering ---- */
 
+/* Who a body is charged to. */
+static const char *client_of(const struct connection *c)
+{
+    const char *key = c->exchange.visit.caller.key_id;
+    return key[0] ? key : c->address;
+}
+
+static void uncharge(struct connection *c)
+{
+    struct exchange *x = &c->exchange;
+    bodies_give(c->front->bodies, client_of(c), x->held, x->small);
+    x->held = 0;
+}
+
 static void free_body(struct connection *c)
 {
     struct exchange *x = &c->exchange;
-    atomic_fetch_sub_explicit(&c->front->body_bytes, x->reserved, memory_order_relaxed);
-    x->reserved = 0;
+    uncharge(c);
     free(x->body);
     x->body = NULL;
     x->body_len = x->body_room = 0;
@@ -276,15 +290,22 @@ static void fill_request(struct connection *c)
 
 /* ---- the body ---- */
 
-static bool reserve(struct connection *c, size_t bytes, struct err *e)
+/* Charges what the body has by now, in steps; one whose length is not known may become large on its way. */
+static bool charge(struct connection *c, size_t need, struct err *e)
 {
-    int64_t n = (int64_t)bytes;
-    int64_t before = atomic_fetch_add_explicit(&c->front->body_bytes, n, memory_order_relaxed);
-    if (before + n > conf_of(c)->body_memory_bytes) {
-        atomic_fetch_sub_explicit(&c->front->body_bytes, n, memory_order_relaxed);
-        return err_set(e, ERR_BUSY, "the memory for request bodies is used up; try again");
-    }
-    c->exchange.reserved += n;
+    struct exchange *x = &c->exchange;
+    int64_t length = x->visit.facts.content_length;
+    size_t whole = length >= 0 ? (size_t)length : SIZE_MAX;
+    bool small = (length >= 0 ? whole : need) <= QUOTA_SMALL;
+    size_t want = small ? need : min_size(whole, (need + CHARGE_STEP - 1) / CHARGE_STEP * CHARGE_STEP);
+    if (want <= x->held)
+        return true;
+    if (x->small != small)
+        uncharge(c);
+    x->small = small;
+    if (!bodies_take(c->front->bodies, client_of(c), want - x->held, small, e))
+        return false;
+    x->held = want;
     return true;
 }
 
@@ -295,8 +316,8 @@ static bool too_large(const struct exchange *x, struct err *e)
                : err_set(e, ERR_TOO_LARGE, "this route takes no body");
 }
 
-/* Memory for a body of known length is asked for at once (and costs nothing until it is written to); its
- * share of the budget is taken at once too, so that what begins can end. */
+/* Memory for a body of known length is asked for at once and costs nothing until it is written to.  So it is charged as
+ * it arrives: who announces much and sends nothing takes nothing from others. */
 static bool prepare_body(struct connection *c, struct err *e)
 {
     struct exchange *x = &c->exchange;
@@ -305,8 +326,6 @@ static bool prepare_body(struct connection *c, struct err *e)
         return true;
     if ((uint64_t)length > x->visit.route.body_max)
         return too_large(x, e);
-    if (!reserve(c, (size_t)length, e))
-        return false;
     x->body = mem_try((size_t)length + 1, 1, e);
     x->body_room = (size_t)length;
     return x->body != NULL;
@@ -316,11 +335,11 @@ static bool grow_body(struct connection *c, size_t more, struct err *e)
 {
     struct exchange *x = &c->exchange;
     size_t need = x->body_len + more;
+    if (!charge(c, need, e))
+        return false;
     if (need <= x->body_room)
         return true;
     size_t room = max_size(need, max_size(2 * x->body_room, FIRST_ROOM));
-    if (!reserve(c, room - x->body_room, e))
-        return false;
     char *grown = realloc(x->body, room + 1);
     if (!grown)
         return err_set(e, ERR_BUSY, "no memory for the body");

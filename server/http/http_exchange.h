@@ -14,6 +14,7 @@
 
 #include <microhttpd.h>
 
+#include "server/http/bodies.h"
 #include "server/http/address.h"
 #include "server/http/deadline.h"
 #include "server/http/gate.h"
@@ -31,7 +32,7 @@ struct front { /* what all exchanges share */
     atomic_size_t in_flight;   /* from complete header to complete answer */
     atomic_size_t suspended;   /* jobs that the service has, and refusals on their way */
     atomic_size_t streams;     /* answers that go on */
-    _Atomic int64_t body_bytes;
+    struct bodies *bodies;
     uint64_t id_seed;
     atomic_uint_least64_t ids;
 };
@@ -48,7 +49,8 @@ struct exchange {
     char *body;
     size_t body_len, body_room;
     size_t received, dropped;  /* bytes read before and after that */
-    int64_t reserved;          /* of front->body_bytes */
+    size_t held;               /* of front->bodies ... */
+    bool small;                /* ... as a small body */
     int64_t start;             /* clock_ns() when the header was complete */
     int status;                /* answered; 0: nothing was */
     size_t sent;               /* bytes of the answer's body */
