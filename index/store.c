@@ -129,16 +129,21 @@ static void check_options(struct store *s, const struct store_options *o)
         s->options.queue = DEFAULT_QUEUE;
 }
 
-/* Vectors can be made again: a table of them that cannot be read is no reason not to start.  All other tables were
- * checked when the catalogue was opened. */
+/* Vectors can be made again: a table of them that is damaged is no reason not to start.  All other tables were checked
+ * when the catalogue was opened.  A read that failed once proves nothing, so the table is read once more. */
 static bool load_or_remake(struct store *s, struct err *e)
 {
     struct err why = {0};
+    bool whole = false;
     if (load_collections(s, &why))
         return true;
     if (why.code != ERR_CORRUPT)
         return err_set(e, why.code, "%s", why.text);
-    log_error("damaged_vectors", "none can be read, all will be made again: %s", why.text);
+    if (!catalog_check_vectors(s->catalog, &whole, e))
+        return false;
+    if (whole)
+        return err_set(e, ERR_IO, "%s", why.text);
+    log_error("damaged_vectors", "their table is damaged, all will be made again: %s", why.text);
     shelf_free(s->shelf);
     s->shelf = shelf_new();
     return catalog_remake_vectors(s->catalog, e) && load_collections(s, e);

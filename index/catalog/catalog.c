@@ -174,6 +174,13 @@ static bool quick_check(struct sql *q, struct err *e)
     return true;
 }
 
+bool catalog_check_vectors(struct catalog *c, bool *whole, struct err *e)
+{
+    struct err why = {0};
+    *whole = check(c->writer->q, "PRAGMA quick_check(vector)", &why);
+    return *whole || why.code == ERR_CORRUPT || err_set(e, why.code, "%s", why.text);
+}
+
 /* ---- sessions ---- */
 
 static struct session *session_new(const char *path, enum sql_mode mode, struct err *e)

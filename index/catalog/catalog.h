@@ -36,7 +36,9 @@ void catalog_close(struct catalog *c, bool damaged); /* `damaged`: after an I/O 
 /* Its log stays beside it when it is closed, as a file to write into: on a full disk a new one could not be made. */
 void catalog_keep_log(struct catalog *c);
 
-/* The table of vectors cannot be read: makes it anew, without any, in one transaction.  While nobody else has a
+/* *whole: nothing is wrong with the table of vectors.  ERR_IO when it cannot be said. */
+MUST_CHECK bool catalog_check_vectors(struct catalog *c, bool *whole, struct err *e);
+/* The table of vectors is damaged: makes it anew, without any, in one transaction.  While nobody else has a
  * session. */
 MUST_CHECK bool catalog_remake_vectors(struct catalog *c, struct err *e);
 
