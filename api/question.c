@@ -15,7 +15,7 @@ enum { LIMIT_STANDARD = 10, LIMIT_MAX = 1000, EF_MAX = 10000, EXAMPLES_MAX = 100
 /* ---- settings ---- */
 
 struct settings { /* in the types that the readers give */
-    int64_t limit, ef;
+    int64_t limit, ef, offset;
     double threshold;
 };
 
@@ -23,8 +23,10 @@ static bool settings_from_query(struct call *c, struct question *q, struct setti
 {
     struct filter *filter = NULL;
     q->model = query_text(c, "model");
+    q->group_by = query_text(c, "group_by");
     q->settings.has_threshold = query_text(c, "score_threshold") != NULL;
     if (!query_int(c, "limit", 1, LIMIT_MAX, &s->limit) || !query_int(c, "ef", 1, EF_MAX, &s->ef) ||
+        !query_int(c, "offset", 0, LIMIT_MAX, &s->offset) ||
         !query_real(c, "score_threshold", &s->threshold) || !query_bool(c, "exact", &q->settings.exact) ||
         !query_bool(c, "with_vector", &q->settings.with_vector) || !query_filter(c, &filter))
         return false;
@@ -38,6 +40,8 @@ static bool settings_from_json(struct call *c, const struct json *v, struct ques
     q->settings.has_threshold |= json_member(v, "score_threshold") != NULL;
     if (!json_get_int(v, "limit", 1, LIMIT_MAX, &s->limit, &c->err) ||
         !json_get_int(v, "ef", 1, EF_MAX, &s->ef, &c->err) ||
+        !json_get_int(v, "offset", 0, LIMIT_MAX, &s->offset, &c->err) ||
+        !json_get_text(v, "group_by", FILTER_TEXT_MAX, &q->group_by, &c->err) ||
         !json_get_real(v, "score_threshold", -1e6, 1e6, &s->threshold, &c->err) ||
         !json_get_bool(v, "exact", &q->settings.exact, &c->err) ||
         !json_get_bool(v, "with_vector", &q->settings.with_vector, &c->err) ||
@@ -52,7 +56,12 @@ static bool read_settings(struct call *c, const struct json *v, struct question 
     struct settings s = {.limit = LIMIT_STANDARD};
     if (!settings_from_query(c, q, &s) || (v && !settings_from_json(c, v, q, &s)))
         return false;
-    q->settings.limit = (size_t)s.limit;
+    if (s.offset + s.limit > LIMIT_MAX)
+        return err_field(&c->err, "offset", "and limit together are more than %d", LIMIT_MAX);
+    if (q->group_by && !q->group_by[0])
+        return err_field(&c->err, "group_by", "must be label or a key of the metadata");
+    q->offset = (size_t)s.offset;
+    q->settings.limit = (size_t)(s.limit + s.offset);
     q->settings.ef = (uint32_t)s.ef;
     q->settings.threshold = (float)s.threshold;
     return true;
@@ -147,7 +156,7 @@ static bool read_one(struct call *c, const struct json *v, struct question *q)
 bool question_read(struct call *c, const struct json *v, const char *where, struct question *q)
 {
     static const char *const known[] = {"image", "vector", "id", "positive", "negative", "limit", "filter",
-                                        "score_threshold", "exact", "ef", "with_vector", "model"};
+                                        "score_threshold", "exact", "ef", "with_vector", "model", "offset", "group_by"};
     *q = (struct question){.where = where};
     if (v && json_only(v, "", known, COUNT(known), &c->err) && read_settings(c, v, q) && read_one(c, v, q))
         return true;

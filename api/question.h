@@ -18,7 +18,9 @@ struct question {
     size_t n_vector;
     struct example *examples;    /* the positive ones first; `id` and `image` are one positive example */
     size_t n_positive, n_negative;
-    struct search settings;      /* limit, filter, threshold, exact, ef, with_vector */
+    size_t offset;               /* hits, or groups, that are left out at the top */
+    const char *group_by;        /* a key: the best hit of each of its values; NULL: all hits */
+    struct search settings;      /* limit (with the offset), filter, threshold, exact, ef, with_vector */
 };
 
 /* Reads a question from the query parameters and, above them, the JSON object v; NULL: the body is the

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/fields.h"
+#include "api/grouping.h"
 #include "api/picture.h"
 #include "api/question.h"
 #include "base/clock.h"
@@ -91,11 +92,12 @@ static const float *query_vector(struct call *c, const struct question *q)
 
 /* ---- the answer ---- */
 
-static void write_hits(struct json_writer *w, const struct hits *hits, size_t d)
+/* `g->values` NULL: the hits are not grouped. */
+static void write_hits(struct json_writer *w, const struct grouped *g, size_t offset, size_t d)
 {
     jw_array(w, "data");
-    for (size_t i = 0; i < hits->n; i++) {
-        const struct hit *h = &hits->items[i];
+    for (size_t i = offset; i < g->hits.n; i++) {
+        const struct hit *h = &g->hits.items[i];
         jw_object(w, NULL);
         jw_text(w, "id", h->id);
         jw_float(w, "score", h->score);
@@ -103,6 +105,8 @@ static void write_hits(struct json_writer *w, const struct hits *hits, size_t d)
         jw_raw(w, "metadata", h->metadata);
         if (h->vector)
             write_vector(w, "vector", h->vector, d);
+        if (g->values)
+            jw_raw(w, "group", g->values[i]);
         jw_end(w);
     }
     jw_end(w);
@@ -113,7 +117,7 @@ static bool ask(struct call *c, const struct question *q, struct json_writer *w)
 {
     const struct search_request *r = c->scratch;
     struct search s = q->settings;
-    struct hits hits = {0};
+    struct grouped found = {0};
     size_t n = q->n_positive + q->n_negative;
     const char **ids = n ? call_new(c, n, sizeof *ids) : NULL;
     s.vector = query_vector(c, q);
@@ -124,13 +128,14 @@ static bool ask(struct call *c, const struct question *q, struct json_writer *w)
             ids[s.n_exclude++] = q->examples[i].id;
     s.exclude = ids;
     int64_t start = clock_ns();
-    bool ok = view_search(r->view, &s, &hits, &c->err);
+    bool ok = q->group_by ? grouping_search(r->view, &s, q->group_by, &found, &c->err)
+                          : view_search(r->view, &s, &found.hits, &c->err);
     metric_observe(METRIC_search_duration_seconds, (double)(clock_ns() - start) * 1e-9, NULL);
     if (ok)
-        write_hits(w, &hits, view_dimensions(r->view));
+        write_hits(w, &found, q->offset, view_dimensions(r->view));
     else if (c->err.param[0])
         err_prefix(c, q->where);
-    hits_clear(&hits);
+    grouped_clear(&found);
     return ok;
 }
 

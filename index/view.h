@@ -40,11 +40,9 @@ size_t view_images(const struct view *v);           /* living */
 /* The vector of a living image: out [dimensions].  ERR_NOT_FOUND. */
 MUST_CHECK bool view_vector(struct view *v, const char *id, float *out, struct err *e);
 
-enum { SEARCH_LIMIT_MAX = 1000 };
-
 struct search {
     const float *vector;         /* [dimensions], finite; need not be of unit length */
-    size_t limit;                /* 1 to SEARCH_LIMIT_MAX */
+    size_t limit;                /* at least 1 */
     const struct filter *filter; /* NULL: all */
     const char *const *exclude;  /* ids left out of the answer */
     size_t n_exclude;

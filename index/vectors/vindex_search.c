@@ -225,8 +225,8 @@ static float *unit_query(const float *vector, size_t d, struct err *e)
 bool vindex_search(struct vindex *x, const struct search *q, const int64_t *numbers, size_t n_numbers,
                    struct hits *out, struct err *e)
 {
-    if (q->limit < 1 || q->limit > SEARCH_LIMIT_MAX)
-        return err_field(e, "limit", "must be from 1 to %d", SEARCH_LIMIT_MAX);
+    if (q->limit < 1)
+        return err_field(e, "limit", "must be at least 1");
     size_t d = x->o.dimensions;
     float *query = unit_query(q->vector, d, e);
     if (!query)

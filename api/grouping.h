@@ -1,0 +1,19 @@
+/* grouping.h - a search that gives the best hit of each value at a key. */
+#ifndef ANCHORD_API_GROUPING_H
+#define ANCHORD_API_GROUPING_H
+
+#include "api/stage.h"
+
+struct grouped {
+    struct hits hits;    /* best first, one of each value */
+    const char **values; /* [hits.n]: JSON texts of what they have at the key; they live as long as the hits */
+};
+
+/* `key` is "label", or a place in the metadata: "shop", "a.b", "metadata.label".  Images without a text, number or
+ * boolean there are left out; of a list the first element counts.  As long as q->limit values match, so many are given:
+ * the search is widened until they are found, within the limits of the work at hand. */
+MUST_CHECK bool grouping_search(struct view *v, const struct search *q, const char *key, struct grouped *out,
+                                struct err *e);
+void grouped_clear(struct grouped *g);
+
+#endif
