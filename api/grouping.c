@@ -1,31 +1,39 @@
 /* grouping.c - looks through the hits in their order, and further down when they have too few values. */
 #include "api/grouping.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/num.h"
 #include "base/work_limit.h"
 
+static const char LABEL[] = "label";
 enum { WIDER = 4, BUCKETS = 4096 };
 
 /* ---- the value of a hit ---- */
 
-static const struct json *walk(const struct json *v, const char *path)
+static const struct json *first_of(const struct json *v)
 {
-    char name[256];
-    while (v && *path) {
-        size_t len = strcspn(path, ".");
-        if (len >= sizeof name)
-            return NULL;
-        memcpy(name, path, len);
-        name[len] = 0;
-        v = json_member(v, name);
-        path += len + (path[len] == '.');
-    }
     while (json_kind(v) == JSON_KIND_LIST)
         v = json_item(v, 0);
     return v;
+}
+
+/* As filters find it: a dot may lead into a member or be part of its name. */
+static const struct json *walk(const struct json *v, const char *path)
+{
+    char name[FILTER_TEXT_MAX + 1];
+    const struct json *found = first_of(json_member(v, path));
+    for (const char *dot = strchr(path, '.'); !found && dot; dot = strchr(dot + 1, '.')) {
+        size_t len = (size_t)(dot - path);
+        memcpy(name, path, len);
+        name[len] = 0;
+        const struct json *inner = first_of(json_member(v, name));
+        found = inner ? walk(inner, dot + 1) : NULL;
+    }
+    return found;
 }
 
 /* The JSON text of what groups: a text, a number or a boolean; NULL for anything else.  The caller frees. */
@@ -33,17 +41,23 @@ static char *text_of(const struct json *v)
 {
     enum json_kind kind = json_kind(v);
     struct buf text = {0};
+    double number;
+    bool whole = kind == JSON_KIND_REAL && json_as_number(v, &number) && fabs(number) < 1e15 && number == trunc(number);
     if (!v || kind == JSON_KIND_OBJECT || kind == JSON_KIND_LIST || kind == JSON_KIND_NULL)
         return NULL;
-    json_dump(v, &text);
+    if (whole) /* 1 and 1.0 are the same */
+        buf_print(&text, "%.0f", number + 0.0);
+    else
+        json_dump(v, &text);
     return buf_take(&text, NULL);
 }
 
+/* `key` as the catalogue has it; NULL: the label. */
 static char *value_of(const struct hit *h, const char *key)
 {
     struct buf text = {0};
     struct json_writer w = jw_to(&text);
-    if (strcmp(key, "label") == 0) {
+    if (!key) {
         if (!h->label)
             return NULL;
         jw_text(&w, NULL, h->label);
@@ -52,7 +66,7 @@ static char *value_of(const struct hit *h, const char *key)
     if (!h->metadata)
         return NULL;
     struct json *doc = json_parse(h->metadata, strlen(h->metadata), 0, NULL);
-    char *value = text_of(walk(doc, strncmp(key, "metadata.", 9) == 0 ? key + 9 : key));
+    char *value = text_of(walk(doc, key));
     json_free(doc);
     return value;
 }
@@ -112,8 +126,21 @@ static bool fetch_vectors(struct view *v, struct grouped *g, struct err *e)
     return true;
 }
 
-bool grouping_search(struct view *v, const struct search *q, const char *key, struct grouped *out, struct err *e)
+bool grouping_is_key(const char *text)
 {
+    char copy[FILTER_TEXT_MAX + 1];
+    size_t len = strlen(text);
+    if (len == 0 || len > FILTER_TEXT_MAX)
+        return false;
+    memcpy(copy, text, len + 1);
+    return strcmp(text, LABEL) == 0 || filter_metadata_key(copy);
+}
+
+bool grouping_search(struct view *v, const struct search *q, const char *text, struct grouped *out, struct err *e)
+{
+    char copy[FILTER_TEXT_MAX + 1];
+    snprintf(copy, sizeof copy, "%s", text);
+    const char *key = strcmp(text, LABEL) == 0 ? NULL : filter_metadata_key(copy);
     struct search wide = *q;
     size_t all = max_size(view_images(v), 1), found = 0;
     wide.with_vector = false;

@@ -9,7 +9,10 @@ struct grouped {
     const char **values; /* [hits.n]: JSON texts of what they have at the key; they live as long as the hits */
 };
 
-/* `key` is "label", or a place in the metadata: "shop", "a.b", "metadata.label".  Images without a text, number or
+/* "label", or a key of the metadata in the language of filters: "shop", "a.b", "a[].b", "metadata.label". */
+bool grouping_is_key(const char *text);
+
+/* `key` is one.  Images without a text, number or
  * boolean there are left out; of a list the first element counts.  As long as q->limit values match, so many are given:
  * the search is widened until they are found, within the limits of the work at hand. */
 MUST_CHECK bool grouping_search(struct view *v, const struct search *q, const char *key, struct grouped *out,

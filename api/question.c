@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/fields.h"
+#include "api/grouping.h"
 #include "api/form.h"
 #include "api/picture.h"
 #include "base/num.h"
@@ -58,8 +59,8 @@ static bool read_settings(struct call *c, const struct json *v, struct question 
         return false;
     if (s.offset + s.limit > LIMIT_MAX)
         return err_field(&c->err, "offset", "and limit together are more than %d", LIMIT_MAX);
-    if (q->group_by && !q->group_by[0])
-        return err_field(&c->err, "group_by", "must be label or a key of the metadata");
+    if (q->group_by && !grouping_is_key(q->group_by))
+        return err_field(&c->err, "group_by", "must be label or a key of the metadata, such as shop, a.b or metadata.width");
     q->offset = (size_t)s.offset;
     q->settings.limit = (size_t)(s.limit + s.offset);
     q->settings.ef = (uint32_t)s.ef;

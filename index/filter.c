@@ -100,9 +100,17 @@ static bool drop_brackets(char *key)
     return true;
 }
 
-static bool parse_key(struct parse *p, const struct json *v, const char *path, struct filter_leaf *leaf)
+/* The key as the catalogue has it, within `text`; NULL: it asks for a place in a list. */
+static const char *metadata_key(char *text)
 {
     static const char prefix[] = "metadata.";
+    if (strncmp(text, prefix, sizeof prefix - 1) == 0) /* as it is written */
+        return text + sizeof prefix - 1;
+    return drop_brackets(text) ? text : NULL;
+}
+
+static bool parse_key(struct parse *p, const struct json *v, const char *path, struct filter_leaf *leaf)
+{
     size_t len = 0;
     const char *text = json_as_text(json_member(v, "key"), &len);
     if (!text || len == 0 || len > FILTER_TEXT_MAX || strlen(text) != len)
@@ -114,14 +122,18 @@ static bool parse_key(struct parse *p, const struct json *v, const char *path, s
             leaf->subject = subjects[i].subject;
             return true;
         }
-    if (strncmp(text, prefix, sizeof prefix - 1) == 0) { /* as it is written */
-        leaf->key = arena_text(&p->f->arena, text + sizeof prefix - 1);
-        return true;
-    }
     char *key = arena_text(&p->f->arena, text);
-    leaf->key = key;
-    return drop_brackets(key) ||
+    leaf->key = metadata_key(key);
+    return leaf->key ||
            fail_member(p, path, "key", "a list has no places to ask for: write [] (a key with brackets is \"metadata.KEY\")");
+}
+
+const char *filter_metadata_key(char *text)
+{
+    for (size_t i = 0; i < COUNT(subjects); i++)
+        if (strcmp(text, subjects[i].name) == 0)
+            return NULL;
+    return metadata_key(text);
 }
 
 /* ---- values ---- */

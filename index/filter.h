@@ -34,4 +34,8 @@ void filter_free(struct filter *f); /* NULL is fine */
 /* It keeps every image, whatever is stored: nothing in it restricts anything. */
 bool filter_keeps_all(const struct filter *f);
 
+/* What a key of the metadata is called in the catalogue, for whoever else takes keys; within `text`, which changes.
+ * NULL: it is a key of the image, or asks for a place in a list. */
+const char *filter_metadata_key(char *text);
+
 #endif

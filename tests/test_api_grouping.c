@@ -5,20 +5,20 @@
 
 static struct rig *rig;
 
-enum { IMAGES = 400, SHOPS = 7, RARE = 3 };
+enum { LARGE = 1030, IMAGES = LARGE + 20, SHOPS = 7, RARE = 3 };
 
 #define SEARCH "POST /v1/collections/default/search"
 
-/* The first 380 are all of one shop and alike; the others are of shops, or of a list of them, or of none. */
+/* The first LARGE are all of one shop and alike; the others are of shops, or of a list of them, or of none. */
 static void add_metadata(struct buf *b, int i)
 {
     static const char *const rare[] = {"17", "17.5", "true"};
-    if (i < 380)
-        buf_text(b, "{\"shop\":\"large\",\"deep\":{\"er\":1}}");
-    else if (i < 380 + SHOPS)
+    if (i < LARGE)
+        buf_text(b, i % 2 ? "{\"shop\":\"large\",\"deep\":{\"er\":1},\"deep.er\":9}" : "{\"shop\":\"large\",\"list\":[{\"n\":1.0}],\"o.p\":1}");
+    else if (i < LARGE + SHOPS)
         buf_print(b, "{\"shop\":\"s%d\",\"deep\":{\"er\":%d}}", i, i);
-    else if (i < 380 + SHOPS + RARE)
-        buf_print(b, "{\"shop\":[%s,\"x\"],\"label\":\"inner\"}", rare[i - 380 - SHOPS]);
+    else if (i < LARGE + SHOPS + RARE)
+        buf_print(b, "{\"shop\":[%s,\"x\"],\"label\":\"inner\"}", rare[i - LARGE - SHOPS]);
     else
         buf_text(b, i % 2 ? "{\"shop\":{\"no\":1}}" : "{\"other\":1}");
 }
@@ -32,7 +32,7 @@ static int open_rig(void **state)
         near[k] = rig_base64(k, k);
     for (int i = 0; i < IMAGES; i++) {
         buf_print(&body, "%s{\"id\":\"i%03d\",\"image\":\"%s\",\"label\":\"l%d\",\"metadata\":", i % 50 ? "," : "{\"images\":[", i,
-                  near[i < 380 ? 0 : 1 + i % 3].data, i % 5);
+                  near[i < LARGE ? 0 : 1 + i % 3].data, i % 5);
         add_metadata(&body, i);
         buf_text(&body, "}");
         if (i % 50 == 49) {
@@ -95,7 +95,7 @@ static void pages_put_together_are_one_large_answer(void **state)
             assert_string_equal(id_of(&page, i), id_of(&all, at + i));
         outcome_clear(&page);
     }
-    struct outcome beyond = search(",\"limit\":10,\"offset\":500");
+    struct outcome beyond = search(",\"limit\":10,\"offset\":500,\"filter\":{\"must\":[{\"key\":\"metadata.label\",\"match\":{\"value\":\"inner\"}}]}");
     assert_int_equal(hits_of(&beyond), 0);
     outcome_clear(&beyond);
     outcome_clear(&all);
@@ -118,22 +118,28 @@ static void naive_value(const struct json *metadata, struct buf *out)
         buf_text(out, "");
 }
 
+/* The large shop is more than one search gives, and all of it is nearer than the rest: so the whole ranking is the
+ * best one and then what is not of it. */
 static void each_value_has_its_best_hit(void **state)
 {
     UNUSED(state);
-    struct outcome all = search(",\"limit\":1000"), grouped = search(",\"limit\":100,\"group_by\":\"shop\"");
+    struct outcome best = search(",\"limit\":1"), grouped = search(",\"limit\":100,\"group_by\":\"shop\"");
+    struct outcome rest = search(",\"limit\":1000,\"filter\":{\"must_not\":[{\"key\":\"shop\",\"match\":{\"value\":\"large\"}}]}");
     struct buf value = {0}, shown = {0}, seen = {0};
     size_t n = 0;
+    assert_int_equal(hits_of(&rest), IMAGES - LARGE);
     buf_text(&seen, "|");
-    for (size_t i = 0; i < hits_of(&all); i++) {
+    for (size_t i = 0; i < 1 + hits_of(&rest); i++) {
         char part[80];
-        naive_value(hit(&all, i, "metadata"), &value);
+        const struct outcome *from = i ? &rest : &best;
+        size_t at = i ? i - 1 : 0;
+        naive_value(hit(from, at, "metadata"), &value);
         snprintf(part, sizeof part, "|%s|", value.data);
         if (!value.len || strstr(seen.data, part))
             continue;
         buf_text(&seen, part + 1);
         assert_true(n < hits_of(&grouped));
-        assert_string_equal(id_of(&grouped, n), id_of(&all, i));
+        assert_string_equal(id_of(&grouped, n), id_of(from, at));
         shown.len = 0;
         json_dump(hit(&grouped, n++, "group"), &shown);
         assert_string_equal(shown.data, value.data);
@@ -147,7 +153,8 @@ static void each_value_has_its_best_hit(void **state)
         assert_int_equal(json_count(hit(&page, i, "vector")), RIG_DIMENSIONS);
     }
     outcome_clear(&page);
-    outcome_clear(&all);
+    outcome_clear(&best);
+    outcome_clear(&rest);
     outcome_clear(&grouped);
     buf_clear(&value);
     buf_clear(&shown);
@@ -160,7 +167,8 @@ static void keys_are_labels_and_places_in_the_metadata(void **state)
     static const struct {
         const char *key;
         size_t groups;
-    } cases[] = {{"label", 5}, {"deep.er", 1 + SHOPS}, {"metadata.label", 1}, {"nowhere", 0}, {"deep", 0}, {"shop.no", 1}};
+    } cases[] = {{"label", 5}, {"deep.er", 1 + SHOPS}, {"metadata.label", 1}, {"nowhere", 0}, {"deep", 0}, {"shop.no", 1},
+                 {"list[].n", 1}, {"list.n", 1}, {"o.p", 1}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         char more[80];
         snprintf(more, sizeof more, ",\"limit\":50,\"group_by\":\"%s\"", cases[i].key);
@@ -169,10 +177,15 @@ static void keys_are_labels_and_places_in_the_metadata(void **state)
             fail_msg("%s: %zu groups, not %zu", cases[i].key, hits_of(&o), cases[i].groups);
         outcome_clear(&o);
     }
-    struct outcome refused = rig_json(rig, SEARCH, "{\"searches\":[{\"id\":\"i000\",\"group_by\":\"\"}]}");
-    assert_int_equal(refused.status, 400);
-    assert_string_equal(outcome_text(&refused, "error.param"), "searches[0].group_by");
-    outcome_clear(&refused);
+    static const char *const wrong[] = {"", "width", "shop[0]"};
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        char json[100];
+        snprintf(json, sizeof json, "{\"searches\":[{\"id\":\"i000\",\"group_by\":\"%s\"}]}", wrong[i]);
+        struct outcome refused = rig_json(rig, SEARCH, json);
+        assert_int_equal(refused.status, 400);
+        assert_string_equal(outcome_text(&refused, "error.param"), "searches[0].group_by");
+        outcome_clear(&refused);
+    }
 }
 
 int main(void)
