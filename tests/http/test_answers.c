@@ -165,7 +165,7 @@ static void slow_readers_of_a_large_image_cost_no_memory_for_it(void **state)
     assert_memory_equal(r.body.data, file.data, file.len);
     for (size_t i = 0; i < READERS; i++)
         client_close(&slow[i]);
-    for (int i = 0; i < 500 && server_fds(&s) > fds; i++)
+    for (int i = 0; i < 500 * (int)t_patience(1) && server_fds(&s) > fds; i++)
         usleep(10000);
     assert_true(server_fds(&s) <= fds);
     reply_clear(&r);

@@ -280,6 +280,25 @@ static bool take_back(struct cut *c, struct rng *rng, struct err *e)
     return true;
 }
 
+void powercut_trim(const char *folder)
+{
+    char path[PATH_SIZE];
+    struct journal_record r;
+    struct stat st;
+    off_t at = 0, end = 0;
+    snprintf(path, sizeof path, "%s/journal", folder);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return; /* nothing was noted yet */
+    if (fstat(fd, &st) == 0) {
+        while (pread(fd, &r, sizeof r, at) == (ssize_t)sizeof r && (at += (off_t)(sizeof r + r.len)) <= st.st_size)
+            end = at;
+        if (ftruncate(fd, end) != 0)
+            abort();
+    }
+    close(fd);
+}
+
 bool powercut_apply(const char *folder, struct rng *rng, struct powercut *out, struct err *e)
 {
     struct cut c = {.folder = folder, .out = out};

@@ -21,4 +21,7 @@ struct powercut {
 /* Call it when the process is dead.  Empties the journal folder; `rng` may be NULL. */
 MUST_CHECK bool powercut_apply(const char *folder, struct rng *rng, struct powercut *out, struct err *e);
 
+/* Takes a record off that a process was killed in the middle of, so that the next one's begin where records do. */
+void powercut_trim(const char *folder);
+
 #endif

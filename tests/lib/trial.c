@@ -44,6 +44,7 @@ bool trial_start(struct trial *t, struct err *e)
     snprintf(nosync, sizeof nosync, "FAULTS_NOSYNC=%s", t->nosync);
     snprintf(fail, sizeof fail, "FAULTS_FAIL=%s", t->sentinel);
     struct server_options o = {.dir = t->data, .env = t->death == KILLED ? none : env};
+    powercut_trim(t->journal);
     bool ok = server_start(&t->server, &o, e);
     if (ok && t->server.ready_s > t->slowest_start)
         t->slowest_start = t->server.ready_s;
