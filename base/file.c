@@ -203,6 +203,11 @@ bool file_renew(const char *path, struct err *e)
     return ok || err_wrap(e, "making sure of %s", path);
 }
 
+bool file_rename(const char *from, const char *to)
+{
+    return rename(from, to) == 0 && (unlink(from) == 0 || errno == ENOENT);
+}
+
 bool file_sync_dir(const char *path, struct err *e)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -37,6 +37,10 @@ MUST_CHECK bool file_write_all(int fd, const void *data, size_t len, struct err 
  * Whatever happens meanwhile, each byte is the one that was read. */
 MUST_CHECK bool file_renew(const char *path, struct err *e);
 
+/* As rename(), but `from` is gone afterwards in any case: rename() does nothing and says 0 where both are links to one
+ * file, as a loss of power in the middle of a rename leaves them.  False with errno. */
+MUST_CHECK bool file_rename(const char *from, const char *to);
+
 MUST_CHECK bool file_sync_dir(const char *path, struct err *e);
 /* Syncs the folder that holds the name of `path`; one that we may not look into is passed over. */
 MUST_CHECK bool file_sync_parent(const char *path, struct err *e);

@@ -10,9 +10,11 @@ enum { DRESS = sizeof dress - 1, DIGITS_MAX = sizeof most - 1 };
 /* Behind the string whose first byte is at `at`; NULL: it holds \u0000. */
 static const char *behind_text(const char *at, const char *end)
 {
+    const char *quote = at; /* looked for again only when an escape has passed it: each byte is seen twice at most */
     while (at < end) {
-        const char *quote = memchr(at, '"', (size_t)(end - at)), *stop = quote ? quote : end;
-        const char *escape = memchr(at, '\\', (size_t)(stop - at));
+        if (quote && quote <= at)
+            quote = memchr(at, '"', (size_t)(end - at));
+        const char *stop = quote ? quote : end, *escape = memchr(at, '\\', (size_t)(stop - at));
         if (!escape)
             return quote ? quote + 1 : end;
         if (end - escape >= 6 && memcmp(escape, "\\u0000", 6) == 0)

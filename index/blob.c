@@ -161,7 +161,7 @@ static bool finish(struct blobs *b, struct staged *s, struct err *e)
         return err_sys(e, "storing an image: close");
     path_of(b, s->sha256, ".tmp", temp);
     path_of(b, s->sha256, "", path);
-    if (rename(temp, path) != 0)
+    if (!file_rename(temp, path))
         return err_sys(e, "storing an image: rename");
     b->touched[folder_of(s->sha256)] = true;
     return true;

@@ -45,7 +45,7 @@ bool orphans_keep(const char *dir, const char *path, const char *name, struct er
     snprintf(folder, sizeof folder, "%s/orphans/%lld", dir, today());
     snprintf(to, sizeof to, "%s/%s", folder, name);
     bool made = file_make_dirs(folder, &why);
-    if (made && rename(path, to) == 0)
+    if (made && file_rename(path, to))
         return true;
     if (made)
         err_sys(&why, "moving %s to %s", path, folder);
@@ -64,7 +64,7 @@ static bool move_back(const char *folder, long long day, void *arg)
     char from[PATH_MAX + 80];
     (void)day;
     snprintf(from, sizeof from, "%s/%s", folder, s->name);
-    return rename(from, s->path) == 0;
+    return file_rename(from, s->path);
 }
 
 bool orphans_return(const char *dir, const char *name, const char *path, struct err *e)

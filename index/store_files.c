@@ -138,7 +138,7 @@ static void set_model_aside(struct store *s, const char *path, const char *name,
     snprintf(to, sizeof to, "%s/strays", s->dir);
     bool moved = why.code == ERR_NOT_FOUND && file_make_dirs(to, NULL);
     snprintf(to, sizeof to, "%s/strays/%s", s->dir, name);
-    if (moved && rename(path, to) == 0)
+    if (moved && file_rename(path, to))
         log_warn("stray_model", "%s has no row: moved to %s", path, to);
 }
 

@@ -55,7 +55,7 @@ static void handle_stray(struct verify *v, const char *folder, const char *name)
     snprintf(to, sizeof to, "%s/%s", dir, name);
     if (!v->o->repair)
         tell(v, VERIFY_TOLD, "file without a row", from, "%s", "");
-    else if (file_make_dirs(dir, NULL) && rename(from, to) == 0)
+    else if (file_make_dirs(dir, NULL) && file_rename(from, to))
         tell(v, VERIFY_REPAIRED, "file without a row", from, "moved to %s", to);
     else
         tell(v, VERIFY_LOST, "file without a row", from, "it cannot be moved: %s", strerror(errno));
@@ -233,7 +233,7 @@ static bool copy_model(struct verify *v, const struct model_row *row, const char
         if (!store_check_model(&v->store, row, from, &ignored))
             continue;
         unlink(temp);
-        if (backup_copy_file(from, temp, sha256, &bytes, &ignored) && rename(temp, to) == 0)
+        if (backup_copy_file(from, temp, sha256, &bytes, &ignored) && file_rename(temp, to))
             return true;
         unlink(temp);
     }

@@ -15,7 +15,7 @@
 
 /* Computing yields to searching, and long questions to short ones: on busy cores a light thread runs as soon as it has
  * something to do. */
-enum { HEAVY_NICE = 10, WATCH_QUEUE = 64 };
+enum { HEAVY_NICE = 10, WATCH_QUEUE = 4096 };
 
 struct dispatch {
     struct dispatch_options o;

@@ -49,6 +49,24 @@ static void an_arena_hands_out_zeroed_memory_of_any_size(void **state)
     arena_clear(&a);
 }
 
+static void a_renamed_file_has_one_name_also_when_it_had_two(void **state)
+{
+    UNUSED(state);
+    char *dir = t_make_dir(), from[400], to[400];
+    struct err e = {0};
+    snprintf(from, sizeof from, "%s/from", dir);
+    snprintf(to, sizeof to, "%s/to", dir);
+    assert_ok(file_replace(from, "x", 1, &e), e);
+    assert_true(file_rename(from, to));
+    assert_int_equal(access(from, F_OK), -1);
+    assert_int_equal(link(to, from), 0); /* as a loss of power in the middle leaves them */
+    assert_true(file_rename(from, to));
+    assert_int_equal(access(from, F_OK), -1);
+    assert_int_equal(access(to, F_OK), 0);
+    assert_false(file_rename(from, to));
+    t_remove_dir(dir);
+}
+
 static void a_file_that_is_written_over_itself_stays_as_it_is(void **state)
 {
     UNUSED(state);
@@ -303,6 +321,7 @@ int main(void)
         cmocka_unit_test(a_pool_runs_everything_that_it_accepted),
         cmocka_unit_test(each_item_is_dealt_once_whatever_the_pool),
         cmocka_unit_test(a_full_pool_takes_all_or_nothing),
+        cmocka_unit_test(a_renamed_file_has_one_name_also_when_it_had_two),
         cmocka_unit_test(a_file_that_is_written_over_itself_stays_as_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
