@@ -71,8 +71,9 @@ bool view_vector(struct view *v, const char *id, float *out, struct err *e)
 
 /* ---- searching ---- */
 
-/* How often a search is done again because images that it found were deleted meanwhile. */
-enum { TRIES = 3 };
+/* How often a search is done again because the catalogue does not have what it found, or not any more.  Between a commit
+ * and its publication the index shows versions that the catalogue has no more; that is over in a moment. */
+enum { TRIES = 8 };
 
 /* A search of one snapshot of the catalogue: the filter, and what the hits show. */
 struct looking {
@@ -80,7 +81,9 @@ struct looking {
     struct session *session;
     const struct search *q;
     struct hits *hits;
-    bool resort; /* a score has changed */
+    bool begun;    /* the snapshot */
+    bool last_try;
+    bool resort;   /* a score has changed */
 };
 
 /* The image has another version in the snapshot than the index had: the vector of that version counts.  There is none
@@ -100,18 +103,44 @@ static bool score_again(struct looking *l, struct hit *h, int64_t revision, stru
     return true;
 }
 
-/* Fills in what the snapshot says of a hit. */
-static bool show_hit(struct looking *l, struct hit *h, bool *there, struct err *e)
+static void show(struct looking *l, struct hit *h, const struct hit_row *row)
+{
+    h->label = arena_text(&l->hits->arena, row->label);
+    h->metadata = arena_text(&l->hits->arena, row->metadata);
+}
+
+/* Fills in what the snapshot says of a hit.  *fits: it is the version that was found.  Of another version the hit takes
+ * over all there is, when `any` says so. */
+static bool show_hit(struct looking *l, struct hit *h, bool any, bool *fits, bool *there, struct err *e)
 {
     struct hit_row row;
     if (!catalog_hit(l->session, h->number, &row, e))
         return false;
-    h->label = arena_text(&l->hits->arena, row.label);
-    h->metadata = arena_text(&l->hits->arena, row.metadata);
+    *there = row.revision != 0;
+    *fits = *there && row.revision == h->revision;
+    if (*fits || (any && *there))
+        show(l, h, &row);
     int64_t revision = row.revision;
     hit_row_clear(&row);
-    *there = revision != 0;
-    return !*there || revision == h->revision || score_again(l, h, revision, e);
+    return *fits || !any || !*there || score_again(l, h, revision, e);
+}
+
+/* Without a filter what was found counts: a version that came after the first snapshot began is in a second one. */
+static bool show_newer(struct looking *l, const bool *done, size_t *lost, struct err *e)
+{
+    bool ok = true, fits, there;
+    catalog_snapshot_end(l->session);
+    l->begun = catalog_snapshot(l->session, e);
+    for (size_t i = 0; ok && l->begun && i < l->hits->n; i++) {
+        if (done[i])
+            continue;
+        ok = show_hit(l, &l->hits->items[i], l->last_try, &fits, &there, e);
+        if (!fits)
+            ++*lost;
+        if (!there)
+            l->hits->items[i].number = 0;
+    }
+    return ok && l->begun;
 }
 
 static int by_score(const void *a, const void *b)
@@ -120,50 +149,68 @@ static int by_score(const void *a, const void *b)
     return x->score != y->score ? (x->score < y->score) - (x->score > y->score) : strcmp(x->id, y->id);
 }
 
-/* Drops the hits that the snapshot has not, and puts the others in order; *lost counts them. */
-static bool show_hits(struct looking *l, size_t *lost, struct err *e)
+/* Drops the hits that are gone, and puts the others in order when a score has changed. */
+static void settle(struct looking *l)
 {
     struct hits *hits = l->hits;
-    size_t n = 0, all = hits->n;
-    for (size_t i = 0; i < all; i++) {
-        bool there;
-        if (!show_hit(l, &hits->items[i], &there, e))
-            return false;
-        if (there)
+    size_t n = 0;
+    for (size_t i = 0; i < hits->n; i++)
+        if (hits->items[i].number)
             hits->items[n++] = hits->items[i];
-    }
-    *lost = all - n;
     if (l->resort)
         qsort(hits->items, n, sizeof *hits->items, by_score);
     while (l->q->has_threshold && n > 0 && hits->items[n - 1].score < l->q->threshold)
         n--;
     hits->n = n;
-    return true;
 }
 
-/* The snapshot begins before a filtered search, which finds only what is in it; another search finds what is newer too,
- * so its begins afterwards. */
+/* *lost counts the hits that are not shown as they were found. */
+static bool show_hits(struct looking *l, size_t *lost, struct err *e)
+{
+    struct hits *hits = l->hits;
+    bool *done = mem_new(hits->n + 1, sizeof *done), ok = true, there;
+    size_t open = 0;
+    for (size_t i = 0; ok && i < hits->n; i++) {
+        ok = show_hit(l, &hits->items[i], l->q->filter != NULL, &done[i], &there, e);
+        if (l->q->filter && !there) {
+            hits->items[i].number = 0;
+            ++*lost;
+        }
+        open += !done[i];
+    }
+    if (ok && open > 0 && !l->q->filter)
+        ok = show_newer(l, done, lost, e);
+    free(done);
+    if (ok)
+        settle(l);
+    return ok;
+}
+
+/* The snapshot begins before the search: a filter finds only what is in it. */
 static bool look(struct looking *l, size_t *lost, struct err *e)
 {
     const struct search *q = l->q;
     struct view *v = l->view;
+    struct hit_row none;
     int64_t *numbers = NULL;
     size_t n = 0;
-    bool ok = (!q->filter || catalog_numbers(l->session, v->row.number, q->filter, &numbers, &n, e)) &&
+    bool ok = (q->filter ? catalog_numbers(l->session, v->row.number, q->filter, &numbers, &n, e)
+                         : catalog_hit(l->session, 0, &none, e)) && /* a first read, with which it begins */
               vindex_search(v->index, q, numbers, n, l->hits, e) && show_hits(l, lost, e);
     free(numbers);
     return ok;
 }
 
-static bool look_once(struct view *v, const struct search *q, struct hits *out, size_t *lost, struct err *e)
+static bool look_once(struct view *v, const struct search *q, bool last_try, struct hits *out, size_t *lost, struct err *e)
 {
     struct catalog *catalog = v->store->catalog;
-    struct looking l = {.view = v, .session = catalog_reader(catalog, e), .q = q, .hits = out};
+    struct looking l = {.view = v, .session = catalog_reader(catalog, e), .q = q, .hits = out, .last_try = last_try};
     if (!l.session)
         return false;
-    bool begun = catalog_snapshot(l.session, e);
-    bool ok = begun && look(&l, lost, e);
-    if (begun)
+    *lost = 0;
+    l.begun = catalog_snapshot(l.session, e);
+    bool ok = l.begun && look(&l, lost, e);
+    if (l.begun)
         catalog_snapshot_end(l.session);
     catalog_reader_done(catalog, l.session);
     return ok;
@@ -171,15 +218,13 @@ static bool look_once(struct view *v, const struct search *q, struct hits *out, 
 
 bool view_search(struct view *v, const struct search *q, struct hits *out, struct err *e)
 {
-    size_t lost = 0;
-    for (int i = 0; i < TRIES; i++) {
+    size_t lost = 1;
+    for (int i = 0; i < TRIES && lost > 0; i++) {
         hits_clear(out);
-        if (!look_once(v, q, out, &lost, e)) {
+        if (!look_once(v, q, i == TRIES - 1, out, &lost, e)) {
             hits_clear(out);
             return false;
         }
-        if (lost == 0)
-            break;
     }
     return true;
 }
