@@ -238,7 +238,7 @@ static void a_query_picture_may_come_as_a_form(void **state)
     add_field(&form, "limt", "1");
     o = send(&form, 400, "POST /v1/collections/default/search");
     assert_string_equal(outcome_text(&o, "error.param"), "limt");
-    assert_non_null(strstr(outcome_text(&o, "error.message"), "limit, filter"));
+    assert_non_null(strstr(outcome_text(&o, "error.message"), "limit, offset"));
     outcome_clear(&o);
     add_picture(&form, "file", "");
     add_picture(&form, "file", "");
