@@ -10,7 +10,7 @@
 #include "base/work_limit.h"
 
 static const char LABEL[] = "label";
-enum { WIDER = 4, BUCKETS = 4096 };
+enum { WIDER = 4, LOOKED_AT_MAX = 20000, BUCKETS = 4096 };
 
 /* ---- the value of a hit ---- */
 
@@ -142,7 +142,7 @@ bool grouping_search(struct view *v, const struct search *q, const char *text, s
     snprintf(copy, sizeof copy, "%s", text);
     const char *key = strcmp(text, LABEL) == 0 ? NULL : filter_metadata_key(copy);
     struct search wide = *q;
-    size_t all = max_size(view_images(v), 1), found = 0;
+    size_t all = max_size(min_size(view_images(v), LOOKED_AT_MAX), 1), found = 0;
     wide.with_vector = false;
     for (wide.limit = min_size(max_size(q->limit * WIDER, 100), all);; wide.limit = min_size(wide.limit * WIDER, all)) {
         if (!view_search(v, &wide, &out->hits, e))

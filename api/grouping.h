@@ -14,7 +14,8 @@ bool grouping_is_key(const char *text);
 
 /* `key` is one.  Images without a text, number or
  * boolean there are left out; of a list the first element counts.  As long as q->limit values match, so many are given:
- * the search is widened until they are found, within the limits of the work at hand. */
+ * the search is widened until they are found, down to the 20,000th hit (their texts are held meanwhile) and within the
+ * limits of the work at hand. */
 MUST_CHECK bool grouping_search(struct view *v, const struct search *q, const char *key, struct grouped *out,
                                 struct err *e);
 void grouped_clear(struct grouped *g);
