@@ -82,7 +82,6 @@ struct looking {
     const struct search *q;
     struct hits *hits;
     bool begun;    /* the snapshot */
-    bool last_try;
     bool resort;   /* a score has changed */
 };
 
@@ -120,6 +119,8 @@ static bool show_hit(struct looking *l, struct hit *h, bool any, bool *fits, boo
     *fits = *there && row.revision == h->revision;
     if (*fits || (any && *there))
         show(l, h, &row);
+    else /* its label stays as it was found: an index that serves no more, after a change of model, shows what was */
+        h->metadata = arena_text(&l->hits->arena, row.metadata);
     int64_t revision = row.revision;
     hit_row_clear(&row);
     return *fits || !any || !*there || score_again(l, h, revision, e);
@@ -134,11 +135,9 @@ static bool show_newer(struct looking *l, const bool *done, size_t *lost, struct
     for (size_t i = 0; ok && l->begun && i < l->hits->n; i++) {
         if (done[i])
             continue;
-        ok = show_hit(l, &l->hits->items[i], l->last_try, &fits, &there, e);
+        ok = show_hit(l, &l->hits->items[i], false, &fits, &there, e);
         if (!fits)
             ++*lost;
-        if (!there)
-            l->hits->items[i].number = 0;
     }
     return ok && l->begun;
 }
@@ -201,10 +200,10 @@ static bool look(struct looking *l, size_t *lost, struct err *e)
     return ok;
 }
 
-static bool look_once(struct view *v, const struct search *q, bool last_try, struct hits *out, size_t *lost, struct err *e)
+static bool look_once(struct view *v, const struct search *q, struct hits *out, size_t *lost, struct err *e)
 {
     struct catalog *catalog = v->store->catalog;
-    struct looking l = {.view = v, .session = catalog_reader(catalog, e), .q = q, .hits = out, .last_try = last_try};
+    struct looking l = {.view = v, .session = catalog_reader(catalog, e), .q = q, .hits = out};
     if (!l.session)
         return false;
     *lost = 0;
@@ -221,7 +220,7 @@ bool view_search(struct view *v, const struct search *q, struct hits *out, struc
     size_t lost = 1;
     for (int i = 0; i < TRIES && lost > 0; i++) {
         hits_clear(out);
-        if (!look_once(v, q, i == TRIES - 1, out, &lost, e)) {
+        if (!look_once(v, q, out, &lost, e)) {
             hits_clear(out);
             return false;
         }
