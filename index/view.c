@@ -108,11 +108,12 @@ static void show(struct looking *l, struct hit *h, const struct hit_row *row)
     h->metadata = arena_text(&l->hits->arena, row->metadata);
 }
 
-/* Fills in what the snapshot says of a hit.  *fits: it is the version that was found.  Of another version the hit takes
- * over all there is, when `any` says so. */
-static bool show_hit(struct looking *l, struct hit *h, bool any, bool *fits, bool *there, struct err *e)
+/* Fills in what the snapshot says of a hit.  *fits: it is the version that was found.  With a filter, which
+ * was asked of the snapshot, the hit takes over all there is of another version. */
+static bool show_hit(struct looking *l, struct hit *h, bool *fits, bool *there, struct err *e)
 {
     struct hit_row row;
+    bool any = l->q->filter != NULL;
     if (!catalog_hit(l->session, h->number, &row, e))
         return false;
     *there = row.revision != 0;
@@ -135,7 +136,7 @@ static bool show_newer(struct looking *l, const bool *done, size_t *lost, struct
     for (size_t i = 0; ok && l->begun && i < l->hits->n; i++) {
         if (done[i])
             continue;
-        ok = show_hit(l, &l->hits->items[i], false, &fits, &there, e);
+        ok = show_hit(l, &l->hits->items[i], &fits, &there, e);
         if (!fits)
             ++*lost;
     }
@@ -170,7 +171,7 @@ static bool show_hits(struct looking *l, size_t *lost, struct err *e)
     bool *done = mem_new(hits->n + 1, sizeof *done), ok = true, there;
     size_t open = 0;
     for (size_t i = 0; ok && i < hits->n; i++) {
-        ok = show_hit(l, &hits->items[i], l->q->filter != NULL, &done[i], &there, e);
+        ok = show_hit(l, &hits->items[i], &done[i], &there, e);
         if (l->q->filter && !there) {
             hits->items[i].number = 0;
             ++*lost;
