@@ -33,9 +33,22 @@ static void set_code(struct scalar *s, bool real, uint64_t bits)
         s->code[1 + i] = (unsigned char)(bits >> (56 - 8 * i));
 }
 
+struct scalar scalar_real(double real)
+{
+    struct scalar s = {.kind = SCALAR_NUMBER, .is_real = true, .real = real};
+    uint64_t bits;
+    memcpy(&bits, &real, sizeof bits); /* of positive doubles in their order */
+    if (real >= 0x1p64)
+        set_code(&s, true, bits);
+    else if (real >= 0x1p63)
+        set_code(&s, false, (uint64_t)real);
+    return s;
+}
+
 bool scalar_number(const struct json *v, struct scalar *out)
 {
-    uint64_t large, bits;
+    uint64_t large;
+    double real;
     *out = (struct scalar){.kind = SCALAR_NUMBER};
     if (json_as_int(v, &out->i))
         return true;
@@ -43,14 +56,9 @@ bool scalar_number(const struct json *v, struct scalar *out)
         set_code(out, false, large);
         return true;
     }
-    if (!json_as_number(v, &out->real))
+    if (!json_as_number(v, &real))
         return false;
-    out->is_real = true;
-    memcpy(&bits, &out->real, sizeof bits); /* of positive doubles in their order */
-    if (out->real >= 0x1p64)
-        set_code(out, true, bits);
-    else if (out->real >= 0x1p63)
-        set_code(out, false, (uint64_t)out->real);
+    *out = scalar_real(real);
     return true;
 }
 

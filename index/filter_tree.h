@@ -78,6 +78,7 @@ bool filter_decide(const struct filter *f, uint64_t met);
 
 /* False when the value is no number. */
 bool scalar_number(const struct json *v, struct scalar *out);
+struct scalar scalar_real(double real);
 /* As the catalogue has it; borrowed from the scalar. */
 struct sql_value scalar_sql(const struct scalar *s);
 /* By kind, then by value: texts as memcmp() has them, numbers exactly. */

@@ -438,6 +438,51 @@ static void the_empty_label_of_an_older_file_becomes_none(void **state)
     image_row_clear(&row);
 }
 
+/* As version 0.1.0 wrote numbers from 2^63 on: plain reals. */
+#define AS_REALS \
+    "UPDATE attribute SET number = 9223372036854775808.0 WHERE number = x'008000000000000000';" \
+    "UPDATE attribute SET number = 1e19 WHERE number = x'008AC7230489E80000';" \
+    "UPDATE attribute SET number = 1e300 WHERE number = x'017E37E43C8800759C';"
+
+static void check_numbers(struct fixture *f)
+{
+    static const struct { const char *condition; int64_t want; } cases[] = {
+        {"\"match\":{\"value\":1e19}", 2}, {"\"match\":{\"value\":10000000000000000000}", 2}, {"\"match\":{\"any\":[1e300,9223372036854775808]}", 2},
+        {"\"range\":{\"gte\":1e19}", 3}, {"\"range\":{\"gt\":1e19}", 1}, {"\"range\":{\"lt\":1e19}", 6}, {"\"range\":{\"gte\":9223372036854775807,\"lt\":1e20}", 4},
+    };
+    char filter[300];
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        snprintf(filter, sizeof filter, "{\"must\":[{\"key\":\"n\",%s}]}", cases[i].condition);
+        if (count(f, f->w, filter) != cases[i].want)
+            fail_msg("%s: not %lld", filter, (long long)cases[i].want);
+    }
+}
+
+static void numbers_that_an_older_file_has_as_plain_reals_are_found(void **state)
+{
+    static const char *const numbers[] = {"-1e300", "7", "9.2233720368547748e18", "9223372036854775807", "9223372036854775808.0", "1e19", "[1,1e19]", "1e300"};
+    struct fixture *f = *state;
+    struct err e = {0};
+    char metadata[100];
+    sqlite3 *db;
+    assert_ok(catalog_begin(f->w, &e), e);
+    for (size_t i = 0; i < COUNT(numbers); i++) {
+        snprintf(metadata, sizeof metadata, "{\"n\":%s}", numbers[i]);
+        add(f, numbers[i], NULL, metadata);
+    }
+    assert_ok(catalog_commit(f->w, &e), e);
+    check_numbers(f);
+    catalog_close(f->c, false);
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, UNDO_LATER AS_REALS "PRAGMA user_version = 2;", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    f->c = catalog_open(f->path, &e);
+    if (!f->c)
+        fail_msg("%s", e.text);
+    f->w = catalog_writer(f->c);
+    check_numbers(f);
+}
+
 struct waiter {
     struct catalog *c;
     bool got; /* atomic */
@@ -529,6 +574,7 @@ int main(void)
         TEST(a_damaged_file_is_refused_at_the_start),
         TEST(a_file_of_the_first_schema_is_brought_up_to_date),
         TEST(the_empty_label_of_an_older_file_becomes_none),
+        TEST(numbers_that_an_older_file_has_as_plain_reals_are_found),
         TEST(a_reader_waits_for_a_free_session),
         TEST(readers_are_kept_for_work_that_is_not_lengthy_and_nobody_waits_for_ever),
         TEST(a_statement_stops_at_its_time),

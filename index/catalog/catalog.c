@@ -101,7 +101,13 @@ static const char *const steps[] = {
     "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('image', 'image_by_creation', '1000000 1000000 100 1'),"
     "  ('image', 'image_by_update', '1000000 1000000 100 1');"
     "ANALYZE sqlite_schema;",
+
+    /* Numbers from 2^63 on have a form of their own: see `codes`. */
+    "",
 };
+
+/* What SQL cannot say of a step, behind its text. */
+static bool (*const codes[COUNT(steps)])(struct sql *q, struct err *e) = {[5] = catalog_attributes_recode};
 
 /* All tables but `vector`, whose every page is read at the start. */
 static const char *const checked[] = {"counter", "collection", "generation", "image", "attribute", "model", "key"};
@@ -122,7 +128,8 @@ static bool migrate(struct sql *q, struct err *e)
     for (size_t i = (size_t)version; i < COUNT(steps); i++) {
         snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %zu; COMMIT", APPLICATION_ID,
                  i + 1);
-        if (!sql_script(q, "BEGIN IMMEDIATE", e) || !sql_script(q, steps[i], e) || !sql_script(q, text, e))
+        if (!sql_script(q, "BEGIN IMMEDIATE", e) || !sql_script(q, steps[i], e) || (codes[i] && !codes[i](q, e)) ||
+            !sql_script(q, text, e))
             return false; /* closing takes the open transaction back */
     }
     return true;

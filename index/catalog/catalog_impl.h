@@ -30,5 +30,7 @@ MUST_CHECK bool catalog_vector_put(struct session *s, struct vector_place p, int
 /* Stores a row for each leaf of the metadata object text (NULL: none). */
 MUST_CHECK bool catalog_attributes(struct session *s, int64_t collection, int64_t image, const char *metadata,
                                    struct err *e);
+/* Numbers from 2^63 on that an older version stored as plain reals, stored as filters look for them (filter_tree.h). */
+MUST_CHECK bool catalog_attributes_recode(struct sql *q, struct err *e);
 
 #endif

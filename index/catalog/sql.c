@@ -313,6 +313,11 @@ int64_t sql_get_int(struct query *r, int column)
     return sqlite3_column_int64(r->st, column);
 }
 
+double sql_get_real(struct query *r, int column)
+{
+    return sqlite3_column_double(r->st, column);
+}
+
 bool sql_is_null(struct query *r, int column)
 {
     return sqlite3_column_type(r->st, column) == SQLITE_NULL;

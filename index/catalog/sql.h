@@ -81,6 +81,7 @@ MUST_CHECK bool sql_number(struct sql *q, const char *text, const struct sql_val
                            int64_t *out, struct err *e);
 
 int64_t sql_get_int(struct query *r, int column);
+double sql_get_real(struct query *r, int column);
 const char *sql_get_text(struct query *r, int column); /* until the next row; NULL for SQL's NULL */
 bool sql_is_null(struct query *r, int column);
 const void *sql_get_blob(struct query *r, int column, size_t *len);

@@ -5,6 +5,8 @@
  */
 #include "tests/t.h"
 
+#include <sqlite3.h>
+
 #include "base/file.h"
 #include "base/hash.h"
 #include "tests/lib/command.h"
@@ -253,6 +255,70 @@ static void its_backup_restores_and_answers_as_it_did(void **state)
     throw_away(&o);
 }
 
+/* What 0.1.0 stores for these metadata, seen in its catalogue. */
+static const struct { const char *id, *metadata, *number; } old_numbers[] = {
+    {"f1", "{\"h\":1e19}", "1e19"}, {"f2", "{\"h\":9.2233720368547758e18}", "9223372036854775808.0"}, {"f3", "{\"h\":1.0000000000000001e300}", "1e300"},
+    {"f4", "{\"h\":9223372036854775807}", "9223372036854775807"},
+};
+
+static void write_old_numbers(const struct old *o)
+{
+    char path[400], line[600];
+    sqlite3 *db;
+    snprintf(path, sizeof path, "%s/anchord.db", o->dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    for (size_t i = 0; i < COUNT(old_numbers); i++) {
+        snprintf(line, sizeof line,
+                 "UPDATE image SET metadata = '%s' WHERE id = '%s';"
+                 "INSERT INTO attribute (image, collection, key, number) SELECT number, collection, 'h', %s FROM image WHERE id = '%s'",
+                 old_numbers[i].metadata, old_numbers[i].id, old_numbers[i].number, old_numbers[i].id);
+        assert_int_equal(sqlite3_exec(db, line, NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_changes(db), 1);
+    }
+    sqlite3_close(db);
+}
+
+static void numbers_are_counted(struct old *o)
+{
+    static const struct { const char *condition; int64_t want; } cases[] = {
+        {"\"match\":{\"value\":1e19}", 1}, {"\"match\":{\"value\":9223372036854775808}", 1}, {"\"match\":{\"value\":1e300}", 1},
+        {"\"range\":{\"gte\":9e18}", 4}, {"\"range\":{\"gt\":9223372036854775808}", 2}, {"\"range\":{\"lt\":1e19}", 2},
+    };
+    struct err e = {0};
+    char text[300];
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        int n = snprintf(text, sizeof text, "{\"filter\":{\"must\":[{\"key\":\"h\",%s}]}}", cases[i].condition);
+        struct json *filter = json_parse(text, (size_t)n, 0, &e);
+        struct json *counted = ask(o, 200, o->key, "POST /v1/collections/default/images/count", filter);
+        if (int_at(counted, "count") != cases[i].want)
+            fail_msg("%s: %lld, not %lld", text, (long long)int_at(counted, "count"), (long long)cases[i].want);
+        json_free(counted);
+        json_free(filter);
+    }
+}
+
+static void numbers_from_two_to_the_63_on_are_found_as_in_a_new_folder(void **state)
+{
+    UNUSED(state);
+    struct old o;
+    struct err e = {0};
+    char line[200], text[200];
+    unpack(&o);
+    write_old_numbers(&o);
+    serve(&o);
+    numbers_are_counted(&o);
+    for (size_t i = 0; i < COUNT(old_numbers); i++) { /* written anew, they are found as they were before */
+        snprintf(line, sizeof line, "PATCH /v1/collections/default/images/%s", old_numbers[i].id);
+        int n = snprintf(text, sizeof text, "{\"metadata\":%s}", old_numbers[i].metadata);
+        struct json *body = json_parse(text, (size_t)n, 0, &e);
+        json_free(ask(&o, 200, o.key, line, body));
+        json_free(body);
+    }
+    numbers_are_counted(&o);
+    stop(&o);
+    throw_away(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +326,7 @@ int main(void)
         cmocka_unit_test(each_picture_has_the_bytes_that_its_hash_says_and_is_found_by_them),
         cmocka_unit_test(it_goes_back_to_the_generation_that_was_retired),
         cmocka_unit_test(its_backup_restores_and_answers_as_it_did),
+        cmocka_unit_test(numbers_from_two_to_the_63_on_are_found_as_in_a_new_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
