@@ -14,8 +14,9 @@ HAVE_DNNL := $(wildcard /usr/include/dnnl.h /usr/include/*/dnnl.h /usr/local/inc
 ONEDNN  ?= $(if $(HAVE_DNNL),1,0)
 HAVE_FAISS_C := $(wildcard /usr/lib/libfaiss_c.* /usr/lib/*/libfaiss_c.* /usr/local/lib/libfaiss_c.*)
 
-LAYERS  := base engine engine/pictures engine/kernels engine/objectives engine/training \
-           index index/catalog index/vectors api api/jobs server server/http server/commands
+LAYERS  := base engine/kernels engine/pictures engine engine/objectives engine/data engine/learning engine/judging \
+           engine/training index/catalog index/vectors index api/services api/jobs api/requests \
+           server/process server/http server/commands server
 PACKAGES := gcc g++ make pkg-config curl libmicrohttpd-dev libjansson-dev libfaiss-dev \
             libopenblas-openmp-dev libdnnl-dev libjpeg62-turbo-dev libpng-dev libwebp-dev liblcms2-dev zlib1g-dev \
             libsqlite3-dev nettle-dev libutf8proc-dev libgnutls28-dev libcmocka-dev
@@ -57,7 +58,7 @@ OBJ     := $(SRC:%.c=$(B)/%.o) $(patsubst %.cc,$(B)/%.o,$(wildcard index/*/*.cc)
 LIB     := $(B)/libanchord.a
 TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
 TESTLIB := $(B)/libtest.a
-TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c tests/http/test_*.c))
+TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard $(LAYERS:%=tests/%/test_*.c) tests/http/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS := $(FUZZERS:%=$(B)/tests/fuzz/replay_%)
 BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/bench_*.c))

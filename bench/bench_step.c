@@ -23,8 +23,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "engine/training/learner.h"
-#include "engine/training/loader.h"
+#include "engine/learning/learner.h"
+#include "engine/data/loader.h"
 #include "tests/lib/figures.h"
 #include "tests/lib/hashed.h"
 

@@ -11,7 +11,7 @@
 #include "base/num.h"
 #include "base/rng.h"
 #include "engine/model_parts.h"
-#include "engine/tensor.h"
+#include "engine/kernels/tensor.h"
 
 _Static_assert(ARCH_NAME_MAX <= sizeof((struct weight *)0)->name, "names fit");
 

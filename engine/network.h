@@ -9,7 +9,7 @@
 #define ANCHORD_ENGINE_NETWORK_H
 
 #include "engine/graph.h"
-#include "engine/kernels/conv.h"
+#include "engine/kernels/infer_conv.h"
 #include "engine/model.h"
 
 struct layer { /* what node i needs beside its input */

@@ -9,7 +9,7 @@
 #include "engine/kernels/gemm.h"
 #include "engine/kernels/pool.h"
 #include "engine/kernels/unit.h"
-#include "engine/layout.h"
+#include "engine/kernels/layout.h"
 
 /* For one picture.  A ResNet-50 at 1,024 pixels takes 200 MB; what a file may ask for takes gigabytes. */
 enum { PICTURE_MB_MAX = 384 };

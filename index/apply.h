@@ -2,7 +2,7 @@
 #ifndef ANCHORD_INDEX_APPLY_H
 #define ANCHORD_INDEX_APPLY_H
 
-#include "index/store_impl.h"
+#include "index/store_parts.h"
 
 enum effect_kind {
     EFFECT_IMAGE,           /* an image was added or replaced: write->put, write->image */

@@ -10,7 +10,7 @@
 #ifndef ANCHORD_INDEX_BACKUP_H
 #define ANCHORD_INDEX_BACKUP_H
 
-#include "index/store_impl.h"
+#include "index/store_parts.h"
 
 struct backup;
 

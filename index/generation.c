@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
-#include "index/store_impl.h"
+#include "index/store_parts.h"
 
 const char *generation_state_name(enum generation_state state)
 {

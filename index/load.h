@@ -9,7 +9,7 @@
 #ifndef ANCHORD_INDEX_LOAD_H
 #define ANCHORD_INDEX_LOAD_H
 
-#include "index/store_impl.h"
+#include "index/store_parts.h"
 
 struct loading {
     struct store *store;

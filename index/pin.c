@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
-#include "index/store_impl.h"
+#include "index/store_parts.h"
 
 enum { PAGE = 500, GROUP = 64 };
 

@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "index/load.h"
-#include "index/store_impl.h"
+#include "index/store_parts.h"
 #include "index/writer.h"
 
 enum { DEFAULT_QUEUE = 1024, READ_TRIES = 3 };

@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "index/backup_file.h"
 #include "index/orphans.h"
-#include "index/store_impl.h"
+#include "index/store_parts.h"
 
 /* ---- after a crash ---- */
 

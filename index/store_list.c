@@ -1,5 +1,5 @@
 /* store_list.c - what the store tells of the images of a collection: one, pages, counts, labels. */
-#include "index/store_impl.h"
+#include "index/store_parts.h"
 
 /* A reading session, and the number of a collection. */
 static struct session *enter(struct store *s, const char *collection, int64_t *number, struct err *e)

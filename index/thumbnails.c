@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "base/file.h"
-#include "index/store_impl.h"
+#include "index/store_parts.h"
 
 enum { NAME = HASH_HEX + 16 };
 

@@ -16,7 +16,7 @@
 #include "index/apply.h"
 #include "index/backup_file.h"
 #include "index/flaw.h"
-#include "index/store_impl.h"
+#include "index/store_parts.h"
 #include "index/vectors/segment_file.h"
 
 enum { PATHS = PATH_MAX + 300, USERS = 3 };

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "index/store_impl.h"
+#include "index/store_parts.h"
 #include "index/vectors/scan.h"
 
 struct view {

@@ -14,7 +14,7 @@
 #ifndef ANCHORD_INDEX_WRITER_H
 #define ANCHORD_INDEX_WRITER_H
 
-#include "index/store_impl.h"
+#include "index/store_parts.h"
 
 struct writer *writer_start(struct store *s, size_t capacity, struct err *e); /* NULL on failure */
 void writer_stop(struct writer *w); /* finishes what is queued; NULL is fine */

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "api/app.h"
+#include "api/services/app.h"
 #include "base/clock.h"
 #include "base/cores.h"
 #include "base/log.h"
@@ -16,13 +16,13 @@
 #include "base/metric.h"
 #include "server/http/address.h"
 #include "api/jobs/jobs.h"
-#include "server/app_settings.h"
+#include "server/process/app_settings.h"
 #include "server/commands/command.h"
 #include "server/http/certificate.h"
 #include "server/http/http.h"
-#include "server/notify.h"
-#include "server/secrets.h"
-#include "server/serve_file.h"
+#include "server/process/notify.h"
+#include "server/process/secrets.h"
+#include "server/process/serve_file.h"
 
 enum { BACKLOG = 1024, LINGER_MS = 100, HURRY_S = 2 };
 

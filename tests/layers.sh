@@ -35,10 +35,10 @@ home 'png\.h'      engine/pictures/image_png.c engine/pictures/image_png_write.c
 home 'zlib\.h'     engine/pictures/inflate_zlib.c
 home 'lcms2'       engine/pictures/colour_lcms.c
 home 'webp/'       engine/pictures/image_webp.c
-home 'cblas|openblas' engine/kernels/gemm_blas.c engine/kernels/conv_blas.c
+home 'cblas|openblas' engine/kernels/gemm_blas.c engine/kernels/infer_patches.c
 home 'dnnl\.h|oneapi/' engine/kernels/common_dnnl.h
-home 'engine/kernels/common_dnnl' engine/kernels/common_dnnl.c engine/kernels/conv_dnnl.c engine/kernels/gemm_dnnl.c \
-    engine/kernels/conv_direct_dnnl.c
+home 'engine/kernels/common_dnnl' engine/kernels/common_dnnl.c engine/kernels/infer_dnnl.c engine/kernels/gemm_dnnl.c \
+    engine/kernels/train_dnnl.c
 
 [ $bad = 0 ] && echo "layers: clean"
 exit $bad

@@ -11,7 +11,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
-#include "engine/training/manifest.h"
+#include "engine/data/manifest.h"
 
 enum { AUTO_BATCH = 64, AUTO_STEPS = 1000, AUTO_EPOCHS_MOST = 100, EACH_LABEL = 4, LEAST_BATCH = 4 };
 static const double PROFILE_BATCH = 256; /* that the rates of SGD and LARS are meant for */

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api/generations.h"
-#include "api/jobs/jobs_impl.h"
+#include "api/requests/generations.h"
+#include "api/jobs/jobs_parts.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/json_writer.h"

@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include "api/jobs/job_settings.h"
-#include "api/jobs/jobs_impl.h"
+#include "api/jobs/jobs_parts.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "engine/training/manifest.h"
+#include "engine/data/manifest.h"
 #include "index/pin.h"
 
 static void add_pinned(const struct pinned *p, void *context)

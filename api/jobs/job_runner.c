@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "api/jobs/jobs_impl.h"
+#include "api/jobs/jobs_parts.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"

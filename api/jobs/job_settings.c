@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "engine/pictures/augment.h"
-#include "engine/training/train_config.h"
+#include "engine/learning/train_config.h"
 
 enum kind { KIND_COUNT, KIND_REAL, KIND_RECIPE, KIND_CHOICE };
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api/jobs/jobs_impl.h"
+#include "api/jobs/jobs_parts.h"
 #include "base/clock.h"
 #include "base/cores.h"
 #include "base/file.h"

@@ -9,7 +9,7 @@
 #ifndef ANCHORD_API_JOBS_JOBS_H
 #define ANCHORD_API_JOBS_JOBS_H
 
-#include "api/app.h"
+#include "api/services/app.h"
 #include "api/jobs/job_events.h"
 
 struct jobs_options {

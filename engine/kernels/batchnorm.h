@@ -22,7 +22,7 @@
 
 #include <stdbool.h>
 
-#include "engine/tensor.h"
+#include "engine/kernels/tensor.h"
 
 struct norm_shape {
     enum dtype dtype; /* of x, y and their gradients */

@@ -6,7 +6,7 @@
 #include <dnnl.h>
 
 #include "base/err.h"
-#include "engine/tensor.h"
+#include "engine/kernels/tensor.h"
 
 /* The processor; NULL when the library refuses.  One for the whole program. */
 dnnl_engine_t onednn_engine(void);

@@ -7,7 +7,7 @@
 #define ANCHORD_ENGINE_KERNELS_GEMM_BF16_H
 
 #include "base/err.h"
-#include "engine/tensor.h"
+#include "engine/kernels/tensor.h"
 
 struct gemm_spec {
     size_t m, n, k;

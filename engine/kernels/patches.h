@@ -5,7 +5,7 @@
 #ifndef ANCHORD_ENGINE_KERNELS_PATCHES_H
 #define ANCHORD_ENGINE_KERNELS_PATCHES_H
 
-#include "engine/kernels/conv.h"
+#include "engine/kernels/infer_conv.h"
 
 static inline size_t patch_length(const struct conv_spec *s)
 {

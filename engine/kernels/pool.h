@@ -5,7 +5,7 @@
 #ifndef ANCHORD_ENGINE_KERNELS_POOL_H
 #define ANCHORD_ENGINE_KERNELS_POOL_H
 
-#include "engine/tensor.h"
+#include "engine/kernels/tensor.h"
 
 /* y[n, out_h, out_w, c] = the largest of each window x window square of x, at steps of `stride`, in a picture with
  * `pad` pixels around it that never win (pad < window).  Same dtype. */

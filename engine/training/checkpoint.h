@@ -12,7 +12,7 @@
 
 #include "base/hash.h"
 #include "base/processor.h"
-#include "engine/training/train_step.h"
+#include "engine/learning/train_step.h"
 
 /* Where a run is. */
 struct run_state {

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "engine/pictures/image.h"
-#include "engine/training/judge.h"
+#include "engine/judging/judge.h"
 #include "engine/training/report_chart.h"
 #include "engine/training/report_html.h"
 #include "engine/training/report_log.h"

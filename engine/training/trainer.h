@@ -23,9 +23,9 @@
 #define ANCHORD_ENGINE_TRAINING_TRAINER_H
 
 #include "engine/pictures/image.h"
-#include "engine/training/manifest.h"
+#include "engine/data/manifest.h"
 #include "engine/training/run_log.h"
-#include "engine/training/train_config.h"
+#include "engine/learning/train_config.h"
 
 struct train_progress {
     const char *doing;        /* "reading", "judging", "training" */

@@ -6,7 +6,7 @@
 
 #include "base/pool.h"
 #include "engine/training/checkpoint.h"
-#include "engine/training/judge.h"
+#include "engine/judging/judge.h"
 #include "engine/training/trainer.h"
 #include "engine/training/watch.h"
 

@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "engine/kernels/gemm.h"
-#include "engine/training/preview.h"
+#include "engine/data/preview.h"
 #include "engine/training/trainer_parts.h"
 
 enum { EVALUATIONS_MOST = 50, /* in a run that says nothing else */ PICKS_MAX = 1 << 20 };

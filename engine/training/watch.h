@@ -11,7 +11,7 @@
 #ifndef ANCHORD_ENGINE_TRAINING_WATCH_H
 #define ANCHORD_ENGINE_TRAINING_WATCH_H
 
-#include "engine/training/train_step.h"
+#include "engine/learning/train_step.h"
 
 enum watch_finding { WATCH_FINE, WATCH_COLLAPSED, WATCH_IDLE, WATCH_DIVERGED };
 

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/work_limit.h"
-#include "index/catalog/catalog_impl.h"
+#include "index/catalog/catalog_parts.h"
 
 enum { APPLICATION_ID = 0x616e6368 /* "anch" */, WAIT_S = 5 };
 

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "index/catalog/catalog_impl.h"
+#include "index/catalog/catalog_parts.h"
 #include "index/filter_tree.h"
 
 struct walk {

@@ -12,7 +12,7 @@
 #include "base/num.h"
 #include "base/work_limit.h"
 #include "index/catalog/catalog.h"
-#include "index/catalog/catalog_impl.h"
+#include "index/catalog/catalog_parts.h"
 #include "index/catalog/pieces.h"
 #include "index/catalog/selection.h"
 #include "index/filter_tree.h"

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "index/catalog/catalog.h"
-#include "index/catalog/catalog_impl.h"
+#include "index/catalog/catalog_parts.h"
 
 /* The states as they are stored; the statements below name them by number. */
 _Static_assert(GENERATION_BUILDING == 0 && GENERATION_ACTIVE == 1 && GENERATION_RETIRED == 2 &&

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "index/catalog/catalog.h"
-#include "index/catalog/catalog_impl.h"
+#include "index/catalog/catalog_parts.h"
 
 void catalog_read_image(struct query *r, struct image_row *out)
 {

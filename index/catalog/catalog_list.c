@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "index/catalog/catalog.h"
-#include "index/catalog/catalog_impl.h"
+#include "index/catalog/catalog_parts.h"
 
 /* ---- counts ---- */
 

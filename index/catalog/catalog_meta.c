@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "index/catalog/catalog.h"
-#include "index/catalog/catalog_impl.h"
+#include "index/catalog/catalog_parts.h"
 
 /* Room for one more in an array that doubles; gives the array. */
 static void *grow(void *items, size_t n, size_t size)

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "index/catalog/catalog.h"
-#include "index/catalog/catalog_impl.h"
+#include "index/catalog/catalog_parts.h"
 
 /* Of a filter that keeps so few, all are looked up and put in order; of others the images are gone through in order
  * until a page is full. */

@@ -4,7 +4,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "index/catalog/catalog.h"
-#include "index/catalog/catalog_impl.h"
+#include "index/catalog/catalog_parts.h"
 
 /* With its place, so that a vector that got another's key is not taken for that one's. */
 static int64_t checksum_of(struct vector_place p, const void *value, size_t len)

@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "index/vectors/segment.h"
-#include "index/vectors/vindex_state.h"
+#include "index/vectors/vindex_parts.h"
 
 struct vindex *vindex_new(const struct vindex_options *o, struct err *e)
 {

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "index/vectors/segment.h"
-#include "index/vectors/vindex_state.h"
+#include "index/vectors/vindex_parts.h"
 
 enum task { NOTHING, EXTEND, REBUILD };
 

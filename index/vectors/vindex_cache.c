@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "index/vectors/segment.h"
-#include "index/vectors/vindex_state.h"
+#include "index/vectors/vindex_parts.h"
 
 static const char file_name[] = "1.faiss";
 

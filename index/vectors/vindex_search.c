@@ -8,7 +8,7 @@
 #include "base/num.h"
 #include "index/vectors/scan.h"
 #include "index/vectors/segment.h"
-#include "index/vectors/vindex_state.h"
+#include "index/vectors/vindex_parts.h"
 
 /* What a search sees.  Taken under the lock in one go, so that it is of one moment. */
 struct scope {

@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "index/vectors/segment.h"
-#include "index/vectors/vindex_state.h"
+#include "index/vectors/vindex_parts.h"
 
 enum { NICE = 19, QUIET_S = 1, RETRY_S = 10 };
 

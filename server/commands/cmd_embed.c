@@ -12,9 +12,9 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/pool.h"
-#include "server/app_settings.h"
+#include "server/process/app_settings.h"
 #include "server/commands/command.h"
-#include "server/shipped_model.h"
+#include "server/process/shipped_model.h"
 
 struct crew { /* the threads share the list: each takes the next picture, and prints when its turn has come */
     struct encoder *encoder;

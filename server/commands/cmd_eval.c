@@ -7,7 +7,7 @@
 #include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "server/app_settings.h"
+#include "server/process/app_settings.h"
 #include "server/commands/command.h"
 #include "server/commands/eval_transfer.h"
 #include "server/commands/labelled.h"

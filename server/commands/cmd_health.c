@@ -4,7 +4,7 @@
 #include "base/num.h"
 #include "server/commands/command.h"
 #include "server/commands/http_client.h"
-#include "server/serve_file.h"
+#include "server/process/serve_file.h"
 
 static bool ask_ready(const char *url, const struct tls_trust *trust, struct err *e)
 {

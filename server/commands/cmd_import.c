@@ -10,7 +10,7 @@
 #include "base/num.h"
 #include "server/commands/command.h"
 #include "server/commands/import.h"
-#include "server/serve_file.h"
+#include "server/process/serve_file.h"
 
 enum { KEY_FILE_MAX = 4096 };
 

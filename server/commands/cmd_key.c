@@ -4,10 +4,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "api/keys.h"
+#include "api/requests/keys.h"
 #include "base/num.h"
 #include "index/store.h"
-#include "server/app_settings.h"
+#include "server/process/app_settings.h"
 #include "server/commands/command.h"
 
 struct options {

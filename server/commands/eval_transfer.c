@@ -10,8 +10,8 @@
 #include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "engine/training/transfer.h"
-#include "server/app_settings.h"
+#include "engine/judging/transfer.h"
+#include "server/process/app_settings.h"
 #include "server/commands/command.h"
 #include "server/commands/labelled.h"
 

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/app.h"
-#include "api/lanes.h"
+#include "api/services/app.h"
+#include "api/services/lanes.h"
 #include "base/cores.h"
 #include "base/mem.h"
 #include "base/percent.h"
-#include "server/app_settings.h"
+#include "server/process/app_settings.h"
 
 struct import_target {
     struct app *app;       /* the folder; NULL when it is a server */

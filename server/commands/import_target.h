@@ -8,7 +8,7 @@
 #ifndef ANCHORD_SERVER_COMMANDS_IMPORT_TARGET_H
 #define ANCHORD_SERVER_COMMANDS_IMPORT_TARGET_H
 
-#include "api/call.h"
+#include "api/requests/call.h"
 #include "base/conf.h"
 #include "server/commands/http_client.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "server/app_settings.h"
+#include "server/process/app_settings.h"
 
 void labelled_clear(struct labelled *l)
 {

@@ -3,7 +3,7 @@
 #define ANCHORD_SERVER_COMMANDS_LABELLED_H
 
 #include "base/conf.h"
-#include "engine/training/evaluate.h"
+#include "engine/judging/evaluate.h"
 
 struct labelled { /* must not move: the data set borrows the manifest */
     struct manifest manifest;

@@ -2,8 +2,8 @@
 #ifndef ANCHORD_SERVER_COMMANDS_TRAIN_DATA_H
 #define ANCHORD_SERVER_COMMANDS_TRAIN_DATA_H
 
-#include "engine/training/manifest.h"
-#include "engine/training/train_config.h"
+#include "engine/data/manifest.h"
+#include "engine/learning/train_config.h"
 
 /* A collection's files are pinned in OUT/pictures and listed in OUT/manifest.jsonl first, so that its data folder can be served
  * again while the run goes on; a run that resumes keeps to that list.  ERR_BUSY while the data folder is being served. */

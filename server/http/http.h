@@ -13,7 +13,7 @@
 #define ANCHORD_SERVER_HTTP_HTTP_H
 
 #include "base/conf.h"
-#include "server/dispatch.h"
+#include "api/requests/dispatch.h"
 #include "server/http/gate.h"
 
 struct http_service { /* who answers; dispatch.h in the program */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/answer.h"
+#include "api/requests/answer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"

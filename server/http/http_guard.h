@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "api/call.h"
+#include "api/requests/call.h"
 #include "base/err.h"
 
 struct head_field {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "api/answer.h"
+#include "api/requests/answer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"

@@ -1,7 +1,7 @@
 /* fuzz_multipart.c - forms: the first line is the content type, the rest the body. */
 #include <string.h>
 
-#include "api/multipart.h"
+#include "api/requests/multipart.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { PARTS_MAX = 20 };

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "api/answer.h"
+#include "api/requests/answer.h"
 #include "base/percent.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/lib/rig.h"

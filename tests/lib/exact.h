@@ -11,7 +11,7 @@
 #ifndef ANCHORD_TESTS_LIB_EXACT_H
 #define ANCHORD_TESTS_LIB_EXACT_H
 
-#include "engine/training/learner_parts.h"
+#include "engine/learning/learner_parts.h"
 
 struct exact {
     const struct learner *l;         /* borrowed */

@@ -3,7 +3,7 @@
 
 #include <pthread.h>
 
-#include "api/answer.h"
+#include "api/requests/answer.h"
 #include "base/log.h"
 #include "server/http/address.h"
 #include "tests/t.h"

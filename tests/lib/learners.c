@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "tests/lib/hashed.h"
-#include "engine/training/learner_parts.h"
+#include "engine/learning/learner_parts.h"
 #include "tests/lib/learners.h"
 
 const struct learner_kind learner_kinds[LEARNER_KINDS] = {

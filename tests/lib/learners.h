@@ -2,7 +2,7 @@
 #ifndef ANCHORD_TESTS_LIB_LEARNERS_H
 #define ANCHORD_TESTS_LIB_LEARNERS_H
 
-#include "engine/training/learner.h"
+#include "engine/learning/learner.h"
 
 struct learner_kind {
     const char *name;

@@ -2,7 +2,7 @@
 #ifndef ANCHORD_TESTS_LIB_LESSONS_H
 #define ANCHORD_TESTS_LIB_LESSONS_H
 
-#include "engine/training/dataset.h"
+#include "engine/data/dataset.h"
 #include "engine/model.h"
 
 /* Adds DIR/<kind>/<first + i>.png for `each` pictures of one kind, DIR being there. */

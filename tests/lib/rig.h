@@ -2,9 +2,9 @@
 #ifndef ANCHORD_TESTS_LIB_RIG_H
 #define ANCHORD_TESTS_LIB_RIG_H
 
-#include "api/app.h"
-#include "api/call.h"
-#include "api/lanes.h"
+#include "api/services/app.h"
+#include "api/requests/call.h"
+#include "api/services/lanes.h"
 #include "base/json.h"
 
 enum { RIG_DIMENSIONS = 64 }; /* of the tiny model: ResNet-18, width 8, small stem, 32 pixels */

@@ -62,7 +62,7 @@ def read_pictures(folder, each):
 
 
 def learning_rate(step, total):
-    """engine/training/optimizer.h, schedule_cosine."""
+    """engine/learning/optimizer.h, schedule_cosine."""
     warm_up = round(WARM_UP * total)
     if step < warm_up:
         return PEAK * (step + 1) / warm_up

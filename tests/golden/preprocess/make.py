@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Makes the golden files of tests/test_preprocess.c with Pillow: what the evaluation transform of torchvision
+"""Makes the golden files of tests/engine/pictures/test_preprocess.c with Pillow: what the evaluation transform of torchvision
 (resize the shorter side, crop the middle) gives for the pictures in_*.png, as PNG.
 
 The inputs were drawn by the program (engine/pictures/draw.h) and cut to odd sizes: dot is 1 x 1, line 1 x 9 and few 3 x 2 pixels.

@@ -1,0 +1,410 @@
+/* fine_tuning.c - /v1/fine_tuning: jobs in OpenAI's shapes, their events and checkpoints, and what may be asked for. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/requests/fields.h"
+#include "api/requests/fine_tuning.h"
+#include "api/jobs/job_settings.h"
+#include "api/jobs/jobs.h"
+#include "base/mem.h"
+#include "base/num.h"
+
+enum { PAGE = 20, PAGE_MOST = 100 };
+
+static bool has_jobs(struct call *c)
+{
+    return c->app->jobs || err_set(&c->err, ERR_NOT_IMPLEMENTED, "this process runs no fine-tuning jobs");
+}
+
+/* ---- showing ---- */
+
+static void write_time(struct json_writer *w, const char *key, int64_t time)
+{
+    if (time)
+        jw_int(w, key, time);
+    else
+        jw_null(w, key);
+}
+
+static void write_failure(struct json_writer *w, const struct job *j)
+{
+    if (j->status != JOB_FAILED) {
+        jw_null(w, "error");
+        return;
+    }
+    jw_object(w, "error");
+    jw_text(w, "code", j->error_code);
+    jw_text(w, "message", j->error);
+    jw_null(w, "param");
+    jw_end(w);
+}
+
+static const char *or_null(const char *text)
+{
+    return text[0] ? text : NULL;
+}
+
+void write_job(struct json_writer *w, const struct job *j)
+{
+    jw_object(w, NULL);
+    jw_text(w, "object", "fine_tuning.job");
+    jw_text(w, "id", j->id);
+    jw_text(w, "status", job_status_name(j->status));
+    jw_text(w, "model", j->model);
+    jw_text(w, "fine_tuned_model", or_null(j->made_model));
+    jw_text(w, "training_file", j->collection);
+    jw_text(w, "validation_file", or_null(j->validation));
+    jw_text(w, "suffix", or_null(j->suffix));
+    jw_int(w, "seed", (int64_t)j->seed);
+    jw_int(w, "created_at", j->created_at);
+    write_time(w, "started_at", j->started_at);
+    write_time(w, "finished_at", j->finished_at);
+    write_failure(w, j);
+    jw_raw(w, "hyperparameters", j->hyperparameters);
+    jw_object(w, "method");
+    jw_text(w, "type", j->objective->name);
+    jw_object(w, j->objective->name);
+    jw_raw(w, "hyperparameters", j->hyperparameters);
+    jw_end(w);
+    jw_end(w);
+    jw_text(w, "promote", job_promote_name(j->promote));
+    jw_raw(w, "result", j->result);
+    jw_text(w, "organization_id", "anchord");
+    jw_array(w, "result_files");
+    jw_end(w);
+    jw_null(w, "trained_tokens");
+    jw_end(w);
+}
+
+static bool answer_job(struct call *c, struct job *j)
+{
+    struct json_writer w = answer_json(&c->response, 200);
+    write_job(&w, j);
+    job_clear(j);
+    return call_done(c);
+}
+
+bool job_get(struct call *c)
+{
+    struct job j;
+    return has_jobs(c) && jobs_get(c->app->jobs, c->params[0], &j, &c->err) && answer_job(c, &j);
+}
+
+bool job_cancel(struct call *c)
+{
+    struct job j;
+    return has_jobs(c) && jobs_cancel(c->app->jobs, c->params[0], &j, &c->err) && answer_job(c, &j);
+}
+
+static bool delete_job(struct call *c)
+{
+    if (!jobs_delete(c->app->jobs, c->params[0], &c->err))
+        return false;
+    answer_empty(&c->response, 204);
+    return call_done(c);
+}
+
+bool job_delete(struct call *c)
+{
+    return has_jobs(c) && call_next_heavy(c, delete_job); /* files are removed */
+}
+
+static bool end_list(struct call *c, struct json_writer *w, bool more)
+{
+    jw_end(w);
+    jw_bool(w, "has_more", more);
+    jw_end(w);
+    return call_done(c);
+}
+
+bool jobs_list_get(struct call *c)
+{
+    struct job *rows;
+    size_t n;
+    bool more;
+    int64_t limit = PAGE;
+    if (!has_jobs(c) || !query_int(c, "limit", 1, PAGE_MOST, &limit) ||
+        !jobs_list(c->app->jobs, query_text(c, "after"), (size_t)limit, &rows, &n, &more, &c->err))
+        return false;
+    struct json_writer w = answer_list(&c->response);
+    for (size_t i = 0; i < n; i++) {
+        write_job(&w, &rows[i]);
+        job_clear(&rows[i]);
+    }
+    free(rows);
+    return end_list(c, &w, more);
+}
+
+/* ---- creating ---- */
+
+/* {"type": T, T: {"hyperparameters": {...}}}; NULL: infonce with everything left to us. */
+static bool read_method(struct call *c, struct job *j, const struct json *method)
+{
+    static const char *const inside[] = {"hyperparameters"};
+    char where[96];
+    const char *type = "infonce";
+    const struct json *own = NULL, *values = NULL;
+    struct buf text = {0};
+    if (method && !json_get_text(method, "type", sizeof where / 2, &type, &c->err))
+        return err_prefix(c, "method.");
+    j->objective = objective_find(type);
+    if (!j->objective)
+        return err_field(&c->err, "method.type", "\"%.40s\" is no objective: GET /v1/fine_tuning/objectives lists them", type);
+    const char *const known[] = {"type", type};
+    snprintf(where, sizeof where, "method.%s.", type);
+    if (method && (!json_only(method, "method.", known, COUNT(known), &c->err) || !json_get_object(method, type, &own, &c->err)))
+        return false;
+    if (own && (!json_only(own, where, inside, COUNT(inside), &c->err) || !json_get_object(own, "hyperparameters", &values, &c->err)))
+        return false;
+    snprintf(where, sizeof where, "method.%s.hyperparameters", type);
+    if (!job_settings_check(j->objective, values, where, &c->err))
+        return false;
+    job_settings_copy(values, &text);
+    j->hyperparameters = call_own(c, buf_take(&text, NULL), free);
+    return true;
+}
+
+/* A collection by the name of the field that names it. */
+static bool read_collection(struct call *c, const char *field, char out[ID_MAX + 1], struct collection_row *row)
+{
+    const char *name = NULL;
+    struct err why = {0};
+    if (!json_get_text(c->json, field, ID_MAX, &name, &c->err))
+        return false;
+    if (!name)
+        return true;
+    if (!check_id(c, name, field))
+        return false;
+    snprintf(out, ID_MAX + 1, "%s", name);
+    return store_collection(c->app->store, name, row, &why) || err_field(&c->err, field, "%.200s", why.text);
+}
+
+/* Nobody is judged by what it learned from: of the pictures to judge by, two at least must not be trained on. */
+static bool check_validation(struct call *c, const struct job *j)
+{
+    int64_t own;
+    if (!j->validation[0])
+        return true;
+    if (strcmp(j->validation, j->collection) == 0)
+        return err_field(&c->err, "validation_file", "is the collection that is trained on: name another, or none, and a part is held out");
+    if (!store_count_unshared(c->app->store, j->validation, j->collection, 2, &own, &c->err))
+        return false;
+    return own >= 2 || err_field(&c->err, "validation_file", "has %s that %.64s does not have too: too few are left to judge by",
+                                 own ? "one picture only" : "no picture", j->collection);
+}
+
+static bool read_model(struct call *c, struct job *j, const struct collection_row *trained_on)
+{
+    const char *model = NULL;
+    struct model_row row;
+    if (!json_get_text(c->json, "model", ID_MAX, &model, &c->err))
+        return false;
+    if (!model)
+        model = trained_on->model;
+    if (!check_id(c, model, "model"))
+        return false;
+    snprintf(j->model, sizeof j->model, "%s", model);
+    if (!store_model(c->app->store, model, &row, NULL))
+        return err_field(&c->err, "model", "no model %.128s", model);
+    model_row_clear(&row);
+    return true;
+}
+
+/* What a job with these settings would do on these pictures: whatever is impossible is told now, and not when it is begun. */
+static bool check_ground(struct call *c, const struct job *j)
+{
+    struct job_ground g = {.validation = j->validation[0] != 0};
+    struct model_row model;
+    size_t *each, labels;
+    char where[96] = "training_file";
+    if (!store_label_counts(c->app->store, j->collection, &each, &labels, &c->err))
+        return false;
+    job_ground_count(&g, each, labels);
+    free(each);
+    if (!store_model(c->app->store, j->model, &model, &c->err))
+        return false;
+    g.trained = model.trained;
+    g.small = model_is_small(&model);
+    model_row_clear(&model);
+    if (job_plan(j, &g, NULL, NULL, &c->err))
+        return true;
+    if (c->err.param[0])
+        snprintf(where, sizeof where, "method.%s.hyperparameters.", j->objective->name);
+    return err_prefix(c, where);
+}
+
+static bool read_rest(struct call *c, struct job *j)
+{
+    const char *suffix = NULL, *promote = "if_better";
+    int64_t seed = 1;
+    if (!json_get_text(c->json, "suffix", JOB_SUFFIX_MAX, &suffix, &c->err) || (suffix && !check_id(c, suffix, "suffix")) ||
+        !json_get_int(c->json, "seed", 0, INT64_C(1) << 53, &seed, &c->err) ||
+        !json_get_text(c->json, "promote", 16, &promote, &c->err))
+        return false;
+    if (!job_promote_parse(promote, &j->promote))
+        return err_field(&c->err, "promote", "must be never, if_better or always");
+    snprintf(j->suffix, sizeof j->suffix, "%s", suffix ? suffix : "");
+    j->seed = (uint64_t)seed;
+    return true;
+}
+
+bool job_create(struct call *c)
+{
+    static const char *const known[] = {"model", "training_file", "validation_file", "suffix", "seed", "method", "promote"};
+    struct job draft = {0}, made;
+    struct collection_row row = {0}, other;
+    const struct json *method = NULL;
+    if (!has_jobs(c) || !json_only(c->json, "", known, COUNT(known), &c->err) ||
+        !read_collection(c, "training_file", draft.collection, &row) ||
+        !read_collection(c, "validation_file", draft.validation, &other))
+        return false;
+    if (!draft.collection[0])
+        return err_field(&c->err, "training_file", "is needed: the collection to train on");
+    if (row.images == 0)
+        return err_field(&c->err, "training_file", "the collection %.128s has no images", row.name);
+    if (!check_validation(c, &draft) || !read_model(c, &draft, &row) || !json_get_object(c->json, "method", &method, &c->err) ||
+        !read_method(c, &draft, method) || !read_rest(c, &draft) || !check_ground(c, &draft) || !jobs_create(c->app->jobs, &draft, &made, &c->err))
+        return false;
+    return answer_job(c, &made);
+}
+
+/* ---- events and checkpoints ---- */
+
+static bool is_whole(const struct job_events *events, size_t i)
+{
+    return job_event_is_whole(events->lines[i], events->lengths[i]);
+}
+
+static void write_line(struct json_writer *w, const struct job_events *events, size_t i)
+{
+    char *text = mem_new(events->lengths[i] + 1, 1);
+    memcpy(text, events->lines[i], events->lengths[i]);
+    jw_raw(w, NULL, text);
+    free(text);
+}
+
+/* Where a page begins: the number of events below the one that `after` names. */
+static bool read_after(struct call *c, size_t n, size_t *below)
+{
+    const char *after = query_text(c, "after");
+    uint64_t number;
+    *below = n;
+    if (!after)
+        return true;
+    if (!job_event_number(after, c->params[0], &number))
+        return err_field(&c->err, "after", "is no event of this job");
+    *below = number < n ? (size_t)number : n;
+    return true;
+}
+
+bool job_events_get(struct call *c)
+{
+    struct job_events events;
+    size_t below;
+    int64_t limit = PAGE;
+    if (!has_jobs(c))
+        return false;
+    if (accepts(c, EVENT_STREAM))
+        return job_events_stream(c);
+    if (!query_int(c, "limit", 1, PAGE_MOST, &limit) ||
+        !jobs_events(c->app->jobs, c->params[0], &events, &c->err))
+        return false;
+    bool ok = read_after(c, events.n, &below);
+    if (ok) {
+        struct json_writer w = answer_list(&c->response);
+        for (; below > 0 && limit > 0; below--)
+            if (is_whole(&events, below - 1)) {
+                write_line(&w, &events, below - 1);
+                limit--;
+            }
+        end_list(c, &w, below > 0);
+    }
+    job_events_clear(&events);
+    return ok;
+}
+
+/* The figures of a judgement, as OpenAI's client expects a checkpoint. */
+static bool write_checkpoint(struct json_writer *w, const struct job *j, const struct json *event)
+{
+    const struct json *data = json_member(event, "data"), *figures = json_member(data, "figures");
+    const char *id = json_as_text(json_member(event, "id"), NULL);
+    int64_t created = 0, step = 0, best = -1;
+    struct buf text = {0};
+    char name[80];
+    if (!figures || !id || strncmp(id, "ftevent-", 8) != 0)
+        return false;
+    struct json *result = j->result ? json_parse(j->result, strlen(j->result), 0, NULL) : NULL;
+    json_as_int(json_member(event, "created_at"), &created);
+    json_as_int(json_member(data, "step"), &step);
+    json_as_int(json_member(result, "best_step"), &best);
+    json_free(result);
+    json_dump(figures, &text);
+    snprintf(name, sizeof name, "ftckpt-%.70s", id + 8);
+    jw_object(w, NULL);
+    jw_text(w, "object", "fine_tuning.job.checkpoint");
+    jw_text(w, "id", name);
+    jw_int(w, "created_at", created);
+    jw_int(w, "step_number", step);
+    jw_text(w, "fine_tuning_job_id", j->id);
+    jw_text(w, "fine_tuned_model_checkpoint", step == best ? or_null(j->made_model) : NULL);
+    jw_raw(w, "metrics", text.data);
+    jw_end(w);
+    buf_clear(&text);
+    return true;
+}
+
+static void write_checkpoints(struct call *c, const struct job *j, const struct job_events *events, int64_t limit)
+{
+    struct json_writer w = answer_list(&c->response);
+    const char *after = query_text(c, "after");
+    bool begun = !after, more = false;
+    for (size_t i = events->n; i-- > 0;) {
+        struct json *event = is_whole(events, i) ? json_parse(events->lines[i], events->lengths[i], 0, NULL) : NULL;
+        const char *id = json_as_text(json_member(event, "id"), NULL);
+        bool judged = json_member(json_member(event, "data"), "figures") != NULL;
+        if (judged && begun && limit == 0)
+            more = true;
+        if (judged && begun && limit > 0 && write_checkpoint(&w, j, event))
+            limit--;
+        if (!begun && id && strlen(after) > 7 && strlen(id) > 8 && strcmp(after + 7, id + 8) == 0)
+            begun = true;
+        json_free(event);
+    }
+    end_list(c, &w, more);
+}
+
+bool job_checkpoints_get(struct call *c)
+{
+    struct job_events events;
+    struct job j;
+    int64_t limit = 10;
+    if (!has_jobs(c) || !query_int(c, "limit", 1, PAGE_MOST, &limit) || !jobs_get(c->app->jobs, c->params[0], &j, &c->err))
+        return false;
+    bool ok = jobs_events(c->app->jobs, j.id, &events, &c->err);
+    if (ok) {
+        write_checkpoints(c, &j, &events, limit);
+        job_events_clear(&events);
+    }
+    job_clear(&j);
+    return ok;
+}
+
+/* ---- objectives ---- */
+
+bool objectives_get(struct call *c)
+{
+    size_t n;
+    const struct objective *const *list = objective_list(&n);
+    struct json_writer w = answer_list(&c->response);
+    for (size_t i = 0; i < n; i++) {
+        jw_object(&w, NULL);
+        jw_text(&w, "object", "fine_tuning.objective");
+        jw_text(&w, "id", list[i]->name);
+        jw_text(&w, "help", list[i]->help);
+        jw_text(&w, "paper", list[i]->paper);
+        job_settings_write(&w, "hyperparameters", list[i]);
+        jw_end(&w);
+    }
+    return end_list(c, &w, false);
+}

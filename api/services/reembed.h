@@ -1,0 +1,34 @@
+/* reembed.h - completes generations in the background: embeds what is stored and lacks a vector, then switches.
+ *
+ * One generation at a time, the oldest first.  What is missing is read from the catalogue and what was made is stored in
+ * batches, so a crash costs one batch at most.
+ *
+ * It gives way: its threads run at the lowest priority, and none begins an image while requests want that core.  It
+ * never starves: a twentieth of its own speed remains.  Only what has come in while it worked is caught up with at the
+ * priority of requests, or a steady stream of uploads would keep it from ever being done.
+ *
+ * What cannot be embedded any more (damaged, missing, over today's limits) is marked and passed over; at the end such a
+ * generation fails and names one, unless it may skip them.  A full disk and other passing trouble is waited for.
+ *
+ * Threads: any.
+ */
+#ifndef ANCHORD_API_SERVICES_REEMBED_H
+#define ANCHORD_API_SERVICES_REEMBED_H
+
+#include "api/services/app.h"
+
+struct embedder;
+
+/* `threads`: that embed.  NULL on failure. */
+struct embedder *embedder_start(struct app *app, size_t threads, struct err *e);
+void embedder_stop(struct embedder *x);  /* NULL is fine */
+void embedder_nudge(struct embedder *x); /* there is something to do, or to do no more; NULL is fine */
+
+struct embedder_progress {
+    int64_t generation; /* that is being completed; 0: none */
+    double rate;        /* images a second, lately; 0: not known */
+    char note[160];     /* why it does not go on at the moment; "" while it does */
+};
+void embedder_get_progress(struct embedder *x, struct embedder_progress *out); /* NULL: nothing goes on */
+
+#endif

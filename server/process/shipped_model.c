@@ -1,0 +1,35 @@
+/* shipped_model.c - looked for beside the program, so that it does not matter from where it is started. */
+#include "server/process/shipped_model.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/num.h"
+
+static const char *const places[] = {"../models", "../share/anchord"};
+static char found[PATH_MAX];
+
+static void look(void)
+{
+    char self[PATH_MAX], path[PATH_MAX + 64];
+    if (!realpath("/proc/self/exe", self))
+        return;
+    *strrchr(self, '/') = '\0';
+    for (size_t i = 0; i < COUNT(places); i++) {
+        snprintf(path, sizeof path, "%s/%s/anchord-base.safetensors", self, places[i]);
+        if (access(path, R_OK) == 0 && realpath(path, found))
+            return;
+    }
+    found[0] = '\0';
+}
+
+const char *shipped_model(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, look);
+    return found[0] ? found : NULL;
+}
