@@ -28,7 +28,7 @@ void buf_add(struct buf *b, const void *bytes, size_t n);
 void buf_text(struct buf *b, const char *s);
 void buf_char(struct buf *b, char c);
 void buf_print(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void buf_clear(struct buf *b);          /* frees; empty again, with the same meter */
+void buf_clear(struct buf *b); /* frees; empty again, with the same meter */
 /* The caller owns the bytes, which no meter counts any more; never NULL; b is empty again. */
 char *buf_take(struct buf *b, size_t *len);
 

@@ -25,16 +25,16 @@ struct setting {
     const char *help;
 };
 
-#define ROW(kind, name, standard, min, max, choices, help) \
+#define ROW(kind, name, standard, min, max, choices, help)                                                             \
     {kind, #name, standard, offsetof(struct conf, name), (double)(min), (double)(max), choices, help},
 static const struct setting settings[] = {
-#define SET_TEXT(name, standard, help) ROW(KIND_TEXT, name, standard, 0, 0, NULL, help)
-#define SET_SECRET(name, help) ROW(KIND_SECRET, name, "", 0, 0, NULL, help)
-#define SET_INT(name, standard, min, max, help) ROW(KIND_INT, name, #standard, min, max, NULL, help)
-#define SET_REAL(name, standard, min, max, help) ROW(KIND_REAL, name, #standard, min, max, NULL, help)
-#define SET_BOOL(name, standard, help) ROW(KIND_BOOL, name, #standard, 0, 0, NULL, help)
+#define SET_TEXT(name, standard, help)            ROW(KIND_TEXT, name, standard, 0, 0, NULL, help)
+#define SET_SECRET(name, help)                    ROW(KIND_SECRET, name, "", 0, 0, NULL, help)
+#define SET_INT(name, standard, min, max, help)   ROW(KIND_INT, name, #standard, min, max, NULL, help)
+#define SET_REAL(name, standard, min, max, help)  ROW(KIND_REAL, name, #standard, min, max, NULL, help)
+#define SET_BOOL(name, standard, help)            ROW(KIND_BOOL, name, #standard, 0, 0, NULL, help)
 #define SET_CHOICE(name, standard, choices, help) ROW(KIND_CHOICE, name, standard, 0, 0, choices, help)
-#define SET_LIST(name, help) ROW(KIND_LIST, name, "", 0, 0, NULL, help)
+#define SET_LIST(name, help)                      ROW(KIND_LIST, name, "", 0, 0, NULL, help)
 #include "base/conf.def"
 };
 
@@ -135,15 +135,10 @@ static bool set(struct conf *c, const struct setting *s, const char *text, struc
     void *at = place(c, s);
     switch (s->kind) {
     case KIND_INT:
-    case KIND_REAL:
-        return set_number(at, s, text, e);
-    case KIND_BOOL:
-        return set_bool(at, s, text, e);
-    case KIND_LIST:
-        list_set(at, text);
-        return true;
-    default:
-        return set_text(at, s, text, e);
+    case KIND_REAL: return set_number(at, s, text, e);
+    case KIND_BOOL: return set_bool(at, s, text, e);
+    case KIND_LIST: list_set(at, text); return true;
+    default: return set_text(at, s, text, e);
     }
 }
 
@@ -181,9 +176,9 @@ static bool json_to_text(const struct setting *s, const struct json *v, struct b
     enum json_kind kind = json_kind(v);
     size_t len;
 
-    if (s->kind == KIND_INT ? kind == JSON_KIND_INT
+    if (s->kind == KIND_INT    ? kind == JSON_KIND_INT
         : s->kind == KIND_REAL ? kind == JSON_KIND_INT || kind == JSON_KIND_REAL
-        : s->kind == KIND_BOOL && kind == JSON_KIND_BOOL) {
+                               : s->kind == KIND_BOOL && kind == JSON_KIND_BOOL) {
         json_dump(v, out);
         return true;
     }
@@ -240,7 +235,8 @@ static bool is_port_detail(const char *rest) /* "", "_8081_tcp", "_8081_tcp_addr
     size_t digits = *rest == '_' ? strspn(rest + 1, "0123456789") : 0;
     const char *protocol = rest + 1 + digits;
     return !*rest || !strncmp(rest, "_port", 5) ||
-           (digits && (!strncmp(protocol, "_tcp", 4) || !strncmp(protocol, "_udp", 4) || !strncmp(protocol, "_sctp", 5)));
+           (digits &&
+            (!strncmp(protocol, "_tcp", 4) || !strncmp(protocol, "_udp", 4) || !strncmp(protocol, "_sctp", 5)));
 }
 
 /* What Kubernetes and Docker's links make of services called anchord or anchord-<anything>, and what images and

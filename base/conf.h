@@ -24,13 +24,13 @@ struct conf_list {
 };
 
 struct conf {
-#define SET_TEXT(name, standard, help) char *name;
-#define SET_SECRET(name, help) char *name;
-#define SET_INT(name, standard, min, max, help) int64_t name;
-#define SET_REAL(name, standard, min, max, help) double name;
-#define SET_BOOL(name, standard, help) bool name;
+#define SET_TEXT(name, standard, help)            char *name;
+#define SET_SECRET(name, help)                    char *name;
+#define SET_INT(name, standard, min, max, help)   int64_t name;
+#define SET_REAL(name, standard, min, max, help)  double name;
+#define SET_BOOL(name, standard, help)            bool name;
 #define SET_CHOICE(name, standard, choices, help) char *name;
-#define SET_LIST(name, help) struct conf_list name;
+#define SET_LIST(name, help)                      struct conf_list name;
 #include "base/conf.def"
 #undef SET_TEXT
 #undef SET_SECRET

@@ -57,7 +57,8 @@ static bool zone(const char **p, int *seconds)
         return true;
     if (!skip(p, '+') && !skip(p, '-'))
         return false;
-    if (!digits(p, 2, &hours) || (skip(p, ':') && !**p) || (**p && !digits(p, 2, &minutes)) || hours > 23 || minutes > 59)
+    if (!digits(p, 2, &hours) || (skip(p, ':') && !**p) || (**p && !digits(p, 2, &minutes)) || hours > 23 ||
+        minutes > 59)
         return false;
     *seconds = sign * (hours * 3600 + minutes * 60);
     return true;

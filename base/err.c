@@ -46,14 +46,11 @@ static enum err_code code_of(int number)
 {
     switch (number) {
     case ENOSPC:
-    case EDQUOT:
-        return ERR_FULL;
+    case EDQUOT: return ERR_FULL;
     case EMFILE:
     case ENFILE:
-    case ENOMEM:
-        return ERR_BUSY;
-    default:
-        return ERR_IO;
+    case ENOMEM: return ERR_BUSY;
+    default: return ERR_IO;
     }
 }
 

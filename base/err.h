@@ -16,43 +16,43 @@
 
 #if defined(__GNUC__)
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
-#define MUST_CHECK __attribute__((warn_unused_result))
+#define MUST_CHECK             __attribute__((warn_unused_result))
 #else
 #define PRINTF_LIKE(fmt, args)
 #define MUST_CHECK
 #endif
 
 /* name, machine-readable code as clients see it */
-#define ERR_CODES(X)                                                          \
-    X(NONE, "ok")                                                             \
-    X(BAD_INPUT, "invalid_request")        /* a field is wrong: param names it */ \
-    X(UNDECODABLE, "undecodable_image")    /* right type, damaged content */  \
-    X(MEDIA_TYPE, "unsupported_media_type")                                   \
-    X(UNAUTHENTICATED, "invalid_api_key")                                     \
-    X(FORBIDDEN, "insufficient_role")                                         \
-    X(ORIGIN, "origin_not_allowed")        /* a web page that may not call */ \
-    X(NOT_FOUND, "not_found")                                                 \
-    X(BAD_METHOD, "method_not_allowed")                                       \
-    X(NOT_IMPLEMENTED, "not_implemented")                                     \
-    X(CONFLICT, "conflict")                /* retrying will not help */       \
-    X(PRECONDITION, "precondition_failed")                                    \
-    X(TOO_LARGE, "too_large")              /* over a configured limit */      \
-    X(TIMEOUT, "timeout")                                                     \
-    X(EXPECTATION, "expectation_failed")                                      \
-    X(MISDIRECTED, "misdirected_request")                                     \
-    X(RATE_LIMITED, "rate_limited")                                           \
-    X(BUSY, "overloaded")                  /* try again later */              \
-    X(STALE, "overloaded")                 /* what was looked up is another by now: look again */ \
-    X(FULL, "insufficient_storage")                                           \
-    X(IO, "storage_error")                                                    \
-    X(CORRUPT, "corrupt_data")             /* a stored file is damaged */     \
+#define ERR_CODES(X)                                                                                                   \
+    X(NONE, "ok")                                                                                                      \
+    X(BAD_INPUT, "invalid_request")     /* a field is wrong: param names it */                                         \
+    X(UNDECODABLE, "undecodable_image") /* right type, damaged content */                                              \
+    X(MEDIA_TYPE, "unsupported_media_type")                                                                            \
+    X(UNAUTHENTICATED, "invalid_api_key")                                                                              \
+    X(FORBIDDEN, "insufficient_role")                                                                                  \
+    X(ORIGIN, "origin_not_allowed") /* a web page that may not call */                                                 \
+    X(NOT_FOUND, "not_found")                                                                                          \
+    X(BAD_METHOD, "method_not_allowed")                                                                                \
+    X(NOT_IMPLEMENTED, "not_implemented")                                                                              \
+    X(CONFLICT, "conflict") /* retrying will not help */                                                               \
+    X(PRECONDITION, "precondition_failed")                                                                             \
+    X(TOO_LARGE, "too_large") /* over a configured limit */                                                            \
+    X(TIMEOUT, "timeout")                                                                                              \
+    X(EXPECTATION, "expectation_failed")                                                                               \
+    X(MISDIRECTED, "misdirected_request")                                                                              \
+    X(RATE_LIMITED, "rate_limited")                                                                                    \
+    X(BUSY, "overloaded")  /* try again later */                                                                       \
+    X(STALE, "overloaded") /* what was looked up is another by now: look again */                                      \
+    X(FULL, "insufficient_storage")                                                                                    \
+    X(IO, "storage_error")                                                                                             \
+    X(CORRUPT, "corrupt_data") /* a stored file is damaged */                                                          \
     X(INTERNAL, "internal_error")
 
 enum err_code {
 #define X(name, text) ERR_##name,
     ERR_CODES(X)
 #undef X
-    ERR_COUNT
+        ERR_COUNT
 };
 
 struct err {

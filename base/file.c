@@ -117,7 +117,8 @@ bool file_is_temporary(const char *name)
     if (n < 8 || name[n - 7] != '.')
         return false;
     for (size_t i = n - 6; i < n; i++)
-        if (!((name[i] >= '0' && name[i] <= '9') || (name[i] >= 'A' && name[i] <= 'Z') || (name[i] >= 'a' && name[i] <= 'z')))
+        if (!((name[i] >= '0' && name[i] <= '9') || (name[i] >= 'A' && name[i] <= 'Z') ||
+              (name[i] >= 'a' && name[i] <= 'z')))
             return false;
     return memchr(name, '.', n - 7) != NULL;
 }

@@ -75,14 +75,9 @@ static struct shape measure(const char *text, size_t len)
             s.deepest = ++depth > s.deepest ? depth : s.deepest;
             break;
         case '}':
-        case ']':
-            depth--;
-            break;
-        case ',':
-            s.bytes += OTHER_COST;
-            break;
-        default:
-            break;
+        case ']': depth--; break;
+        case ',': s.bytes += OTHER_COST; break;
+        default: break;
         }
     }
     s.bytes += 2 * s.longest; /* the parser's buffer doubles its size as it grows */
@@ -96,8 +91,7 @@ static bool fail_parse(const json_error_t *why, struct err *e)
         return err_set(e, ERR_BAD_INPUT, "the JSON names a member twice (line %d, column %d)", why->line, why->column);
     case json_error_numeric_overflow:
         return err_set(e, ERR_BAD_INPUT, "a number is out of range at line %d, column %d", why->line, why->column);
-    default:
-        return err_set(e, ERR_BAD_INPUT, "not valid JSON at line %d, column %d", why->line, why->column);
+    default: return err_set(e, ERR_BAD_INPUT, "not valid JSON at line %d, column %d", why->line, why->column);
     }
 }
 
@@ -256,8 +250,7 @@ static bool is_known(const char *key, const char *const *known, size_t n)
     return false;
 }
 
-bool json_only(const struct json *object, const char *where, const char *const *known, size_t n,
-               struct err *e)
+bool json_only(const struct json *object, const char *where, const char *const *known, size_t n, struct err *e)
 {
     const char *key;
     const struct json *value;
@@ -273,8 +266,7 @@ bool json_only(const struct json *object, const char *where, const char *const *
     return true;
 }
 
-bool json_get_text(const struct json *object, const char *key, size_t max_bytes, const char **out,
-                   struct err *e)
+bool json_get_text(const struct json *object, const char *key, size_t max_bytes, const char **out, struct err *e)
 {
     const struct json *v = json_member(object, key);
     size_t len;
@@ -289,8 +281,7 @@ bool json_get_text(const struct json *object, const char *key, size_t max_bytes,
     return true;
 }
 
-bool json_get_int(const struct json *object, const char *key, int64_t min, int64_t max, int64_t *out,
-                  struct err *e)
+bool json_get_int(const struct json *object, const char *key, int64_t min, int64_t max, int64_t *out, struct err *e)
 {
     const struct json *v = json_member(object, key);
     int64_t n;
@@ -305,8 +296,7 @@ bool json_get_int(const struct json *object, const char *key, int64_t min, int64
     return true;
 }
 
-bool json_get_real(const struct json *object, const char *key, double min, double max, double *out,
-                   struct err *e)
+bool json_get_real(const struct json *object, const char *key, double min, double max, double *out, struct err *e)
 {
     const struct json *v = json_member(object, key);
     double x;

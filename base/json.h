@@ -25,8 +25,17 @@
 
 struct json; /* a value inside a parsed document; only the one json_parse() gave is freed */
 
-enum json_kind { JSON_NONE, JSON_KIND_NULL, JSON_KIND_BOOL, JSON_KIND_INT, JSON_KIND_LARGE, JSON_KIND_REAL,
-                 JSON_KIND_TEXT, JSON_KIND_LIST, JSON_KIND_OBJECT };
+enum json_kind {
+    JSON_NONE,
+    JSON_KIND_NULL,
+    JSON_KIND_BOOL,
+    JSON_KIND_INT,
+    JSON_KIND_LARGE,
+    JSON_KIND_REAL,
+    JSON_KIND_TEXT,
+    JSON_KIND_LIST,
+    JSON_KIND_OBJECT
+};
 
 /* Once, in main, before any thread: seeds the hash and installs the allocator. */
 void json_init(void);
@@ -35,7 +44,7 @@ void json_init(void);
 MUST_CHECK struct json *json_parse(const char *text, size_t len, size_t budget, struct err *e);
 void json_free(struct json *doc);
 
-enum json_kind json_kind(const struct json *v); /* JSON_NONE for NULL */
+enum json_kind json_kind(const struct json *v);                             /* JSON_NONE for NULL */
 const struct json *json_member(const struct json *object, const char *key); /* NULL when absent or null */
 size_t json_count(const struct json *list_or_object);
 const struct json *json_item(const struct json *list, size_t i);
@@ -49,26 +58,23 @@ bool json_as_bool(const struct json *v, bool *out);
 
 /* Every member of `object` must be among `known`; the error names the stranger, prefixed by `where`
  * ("" or "filter."). */
-MUST_CHECK bool json_only(const struct json *object, const char *where, const char *const *known,
-                          size_t n, struct err *e);
-MUST_CHECK bool json_get_text(const struct json *object, const char *key, size_t max_bytes,
-                              const char **out, struct err *e);
-MUST_CHECK bool json_get_int(const struct json *object, const char *key, int64_t min, int64_t max,
-                             int64_t *out, struct err *e);
-MUST_CHECK bool json_get_real(const struct json *object, const char *key, double min, double max,
-                              double *out, struct err *e);
-MUST_CHECK bool json_get_bool(const struct json *object, const char *key, bool *out, struct err *e);
-MUST_CHECK bool json_get_object(const struct json *object, const char *key, const struct json **out,
-                                struct err *e);
-MUST_CHECK bool json_get_list(const struct json *object, const char *key, const struct json **out,
+MUST_CHECK bool json_only(const struct json *object, const char *where, const char *const *known, size_t n,
+                          struct err *e);
+MUST_CHECK bool json_get_text(const struct json *object, const char *key, size_t max_bytes, const char **out,
                               struct err *e);
+MUST_CHECK bool json_get_int(const struct json *object, const char *key, int64_t min, int64_t max, int64_t *out,
+                             struct err *e);
+MUST_CHECK bool json_get_real(const struct json *object, const char *key, double min, double max, double *out,
+                              struct err *e);
+MUST_CHECK bool json_get_bool(const struct json *object, const char *key, bool *out, struct err *e);
+MUST_CHECK bool json_get_object(const struct json *object, const char *key, const struct json **out, struct err *e);
+MUST_CHECK bool json_get_list(const struct json *object, const char *key, const struct json **out, struct err *e);
 
 /* Appends the compact text of any value; keys keep their order. */
 void json_dump(const struct json *v, struct buf *out);
 
 /* RFC 7396: the merge of `patch` into the object text `target` (NULL: an empty object), as compact text
  * in out. */
-MUST_CHECK bool json_merge_patch(const char *target, const struct json *patch, struct buf *out,
-                                 struct err *e);
+MUST_CHECK bool json_merge_patch(const char *target, const struct json *patch, struct buf *out, struct err *e);
 
 #endif

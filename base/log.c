@@ -34,8 +34,8 @@ static void put(const char *bytes, size_t n)
 }
 
 /* Makes a whole line with its line feed; gives its length. */
-static size_t PRINTF_LIKE(4, 0) make_line(char line[LINE], enum log_level level, const char *event, const char *fmt,
-                                          va_list ap)
+static size_t PRINTF_LIKE(4, 0)
+    make_line(char line[LINE], enum log_level level, const char *event, const char *fmt, va_list ap)
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
     struct timeval now;
@@ -93,13 +93,13 @@ void log_later(const char *event, const char *fmt, ...)
     pthread_mutex_unlock(&mu);
 }
 
-#define LOGGER(name, level)                   \
-    void name(const char *event, const char *fmt, ...) \
-    {                                         \
-        va_list ap;                           \
-        va_start(ap, fmt);                    \
-        write_line(level, event, fmt, ap);    \
-        va_end(ap);                           \
+#define LOGGER(name, level)                                                                                            \
+    void name(const char *event, const char *fmt, ...)                                                                 \
+    {                                                                                                                  \
+        va_list ap;                                                                                                    \
+        va_start(ap, fmt);                                                                                             \
+        write_line(level, event, fmt, ap);                                                                             \
+        va_end(ap);                                                                                                    \
     }
 LOGGER(log_debug, LOG_DEBUG)
 LOGGER(log_info, LOG_INFO)

@@ -20,8 +20,8 @@ static const struct {
     enum kind kind;
     const char *name, *labels, *help;
 } rows[] = {
-#define COUNTER(name, labels, help) {COUNTER_KIND, "anchord_" #name, labels, help},
-#define GAUGE(name, labels, help) {GAUGE_KIND, "anchord_" #name, labels, help},
+#define COUNTER(name, labels, help)   {COUNTER_KIND, "anchord_" #name, labels, help},
+#define GAUGE(name, labels, help)     {GAUGE_KIND, "anchord_" #name, labels, help},
 #define HISTOGRAM(name, labels, help) {HISTOGRAM_KIND, "anchord_" #name, labels, help},
 #include "base/metric.def"
 };
@@ -31,9 +31,9 @@ static const double bounds[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0
 enum { BOUNDS = COUNT(bounds), SLOTS = METRIC_SERIES_MAX + 1 };
 
 struct series {
-    char *a, *b;                           /* label values; NULL where the row has no such label */
-    _Atomic double value;                  /* of a histogram: the sum */
-    _Atomic uint64_t buckets[BOUNDS + 1];  /* not cumulative; the last one is +Inf */
+    char *a, *b;                          /* label values; NULL where the row has no such label */
+    _Atomic double value;                 /* of a histogram: the sum */
+    _Atomic uint64_t buckets[BOUNDS + 1]; /* not cumulative; the last one is +Inf */
 };
 
 /* A slot goes from NULL to a series once, under `mu`; the last slot is for "other". */
@@ -103,8 +103,7 @@ static struct series *find(enum metric m, const char *a, const char *b)
 static void add(_Atomic double *at, double amount)
 {
     double old = atomic_load_explicit(at, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(at, &old, old + amount, memory_order_relaxed,
-                                                  memory_order_relaxed))
+    while (!atomic_compare_exchange_weak_explicit(at, &old, old + amount, memory_order_relaxed, memory_order_relaxed))
         ;
 }
 
@@ -139,8 +138,7 @@ double metric_get(enum metric m, const char *a, const char *b)
     uint64_t count = 0;
     for (size_t i = 0; i <= BOUNDS; i++)
         count += bucket(s, i);
-    return rows[m].kind == HISTOGRAM_KIND ? (double)count
-                                          : atomic_load_explicit(&s->value, memory_order_relaxed);
+    return rows[m].kind == HISTOGRAM_KIND ? (double)count : atomic_load_explicit(&s->value, memory_order_relaxed);
 }
 
 /* ---- rendering ---- */
@@ -210,8 +208,7 @@ static void read_process_figures(void)
                    NULL, NULL);
     FILE *f = fopen("/proc/self/statm", "re");
     if (f && fscanf(f, "%*u %lu", &pages) == 1)
-        metric_set(METRIC_process_resident_memory_bytes, (double)pages * (double)sysconf(_SC_PAGESIZE), NULL,
-                   NULL);
+        metric_set(METRIC_process_resident_memory_bytes, (double)pages * (double)sysconf(_SC_PAGESIZE), NULL, NULL);
     if (f)
         fclose(f);
     DIR *d = opendir("/proc/self/fd");
@@ -232,8 +229,7 @@ void metric_render(struct buf *out)
     for (enum metric m = 0; m < METRIC_COUNT; m++) {
         if (!*rows[m].labels)
             find(m, NULL, NULL); /* shown from the start, at zero */
-        buf_print(out, "# HELP %s %s\n# TYPE %s %s\n", rows[m].name, rows[m].help, rows[m].name,
-                  kinds[rows[m].kind]);
+        buf_print(out, "# HELP %s %s\n# TYPE %s %s\n", rows[m].name, rows[m].help, rows[m].name, kinds[rows[m].kind]);
         for (size_t i = 0; i < SLOTS; i++) {
             struct series *s = atomic_load_explicit(&table[m][i], memory_order_acquire);
             if (!s)

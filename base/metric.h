@@ -14,8 +14,8 @@
 #include "base/buf.h"
 
 enum metric {
-#define COUNTER(name, labels, help) METRIC_##name,
-#define GAUGE(name, labels, help) METRIC_##name,
+#define COUNTER(name, labels, help)   METRIC_##name,
+#define GAUGE(name, labels, help)     METRIC_##name,
 #define HISTOGRAM(name, labels, help) METRIC_##name,
 #include "base/metric.def"
 #undef COUNTER

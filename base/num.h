@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-#define UNUSED(x) ((void)(x))
+#define UNUSED(x)    ((void)(x))
 
 /* Our own hot loops are compiled once for each of these processor levels and picked at load time.
  * Not under the sanitizers: the resolvers run before those are ready and crash. */

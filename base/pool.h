@@ -20,11 +20,11 @@ struct work {
 struct pool_options {
     const char *name; /* thread names, at most 10 bytes */
     size_t threads;
-    size_t capacity;                       /* most waiting works */
-    void *(*thread_open)(void *context);   /* (optional) makes a thread's state, in that thread */
-    void (*thread_close)(void *state);     /* (optional) */
+    size_t capacity;                     /* most waiting works */
+    void *(*thread_open)(void *context); /* (optional) makes a thread's state, in that thread */
+    void (*thread_close)(void *state);   /* (optional) */
     void *context;
-    int nice;                              /* of the threads, where whoever makes the pool has not less priority already */
+    int nice; /* of the threads, where whoever makes the pool has not less priority already */
 };
 
 struct pool;

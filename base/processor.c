@@ -6,8 +6,8 @@
 
 #include "base/num.h"
 
-static const char *const features[] = {" avx2 ", " fma ", " avx512f ", " avx512_vnni ", " avx512_bf16 ",
-                                       " amx_tile ", " amx_bf16 "};
+static const char *const features[] = {" avx2 ",        " fma ",      " avx512f ", " avx512_vnni ",
+                                       " avx512_bf16 ", " amx_tile ", " amx_bf16 "};
 
 /* What follows "KEY : " when the line is about that key. */
 static char *value_of(char *line, const char *key)

@@ -39,8 +39,8 @@ struct meter {
     struct quota *quota; /* NULL: nothing is counted and nothing refused */
     size_t most;         /* that this one may hold */
     size_t held;
-    bool refused;        /* it wanted more than it got ... */
-    bool too_large;      /* ... because that was beyond `most` */
+    bool refused;   /* it wanted more than it got ... */
+    bool too_large; /* ... because that was beyond `most` */
 };
 
 /* From now on it holds `bytes`.  False: it cannot, holds what it held, and is refused from then on whatever more it wants. */

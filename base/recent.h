@@ -16,8 +16,8 @@ enum { RECENT_SLICES = 5, RECENT_BUCKETS = 96, RECENT_LEAST = 20 };
 
 struct recent {
     atomic_uint counts[RECENT_SLICES][RECENT_BUCKETS];
-    atomic_size_t slice;  /* that is added to */
-    int64_t slice_start;  /* clock_ns(); the asking thread's */
+    atomic_size_t slice; /* that is added to */
+    int64_t slice_start; /* clock_ns(); the asking thread's */
 };
 
 void recent_add(struct recent *r, int64_t ns);

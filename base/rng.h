@@ -16,9 +16,9 @@ struct rng {
 struct rng rng_new(uint64_t seed);
 struct rng rng_for(uint64_t seed, uint64_t a, uint64_t b);
 uint64_t rng_next(struct rng *r);
-double rng_unit(struct rng *r);                        /* [0, 1), 53 bits */
-uint64_t rng_below(struct rng *r, uint64_t n);         /* [0, n), without bias; n > 0 */
+double rng_unit(struct rng *r);                /* [0, 1), 53 bits */
+uint64_t rng_below(struct rng *r, uint64_t n); /* [0, n), without bias; n > 0 */
 double rng_between(struct rng *r, double lo, double hi);
-double rng_normal(struct rng *r);                      /* mean 0, variance 1 (Box and Muller) */
+double rng_normal(struct rng *r); /* mean 0, variance 1 (Box and Muller) */
 
 #endif

@@ -62,12 +62,9 @@ bool work_limit_err(struct err *e)
     case WORK_MANY_ROWS:
         return err_set(e, ERR_TOO_LARGE, "it looks at more than %lld rows (setting query_rows)",
                        (long long)l->rows_max);
-    case WORK_TOOK_LONG:
-        return err_set(e, ERR_BUSY, "it takes longer than %g seconds", l->seconds);
-    case WORK_GIVEN_UP:
-        return err_set(e, ERR_BUSY, "nobody waits for the answer any more, or the server is stopping");
+    case WORK_TOOK_LONG: return err_set(e, ERR_BUSY, "it takes longer than %g seconds", l->seconds);
+    case WORK_GIVEN_UP: return err_set(e, ERR_BUSY, "nobody waits for the answer any more, or the server is stopping");
     case WORK_GOES_ON:
-    default:
-        return err_set(e, ERR_BUSY, "it was stopped");
+    default: return err_set(e, ERR_BUSY, "it was stopped");
     }
 }

@@ -20,9 +20,9 @@
 enum work_end { WORK_GOES_ON, WORK_TOOK_LONG, WORK_MANY_ROWS, WORK_GIVEN_UP };
 
 struct work_limit {
-    int64_t until;            /* clock_ns() */
-    int64_t rows;             /* what is left of them */
-    bool lengthy;             /* it may take long, so it leaves room for work that does not */
+    int64_t until;               /* clock_ns() */
+    int64_t rows;                /* what is left of them */
+    bool lengthy;                /* it may take long, so it leaves room for work that does not */
     bool (*gone)(void *context); /* nobody waits for it any more; asked now and then; NULL: somebody does */
     void *context;
     const atomic_bool *hurry; /* whoever waits has no more time; NULL: they have */

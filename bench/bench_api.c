@@ -51,10 +51,9 @@ static double measure_view(size_t n)
             struct hits hits = {0};
             const char *const self[] = {"i.7"};
             assert_ok(view_vector(v, "i.7", q, &e), e);
-            assert_ok(view_search(v,
-                                  &(struct search){.vector = q, .limit = 10, .exclude = self, .n_exclude = 1},
-                                  &hits, &e),
-                      e);
+            assert_ok(
+                view_search(v, &(struct search){.vector = q, .limit = 10, .exclude = self, .n_exclude = 1}, &hits, &e),
+                e);
             hits_clear(&hits);
             view_release(v);
         }
@@ -94,12 +93,11 @@ int main(void)
         snprintf(id, sizeof id, "i.%u", i);
         rig_put(rig, id, i % 16, i, "label");
     }
-    double api = measure(
-        search, &(struct extra){.type = "application/json", .body = "{\"id\":\"i.7\",\"limit\":10}"}, CALLS);
+    double api =
+        measure(search, &(struct extra){.type = "application/json", .body = "{\"id\":\"i.7\",\"limit\":10}"}, CALLS);
     double view = measure_view(CALLS);
-    printf(
-        "search by id, 10 of %d images of %d dimensions: %.2f us, of it the view %.2f us, the api %.2f us\n",
-        IMAGES, RIG_DIMENSIONS, api, view, api - view);
+    printf("search by id, 10 of %d images of %d dimensions: %.2f us, of it the view %.2f us, the api %.2f us\n", IMAGES,
+           RIG_DIMENSIONS, api, view, api - view);
     printf("a vector of 512 as JSON: %.1f us\n", measure_vector(512));
     rig_close(rig);
     return 0;

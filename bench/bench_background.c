@@ -62,8 +62,13 @@ static void make_requests(struct bench *b)
 static bool run_load(struct bench *b, const struct buf *requests, size_t n, size_t total, double rate,
                      struct load_result *out, struct err *e)
 {
-    struct load l = {.port = b->server.port, .connections = rate > 0 ? 64 : CLIENTS, .requests = requests, .n = n,
-                     .total = total, .seconds = total ? 0 : b->seconds, .rate = rate};
+    struct load l = {.port = b->server.port,
+                     .connections = rate > 0 ? 64 : CLIENTS,
+                     .requests = requests,
+                     .n = n,
+                     .total = total,
+                     .seconds = total ? 0 : b->seconds,
+                     .rate = rate};
     return load_run(&l, out, e) && (out->failed + out->broken + out->refused == 0 ||
                                     err_set(e, ERR_INTERNAL, "%zu requests failed (status %d)",
                                             out->failed + out->broken + out->refused, out->odd_status));
@@ -104,8 +109,8 @@ static bool import_model(struct bench *b, const char *id, uint64_t seed, uint32_
     ok = ok && model_save(m, path, e);
     *strrchr(path, '/') = 0;
     ok = ok && folder_read(path, &f, e);
-    struct json *doc = ok ? ask_json(b, "POST", target, f.files[0].bytes, f.files[0].len, "application/octet-stream", e)
-                          : NULL;
+    struct json *doc =
+        ok ? ask_json(b, "POST", target, f.files[0].bytes, f.files[0].len, "application/octet-stream", e) : NULL;
     file_remove_tree(path);
     folder_clear(&f);
     model_free(m);
@@ -176,8 +181,9 @@ static bool all_ids(struct bench *b, char hex[HASH_HEX], size_t *n, struct err *
 /* Views at 64 pixels, long enough for everything here. */
 static bool begin_job(struct bench *b, char id[40], struct err *e)
 {
-    static const char json[] = "{\"training_file\":\"default\",\"model\":\"small\",\"promote\":\"never\",\"method\":{\"type\":\"infonce\","
-                               "\"infonce\":{\"hyperparameters\":{\"n_epochs\":50,\"batch_size\":64}}}}";
+    static const char json[] =
+        "{\"training_file\":\"default\",\"model\":\"small\",\"promote\":\"never\",\"method\":{\"type\":\"infonce\","
+        "\"infonce\":{\"hyperparameters\":{\"n_epochs\":50,\"batch_size\":64}}}}";
     struct json *doc = ask_json(b, "POST", "/v1/fine_tuning/jobs", json, sizeof json - 1, "application/json", e);
     snprintf(id, 40, "%s", doc ? json_as_text(json_member(doc, "id"), NULL) : "");
     json_free(doc);
@@ -227,8 +233,8 @@ static bool bench_rate(struct bench *b, struct err *e)
         !run_load(b, b->embed, b->photos.n, 0, 0, &r[1], e) || !all_ids(b, after, &n_after, e))
         return false;
     b->idle = fmax(r[0].rate, r[1].rate);
-    figure("embedding again, nobody else asks", "images/s", (double)b->images / seconds, "requests, 8 connections", b->idle,
-           AT_LEAST, 0.7);
+    figure("embedding again, nobody else asks", "images/s", (double)b->images / seconds, "requests, 8 connections",
+           b->idle, AT_LEAST, 0.7);
     figure("images before and after", "images", (double)n_after, "before", (double)n_before, AT_LEAST, 1);
     return strcmp(before, after) == 0 || err_set(e, ERR_INTERNAL, "the ids are others after the switch");
 }
@@ -272,14 +278,16 @@ static bool bench_change(struct bench *b, struct err *e)
     if (active)
         return err_set(e, ERR_INTERNAL, "the change was done before the load: give more IMAGES");
     tell_load(b, "embedding again", &beside);
-    figure("embedding again meanwhile", "images/s", done / seconds, "requests alone, 8 connections", b->idle, JUST_TOLD, 0);
+    figure("embedding again meanwhile", "images/s", done / seconds, "requests alone, 8 connections", b->idle, JUST_TOLD,
+           0);
     return true;
 }
 
 static bool bench(struct bench *b, struct err *e)
 {
     struct load_result r;
-    if (!import_model(b, "second", 2, 0, e) || !import_model(b, "third", 3, 0, e) || !import_model(b, "small", 4, 64, e) || !run_load(b, b->put, b->images, b->images, 0, &r, e))
+    if (!import_model(b, "second", 2, 0, e) || !import_model(b, "third", 3, 0, e) ||
+        !import_model(b, "small", 4, 64, e) || !run_load(b, b->put, b->images, b->images, 0, &r, e))
         return false;
     figures_begin("Work in the background, ResNet-18 at 224 pixels");
     if (!bench_rate(b, e) || !run_load(b, b->search, b->photos.n, 0, b->idle / 2, &b->alone, e))

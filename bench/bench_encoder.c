@@ -33,7 +33,7 @@ struct runner { /* one thread */
     const struct bench *bench;
     struct encoder *enc;
     enum work work;
-    size_t first; /* picture to begin with */
+    size_t first;  /* picture to begin with */
     double *times; /* seconds of each image */
     size_t done;
     struct err err;
@@ -65,15 +65,9 @@ static void *run(void *argument)
         const struct file *f = &pictures->files[i % pictures->n];
         double start = clock_s();
         switch (r->work) {
-        case PREPARE:
-            ok = prepare(pre, f, pixels, &r->err);
-            break;
-        case FORWARD:
-            ok = lane_forward(lane, pixels, 1, vector, &r->err);
-            break;
-        case EMBED:
-            ok = lane_embed(lane, f->bytes, f->len, &image_default_limits, vector, NULL, &r->err);
-            break;
+        case PREPARE: ok = prepare(pre, f, pixels, &r->err); break;
+        case FORWARD: ok = lane_forward(lane, pixels, 1, vector, &r->err); break;
+        case EMBED: ok = lane_embed(lane, f->bytes, f->len, &image_default_limits, vector, NULL, &r->err); break;
         }
         r->times = mem_grow(r->times, r->done + 1, sizeof *r->times);
         r->times[r->done++] = clock_s() - start;

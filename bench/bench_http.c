@@ -49,7 +49,8 @@ static void *run(void *arg)
     struct lane *lane = lane_new(r->encoder, 1, &r->err);
     float *vector = mem_new(encoder_dimensions(r->encoder), sizeof *vector);
     double end = clock_s() + r->bench->seconds;
-    bool ok = lane && lane_embed(lane, f->files[0].bytes, f->files[0].len, &image_default_limits, vector, NULL, &r->err);
+    bool ok =
+        lane && lane_embed(lane, f->files[0].bytes, f->files[0].len, &image_default_limits, vector, NULL, &r->err);
     for (size_t i = r->first; ok && clock_s() < end; i++) {
         const struct file *photo = &f->files[i % f->n];
         double start = clock_s();
@@ -88,8 +89,8 @@ static double engine_rate(const struct bench *b, struct encoder *encoder, size_t
 
 static bool http_rate(const struct bench *b, uint16_t port, size_t clients, struct load_result *out, struct err *e)
 {
-    struct load warm = {.port = port, .connections = clients, .total = 4 * clients, .requests = b->requests,
-                        .n = b->photos.n};
+    struct load warm = {
+        .port = port, .connections = clients, .total = 4 * clients, .requests = b->requests, .n = b->photos.n};
     struct load l = warm;
     l.total = 0;
     l.seconds = b->seconds;
@@ -136,8 +137,13 @@ static bool first_embedding(const struct bench *b, struct server *s, double *sec
     struct client c = client_to(s->port);
     struct reply r = {0};
     double start = clock_s();
-    client_ask(&c, &(struct ask){.method = "POST", .target = "/v1/embeddings", .type = "image/jpeg",
-                                 .body = b->photos.files[0].bytes, .len = b->photos.files[0].len}, &r);
+    client_ask(&c,
+               &(struct ask){.method = "POST",
+                             .target = "/v1/embeddings",
+                             .type = "image/jpeg",
+                             .body = b->photos.files[0].bytes,
+                             .len = b->photos.files[0].len},
+               &r);
     *seconds = s->ready_s + clock_s() - start;
     bool ok = r.status == 200 || err_set(e, ERR_INTERNAL, "the first embedding gave status %d", r.status);
     reply_clear(&r);
@@ -204,13 +210,16 @@ static bool bench_precision(const struct bench *b, const char *dir, const char *
     double idle;
     if (!measure_precision(b, dir, name, precision, &best, &idle, e))
         return false;
-    snprintf(heading, sizeof heading, "Embedding, ResNet-18 at 224 pixels, %zu photographs, precision %s", b->photos.n, name);
+    snprintf(heading, sizeof heading, "Embedding, ResNet-18 at 224 pixels, %zu photographs, precision %s", b->photos.n,
+             name);
     figures_begin(heading);
-    figure("rate with 8 connections", "images/s", best.http_rate, "the engine, all cores", best.engine_rate, AT_LEAST, 0.75);
+    figure("rate with 8 connections", "images/s", best.http_rate, "the engine, all cores", best.engine_rate, AT_LEAST,
+           0.75);
     if (peer->rate > 0)
         figure("rate with 8 connections", "images/s", best.http_rate, peer->setting, peer->rate, AT_LEAST,
                precision == PRECISION_FP32 ? 1.2 : 4);
-    figure("p50 of one client", "ms", best.http_p50 * 1e3, "decode + resize + forward", best.engine_p50 * 1e3, AT_MOST, 1.3);
+    figure("p50 of one client", "ms", best.http_p50 * 1e3, "decode + resize + forward", best.engine_p50 * 1e3, AT_MOST,
+           1.3);
     figure("p99 with 8 connections", "ms", best.http_p99 * 1e3, NULL, 0, JUST_TOLD, 0);
     figure("resident memory when idle", "MB", idle, NULL, 0, AT_MOST, 150);
     return true;
@@ -247,8 +256,12 @@ int main(int argc, char **argv)
     bool ok = folder_read(argv[1], &b.photos, &e);
     b.requests = mem_new(b.photos.n + 1, sizeof *b.requests);
     for (size_t i = 0; i < b.photos.n; i++)
-        ask_bytes(&(struct ask){.method = "POST", .target = "/v1/embeddings", .type = "image/jpeg",
-                                .body = b.photos.files[i].bytes, .len = b.photos.files[i].len}, &b.requests[i]);
+        ask_bytes(&(struct ask){.method = "POST",
+                                .target = "/v1/embeddings",
+                                .type = "image/jpeg",
+                                .body = b.photos.files[i].bytes,
+                                .len = b.photos.files[i].len},
+                  &b.requests[i]);
     ok = ok && server_start(&first, &(struct server_options){.model = ""}, &e);
     if (ok) {
         server_stop(&first);

@@ -19,9 +19,9 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "engine/pictures/image.h"
+#include "index/store.h"
 #include "index/vectors/faiss_shim.h"
 #include "index/vectors/segment.h"
-#include "index/store.h"
 #include "tests/lib/client.h"
 #include "tests/lib/figures.h"
 #include "tests/lib/folder.h"
@@ -35,7 +35,7 @@ struct bench {
     struct folder photos;
     size_t n, d;
     double seconds;
-    float *vectors;      /* [n, d] */
+    float *vectors; /* [n, d] */
     struct server server;
 };
 
@@ -58,10 +58,17 @@ static bool put_group(struct store *s, const struct bench *b, size_t first, size
     const struct file *f = &b->photos.files[0];
     for (size_t i = 0; i < n; i++) {
         snprintf(ids[i], sizeof ids[i], "image-%zu", first + i);
-        writes[i] = (struct write){
-            .kind = WRITE_IMAGE_PUT, .collection = "default", .done = wake,
-            .put = {.id = ids[i], .bytes = f->bytes, .len = f->len, .media_type = "image/jpeg", .width = 1, .height = 1,
-                    .vector = b->vectors + (first + i) * b->d, .generation = row->generation}};
+        writes[i] = (struct write){.kind = WRITE_IMAGE_PUT,
+                                   .collection = "default",
+                                   .done = wake,
+                                   .put = {.id = ids[i],
+                                           .bytes = f->bytes,
+                                           .len = f->len,
+                                           .media_type = "image/jpeg",
+                                           .width = 1,
+                                           .height = 1,
+                                           .vector = b->vectors + (first + i) * b->d,
+                                           .generation = row->generation}};
         hash_text(f->bytes, f->len, writes[i].put.sha256);
         list[i] = &writes[i];
     }
@@ -165,8 +172,12 @@ static struct buf *search_requests(const struct bench *b)
     for (size_t i = 0; i < ASKS; i++) {
         char body[80];
         snprintf(body, sizeof body, "{\"id\":\"image-%zu\",\"limit\":%d}", i * 7919 % b->n, K);
-        ask_bytes(&(struct ask){.method = "POST", .target = "/v1/collections/default/search",
-                                .type = "application/json", .body = body, .len = strlen(body)}, &list[i]);
+        ask_bytes(&(struct ask){.method = "POST",
+                                .target = "/v1/collections/default/search",
+                                .type = "application/json",
+                                .body = body,
+                                .len = strlen(body)},
+                  &list[i]);
     }
     return list;
 }
@@ -174,10 +185,10 @@ static struct buf *search_requests(const struct bench *b)
 static bool search_load(const struct bench *b, const struct buf *requests, size_t clients, struct load_result *out,
                         struct err *e)
 {
-    struct load l = {.port = b->server.port, .connections = clients, .seconds = b->seconds, .requests = requests,
-                     .n = ASKS};
-    return load_run(&l, out, e) && (out->failed + out->broken == 0 ||
-                                    err_set(e, ERR_INTERNAL, "searches fail (status %d)", out->odd_status));
+    struct load l = {
+        .port = b->server.port, .connections = clients, .seconds = b->seconds, .requests = requests, .n = ASKS};
+    return load_run(&l, out, e) &&
+           (out->failed + out->broken == 0 || err_set(e, ERR_INTERNAL, "searches fail (status %d)", out->odd_status));
 }
 
 /* A body with 64 photographs for POST .../images of the collection `beside`. */
@@ -191,8 +202,12 @@ static void bulk_request(const struct bench *b, struct buf *out)
         buf_text(&body, "\"}");
     }
     buf_text(&body, "]}");
-    ask_bytes(&(struct ask){.method = "POST", .target = "/v1/collections/beside/images", .type = "application/json",
-                            .body = body.data, .len = body.len}, out);
+    ask_bytes(&(struct ask){.method = "POST",
+                            .target = "/v1/collections/beside/images",
+                            .type = "application/json",
+                            .body = body.data,
+                            .len = body.len},
+              out);
     buf_clear(&body);
 }
 
@@ -206,8 +221,12 @@ static bool huge_request(struct buf *out, struct err *e)
     for (size_t i = 0; i < (size_t)7070 * 7070 * 3; i++)
         img.rgb[i] = (uint8_t)((i / 37) ^ (i / 7070 / 11));
     bool ok = image_write_jpeg(&img, 80, &jpeg, e);
-    ask_bytes(&(struct ask){.method = "PUT", .target = "/v1/collections/beside/images/huge", .type = "image/jpeg",
-                            .body = jpeg.data, .len = jpeg.len}, out);
+    ask_bytes(&(struct ask){.method = "PUT",
+                            .target = "/v1/collections/beside/images/huge",
+                            .type = "image/jpeg",
+                            .body = jpeg.data,
+                            .len = jpeg.len},
+              out);
     image_clear(&img);
     buf_clear(&jpeg);
     return ok;
@@ -236,8 +255,11 @@ static bool bench_beside(const struct bench *b, const struct buf *requests, stru
     atomic_bool stop = false;
     struct client c = client_to(b->server.port);
     struct reply r = {0};
-    client_ask(&c, &(struct ask){.method = "PUT", .target = "/v1/collections/beside", .type = "application/json",
-                                 .body = "{}", .len = 2}, &r);
+    client_ask(
+        &c,
+        &(struct ask){
+            .method = "PUT", .target = "/v1/collections/beside", .type = "application/json", .body = "{}", .len = 2},
+        &r);
     reply_clear(&r);
     client_close(&c);
     bulk_request(b, &bodies[0]);
@@ -313,8 +335,8 @@ static bool run(struct bench *b, struct err *e)
 
 int main(int argc, char **argv)
 {
-    struct bench b = {.n = argc > 2 ? strtoul(argv[2], NULL, 10) : 100000, .d = 512,
-                      .seconds = argc > 3 ? atof(argv[3]) : 5};
+    struct bench b = {
+        .n = argc > 2 ? strtoul(argv[2], NULL, 10) : 100000, .d = 512, .seconds = argc > 3 ? atof(argv[3]) : 5};
     struct err e = {0};
     if (argc < 2) {
         fprintf(stderr, "usage: bench_http_search DIR [N [SECONDS]]\n");

@@ -79,8 +79,8 @@ static void report(const char *name, const struct file *pictures, size_t n, uint
             best = t;
     }
     const double each = best.done ? 1e3 / (double)best.done : 0;
-    printf("%-8s %4zu pictures  probe %.3f  decode %.3f  resize, crop and normalise %.3f  ms each\n", name,
-           best.done, best.probe * each, best.decode * each, best.preprocess * each);
+    printf("%-8s %4zu pictures  probe %.3f  decode %.3f  resize, crop and normalise %.3f  ms each\n", name, best.done,
+           best.probe * each, best.decode * each, best.preprocess * each);
 }
 
 /* vectors [n, dimensions] of all pictures. */
@@ -105,12 +105,13 @@ static bool report_errors(struct lane *lane, const struct folder *f, struct err 
 {
     const size_t d = encoder_dimensions(lane_encoder(lane));
     float *full = mem_new(f->n * d, sizeof *full), *scaled = mem_new(f->n * d, sizeof *scaled);
-    const bool ok = embed_all(lane, f, 0, full, e) &&
-                    embed_all(lane, f, encoder_preprocess(lane_encoder(lane))->resize, scaled, e);
+    const bool ok =
+        embed_all(lane, f, 0, full, e) && embed_all(lane, f, encoder_preprocess(lane_encoder(lane))->resize, scaled, e);
     if (ok) {
         const struct embedding_error r = embedding_error(full, scaled, f->n, d);
         printf("relative embedding error of DCT scaling over %zu pictures: median %.2g, mean %.2g, largest %.2g "
-               "(1 - cos between pictures: %.2g)\n", f->n, r.median, r.mean, r.largest, r.between);
+               "(1 - cos between pictures: %.2g)\n",
+               f->n, r.median, r.mean, r.largest, r.between);
     }
     free(full);
     free(scaled);

@@ -197,8 +197,9 @@ static void make_faiss(struct bench *b, const char *kind)
 static void add_all(struct bench *b, const char *dir)
 {
     struct err e = {0};
-    b->index = vindex_new(&(struct vindex_options){.dimensions = (uint32_t)b->d, .generation = 1, .cache_dir = dir,
-                                                   .background = true}, &e);
+    b->index = vindex_new(
+        &(struct vindex_options){.dimensions = (uint32_t)b->d, .generation = 1, .cache_dir = dir, .background = true},
+        &e);
     stop_if(!b->index, "making an index", e.text);
     for (size_t i = 0; i < b->n; i++) {
         char id[24];
@@ -298,7 +299,8 @@ static size_t argument(int argc, char **argv, int i, size_t otherwise)
 
 int main(int argc, char **argv)
 {
-    struct bench b = {.n = argument(argc, argv, 1, 100000), .d = argument(argc, argv, 2, 512),
+    struct bench b = {.n = argument(argc, argv, 1, 100000),
+                      .d = argument(argc, argv, 2, 512),
                       .threads = argument(argc, argv, 3, (size_t)sysconf(_SC_NPROCESSORS_ONLN)),
                       .seconds = (double)argument(argc, argv, 4, 3)};
     char dir[] = "/tmp/anchord-bench-XXXXXX", path[64];

@@ -23,8 +23,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "engine/learning/learner.h"
 #include "engine/data/loader.h"
+#include "engine/learning/learner.h"
 #include "tests/lib/figures.h"
 #include "tests/lib/hashed.h"
 
@@ -48,8 +48,11 @@ static bool step_open(struct step *s, enum precision precision, struct err *e)
     struct model *m = hashed_model(&arch, SIZE);
     size_t n;
 
-    s->learner = learner_new(m, &(struct learner_options){.precision = precision, .batch = ROWS, .n_head = 2,
-                                                          .head = {{512, true, true}, {128, false, false}}}, e);
+    s->learner = learner_new(
+        m,
+        &(struct learner_options){
+            .precision = precision, .batch = ROWS, .n_head = 2, .head = {{512, true, true}, {128, false, false}}},
+        e);
     model_free(m);
     if (!s->learner)
         return false;
@@ -110,9 +113,10 @@ static void report_parts(const struct step *s, const struct parts *before, size_
 {
     struct parts now = parts_so_far(s);
     double ms = 1e3 / (double)steps;
-    fprintf(stderr, "%s: convolutions %.1f + %.1f ms, norms %.1f + %.1f, other %.1f + %.1f (forward + backward), loss %.1f, "
-            "optimiser %.1f; the learner holds %.0f MB\n", name,
-            ms * (now.learner[LEARNER_CONV][0] - before->learner[LEARNER_CONV][0]),
+    fprintf(stderr,
+            "%s: convolutions %.1f + %.1f ms, norms %.1f + %.1f, other %.1f + %.1f (forward + backward), loss %.1f, "
+            "optimiser %.1f; the learner holds %.0f MB\n",
+            name, ms * (now.learner[LEARNER_CONV][0] - before->learner[LEARNER_CONV][0]),
             ms * (now.learner[LEARNER_CONV][1] - before->learner[LEARNER_CONV][1]),
             ms * (now.learner[LEARNER_NORM][0] - before->learner[LEARNER_NORM][0]),
             ms * (now.learner[LEARNER_NORM][1] - before->learner[LEARNER_NORM][1]),
@@ -190,14 +194,23 @@ static bool fed_rate(struct step *s, const char *dir, size_t memory, double seco
     pre.size = SIZE;
     memcpy(crops.groups[0].augment, recipe_find("cifar")->view, sizeof crops.groups[0].augment);
     if (manifest_read_folder(&m, dir, e))
-        d = dataset_open(&m, &(struct dataset_options){.size = SIZE, .memory = memory, .limits = image_default_limits}, e);
+        d = dataset_open(&m, &(struct dataset_options){.size = SIZE, .memory = memory, .limits = image_default_limits},
+                         e);
     if (d) {
         all = manifest_side(&m, false, &n);
         sampler = sampler_new(&m, all, n, ROWS / 2, 0, 1, e);
     }
     if (sampler)
-        l = loader_new(&(struct loader_options){.manifest = &m, .dataset = d, .sampler = sampler, .batch = ROWS / 2, .crops = &crops,
-                                                .preprocess = &pre, .positives = POSITIVES_VIEWS, .seed = 1, .threads = cores_usable()}, e);
+        l = loader_new(&(struct loader_options){.manifest = &m,
+                                                .dataset = d,
+                                                .sampler = sampler,
+                                                .batch = ROWS / 2,
+                                                .crops = &crops,
+                                                .preprocess = &pre,
+                                                .positives = POSITIVES_VIEWS,
+                                                .seed = 1,
+                                                .threads = cores_usable()},
+                       e);
     bool ok = l && run_fed(s, l, seconds, rate, e);
     loader_free(l);
     sampler_free(sampler);
@@ -218,16 +231,18 @@ static int run_alone(const char *name, double seconds, const char *dir)
 {
     struct step s = {0};
     struct err e = {0};
-    enum precision precision = strcmp(name, "fp32") == 0 ? PRECISION_FP32
-                               : strcmp(name, "bf16") == 0 ? PRECISION_BF16 : PRECISION_AUTO;
+    enum precision precision = strcmp(name, "fp32") == 0   ? PRECISION_FP32
+                               : strcmp(name, "bf16") == 0 ? PRECISION_BF16
+                                                           : PRECISION_AUTO;
     double start = clock_s(), fed = 0, decoding = 0;
     bool ok = step_open(&s, precision, &e);
     double opened = clock_s() - start, rate = ok ? bare_rate(&s, seconds, name, &e) : 0, peak = peak_mb();
 
-    ok = ok && !e.code && (!dir || (fed_rate(&s, dir, 0, seconds, &fed, &e) && fed_rate(&s, dir, 1, seconds, &decoding, &e)));
+    ok = ok && !e.code &&
+         (!dir || (fed_rate(&s, dir, 0, seconds, &fed, &e) && fed_rate(&s, dir, 1, seconds, &decoding, &e)));
     if (ok)
-        printf("{\"rate\": %.1f, \"peak_mb\": %.0f, \"fed_rate\": %.1f, \"decoding_rate\": %.1f, \"open_s\": %.2f}\n", rate, peak,
-               fed, decoding, opened);
+        printf("{\"rate\": %.1f, \"peak_mb\": %.0f, \"fed_rate\": %.1f, \"decoding_rate\": %.1f, \"open_s\": %.2f}\n",
+               rate, peak, fed, decoding, opened);
     else
         fprintf(stderr, "%s: %s\n", name, e.text);
     step_close(&s);
@@ -281,7 +296,11 @@ static bool ask_ours(struct contestant *c, const char *seconds, const char *dir)
     double rate = number(doc, "rate");
     bool ok = doc != NULL;
     if (rate > c->rate)
-        *c = (struct contestant){c->name, rate, number(doc, "peak_mb"), number(doc, "fed_rate"), number(doc, "decoding_rate"),
+        *c = (struct contestant){c->name,
+                                 rate,
+                                 number(doc, "peak_mb"),
+                                 number(doc, "fed_rate"),
+                                 number(doc, "decoding_rate"),
                                  number(doc, "open_s")};
     json_free(doc);
     return ok;
@@ -292,16 +311,19 @@ enum { PEER_FP32, PEER_BF16, PEERS }; /* each the faster of its two layouts */
 
 static void ask_peers(struct contestant *peers, const char *seconds, const char *threads)
 {
-    static const struct { const char *name; int peer; } modes[] = {
+    static const struct {
+        const char *name;
+        int peer;
+    } modes[] = {
         {"fp32", PEER_FP32}, {"fp32_channels_last", PEER_FP32}, {"bf16", PEER_BF16}, {"bf16_channels_last", PEER_BF16}};
     const char *python = getenv("PYTHON");
-    struct json *doc = ask((const char *[]){python ? python : "/usr/bin/python3", "bench/peers/torch/step.py", "--seconds", seconds, "--threads",
-                                            threads, NULL});
+    struct json *doc = ask((const char *[]){python ? python : "/usr/bin/python3", "bench/peers/torch/step.py",
+                                            "--seconds", seconds, "--threads", threads, NULL});
     for (size_t i = 0; i < COUNT(modes); i++) {
         const struct json *mode = json_member(json_member(doc, "modes"), modes[i].name);
         if (number(mode, "images_per_s") > peers[modes[i].peer].rate)
-            peers[modes[i].peer] = (struct contestant){modes[i].name, number(mode, "images_per_s"), number(mode, "peak_rss_mb") * 1.048576,
-                                                       0, 0, 0};
+            peers[modes[i].peer] = (struct contestant){
+                modes[i].name, number(mode, "images_per_s"), number(mode, "peak_rss_mb") * 1.048576, 0, 0, 0};
     }
     json_free(doc);
 }
@@ -312,8 +334,10 @@ static void report_ours(const struct contestant *c, bool fed)
     snprintf(what, sizeof what, "rate, %s", c->name);
     figure(what, "images/s", c->rate, NULL, 0, JUST_TOLD, 0);
     if (fed) {
-        figure("  fed by the loader, pictures kept decoded", "images/s", c->fed_rate, "the bare step", c->rate, AT_LEAST, 0.8);
-        figure("  fed by the loader, each view decoded anew", "images/s", c->decoding_rate, "the bare step", c->rate, JUST_TOLD, 0);
+        figure("  fed by the loader, pictures kept decoded", "images/s", c->fed_rate, "the bare step", c->rate,
+               AT_LEAST, 0.8);
+        figure("  fed by the loader, each view decoded anew", "images/s", c->decoding_rate, "the bare step", c->rate,
+               JUST_TOLD, 0);
     }
     figure("  peak of resident memory", "MB", c->peak_mb, NULL, 0, JUST_TOLD, 0);
     figure("  from a model to the first step, kernels measured", "s", c->open_s, NULL, 0, JUST_TOLD, 0);
@@ -330,7 +354,8 @@ static void compare(const struct contestant *ours, const struct contestant *peer
 
 static int run_all(const char *seconds, const char *dir, int rounds)
 {
-    struct contestant ours[OURS] = {{.name = "fp32"}, {.name = "auto"}}, peers[PEERS] = {{.name = "fp32"}, {.name = "bf16"}};
+    struct contestant ours[OURS] = {{.name = "fp32"}, {.name = "auto"}},
+                      peers[PEERS] = {{.name = "fp32"}, {.name = "bf16"}};
     char threads[16];
 
     snprintf(threads, sizeof threads, "%zu", cores_usable());

@@ -20,8 +20,7 @@ static const struct depth_row depths[] = {
     {50, "resnet50", true, {3, 4, 6, 3}},
 };
 
-static const char *const stems[] = {
-    [STEM_IMAGENET] = "imagenet", [STEM_SMALL1] = "small1", [STEM_SMALL2] = "small2"};
+static const char *const stems[] = {[STEM_IMAGENET] = "imagenet", [STEM_SMALL1] = "small1", [STEM_SMALL2] = "small2"};
 
 enum { EXPANSION = 4, PROJECTION_MAX = 4096, WIDTH_STEP = 8, WIDTH_MAX = 256 };
 
@@ -40,11 +39,11 @@ bool arch_check(const struct arch *a, struct err *e)
     if ((size_t)a->stem >= COUNT(stems))
         return err_field(e, "stem", "the stem must be imagenet, small1 or small2");
     if (a->width < WIDTH_STEP || a->width > WIDTH_MAX || a->width % WIDTH_STEP != 0)
-        return err_field(e, "width", "the width must be a multiple of %d from %d to %d, not %u", WIDTH_STEP,
-                         WIDTH_STEP, WIDTH_MAX, a->width);
+        return err_field(e, "width", "the width must be a multiple of %d from %d to %d, not %u", WIDTH_STEP, WIDTH_STEP,
+                         WIDTH_MAX, a->width);
     if (a->projection > PROJECTION_MAX)
-        return err_field(e, "projection", "the projection must have at most %d dimensions, not %u",
-                         PROJECTION_MAX, a->projection);
+        return err_field(e, "projection", "the projection must have at most %d dimensions, not %u", PROJECTION_MAX,
+                         a->projection);
     return true;
 }
 
@@ -141,8 +140,8 @@ static void add_norm(struct spec_list *l, const char *prefix, const char *name, 
 }
 
 /* A square convolution and the batch norm that follows it. */
-static void add_conv(struct spec_list *l, const char *prefix, const char *conv, const char *norm,
-                     uint32_t in, uint32_t out, uint32_t side)
+static void add_conv(struct spec_list *l, const char *prefix, const char *conv, const char *norm, uint32_t in,
+                     uint32_t out, uint32_t side)
 {
     struct weight_spec *s = add_spec(l, WEIGHT_CONV);
     snprintf(s->name, sizeof s->name, "%s%s.weight", prefix, conv);

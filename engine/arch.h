@@ -23,7 +23,7 @@
 enum stem { STEM_IMAGENET, STEM_SMALL1, STEM_SMALL2 }; /* 7x7/2 + max-pool; 3x3 stride 1; 3x3 stride 2 */
 
 struct arch {
-    uint32_t depth;      /* 18, 34 or 50 */
+    uint32_t depth; /* 18, 34 or 50 */
     enum stem stem;
     uint32_t width;      /* channels of the first stage; 64 is the paper's */
     uint32_t projection; /* output dimensions of a linear layer after the pooling; 0: none */
@@ -44,7 +44,7 @@ const char *stem_name(enum stem s);             /* static */
 uint32_t arch_features(const struct arch *a);   /* channels that the pooling gives: 512 for ResNet-18 */
 uint32_t arch_dimensions(const struct arch *a); /* of the vector: the projection's, else the features */
 
-struct arch_block { /* one residual block: basic (conv1 3x3, conv2 3x3) or bottleneck (1x1, 3x3, 1x1) */
+struct arch_block {        /* one residual block: basic (conv1 3x3, conv2 3x3) or bottleneck (1x1, 3x3, 1x1) */
     char prefix[16];       /* "layer1.0" */
     bool bottleneck;       /* conv3 and bn3 exist */
     bool downsample;       /* the shortcut is downsample.0 (1x1, stride) + downsample.1 (batch norm) */
@@ -54,14 +54,13 @@ struct arch_block { /* one residual block: basic (conv1 3x3, conv2 3x3) or bottl
 /* Fills `out` in order of execution; gives how many. */
 size_t arch_blocks(const struct arch *a, struct arch_block out[ARCH_BLOCKS_MAX]);
 
-enum weight_kind { WEIGHT_CONV, WEIGHT_BN_SCALE, WEIGHT_BN_SHIFT, WEIGHT_BN_MEAN, WEIGHT_BN_VARIANCE,
-                   WEIGHT_LINEAR };
+enum weight_kind { WEIGHT_CONV, WEIGHT_BN_SCALE, WEIGHT_BN_SHIFT, WEIGHT_BN_MEAN, WEIGHT_BN_VARIANCE, WEIGHT_LINEAR };
 
-struct weight_spec { /* a tensor that the architecture needs, with torchvision's name and shape */
-    char name[ARCH_NAME_MAX];   /* "layer1.0.conv1.weight" */
+struct weight_spec {          /* a tensor that the architecture needs, with torchvision's name and shape */
+    char name[ARCH_NAME_MAX]; /* "layer1.0.conv1.weight" */
     enum weight_kind kind;
-    uint32_t rank, shape[4];    /* convolutions [out, in, height, width]; the projection [out, in] */
-    size_t count;               /* product of the shape */
+    uint32_t rank, shape[4]; /* convolutions [out, in, height, width]; the projection [out, in] */
+    size_t count;            /* product of the shape */
 };
 /* Fills `out` in torchvision's order (conv1.weight, bn1.weight, bn1.bias, bn1.running_mean, bn1.running_var,
  * layer1.0.conv1.weight, ..., projection.weight); gives how many.  `a` must have passed arch_check(). */

@@ -40,17 +40,15 @@ enum backend encoder_backend(const struct encoder *enc);
 
 /* `batch`: most images in one forward pass. */
 struct lane *lane_new(struct encoder *enc, size_t batch, struct err *e);
-void lane_free(struct lane *lane); /* NULL is fine; drops its reference to the encoder */
+void lane_free(struct lane *lane);                     /* NULL is fine; drops its reference to the encoder */
 struct encoder *lane_encoder(const struct lane *lane); /* borrowed */
 
 /* pixels [n, size, size, 3] normalised -> vectors [n, dimensions], each of unit length.  A zero or
  * non-finite result is ERR_UNDECODABLE ("the picture has no direction"). */
-MUST_CHECK bool lane_forward(struct lane *lane, const float *pixels, size_t n, float *vectors,
-                             struct err *e);
+MUST_CHECK bool lane_forward(struct lane *lane, const float *pixels, size_t n, float *vectors, struct err *e);
 /* One encoded picture to one vector: probe, decode, preprocess, forward.  info may be NULL. */
-MUST_CHECK bool lane_embed(struct lane *lane, const void *bytes, size_t len,
-                           const struct image_limits *limits, float *vector, struct image_info *info,
-                           struct err *e);
+MUST_CHECK bool lane_embed(struct lane *lane, const void *bytes, size_t len, const struct image_limits *limits,
+                           float *vector, struct image_info *info, struct err *e);
 
 /* Fills the model's goldens: pictures drawn by draw.h, vectors computed in fp32. */
 MUST_CHECK bool encoder_make_goldens(struct model *m, struct err *e);

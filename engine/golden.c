@@ -84,8 +84,8 @@ static bool draw_golden(size_t i, struct golden *g, struct err *e)
 {
     struct image img = {0};
     struct buf png = {0};
-    bool ok = draw_picture((uint32_t)(i * DRAW_KINDS / GOLDENS), i, GOLDEN_SIDE, &img, e) &&
-              image_write_png(&img, &png, e);
+    bool ok =
+        draw_picture((uint32_t)(i * DRAW_KINDS / GOLDENS), i, GOLDEN_SIDE, &img, e) && image_write_png(&img, &png, e);
 
     image_clear(&img);
     if (ok)
@@ -116,8 +116,7 @@ bool encoder_make_goldens(struct model *m, struct err *e)
     for (size_t i = 0; ok && i < GOLDENS; i++) {
         struct golden *g = &m->goldens[m->n_goldens++];
         g->vector = mem_new(encoder_dimensions(enc), sizeof *g->vector);
-        ok = draw_golden(i, g, e) &&
-             lane_embed(lane, g->png, g->png_len, &image_default_limits, g->vector, NULL, e);
+        ok = draw_golden(i, g, e) && lane_embed(lane, g->png, g->png_len, &image_default_limits, g->vector, NULL, e);
     }
     if (!ok)
         clear_goldens(m);

@@ -30,13 +30,12 @@ static size_t window_out(size_t side, size_t window, size_t stride, size_t pad)
     return (side + 2 * pad - window) / stride + 1;
 }
 
-static size_t add_window(struct graph *g, enum node_kind kind, size_t in, size_t channels, size_t window,
-                         size_t stride)
+static size_t add_window(struct graph *g, enum node_kind kind, size_t in, size_t channels, size_t window, size_t stride)
 {
     const struct node *x = &g->nodes[in];
     size_t pad = window / 2;
-    struct node n = {.kind = kind, .n_in = 1, .in = {in}, .c = channels, .window = window, .stride = stride,
-                     .pad = pad};
+    struct node n = {
+        .kind = kind, .n_in = 1, .in = {in}, .c = channels, .window = window, .stride = stride, .pad = pad};
     n.h = window_out(x->h, window, stride, pad);
     n.w = window_out(x->w, window, stride, pad);
     return add(g, n);
@@ -131,8 +130,7 @@ static bool absorb(struct node *x, const struct node *n)
         assert(x->fused && !x->relu);
         x->relu = true;
         return true;
-    default:
-        return false;
+    default: return false;
     }
 }
 

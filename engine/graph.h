@@ -15,8 +15,17 @@
 
 #include "engine/arch.h"
 
-enum node_kind { NODE_INPUT, NODE_CONV, NODE_NORM, NODE_RELU, NODE_ADD, NODE_MAXPOOL, NODE_AVGPOOL, NODE_LINEAR,
-                 NODE_UNIT };
+enum node_kind {
+    NODE_INPUT,
+    NODE_CONV,
+    NODE_NORM,
+    NODE_RELU,
+    NODE_ADD,
+    NODE_MAXPOOL,
+    NODE_AVGPOOL,
+    NODE_LINEAR,
+    NODE_UNIT
+};
 
 enum { GRAPH_NODES_MAX = 192 };
 

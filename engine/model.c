@@ -10,8 +10,8 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/rng.h"
-#include "engine/model_parts.h"
 #include "engine/kernels/tensor.h"
+#include "engine/model_parts.h"
 
 _Static_assert(ARCH_NAME_MAX <= sizeof((struct weight *)0)->name, "names fit");
 
@@ -68,9 +68,7 @@ static void fill_random(struct model *m, uint64_t seed)
         struct weight *w = &m->weights[i];
         struct rng r = rng_for(seed, i, 0);
         switch (specs[i].kind) {
-        case WEIGHT_CONV:
-            fill_normal(w, 2.0 / ((double)w->shape[0] * w->shape[2] * w->shape[3]), &r);
-            break;
+        case WEIGHT_CONV: fill_normal(w, 2.0 / ((double)w->shape[0] * w->shape[2] * w->shape[3]), &r); break;
         case WEIGHT_LINEAR: fill_normal(w, 1.0 / w->shape[1], &r); break;
         case WEIGHT_BN_SCALE:
         case WEIGHT_BN_VARIANCE: fill_constant(w, 1); break;

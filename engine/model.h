@@ -28,9 +28,8 @@ struct weight { /* one named tensor, fp32, in torchvision's layout (convolutions
 
 enum { MODEL_GOLDENS_MAX = 16 };
 
-
 struct golden { /* a small picture that we drew, and the vector it must give in fp32 */
-    void *png; /* owned */
+    void *png;  /* owned */
     size_t png_len;
     float *vector; /* [dimensions], unit length; owned */
 };
@@ -43,12 +42,12 @@ struct model {
     float *storage;         /* the data of all weights, in one piece; owned */
     struct golden *goldens; /* owned; none in a freshly imported foreign file until model_save() */
     size_t n_goldens;
-    bool compact;           /* its matrices and convolutions are stored in bf16; their values are such already */
-    bool trained;           /* false: random weights from `model new` */
+    bool compact; /* its matrices and convolutions are stored in bf16; their values are such already */
+    bool trained; /* false: random weights from `model new` */
     uint64_t seed;
-    int64_t created_at;     /* Unix seconds */
-    char parent[HASH_HEX];  /* fingerprint of the model it was trained from; empty: none */
-    char *lineage;          /* JSON object: objective, data, metrics; NULL: none; owned */
+    int64_t created_at;         /* Unix seconds */
+    char parent[HASH_HEX];      /* fingerprint of the model it was trained from; empty: none */
+    char *lineage;              /* JSON object: objective, data, metrics; NULL: none; owned */
     char fingerprint[HASH_HEX]; /* SHA-256 over the sorted tensors, arch and preprocessing; nothing else */
 };
 
@@ -56,8 +55,7 @@ struct model {
 
 /* He et al.'s initialisation as torchvision has it: convolutions normal with variance 2 / (out x height x
  * width), batch norms at identity; a projection with variance 1 / in.  The same seed gives the same bits. */
-struct model *model_new_random(const struct arch *a, const struct preprocess *p, uint64_t seed,
-                               struct err *e);
+struct model *model_new_random(const struct arch *a, const struct preprocess *p, uint64_t seed, struct err *e);
 /* What a new model does to its pictures: ImageNet's rule for the large stem (resize to 8/7 of the side, cut the middle
  * out), small ones whole.  size 0: the stem's usual one, 224 or 32. */
 struct preprocess model_preprocess(enum stem stem, uint32_t size);

@@ -129,8 +129,7 @@ static bool read_arch(const struct json *doc, struct arch *a, struct err *e)
     const char *name, *stem;
     return need_object(doc, "arch", known, COUNT(known), &o, e) && need_text(o, "name", 32, &name, e) &&
            need_text(o, "stem", 32, &stem, e) && arch_parse(name, a, e) && stem_parse(stem, &a->stem, e) &&
-           need_size(o, "width", &a->width, e) && need_size(o, "projection", &a->projection, e) &&
-           arch_check(a, e);
+           need_size(o, "width", &a->width, e) && need_size(o, "projection", &a->projection, e) && arch_check(a, e);
 }
 
 static bool filter_parse(const char *name, enum resize_filter *out, struct err *e)
@@ -166,8 +165,8 @@ static bool read_preprocess(const struct json *doc, struct preprocess *p, struct
 
 static struct json *parse_known(const char *text, size_t len, struct err *e)
 {
-    static const char *const known[] = {"format",     "arch",   "preprocess", "fingerprint", "trained", "seed",
-                                        "created_at", "parent", "lineage",    "goldens"};
+    static const char *const known[] = {"format", "arch",       "preprocess", "fingerprint", "trained",
+                                        "seed",   "created_at", "parent",     "lineage",     "goldens"};
     struct json *doc = json_parse(text, len, 0, e);
     int64_t format = 0;
     if (!doc)

@@ -17,8 +17,7 @@ struct model *model_new_empty(const struct arch *a, struct err *e);
 /* Appends the JSON text. */
 void model_meta_write(const struct model *m, struct buf *out);
 /* First arch and preprocessing ... */
-MUST_CHECK bool model_meta_arch(const char *text, size_t len, struct arch *a, struct preprocess *p,
-                                struct err *e);
+MUST_CHECK bool model_meta_arch(const char *text, size_t len, struct arch *a, struct preprocess *p, struct err *e);
 /* ... then, for the model of that arch, all the rest; m->fingerprint becomes the one that the file claims. */
 MUST_CHECK bool model_meta_rest(const char *text, size_t len, struct model *m, struct err *e);
 

@@ -23,8 +23,9 @@ static bool guess_arch(const struct safetensors *s, struct arch *a, struct err *
     const struct safetensor *projection = safetensors_find(s, "projection.weight");
     if (!first || first->rank != 4 || first->shape[1] != 3 || first->shape[2] != first->shape[3] ||
         (first->shape[2] != 7 && first->shape[2] != 3) || !has(s, "layer1.0.conv1.weight"))
-        return err_set(e, ERR_BAD_INPUT, "not a ResNet with torchvision's names (conv1.weight, "
-                                         "layer1.0.conv1.weight, ...)");
+        return err_set(e, ERR_BAD_INPUT,
+                       "not a ResNet with torchvision's names (conv1.weight, "
+                       "layer1.0.conv1.weight, ...)");
     a->depth = has(s, "layer1.0.conv3.weight") ? 50 : has(s, "layer3.5.conv1.weight") ? 34 : 18;
     a->stem = first->shape[2] == 7 ? STEM_IMAGENET : STEM_SMALL1;
     a->width = first->shape[0];
@@ -61,8 +62,8 @@ static bool is_ignored(const char *name)
     return strncmp(name, "fc.", 3) == 0 || (dot && strcmp(dot, ".num_batches_tracked") == 0);
 }
 
-static bool check_strangers(const struct safetensors *s, const struct wanted *w, const struct arch *a,
-                            bool foreign, struct err *e)
+static bool check_strangers(const struct safetensors *s, const struct wanted *w, const struct arch *a, bool foreign,
+                            struct err *e)
 {
     size_t n;
     const struct safetensor *list = safetensors_list(s, &n);
@@ -81,8 +82,8 @@ static bool check_shape(const struct safetensors *s, const struct weight_spec *s
     if (!t)
         return err_set(e, ERR_BAD_INPUT, "tensor %s is missing", spec->name);
     if (t->rank != spec->rank || memcmp(t->shape, spec->shape, t->rank * sizeof *t->shape) != 0)
-        return err_set(e, ERR_BAD_INPUT, "tensor %s has the wrong shape for a %s of width %u", spec->name,
-                       arch_name(a), a->width);
+        return err_set(e, ERR_BAD_INPUT, "tensor %s has the wrong shape for a %s of width %u", spec->name, arch_name(a),
+                       a->width);
     return true;
 }
 
@@ -137,8 +138,7 @@ static bool read_weights(const struct safetensors *s, struct model *m, struct er
 
 /* ---- the whole ---- */
 
-static bool fill(const struct safetensors *s, const char *metadata, size_t metadata_len, struct model *m,
-                 struct err *e)
+static bool fill(const struct safetensors *s, const char *metadata, size_t metadata_len, struct model *m, struct err *e)
 {
     char claimed[HASH_HEX];
     if (!read_weights(s, m, e) || (metadata && !model_meta_rest(metadata, metadata_len, m, e)))

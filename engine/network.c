@@ -11,9 +11,17 @@
 struct conv_spec network_conv(const struct network *net, size_t i, size_t n)
 {
     const struct node *y = &net->graph.nodes[i], *x = &net->graph.nodes[y->in[0]];
-    return (struct conv_spec){.dtype = net->dtype, .n = n, .h = x->h, .w = x->w, .c = x->c, .k = y->c,
-                              .window = y->window, .stride = y->stride, .pad = y->pad,
-                              .accumulate = y->n_in == 2, .relu = y->relu};
+    return (struct conv_spec){.dtype = net->dtype,
+                              .n = n,
+                              .h = x->h,
+                              .w = x->w,
+                              .c = x->c,
+                              .k = y->c,
+                              .window = y->window,
+                              .stride = y->stride,
+                              .pad = y->pad,
+                              .accumulate = y->n_in == 2,
+                              .relu = y->relu};
 }
 
 /* norm: the batch norm's scale, shift, mean and variance, one after the other. */

@@ -12,7 +12,7 @@
 #include "engine/kernels/infer_conv.h"
 #include "engine/model.h"
 
-struct layer { /* what node i needs beside its input */
+struct layer {                        /* what node i needs beside its input */
     const struct conv_kernel *kernel; /* CONV */
     struct conv_weights *conv;        /* CONV; packed by `kernel` */
     float *linear;                    /* LINEAR: [out, in] */

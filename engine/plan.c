@@ -7,9 +7,9 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "engine/kernels/gemm.h"
+#include "engine/kernels/layout.h"
 #include "engine/kernels/pool.h"
 #include "engine/kernels/unit.h"
-#include "engine/kernels/layout.h"
 
 /* For one picture.  A ResNet-50 at 1,024 pixels takes 200 MB; what a file may ask for takes gigabytes. */
 enum { PICTURE_MB_MAX = 384 };
@@ -17,8 +17,8 @@ enum { PICTURE_MB_MAX = 384 };
 struct plan {
     const struct network *net;
     size_t batch;
-    void *memory;  /* all activations */
-    void *scratch; /* of whichever convolution runs */
+    void *memory;                       /* all activations */
+    void *scratch;                      /* of whichever convolution runs */
     struct tensor out[GRAPH_NODES_MAX]; /* of each node, inside `memory` */
     struct conv *convs[GRAPH_NODES_MAX];
 };
@@ -40,7 +40,8 @@ static bool check_bytes(const struct plan *p, size_t bytes, struct err *e)
 {
     size_t each = bytes / p->batch >> 20;
     return each <= PICTURE_MB_MAX ||
-           err_set(e, ERR_TOO_LARGE, "the network needs %zu MB of memory for one picture, the limit is %d MB", each, PICTURE_MB_MAX);
+           err_set(e, ERR_TOO_LARGE, "the network needs %zu MB of memory for one picture, the limit is %d MB", each,
+                   PICTURE_MB_MAX);
 }
 
 static bool place_tensors(struct plan *p, struct err *e)
@@ -89,8 +90,8 @@ static bool prepare_convs(struct plan *p, struct err *e)
         return false;
     p->scratch = mem_aligned(scratch, 1);
     for (size_t i = 0; i < g->n; i++)
-        if (p->convs[i] && !p->net->layers[i].kernel->bind(p->convs[i], p->out[g->nodes[i].in[0]].data, p->out[i].data,
-                                                           p->scratch, e))
+        if (p->convs[i] &&
+            !p->net->layers[i].kernel->bind(p->convs[i], p->out[g->nodes[i].in[0]].data, p->out[i].data, p->scratch, e))
             return false;
     return true;
 }
@@ -140,25 +141,15 @@ static bool run_node(struct plan *p, size_t i, struct err *e)
     const struct tensor *x = &p->out[n->in[0]], *y = &p->out[i];
 
     switch (n->kind) {
-    case NODE_INPUT:
-        return true;
-    case NODE_CONV:
-        return l->kernel->forward(p->convs[i]) || err_set(e, ERR_INTERNAL, "a convolution failed");
-    case NODE_MAXPOOL:
-        pool_max(x, n->window, n->stride, n->pad, y);
-        return true;
-    case NODE_AVGPOOL:
-        pool_average(x, y->data);
-        return true;
-    case NODE_LINEAR:
-        gemm_nt(x->n, y->c, x->c, 1, x->data, l->linear, 0, y->data);
-        return true;
-    case NODE_UNIT:
-        return unit_rows(x, y, e);
+    case NODE_INPUT: return true;
+    case NODE_CONV: return l->kernel->forward(p->convs[i]) || err_set(e, ERR_INTERNAL, "a convolution failed");
+    case NODE_MAXPOOL: pool_max(x, n->window, n->stride, n->pad, y); return true;
+    case NODE_AVGPOOL: pool_average(x, y->data); return true;
+    case NODE_LINEAR: gemm_nt(x->n, y->c, x->c, 1, x->data, l->linear, 0, y->data); return true;
+    case NODE_UNIT: return unit_rows(x, y, e);
     case NODE_NORM:
     case NODE_RELU:
-    case NODE_ADD:
-        break;
+    case NODE_ADD: break;
     }
     return err_set(e, ERR_INTERNAL, "node %zu belongs to no fused graph", i);
 }

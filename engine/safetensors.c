@@ -23,8 +23,11 @@ enum { LENGTH_BYTES = 8, CHUNK = 64 * 1024, SIDE_MAX = 0x7fffffff };
 static const struct {
     const char *name;
     size_t bytes;
-} types[] = {[TENSOR_F32] = {"F32", 4},   [TENSOR_F16] = {"F16", 2}, [TENSOR_BF16] = {"BF16", 2},
-             [TENSOR_F64] = {"F64", 8},   [TENSOR_I64] = {"I64", 8}};
+} types[] = {[TENSOR_F32] = {"F32", 4},
+             [TENSOR_F16] = {"F16", 2},
+             [TENSOR_BF16] = {"BF16", 2},
+             [TENSOR_F64] = {"F64", 8},
+             [TENSOR_I64] = {"I64", 8}};
 
 struct safetensors {
     int fd;                     /* -1 when the bytes are in memory */
@@ -106,16 +109,15 @@ static bool parse_offsets(const struct json *entry, size_t data_len, struct safe
 {
     const struct json *range = json_member(entry, "data_offsets");
     int64_t begin, end;
-    if (json_kind(range) != JSON_KIND_LIST || json_count(range) != 2 ||
-        !json_as_int(json_item(range, 0), &begin) || !json_as_int(json_item(range, 1), &end) || begin < 0 ||
-        end < begin)
+    if (json_kind(range) != JSON_KIND_LIST || json_count(range) != 2 || !json_as_int(json_item(range, 0), &begin) ||
+        !json_as_int(json_item(range, 1), &end) || begin < 0 || end < begin)
         return err_set(e, ERR_BAD_INPUT, "%s: data_offsets must be [begin, end]", who(t->name).text);
     if ((uint64_t)end > data_len)
         return err_set(e, ERR_BAD_INPUT, "%s: its data ends at %lld, the file's at %zu", who(t->name).text,
                        (long long)end, data_len);
     if ((uint64_t)(end - begin) != t->bytes)
-        return err_set(e, ERR_BAD_INPUT, "%s: its shape needs %zu bytes, data_offsets give %lld",
-                       who(t->name).text, t->bytes, (long long)(end - begin));
+        return err_set(e, ERR_BAD_INPUT, "%s: its shape needs %zu bytes, data_offsets give %lld", who(t->name).text,
+                       t->bytes, (long long)(end - begin));
     t->offset = (size_t)begin;
     return true;
 }

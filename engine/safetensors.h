@@ -52,8 +52,7 @@ const struct safetensor *safetensors_find(const struct safetensors *s, const cha
 const char *safetensors_metadata(const struct safetensors *s, const char *key, size_t *len);
 
 /* Fills out [t->count] with fp32 values, converted where the file holds F16, BF16 or F64. */
-MUST_CHECK bool safetensors_read(const struct safetensors *s, const struct safetensor *t, float *out,
-                                 struct err *e);
+MUST_CHECK bool safetensors_read(const struct safetensors *s, const struct safetensor *t, float *out, struct err *e);
 
 struct safetensor_out { /* one tensor to write; borrowed */
     const char *name;
@@ -66,7 +65,7 @@ struct safetensor_out { /* one tensor to write; borrowed */
 
 /* Writes durably (file_replace's rules) and without copying the tensors that stay fp32; `metadata` is one entry of
  * __metadata__ named `key`, either NULL for none.  ERR_TOO_LARGE when the header would pass its limit. */
-MUST_CHECK bool safetensors_write(const char *path, const struct safetensor_out *tensors, size_t n,
-                                  const char *key, const char *metadata, struct err *e);
+MUST_CHECK bool safetensors_write(const char *path, const struct safetensor_out *tensors, size_t n, const char *key,
+                                  const char *metadata, struct err *e);
 
 #endif

@@ -97,8 +97,8 @@ static bool check_precondition(const struct precondition *p, const struct image_
 
 /* ---- images ---- */
 
-bool apply_find(struct group *g, const struct write *w, const char *id, struct collection_row *c,
-                struct image_row *old, struct err *e)
+bool apply_find(struct group *g, const struct write *w, const char *id, struct collection_row *c, struct image_row *old,
+                struct err *e)
 {
     struct err missing = {0};
     *old = (struct image_row){0};
@@ -364,7 +364,8 @@ static bool add_key(struct group *g, struct write *w, struct err *e)
     if (!catalog_key_counts(g->session, &all, &admins, e))
         return false;
     if (w->row_key.role != ROLE_ADMIN && admins == 0 && !w->admin_elsewhere)
-        return err_set(e, ERR_CONFLICT, "no key has the role admin yet: make one with that role first, or nobody could manage keys");
+        return err_set(e, ERR_CONFLICT,
+                       "no key has the role admin yet: make one with that role first, or nobody could manage keys");
     return catalog_key_add(g->session, &w->row_key, e);
 }
 
@@ -375,7 +376,8 @@ static bool revoke_key(struct group *g, const struct write *w, struct err *e)
         !catalog_key_counts(g->session, &all, &after, e))
         return false;
     return after == before || after > 0 || all == 0 || w->admin_elsewhere ||
-           err_set(e, ERR_CONFLICT, "this is the last key with the role admin: revoke the others first, or make another one");
+           err_set(e, ERR_CONFLICT,
+                   "this is the last key with the role admin: revoke the others first, or make another one");
 }
 
 enum write_need write_need(enum write_kind kind)
@@ -388,13 +390,10 @@ enum write_need write_need(enum write_kind kind)
     case WRITE_KEY_REVOKE:
     case WRITE_GENERATION_CANCEL:
     case WRITE_GENERATION_FAIL:
-    case WRITE_GENERATION_SWEEP:
-        return WRITE_FREES;
-    case WRITE_GENERATION_LOAD:   /* changes nothing */
-    case WRITE_GENERATION_SWITCH: /* after it an older generation may go */
-        return WRITE_KEEPS;
-    default:
-        return WRITE_GROWS;
+    case WRITE_GENERATION_SWEEP: return WRITE_FREES;
+    case WRITE_GENERATION_LOAD: /* changes nothing */
+    case WRITE_GENERATION_SWITCH: /* after it an older generation may go */ return WRITE_KEEPS;
+    default: return WRITE_GROWS;
     }
 }
 
@@ -404,29 +403,18 @@ bool apply_write(struct group *g, struct write *w, struct err *e)
     if (g->spare == 0 && !w->needed && write_need(w->kind) == WRITE_GROWS)
         return err_set(e, ERR_FULL, "the disk is nearly full");
     switch (w->kind) {
-    case WRITE_IMAGE_PUT:
-        return put_image(g, w, e);
-    case WRITE_IMAGE_PATCH:
-        return patch_image(g, w, e);
-    case WRITE_IMAGE_DELETE:
-        return delete_image(g, w, e);
+    case WRITE_IMAGE_PUT: return put_image(g, w, e);
+    case WRITE_IMAGE_PATCH: return patch_image(g, w, e);
+    case WRITE_IMAGE_DELETE: return delete_image(g, w, e);
     case WRITE_IMAGES_DELETE:
-    case WRITE_IMAGES_PATCH:
-        return apply_to_many(g, w, e);
-    case WRITE_COLLECTION_CREATE:
-        return create_collection(g, w, e);
-    case WRITE_COLLECTION_DELETE:
-        return delete_collection(g, w, e);
-    case WRITE_MODEL_ADD:
-        return add_model(g, w, e);
-    case WRITE_MODEL_DELETE:
-        return remove_model(g, w, e);
-    case WRITE_KEY_ADD:
-        return add_key(g, w, e);
-    case WRITE_KEY_REVOKE:
-        return revoke_key(g, w, e);
+    case WRITE_IMAGES_PATCH: return apply_to_many(g, w, e);
+    case WRITE_COLLECTION_CREATE: return create_collection(g, w, e);
+    case WRITE_COLLECTION_DELETE: return delete_collection(g, w, e);
+    case WRITE_MODEL_ADD: return add_model(g, w, e);
+    case WRITE_MODEL_DELETE: return remove_model(g, w, e);
+    case WRITE_KEY_ADD: return add_key(g, w, e);
+    case WRITE_KEY_REVOKE: return revoke_key(g, w, e);
     case WRITE_BACKUP: /* is no change; the writer hands it to the backup's thread */
-    default:
-        return apply_generation_write(g, w, e);
+    default: return apply_generation_write(g, w, e);
     }
 }

@@ -6,8 +6,8 @@
 #include "index/apply.h"
 
 enum {
-    HOLD_MAX = 64,     /* missing vectors that are few: puts wait until these are made */
-    SWEEP_STEP = 500   /* vectors removed in one transaction */
+    HOLD_MAX = 64,   /* missing vectors that are few: puts wait until these are made */
+    SWEEP_STEP = 500 /* vectors removed in one transaction */
 };
 
 /* ---- beginning ---- */
@@ -119,8 +119,7 @@ static bool leave(struct group *g, struct write *w, enum generation_state otherw
 static bool cancel(struct group *g, struct write *w, struct err *e)
 {
     struct collection_row c;
-    if (!catalog_collection(g->session, w->collection, &c, e) ||
-        !find_building(g, c.number, &w->row_generation, e))
+    if (!catalog_collection(g->session, w->collection, &c, e) || !find_building(g, c.number, &w->row_generation, e))
         return false;
     if (w->row_generation.number == 0)
         return err_set(e, ERR_NOT_FOUND, "no generation of %s is being completed", c.name);
@@ -214,8 +213,7 @@ static bool switch_generation(struct group *g, struct write *w, struct err *e)
     if (shelf_loaded(g->store->shelf, row->collection_number) != INT64_MAX ||
         !shelf_next(g->store->shelf, row->collection_number, row->number))
         return err_set(e, ERR_CONFLICT, "the index of generation %lld is not loaded", (long long)row->number);
-    if (!is_complete(g, w, e) ||
-        !catalog_generation_switch(g->session, row, g->store->options.keep_generations, e) ||
+    if (!is_complete(g, w, e) || !catalog_generation_switch(g->session, row, g->store->options.keep_generations, e) ||
         !catalog_collection(g->session, row->collection, &w->row_collection, e))
         return false;
     row->state = GENERATION_ACTIVE;
@@ -240,23 +238,14 @@ static bool sweep(struct group *g, struct write *w, struct err *e)
 bool apply_generation_write(struct group *g, struct write *w, struct err *e)
 {
     switch (w->kind) {
-    case WRITE_GENERATION_START:
-        return start(g, w, e);
-    case WRITE_GENERATION_RETURN:
-        return go_back(g, w, e);
-    case WRITE_GENERATION_CANCEL:
-        return cancel(g, w, e);
-    case WRITE_GENERATION_FAIL:
-        return fail(g, w, e);
-    case WRITE_GENERATION_VECTORS:
-        return store_vectors(g, w, e);
-    case WRITE_GENERATION_LOAD:
-        return load(g, w, e);
-    case WRITE_GENERATION_SWITCH:
-        return switch_generation(g, w, e);
-    case WRITE_GENERATION_SWEEP:
-        return sweep(g, w, e);
-    default:
-        return err_set(e, ERR_INTERNAL, "not a change of the catalogue");
+    case WRITE_GENERATION_START: return start(g, w, e);
+    case WRITE_GENERATION_RETURN: return go_back(g, w, e);
+    case WRITE_GENERATION_CANCEL: return cancel(g, w, e);
+    case WRITE_GENERATION_FAIL: return fail(g, w, e);
+    case WRITE_GENERATION_VECTORS: return store_vectors(g, w, e);
+    case WRITE_GENERATION_LOAD: return load(g, w, e);
+    case WRITE_GENERATION_SWITCH: return switch_generation(g, w, e);
+    case WRITE_GENERATION_SWEEP: return sweep(g, w, e);
+    default: return err_set(e, ERR_INTERNAL, "not a change of the catalogue");
     }
 }

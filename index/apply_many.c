@@ -12,8 +12,8 @@ enum { FILTER_SECONDS = 2 };
 static bool by_filter(struct group *g, const struct write *w, int64_t **numbers, size_t *n, struct err *e)
 {
     struct collection_row c;
-    struct work_limit limit = {.until = clock_ns() + (int64_t)FILTER_SECONDS * 1000000000, .rows = INT64_MAX,
-                               .seconds = FILTER_SECONDS};
+    struct work_limit limit = {
+        .until = clock_ns() + (int64_t)FILTER_SECONDS * 1000000000, .rows = INT64_MAX, .seconds = FILTER_SECONDS};
     if (!catalog_collection(g->session, w->collection, &c, e))
         return false;
     struct work_limit *before = work_limit_set(&limit);

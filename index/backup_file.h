@@ -14,7 +14,7 @@ struct backup_file {
     char catalog_sha256[HASH_HEX];
     struct backup_model *models; /* owned */
     size_t n_models;
-    struct flaws left_out;       /* owned */
+    struct flaws left_out; /* owned */
 };
 
 MUST_CHECK bool backup_file_write(const struct backup_file *f, const char *dir, struct err *e);

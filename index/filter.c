@@ -66,8 +66,9 @@ static const struct {
     const char *name;
     enum filter_subject subject;
 } subjects[] = {
-    {"label", SUBJECT_LABEL},           {"id", SUBJECT_ID},         {"media_type", SUBJECT_MEDIA_TYPE},
-    {"sha256", SUBJECT_SHA256},         {"width", SUBJECT_WIDTH},   {"height", SUBJECT_HEIGHT},
+    {"label", SUBJECT_LABEL},           {"id", SUBJECT_ID},
+    {"media_type", SUBJECT_MEDIA_TYPE}, {"sha256", SUBJECT_SHA256},
+    {"width", SUBJECT_WIDTH},           {"height", SUBJECT_HEIGHT},
     {"bytes", SUBJECT_BYTES},           {"created_at", SUBJECT_CREATED_AT},
     {"updated_at", SUBJECT_UPDATED_AT},
 };
@@ -114,7 +115,8 @@ static bool parse_key(struct parse *p, const struct json *v, const char *path, s
     size_t len = 0;
     const char *text = json_as_text(json_member(v, "key"), &len);
     if (!text || len == 0 || len > FILTER_TEXT_MAX || strlen(text) != len)
-        return fail_member(p, path, "key", "must be a text of 1 to %d bytes (an empty key of the metadata is \"metadata.\")",
+        return fail_member(p, path, "key",
+                           "must be a text of 1 to %d bytes (an empty key of the metadata is \"metadata.\")",
                            FILTER_TEXT_MAX);
     leaf->key = "";
     for (size_t i = 0; i < COUNT(subjects); i++)
@@ -125,7 +127,8 @@ static bool parse_key(struct parse *p, const struct json *v, const char *path, s
     char *key = arena_text(&p->f->arena, text);
     leaf->key = metadata_key(key);
     return leaf->key ||
-           fail_member(p, path, "key", "a list has no places to ask for: write [] (a key with brackets is \"metadata.KEY\")");
+           fail_member(p, path, "key",
+                       "a list has no places to ask for: write [] (a key with brackets is \"metadata.KEY\")");
 }
 
 const char *filter_metadata_key(char *text)
@@ -407,8 +410,8 @@ static bool parse_group(struct parse *p, const struct json *v, const char *path,
     for (size_t i = 0; i < COUNT(clauses); i++) {
         const struct json *clause = json_member(v, clauses[i]);
         path_print(at, "%s.%s", path, clauses[i]);
-        if (clause && !(i < COUNT(bits) ? parse_conditions(p, clause, at, depth, bits[i])
-                                        : parse_some(p, clause, at, depth, g)))
+        if (clause &&
+            !(i < COUNT(bits) ? parse_conditions(p, clause, at, depth, bits[i]) : parse_some(p, clause, at, depth, g)))
             return false;
     }
     p->f->groups[p->f->n_groups++] = g;

@@ -105,19 +105,14 @@ bool filter_leaf_passes(const struct filter_leaf *leaf, const struct scalar *val
     struct scalar moment = {.kind = SCALAR_NUMBER};
     bool listed = leaf->n_values > 0 && bsearch(value, leaf->values, leaf->n_values, sizeof *leaf->values, by_value);
     switch (leaf->test) {
-    case TEST_ANY:
-        return listed;
-    case TEST_EXCEPT:
-        return !listed;
-    case TEST_RANGE:
-        return filter_in_bounds(leaf, value);
+    case TEST_ANY: return listed;
+    case TEST_EXCEPT: return !listed;
+    case TEST_RANGE: return filter_in_bounds(leaf, value);
     case TEST_PERIOD:
         return value->kind == SCALAR_TEXT && datetime_parse(value->text, &moment.i) && filter_in_bounds(leaf, &moment);
-    case TEST_EXISTS:
-        return true;
+    case TEST_EXISTS: return true;
     case TEST_COUNT:
-    default:
-        return false;
+    default: return false;
     }
 }
 

@@ -17,20 +17,26 @@ enum scalar_kind { SCALAR_TEXT, SCALAR_NUMBER, SCALAR_FLAG, SCALAR_KINDS };
 
 struct scalar {
     enum scalar_kind kind;
-    bool is_real;     /* a number: in `real`, otherwise in `i` */
-    int64_t i;        /* also a flag, 0 or 1 */
+    bool is_real; /* a number: in `real`, otherwise in `i` */
+    int64_t i;    /* also a flag, 0 or 1 */
     double real;
     const char *text;
-    bool is_huge;           /* a number from 2^63 on: in `code` alone, whatever it was written as */
-    unsigned char code[9];  /* as memcmp() orders them; the catalogue stores such numbers so, for SQLite's integers end before */
+    bool is_huge; /* a number from 2^63 on: in `code` alone, whatever it was written as */
+    unsigned char
+        code[9]; /* as memcmp() orders them; the catalogue stores such numbers so, for SQLite's integers end before */
 };
 
 enum filter_subject {
-    SUBJECT_METADATA,                                       /* the values at a key: any number of them */
-    SUBJECT_LABEL,                                          /* a text or none */
-    SUBJECT_ID, SUBJECT_MEDIA_TYPE, SUBJECT_SHA256,         /* a text */
-    SUBJECT_WIDTH, SUBJECT_HEIGHT, SUBJECT_BYTES,           /* a number */
-    SUBJECT_CREATED_AT, SUBJECT_UPDATED_AT                  /* seconds since 1970 */
+    SUBJECT_METADATA, /* the values at a key: any number of them */
+    SUBJECT_LABEL,    /* a text or none */
+    SUBJECT_ID,
+    SUBJECT_MEDIA_TYPE,
+    SUBJECT_SHA256, /* a text */
+    SUBJECT_WIDTH,
+    SUBJECT_HEIGHT,
+    SUBJECT_BYTES, /* a number */
+    SUBJECT_CREATED_AT,
+    SUBJECT_UPDATED_AT /* seconds since 1970 */
 };
 
 enum filter_test {
@@ -69,7 +75,7 @@ struct filter {
     struct filter_leaf *leaves[FILTER_CONDITIONS_MAX];
     struct filter_group *groups[FILTER_CONDITIONS_MAX + 1]; /* each after those that are in it; the root is the last */
     size_t n_leaves, n_groups;
-    uint64_t negated; /* leaves that hold where their test does not */
+    uint64_t negated;   /* leaves that hold where their test does not */
     struct arena arena; /* holds all of it */
 };
 

@@ -10,8 +10,10 @@
 
 const char *generation_state_name(enum generation_state state)
 {
-    static const char *const names[] = {[GENERATION_BUILDING] = "building", [GENERATION_ACTIVE] = "active",
-                                        [GENERATION_RETIRED] = "retired",   [GENERATION_FAILED] = "failed",
+    static const char *const names[] = {[GENERATION_BUILDING] = "building",
+                                        [GENERATION_ACTIVE] = "active",
+                                        [GENERATION_RETIRED] = "retired",
+                                        [GENERATION_FAILED] = "failed",
                                         [GENERATION_DROPPED] = "dropped"};
     return names[state];
 }

@@ -33,8 +33,8 @@ bool generation_same_encoder(const struct generation_row *a, const struct genera
 MUST_CHECK bool generation_list(struct store *s, const char *collection, struct generation_row **out, size_t *n,
                                 struct err *e);
 /* Those of all collections in one state, by number, without counts; for free(). */
-MUST_CHECK bool generation_list_in(struct store *s, enum generation_state state, struct generation_row **out,
-                                   size_t *n, struct err *e);
+MUST_CHECK bool generation_list_in(struct store *s, enum generation_state state, struct generation_row **out, size_t *n,
+                                   struct err *e);
 /* The active ones whose index lacks vectors of images: they were damaged, and wait to be made again; for free(). */
 MUST_CHECK bool generation_lacking(struct store *s, struct generation_row **out, size_t *n, struct err *e);
 /* That is done, or cannot be. */

@@ -17,8 +17,8 @@ struct loading {
     int64_t generation;
     uint32_t dimensions;
     /* out */
-    int64_t n, last;      /* how many vectors were seen, and the number of the last image */
-    int64_t *damaged;     /* load_vectors() frees it */
+    int64_t n, last;  /* how many vectors were seen, and the number of the last image */
+    int64_t *damaged; /* load_vectors() frees it */
     size_t n_damaged;
 };
 

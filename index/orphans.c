@@ -70,7 +70,8 @@ static bool move_back(const char *folder, long long day, void *arg)
 bool orphans_return(const char *dir, const char *name, const char *path, struct err *e)
 {
     struct search s = {name, path};
-    return for_each_day(dir, move_back, &s) ? file_sync_parent(path, e) : err_set(e, ERR_NOT_FOUND, "no orphan %s", name);
+    return for_each_day(dir, move_back, &s) ? file_sync_parent(path, e)
+                                            : err_set(e, ERR_NOT_FOUND, "no orphan %s", name);
 }
 
 static bool expire(const char *folder, long long day, void *arg)

@@ -15,7 +15,8 @@ static bool pin_one(struct store *s, struct blobs *to, const struct image_row *r
     struct err why = {0};
     uint64_t bytes;
     *there = true;
-    if (blobs_present(to, row->sha256, (uint64_t)row->bytes) || blobs_stage_from(to, s->blobs, row->sha256, &bytes, &why))
+    if (blobs_present(to, row->sha256, (uint64_t)row->bytes) ||
+        blobs_stage_from(to, s->blobs, row->sha256, &bytes, &why))
         return blobs_staged(to) < GROUP || blobs_commit(to, e);
     *there = false;
     return why.code == ERR_NOT_FOUND || err_set(e, why.code, "%s", why.text);
@@ -47,8 +48,7 @@ bool store_pin(struct store *s, const char *collection, const char *dir,
         struct image_row *rows = NULL;
         size_t n = 0;
         const struct image_page page = {.after_id = after[0] ? after : NULL, .limit = PAGE};
-        ok = store_images(s, collection, &page, &rows, &n, &more, e) &&
-             pin_page(s, to, rows, n, each, context, e);
+        ok = store_images(s, collection, &page, &rows, &n, &more, e) && pin_page(s, to, rows, n, each, context, e);
         if (n > 0)
             snprintf(after, sizeof after, "%s", rows[n - 1].id);
         for (size_t i = 0; i < n; i++)

@@ -12,8 +12,8 @@
 
 struct pinned { /* one image; borrowed during the call */
     const char *id, *sha256;
-    const char *label;   /* NULL: none */
-    char file[80];       /* below the folder: "ab/<sha256>" */
+    const char *label; /* NULL: none */
+    char file[80];     /* below the folder: "ab/<sha256>" */
 };
 
 /* Pins every image that the collection has, and calls `each` for each, by order of id.  Images that are deleted meanwhile may be

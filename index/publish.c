@@ -10,7 +10,10 @@
 
 static struct entry entry_of(const struct image_row *row)
 {
-    return (struct entry){.number = row->number, .revision = row->revision, .id = row->id, .label = row->label,
+    return (struct entry){.number = row->number,
+                          .revision = row->revision,
+                          .id = row->id,
+                          .label = row->label,
                           .has_metadata = row->metadata != NULL};
 }
 
@@ -119,8 +122,8 @@ static void add_vector(struct group *g, const struct effect *fx)
     if (!shelf_find(g->store->shelf, row->collection, &c, &index, &e))
         return;
     if (c.generation == row->number && !load_one(g, fx, index, &e))
-        log_error("vector_not_loaded", "generation=%lld image=%lld why=%s", (long long)row->number, (long long)fx->number,
-                  e.text);
+        log_error("vector_not_loaded", "generation=%lld image=%lld why=%s", (long long)row->number,
+                  (long long)fx->number, e.text);
     vindex_release(index);
 }
 
@@ -141,7 +144,9 @@ static void load_next(struct group *g, const struct effect *fx)
     const struct generation_row *row = &fx->write->row_generation;
     struct shelf *shelf = g->store->shelf;
     struct err e = {0};
-    struct loading l = {.store = g->store, .index = begin_next(g->store, row, &e), .generation = row->number,
+    struct loading l = {.store = g->store,
+                        .index = begin_next(g->store, row, &e),
+                        .generation = row->number,
                         .dimensions = row->dimensions};
     int64_t loaded = shelf_loaded(shelf, row->collection_number);
     fx->write->count = l.index ? 0 : -1;
@@ -176,47 +181,25 @@ static bool publish_one(struct group *g, const struct effect *fx, struct err *e)
 {
     struct store *s = g->store;
     switch (fx->kind) {
-    case EFFECT_IMAGE:
-        return add_image(s, fx, e);
-    case EFFECT_RELABEL:
-        return relabel(s, fx, &fx->write->image, e);
-    case EFFECT_RELABEL_MANY:
-        return relabel(s, fx, &fx->write->changed[fx->number], e);
-    case EFFECT_IMAGE_GONE:
-        remove_from_index(s, fx);
-        return true;
-    case EFFECT_COLLECTION:
-        return add_collection(s, fx, e);
-    case EFFECT_COLLECTION_GONE:
-        shelf_remove(s->shelf, fx->collection);
-        return true;
-    case EFFECT_GENERATION_GONE:
-        store_remove_segments(s, fx->number);
-        return true;
-    case EFFECT_NEXT_BEGUN:
-        shelf_set_building(s->shelf, fx->collection, true);
-        return true;
-    case EFFECT_NEXT_LOAD:
-        load_next(g, fx);
-        return true;
-    case EFFECT_NEXT_VECTOR:
-        add_next_vector(g, fx);
-        return true;
-    case EFFECT_VECTOR:
-        add_vector(g, fx);
-        return true;
+    case EFFECT_IMAGE: return add_image(s, fx, e);
+    case EFFECT_RELABEL: return relabel(s, fx, &fx->write->image, e);
+    case EFFECT_RELABEL_MANY: return relabel(s, fx, &fx->write->changed[fx->number], e);
+    case EFFECT_IMAGE_GONE: remove_from_index(s, fx); return true;
+    case EFFECT_COLLECTION: return add_collection(s, fx, e);
+    case EFFECT_COLLECTION_GONE: shelf_remove(s->shelf, fx->collection); return true;
+    case EFFECT_GENERATION_GONE: store_remove_segments(s, fx->number); return true;
+    case EFFECT_NEXT_BEGUN: shelf_set_building(s->shelf, fx->collection, true); return true;
+    case EFFECT_NEXT_LOAD: load_next(g, fx); return true;
+    case EFFECT_NEXT_VECTOR: add_next_vector(g, fx); return true;
+    case EFFECT_VECTOR: add_vector(g, fx); return true;
     case EFFECT_NEXT_GONE:
         shelf_drop_next(s->shelf, fx->collection);
         shelf_set_building(s->shelf, fx->collection, false);
         return true;
-    case EFFECT_SWITCH:
-        return switch_index(g, fx, e);
-    case EFFECT_MODEL_GONE:
-        unlink_model(g, &fx->write->row_model);
-        return true;
+    case EFFECT_SWITCH: return switch_index(g, fx, e);
+    case EFFECT_MODEL_GONE: unlink_model(g, &fx->write->row_model); return true;
     case EFFECT_FILE_FREED: /* the writer's */
-    default:
-        return true;
+    default: return true;
     }
 }
 

@@ -10,7 +10,7 @@
 
 struct refused {
     pthread_mutex_t lock;
-    char (*ids)[sizeof ((struct key_row *)0)->id]; /* guarded by lock */
+    char (*ids)[sizeof((struct key_row *)0)->id]; /* guarded by lock */
     size_t n;
 };
 

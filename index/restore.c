@@ -151,7 +151,8 @@ static bool skip_image(struct restore *r, const char *sha256, const struct err *
     return flaws_add_file(r->skipped, r->session, sha256, why, e) && remove_users(r->session, sha256, e);
 }
 
-static bool restore_image(struct restore *r, const struct blobs *from, struct blobs *to, const char *sha256, struct err *e)
+static bool restore_image(struct restore *r, const struct blobs *from, struct blobs *to, const char *sha256,
+                          struct err *e)
 {
     void *bytes;
     size_t len;
@@ -164,7 +165,8 @@ static bool restore_image(struct restore *r, const struct blobs *from, struct bl
 }
 
 /* The image files whose hashes begin with these two digits. */
-static bool restore_folder(struct restore *r, const struct blobs *from, struct blobs *to, const char *two, struct err *e)
+static bool restore_folder(struct restore *r, const struct blobs *from, struct blobs *to, const char *two,
+                           struct err *e)
 {
     char(*hashes)[HASH_HEX];
     size_t n;

@@ -10,9 +10,9 @@
 struct item {
     struct collection_row row;
     struct vindex *index;
-    struct vindex *next;     /* of the generation that is being completed; NULL: none */
+    struct vindex *next; /* of the generation that is being completed; NULL: none */
     int64_t next_generation;
-    int64_t loaded;          /* images up to this number are in `next`, where they have a vector */
+    int64_t loaded; /* images up to this number are in `next`, where they have a vector */
 };
 
 struct shelf {

@@ -39,7 +39,7 @@ struct vindex *shelf_next(struct shelf *s, int64_t collection, int64_t generatio
 struct vindex *shelf_share_next(struct shelf *s, int64_t collection, int64_t generation);
 /* The next one's index where it follows what happens to image `number`: below it has been loaded.  Borrowed, or NULL. */
 struct vindex *shelf_next_of_image(struct shelf *s, int64_t collection, int64_t number);
-int64_t shelf_loaded(struct shelf *s, int64_t collection);              /* the images up to this number are loaded ... */
+int64_t shelf_loaded(struct shelf *s, int64_t collection); /* the images up to this number are loaded ... */
 void shelf_set_loaded(struct shelf *s, int64_t collection, int64_t to); /* ... INT64_MAX: all, also those to come */
 void shelf_set_building(struct shelf *s, int64_t collection, bool building); /* as the row shows */
 void shelf_drop_next(struct shelf *s, int64_t collection);

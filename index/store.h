@@ -40,17 +40,17 @@ bool image_id_is_valid(const char *id);
 enum index_kind { INDEX_AUTO, INDEX_FLAT, INDEX_HNSW };
 
 struct collection_row {
-    int64_t number;              /* the catalogue's */
+    int64_t number; /* the catalogue's */
     char name[ID_MAX + 1];
-    char model[ID_MAX + 1];      /* the active generation's model id */
+    char model[ID_MAX + 1]; /* the active generation's model id */
     char fingerprint[HASH_HEX];
-    char precision[8];           /* "fp32" or "bf16" */
+    char precision[8]; /* "fp32" or "bf16" */
     enum index_kind index;
-    int64_t generation;          /* global number, never used again */
+    int64_t generation; /* global number, never used again */
     uint32_t dimensions;
     int64_t images, created_at;
-    bool building;               /* another generation is being completed */
-    bool lacking;                /* the index has fewer vectors than there are images; of the shelf */
+    bool building; /* another generation is being completed */
+    bool lacking;  /* the index has fewer vectors than there are images; of the shelf */
 };
 
 /* A generation: an encoder and the vectors it made of one collection.  One is active for each collection; at most
@@ -58,15 +58,15 @@ struct collection_row {
 enum generation_state {
     GENERATION_BUILDING, /* being completed, for the first time or (activated_at > 0) for a roll-back */
     GENERATION_ACTIVE,
-    GENERATION_RETIRED,  /* was active; kept for a roll-back */
-    GENERATION_FAILED,   /* could not be completed; kept for its `error` until the next switch */
-    GENERATION_DROPPED   /* nobody sees it any more; its vectors go step by step */
+    GENERATION_RETIRED, /* was active; kept for a roll-back */
+    GENERATION_FAILED,  /* could not be completed; kept for its `error` until the next switch */
+    GENERATION_DROPPED  /* nobody sees it any more; its vectors go step by step */
 };
 
 enum { GENERATION_ERROR_MAX = 240 };
 
 struct generation_row {
-    int64_t number;              /* global, never used again */
+    int64_t number; /* global, never used again */
     int64_t collection_number;
     char collection[ID_MAX + 1];
     char model[ID_MAX + 1];
@@ -74,29 +74,29 @@ struct generation_row {
     char precision[8];
     uint32_t dimensions;
     enum generation_state state;
-    bool skip_unreadable;        /* complete also without the images that cannot be embedded */
+    bool skip_unreadable;                         /* complete also without the images that cannot be embedded */
     int64_t created_at, activated_at, retired_at; /* 0: never */
     char error[GENERATION_ERROR_MAX];
     /* from generation_counts() and the switch */
-    int64_t done, total;         /* living images with a vector of their current revision; all living images */
-    int64_t unreadable;          /* of `done`: those that cannot be embedded and have a mark instead */
+    int64_t done, total; /* living images with a vector of their current revision; all living images */
+    int64_t unreadable;  /* of `done`: those that cannot be embedded and have a mark instead */
 };
 
-struct generation_vector { /* what the embedder made of one image */
-    int64_t image, revision;     /* that it was made of: dropped when the image has another by now */
-    const float *value;          /* [dimensions]; NULL: this revision cannot be embedded */
+struct generation_vector {   /* what the embedder made of one image */
+    int64_t image, revision; /* that it was made of: dropped when the image has another by now */
+    const float *value;      /* [dimensions]; NULL: this revision cannot be embedded */
 };
 
 struct image_row {
-    int64_t number;              /* global, never used again */
+    int64_t number; /* global, never used again */
     char id[IMAGE_ID_MAX + 1];
-    int64_t revision;            /* grows with each change; global, so that it also tells re-creations apart */
+    int64_t revision; /* grows with each change; global, so that it also tells re-creations apart */
     char sha256[HASH_HEX];
     char media_type[16];
-    uint32_t width, height;      /* upright */
+    uint32_t width, height; /* upright */
     int64_t bytes, created_at, updated_at;
-    char *label;                 /* NULL: none; owned */
-    char *metadata;              /* compact JSON object text; NULL: none; owned */
+    char *label;    /* NULL: none; owned */
+    char *metadata; /* compact JSON object text; NULL: none; owned */
 };
 void image_row_clear(struct image_row *row);
 
@@ -104,17 +104,17 @@ struct model_row {
     char id[ID_MAX + 1];
     char fingerprint[HASH_HEX], parent[HASH_HEX];
     char arch[32];
-    uint32_t dimensions, size;   /* input side in pixels */
+    uint32_t dimensions, size; /* input side in pixels */
     bool trained;
     int64_t created_at, bytes;
-    char *lineage;               /* JSON object text; NULL: none; owned */
+    char *lineage; /* JSON object text; NULL: none; owned */
 };
 void model_row_clear(struct model_row *row);
 
 enum role { ROLE_NONE, ROLE_READ, ROLE_WRITE, ROLE_ADMIN };
 
 struct key_row {
-    char id[12];                 /* 8 characters; public */
+    char id[12];                   /* 8 characters; public */
     unsigned char hash[HASH_SIZE]; /* SHA-256 of the whole key text */
     enum role role;
     char name[ID_MAX + 1];
@@ -125,13 +125,13 @@ struct key_row {
 
 struct store_options {
     const char *dir;
-    uint64_t min_free_bytes;     /* uploads are ERR_FULL below this; 0: 256 MB */
-    size_t queue;                /* most waiting writes; 0: 1024 */
-    size_t hnsw_from;            /* an `auto` collection is searched exactly below this many; 0: 10000 */
-    size_t seal_at;              /* fresh vectors that become a sealed segment; 0: a good default */
-    bool background;             /* seal and rebuild in the background (off in some tests) */
+    uint64_t min_free_bytes;        /* uploads are ERR_FULL below this; 0: 256 MB */
+    size_t queue;                   /* most waiting writes; 0: 1024 */
+    size_t hnsw_from;               /* an `auto` collection is searched exactly below this many; 0: 10000 */
+    size_t seal_at;                 /* fresh vectors that become a sealed segment; 0: a good default */
+    bool background;                /* seal and rebuild in the background (off in some tests) */
     uint64_t thumbnail_cache_bytes; /* 0: none is kept */
-    size_t keep_generations;     /* retired ones that a collection keeps for a roll-back */
+    size_t keep_generations;        /* retired ones that a collection keeps for a roll-back */
     /* Whether the file is the model of this fingerprint, for backups and checks: the index knows no networks.
      * ERR_CORRUPT when it is not.  NULL: any file is. */
     bool (*check_model)(const char *path, const char *fingerprint, struct err *e);
@@ -139,8 +139,8 @@ struct store_options {
 
 struct store;
 struct store *store_open(const struct store_options *o, struct err *e); /* NULL; ERR_BUSY when locked */
-void store_close(struct store *s); /* finishes queued writes; NULL is fine */
-bool store_is_writable(struct store *s); /* false once degraded */
+void store_close(struct store *s);                                      /* finishes queued writes; NULL is fine */
+bool store_is_writable(struct store *s);                                /* false once degraded */
 /* Is there room for a file of so many bytes beside the images?  ERR_FULL. */
 MUST_CHECK bool store_has_room(struct store *s, uint64_t bytes, struct err *e);
 /* For the files of others, when they must write something small to free something: gives up the reserve.  False: there
@@ -175,46 +175,46 @@ enum write_kind {
                               * above */
     WRITE_GENERATION_CANCEL, /* collection; ERR_NOT_FOUND: nothing is being built */
     /* of the embedder; by row_generation.number; ERR_NOT_FOUND when it is not being built (any more) */
-    WRITE_GENERATION_FAIL,   /* row_generation.error */
+    WRITE_GENERATION_FAIL,    /* row_generation.error */
     WRITE_GENERATION_VECTORS, /* vectors; `count`: how many were not stale */
-    WRITE_GENERATION_LOAD,   /* the next vectors into the index to be; `count`: how many, 0: all are there, -1: it
+    WRITE_GENERATION_LOAD,    /* the next vectors into the index to be; `count`: how many, 0: all are there, -1: it
                               * could not be done and begins anew */
-    WRITE_GENERATION_SWITCH, /* demands completeness: else ERR_BUSY with `count` missing vectors; when these are few,
+    WRITE_GENERATION_SWITCH,  /* demands completeness: else ERR_BUSY with `count` missing vectors; when these are few,
                               * puts into the collection wait a little for the next try.  ERR_UNDECODABLE: there
                               * are unreadable images and they may not be skipped */
-    WRITE_GENERATION_SWEEP,  /* some vectors of a dropped generation; `count`: what is left of it */
-    WRITE_BACKUP             /* fills `name`: a folder below DIR/backups made by the server */
+    WRITE_GENERATION_SWEEP,   /* some vectors of a dropped generation; `count`: what is left of it */
+    WRITE_BACKUP              /* fills `name`: a folder below DIR/backups made by the server */
 };
 
 enum write_need { WRITE_GROWS, WRITE_KEEPS, WRITE_FREES }; /* room; what frees some may use the reserve */
 enum write_need write_need(enum write_kind kind);
 
-struct precondition {        /* HTTP's If-Match and If-None-Match */
-    int64_t match_revision;  /* > 0: the image must exist with this revision ... */
+struct precondition {         /* HTTP's If-Match and If-None-Match */
+    int64_t match_revision;   /* > 0: the image must exist with this revision ... */
     const char *match_sha256; /* ... and this content; else ERR_PRECONDITION */
-    bool must_exist;         /* If-Match: * */
-    bool must_be_new;        /* If-None-Match: * */
+    bool must_exist;          /* If-Match: * */
+    bool must_be_new;         /* If-None-Match: * */
 };
 
 struct image_put {
     const char *id;
-    const void *bytes;       /* the file as it came */
+    const void *bytes; /* the file as it came */
     size_t len;
     char sha256[HASH_HEX];
     const char *media_type;
     uint32_t width, height;
-    const char *label;       /* NULL or "": none */
-    const char *metadata;    /* compact JSON object; NULL: none */
-    const float *vector;     /* [dimensions], unit length, finite */
-    int64_t generation;      /* that `vector` belongs to; ERR_STALE when it is no longer the active one */
+    const char *label;    /* NULL or "": none */
+    const char *metadata; /* compact JSON object; NULL: none */
+    const float *vector;  /* [dimensions], unit length, finite */
+    int64_t generation;   /* that `vector` belongs to; ERR_STALE when it is no longer the active one */
 };
 
 struct image_patch {
     const char *id;
     bool set_label;
-    const char *label;             /* NULL or "" clears */
-    const struct json *metadata;   /* RFC 7396 patch; NULL leaves it; a JSON null value clears all */
-    bool clear_metadata;           /* before `metadata` is merged */
+    const char *label;           /* NULL or "" clears */
+    const struct json *metadata; /* RFC 7396 patch; NULL leaves it; a JSON null value clears all */
+    bool clear_metadata;         /* before `metadata` is merged */
 };
 
 enum { PATCH_MANY_MAX = 10000 };
@@ -225,34 +225,34 @@ struct write {
     struct precondition pre;
     struct image_put put;
     struct image_patch patch;
-    const char *id;                /* image, model or key to delete */
-    const char *file;              /* WRITE_MODEL_ADD */
-    const char *const *ids;        /* WRITE_IMAGES_DELETE by list */
+    const char *id;         /* image, model or key to delete */
+    const char *file;       /* WRITE_MODEL_ADD */
+    const char *const *ids; /* WRITE_IMAGES_DELETE by list */
     size_t n_ids;
-    const struct filter *filter;   /* WRITE_IMAGES_DELETE by filter */
+    const struct filter *filter; /* WRITE_IMAGES_DELETE by filter */
 
     /* in and out */
     struct collection_row row_collection;
     struct model_row row_model;
     struct key_row row_key;
-    bool admin_elsewhere;          /* KEY_ADD, KEY_REVOKE: the settings have a key with the role admin */
-    bool needed;                   /* to serve at all: also on a nearly full disk */
+    bool admin_elsewhere; /* KEY_ADD, KEY_REVOKE: the settings have a key with the role admin */
+    bool needed;          /* to serve at all: also on a nearly full disk */
     struct generation_row row_generation;
     const struct generation_vector *vectors;
     size_t n_vectors;
 
     /* out */
-    struct image_row image;        /* after PUT and PATCH; cleared by write_clear() */
-    struct image_row *changed;     /* after IMAGES_PATCH; likewise */
+    struct image_row image;    /* after PUT and PATCH; cleared by write_clear() */
+    struct image_row *changed; /* after IMAGES_PATCH; likewise */
     size_t n_changed;
-    bool created;                  /* PUT: new (true) or replaced; COLLECTION_CREATE; MODEL_ADD; GENERATION_START */
+    bool created; /* PUT: new (true) or replaced; COLLECTION_CREATE; MODEL_ADD; GENERATION_START */
     int64_t count;
-    char name[64];                 /* BACKUP */
+    char name[64]; /* BACKUP */
     struct err err;
 
     void (*done)(struct write *w); /* on the writer's thread; must be quick and must not submit-and-wait */
     void *user;
-    struct write *next;            /* the store's */
+    struct write *next; /* the store's */
 };
 
 /* Queues the writes (all or none).  ERR_BUSY when the queue is full, ERR_IO once degraded. */
@@ -274,8 +274,8 @@ struct image_page {
     const struct filter *filter; /* NULL: all */
     enum image_order order;
     bool descending;
-    const char *after_id;        /* the last image of the page before; NULL: the first page ... */
-    int64_t after_time;          /* ... and when it was created or updated */
+    const char *after_id; /* the last image of the page before; NULL: the first page ... */
+    int64_t after_time;   /* ... and when it was created or updated */
     size_t limit;
 };
 /* *out: free each with image_row_clear(), then free().  *more: another page follows. */
@@ -296,16 +296,16 @@ struct label_row {
  * images have none.  *out: free each label, then free(). */
 MUST_CHECK bool store_labels(struct store *s, const char *collection, const char *after, size_t limit,
                              struct label_row **out, size_t *n, bool *more, int64_t *unlabelled, struct err *e);
-MUST_CHECK bool store_count(struct store *s, const char *collection, const struct filter *f,
-                            const char *const *ids, size_t n_ids, int64_t *count, struct err *e);
+MUST_CHECK bool store_count(struct store *s, const char *collection, const struct filter *f, const char *const *ids,
+                            size_t n_ids, int64_t *count, struct err *e);
 /* How many images each label has: *each, for free(), [1 + *labels], of which the first counts those without a label. */
-MUST_CHECK bool store_label_counts(struct store *s, const char *collection, size_t **each, size_t *labels, struct err *e);
+MUST_CHECK bool store_label_counts(struct store *s, const char *collection, size_t **each, size_t *labels,
+                                   struct err *e);
 /* How many different contents of a collection the other one does not have; counts no further than `most`. */
-MUST_CHECK bool store_count_unshared(struct store *s, const char *collection, const char *other, size_t most, int64_t *n,
-                                     struct err *e);
+MUST_CHECK bool store_count_unshared(struct store *s, const char *collection, const char *other, size_t most,
+                                     int64_t *n, struct err *e);
 /* The original bytes of an image; the content is checked against the hash.  *bytes is the caller's. */
-MUST_CHECK bool store_content(struct store *s, const struct image_row *row, void **bytes, size_t *len,
-                              struct err *e);
+MUST_CHECK bool store_content(struct store *s, const struct image_row *row, void **bytes, size_t *len, struct err *e);
 /* The same as an open file, checked without memory for it; the descriptor is the caller's.  -1 on failure. */
 MUST_CHECK int store_content_file(struct store *s, const struct image_row *row, uint64_t *len, struct err *e);
 MUST_CHECK bool store_models(struct store *s, struct model_row **out, size_t *n, struct err *e);
@@ -327,12 +327,12 @@ struct flaw {                    /* an image or a model whose file is not as it 
     bool missing;                /* the file is gone; false: it is damaged */
     char collection[ID_MAX + 1]; /* "": a model */
     char id[ID_MAX + 1];
-    char sha256[HASH_HEX];       /* of an image's file */
+    char sha256[HASH_HEX]; /* of an image's file */
 };
 struct flaws {
     struct flaw *items; /* the first of them; owned */
     size_t n;
-    int64_t files;      /* how many files are meant, all counted */
+    int64_t files; /* how many files are meant, all counted */
 };
 
 void flaws_clear(struct flaws *f);
@@ -359,7 +359,7 @@ MUST_CHECK bool store_restore(const char *backup, const char *dir, struct flaws 
 struct store_stats {
     int64_t images, vectors, blobs_written, groups, writes, wal_bytes, segments_sealed, waiting;
     uint64_t free_bytes;
-    double last_commit_s;   /* duration of the last group */
+    double last_commit_s; /* duration of the last group */
 };
 void store_get_stats(struct store *s, struct store_stats *out);
 

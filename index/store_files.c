@@ -152,8 +152,7 @@ static void drop_old_segments(struct store *s, const char *path, const char *nam
     struct generation_row row;
     struct err e = {0};
     (void)arg;
-    if (!catalog_generation(catalog_writer(s->catalog), strtoll(name, NULL, 10), &row, &e) &&
-        e.code == ERR_NOT_FOUND)
+    if (!catalog_generation(catalog_writer(s->catalog), strtoll(name, NULL, 10), &row, &e) && e.code == ERR_NOT_FOUND)
         file_remove_tree(path);
 }
 
@@ -173,7 +172,8 @@ static bool check_catalogue_is_theirs(struct store *s, struct err *e)
         free(files);
     }
     return n > 0 || n_files == 0 ||
-           err_set(e, ERR_CORRUPT, "the catalogue is empty and there are image files: restore a backup, or move "
+           err_set(e, ERR_CORRUPT,
+                   "the catalogue is empty and there are image files: restore a backup, or move "
                    "the folder blobs away");
 }
 
@@ -207,7 +207,8 @@ static bool read_row(struct backup_row *row, const char *path, const char *name,
     struct backup_file f;
     if (!backup_file_read(&f, path, e))
         return false;
-    *row = (struct backup_row){.created_at = f.created_at, .bytes = f.bytes, .images = f.images, .left_out = f.left_out};
+    *row =
+        (struct backup_row){.created_at = f.created_at, .bytes = f.bytes, .images = f.images, .left_out = f.left_out};
     snprintf(row->name, sizeof row->name, "%s", name);
     f.left_out = (struct flaws){0}; /* the row's now */
     backup_file_clear(&f);
@@ -279,7 +280,8 @@ bool store_backup_delete(struct store *s, const char *name, struct err *e)
     snprintf(gone, sizeof gone, "%s.tmp", path);
     snprintf(backups, sizeof backups, "%s/backups", s->dir);
     if (rename(path, gone) != 0)
-        return errno == ENOENT ? err_set(e, ERR_NOT_FOUND, "no backup %s", name) : err_sys(e, "removing the backup %s", name);
+        return errno == ENOENT ? err_set(e, ERR_NOT_FOUND, "no backup %s", name)
+                               : err_sys(e, "removing the backup %s", name);
     bool ok = file_sync_dir(backups, e);
     file_remove_tree(gone);
     return ok;

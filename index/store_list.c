@@ -90,13 +90,14 @@ bool store_labels(struct store *s, const char *collection, const char *after, si
 {
     int64_t number;
     struct session *r = enter(s, collection, &number, e);
-    bool ok = r && catalog_unlabelled(r, number, unlabelled, e) &&
-              catalog_labels(r, number, after, limit, out, n, more, e);
+    bool ok =
+        r && catalog_unlabelled(r, number, unlabelled, e) && catalog_labels(r, number, after, limit, out, n, more, e);
     catalog_reader_done(s->catalog, r);
     return ok;
 }
 
-bool store_count_unshared(struct store *s, const char *collection, const char *other, size_t most, int64_t *n, struct err *e)
+bool store_count_unshared(struct store *s, const char *collection, const char *other, size_t most, int64_t *n,
+                          struct err *e)
 {
     struct collection_row row;
     int64_t number;

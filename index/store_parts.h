@@ -26,7 +26,7 @@ struct store {
     struct refused *refused;
     struct writer *writer;
     char *pinned; /* where models go that are deleted while a backup is made; NULL: none is; the writer's thread's */
-    atomic_bool degraded; /* for good.  A restart clears it, for it writes once more what may not have got to the disk
+    atomic_bool degraded;  /* for good.  A restart clears it, for it writes once more what may not have got to the disk
                            * (catalog_open()) before anything new is acknowledged; what it reads proves nothing, the page
                            * cache outlives the process */
     bool unchecked;        /* some vectors have no checksum yet; the writer's thread's, as the next */

@@ -24,16 +24,17 @@ enum { PATHS = PATH_MAX + 300, USERS = 3 };
 struct verify {
     const struct verify_options *o;
     struct verify_result *result;
-    struct store store;           /* no more of it than the folder, the catalogue and the image files */
+    struct store store; /* no more of it than the folder, the catalogue and the image files */
     struct session *session;
-    struct backup_row *backups;   /* by time */
+    struct backup_row *backups; /* by time */
     size_t n_backups;
 };
 
-static void tell(struct verify *v, enum verify_outcome outcome, const char *what, const char *name, const char *fmt, ...)
-    PRINTF_LIKE(5, 6);
+static void tell(struct verify *v, enum verify_outcome outcome, const char *what, const char *name, const char *fmt,
+                 ...) PRINTF_LIKE(5, 6);
 
-static void tell(struct verify *v, enum verify_outcome outcome, const char *what, const char *name, const char *fmt, ...)
+static void tell(struct verify *v, enum verify_outcome outcome, const char *what, const char *name, const char *fmt,
+                 ...)
 {
     char remark[700];
     va_list ap;
@@ -93,7 +94,8 @@ static void name_users(struct verify *v, const char *sha256, char *out, size_t s
     if (!catalog_hash_users(v->session, sha256, USERS + 1, &users, &n, NULL))
         return;
     for (size_t i = 0; i < n && i < USERS && used < size; i++)
-        used += (size_t)snprintf(out + used, size - used, "%s%s/%.100s", i ? ", " : "", users[i].collection, users[i].id);
+        used +=
+            (size_t)snprintf(out + used, size - used, "%s%s/%.100s", i ? ", " : "", users[i].collection, users[i].id);
     if (n > USERS && used < size)
         snprintf(out + used, size - used, " and more");
     free(users);
@@ -337,7 +339,8 @@ static void check_segments(struct verify *v)
 
 static void blame_catalogue(struct verify *v, const struct err *why)
 {
-    tell(v, v->o->repair ? VERIFY_LOST : VERIFY_TOLD, "catalogue damaged", v->store.dir, "%s: restore a backup", why->text);
+    tell(v, v->o->repair ? VERIFY_LOST : VERIFY_TOLD, "catalogue damaged", v->store.dir, "%s: restore a backup",
+         why->text);
 }
 
 static bool check_all(struct verify *v, struct err *e)

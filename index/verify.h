@@ -17,9 +17,9 @@
 enum verify_outcome { VERIFY_TOLD, VERIFY_REPAIRED, VERIFY_LOST /* could not be repaired */ };
 
 struct verify_finding {
-    const char *what;      /* "image file damaged"; static */
-    const char *name;      /* file, image or number; borrowed */
-    const char *remark;    /* what was done about it, or whose it is; may be "" */
+    const char *what;   /* "image file damaged"; static */
+    const char *name;   /* file, image or number; borrowed */
+    const char *remark; /* what was done about it, or whose it is; may be "" */
     enum verify_outcome outcome;
 };
 

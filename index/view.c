@@ -20,8 +20,7 @@ struct view *store_view(struct store *s, const char *collection, int64_t generat
     v->store = s;
     if (shelf_find(s->shelf, collection, &v->row, &v->index, e) &&
         (generation == 0 || generation == v->row.generation ||
-         err_set(e, ERR_PRECONDITION, "the active generation of %s is %lld", collection,
-                 (long long)v->row.generation)))
+         err_set(e, ERR_PRECONDITION, "the active generation of %s is %lld", collection, (long long)v->row.generation)))
         return v;
     view_release(v);
     return NULL;
@@ -81,8 +80,8 @@ struct looking {
     struct session *session;
     const struct search *q;
     struct hits *hits;
-    bool begun;    /* the snapshot */
-    bool resort;   /* a score has changed */
+    bool begun;  /* the snapshot */
+    bool resort; /* a score has changed */
 };
 
 /* The image has another version in the snapshot than the index had: the vector of that version counts.  There is none
@@ -196,7 +195,8 @@ static bool look(struct looking *l, size_t *lost, struct err *e)
     size_t n = 0;
     bool ok = (q->filter ? catalog_numbers(l->session, v->row.number, q->filter, &numbers, &n, e)
                          : catalog_hit(l->session, 0, &none, e)) && /* a first read, with which it begins */
-              vindex_search(v->index, q, numbers, n, l->hits, e) && show_hits(l, lost, e);
+              vindex_search(v->index, q, numbers, n, l->hits, e) &&
+              show_hits(l, lost, e);
     free(numbers);
     return ok;
 }

@@ -31,11 +31,11 @@ struct view *store_view(struct store *s, const char *collection, int64_t generat
 void view_release(struct view *v); /* NULL is fine */
 
 int64_t view_generation(const struct view *v);
-const char *view_model(const struct view *v);       /* model id; lives as long as the view */
+const char *view_model(const struct view *v); /* model id; lives as long as the view */
 const char *view_fingerprint(const struct view *v);
-const char *view_precision(const struct view *v);   /* of the vectors: "fp32" or "bf16" */
+const char *view_precision(const struct view *v); /* of the vectors: "fp32" or "bf16" */
 uint32_t view_dimensions(const struct view *v);
-size_t view_images(const struct view *v);           /* living */
+size_t view_images(const struct view *v); /* living */
 
 /* The vector of a living image: out [dimensions].  ERR_NOT_FOUND. */
 MUST_CHECK bool view_vector(struct view *v, const char *id, float *out, struct err *e);
@@ -47,18 +47,18 @@ struct search {
     const char *const *exclude;  /* ids left out of the answer */
     size_t n_exclude;
     bool has_threshold;
-    float threshold;             /* scores below are left out */
-    bool exact;                  /* no approximate index */
-    uint32_t ef;                 /* HNSW's efSearch; 0: the default */
+    float threshold; /* scores below are left out */
+    bool exact;      /* no approximate index */
+    uint32_t ef;     /* HNSW's efSearch; 0: the default */
     bool with_vector;
 };
 
 struct hit {
     int64_t number, revision;
-    const char *id, *label;      /* label NULL: none */
-    const char *metadata;        /* JSON text; NULL: none */
+    const char *id, *label; /* label NULL: none */
+    const char *metadata;   /* JSON text; NULL: none */
     float score;
-    const float *vector;         /* when asked for; else NULL */
+    const float *vector; /* when asked for; else NULL */
 };
 
 struct hits { /* best first; ties by id */

@@ -18,10 +18,10 @@
 #include "index/queue.h"
 
 enum {
-    LOG_BYTES_MAX = 32 << 20,    /* of the catalogue's log */
+    LOG_BYTES_MAX = 32 << 20, /* of the catalogue's log */
     LOG_BYTES_ALARM = 256 << 20,
-    REMOVALS_MAX = 512,          /* of files, between two groups */
-    CHECK_STEP = 1000,           /* vectors that get a checksum, in one pause */
+    REMOVALS_MAX = 512, /* of files, between two groups */
+    CHECK_STEP = 1000,  /* vectors that get a checksum, in one pause */
     IDLE_MS = 500
 };
 
@@ -30,14 +30,14 @@ struct writer {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct queue queue;          /* guarded by lock, as are the next three */
+    struct queue queue; /* guarded by lock, as are the next three */
     size_t capacity;
     bool stopping;
-    struct write *backup_done;   /* what the backup's thread hands back */
+    struct write *backup_done; /* what the backup's thread hands back */
 
     /* the thread's own */
     struct group group;
-    struct backup *backup; /* under way; NULL: none */
+    struct backup *backup;   /* under way; NULL: none */
     char (*freed)[HASH_HEX]; /* hashes that perhaps no image names any more */
     size_t n_freed, freed_room;
 };
@@ -78,8 +78,7 @@ static void remove_freed(struct writer *w)
         const char *sha256 = w->freed[--w->n_freed];
         struct err e = {0};
         bool used = true;
-        if (!catalog_hash_used(w->group.session, sha256, &used, &e) ||
-            (!used && !blobs_remove(s->blobs, sha256, &e)))
+        if (!catalog_hash_used(w->group.session, sha256, &used, &e) || (!used && !blobs_remove(s->blobs, sha256, &e)))
             log_warn("image_file_left", "%s", e.text);
         if (!used)
             file_cache_forget(s->thumbnails, sha256);
@@ -215,7 +214,8 @@ static void run_again(struct writer *w, struct write *item)
     enum { TRIES = 3 }; /* with the room of the log, and with that of the reserve */
     struct err e = {0};
     run_group(w, &item, 1, &e);
-    for (int i = 1; i < TRIES && met_full_disk(item, &e) && write_need(item->kind) == WRITE_FREES && make_room(w); i++) {
+    for (int i = 1; i < TRIES && met_full_disk(item, &e) && write_need(item->kind) == WRITE_FREES && make_room(w);
+         i++) {
         e = (struct err){0};
         run_group(w, &item, 1, &e);
     }

@@ -8,18 +8,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/jobs/jobs.h"
 #include "api/services/app.h"
 #include "base/clock.h"
 #include "base/cores.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "server/http/address.h"
-#include "api/jobs/jobs.h"
-#include "server/process/app_settings.h"
 #include "server/commands/command.h"
+#include "server/http/address.h"
 #include "server/http/certificate.h"
 #include "server/http/http.h"
+#include "server/process/app_settings.h"
 #include "server/process/notify.h"
 #include "server/process/secrets.h"
 #include "server/process/serve_file.h"
@@ -41,7 +41,7 @@ struct server {
     bool loopback[2];
     struct secrets secrets;
     char urls[2][320];
-    char local_urls[2][320]; /* for clients on this machine */
+    char local_urls[2][320];           /* for clients on this machine */
     int64_t watchdog_ns, watchdog_due; /* systemd's; 0: it does not watch */
 };
 
@@ -108,8 +108,8 @@ static bool load_settings(const struct server *s, struct conf *out, const char *
 
 static enum log_level level_of(const char *name)
 {
-    return !strcmp(name, "debug")  ? LOG_DEBUG
-           : !strcmp(name, "warn") ? LOG_WARN
+    return !strcmp(name, "debug")   ? LOG_DEBUG
+           : !strcmp(name, "warn")  ? LOG_WARN
            : !strcmp(name, "error") ? LOG_ERROR
                                     : LOG_INFO;
 }
@@ -117,8 +117,9 @@ static enum log_level level_of(const char *name)
 static void warn_of_odd_settings(const struct conf *c)
 {
     if (c->body_memory_bytes / 4 < c->max_body_bytes || c->body_memory_bytes / 4 < c->max_json_bytes)
-        log_warn("settings", "body_memory_bytes is less than four of the largest bodies: a client gets half of it at most, "
-                             "the others get 503");
+        log_warn("settings",
+                 "body_memory_bytes is less than four of the largest bodies: a client gets half of it at most, "
+                 "the others get 503");
 }
 
 /* Images are closed to others in any case; the catalogue of a folder that was open when it was made is not. */
@@ -126,7 +127,8 @@ static void warn_of_open_folder(const char *dir)
 {
     struct stat st;
     if (stat(dir, &st) == 0 && (st.st_mode & 077))
-        log_warn("settings", "the data folder %s is open to other users (mode %03o): chmod -R go= it", dir, st.st_mode & 0777u);
+        log_warn("settings", "the data folder %s is open to other users (mode %03o): chmod -R go= it", dir,
+                 st.st_mode & 0777u);
 }
 
 static bool read_addresses(struct server *s, struct err *e)
@@ -139,16 +141,17 @@ static bool read_addresses(struct server *s, struct err *e)
 static bool make_dispatch(struct server *s, struct err *e)
 {
     const struct conf *c = &s->conf;
-    s->dispatch = dispatch_new(&(struct dispatch_options){
-                                   .app = s->app,
+    s->dispatch = dispatch_new(
+        &(struct dispatch_options){.app = s->app,
                                    .heavy_threads = c->heavy_threads ? (size_t)c->heavy_threads : cores_usable(),
                                    .light_threads = (size_t)c->light_threads,
-                                   .query_threads = c->query_threads ? (size_t)c->query_threads : (cores_usable() + 1) / 2,
+                                   .query_threads =
+                                       c->query_threads ? (size_t)c->query_threads : (cores_usable() + 1) / 2,
                                    .query_queue = (size_t)c->query_queue,
                                    .heavy_queue = (size_t)c->heavy_queue,
                                    .light_queue = (size_t)c->light_queue,
                                    .queue_timeout_s = c->queue_timeout_seconds},
-                               e);
+        e);
     return s->dispatch != NULL;
 }
 
@@ -183,9 +186,10 @@ static bool make_gate(struct server *s, struct err *e)
     if (!s->auth)
         return false;
     if (exposed && !auth_has_keys(s->auth))
-        return err_set(e, ERR_BAD_INPUT,
-                       "%s: without any key only loopback addresses are served; make one with `anchord key add --role admin`",
-                       s->loopback[LISTENER_PUBLIC] ? "admin_listen" : "listen");
+        return err_set(
+            e, ERR_BAD_INPUT,
+            "%s: without any key only loopback addresses are served; make one with `anchord key add --role admin`",
+            s->loopback[LISTENER_PUBLIC] ? "admin_listen" : "listen");
     if (!check_pages(&s->conf, auth_has_keys(s->auth), e))
         return false;
     s->gate = gate_new(&(struct gate_options){
@@ -366,7 +370,8 @@ static void reload(struct server *s)
     struct conf now;
     struct secrets fresh = {0};
     struct err e = {0};
-    bool ok = load_settings(s, &now, &(const char *){NULL}, &e) && secrets_read(&fresh, &now, &e) && take_secrets(s, &fresh, &e);
+    bool ok = load_settings(s, &now, &(const char *){NULL}, &e) && secrets_read(&fresh, &now, &e) &&
+              take_secrets(s, &fresh, &e);
     if (ok) {
         secrets_clear(&s->secrets);
         s->secrets = fresh;

@@ -19,18 +19,23 @@ static const struct command {
     const char *usage, *help;
 } commands[] = {
     {"serve", cmd_serve, true, true, "", "serve the HTTP API until SIGTERM"},
-    {"import", cmd_import, true, true, "[--collection C] [--url URL] [--key-file FILE] [--ca-file FILE] [--json] [--quiet] DIR",
+    {"import", cmd_import, true, true,
+     "[--collection C] [--url URL] [--key-file FILE] [--ca-file FILE] [--json] [--quiet] DIR",
      "add a folder of pictures; its first sub-folder is the label"},
-    {"embed", cmd_embed, false, true, "[--model FILE] IMAGE...", "pictures to vectors without a server, one JSON line for each"},
-    {"eval", cmd_eval, false, true, "--model FILE --data DIR [--train DIR [--temperature X] [--no-probe]] [--invariance]\n"
+    {"embed", cmd_embed, false, true, "[--model FILE] IMAGE...",
+     "pictures to vectors without a server, one JSON line for each"},
+    {"eval", cmd_eval, false, true,
+     "--model FILE --data DIR [--train DIR [--temperature X] [--no-probe]] [--invariance]\n"
      "       DIR: a folder of folders, whose names are the labels; --train: the bank for kNN and the linear probe;\n"
      "       --temperature: of kNN's votes, 0.07; --no-probe: without the linear probe, which takes longest;\n"
      "       --invariance: how often a picture is found by its own crop, flip, brightness, rotation and JPEG\n"
      "       anchord eval --protocol transfer --model FILE [--temperature X] [--json] DIR...\n"
-     "       many-shot, few-shot and kNN accuracy on each folder, and their means; a folder holds train/ and test/, or labels, of\n"
+     "       many-shot, few-shot and kNN accuracy on each folder, and their means; a folder holds train/ and test/, or "
+     "labels, of\n"
      "       which a fifth is held out",
      "judge a model on labelled pictures"},
-    {"train", cmd_train, false, true, "--config FILE [--resume [--allow-inexact]] [--json]\n"
+    {"train", cmd_train, false, true,
+     "--config FILE [--resume [--allow-inexact]] [--json]\n"
      "       anchord train --config FILE --preview SHEET.png\n"
      "       FILE: a run as JSON, see docs/training.md; --preview only draws what the network would see",
      "teach an encoder on a folder of pictures"},
@@ -41,19 +46,26 @@ static const struct command {
      "                         [--projection N] [--size N] [--fit crop|pad|squash] [--seed N] [--force] FILE\n"
      "       anchord model new --like FILE [--fit crop|pad|squash] [--seed N] [--force] FILE\n"
      "       anchord model info FILE\n"
-     "       anchord model import [--stem small2] [--size N] [--fit crop|pad|squash] [--force] TORCHVISION.safetensors FILE\n"
+     "       anchord model import [--stem small2] [--size N] [--fit crop|pad|squash] [--force] TORCHVISION.safetensors "
+     "FILE\n"
      "       anchord model export [--force] FILE TORCHVISION.safetensors\n"
      "       anchord model compact [--force] FILE HALF-THE-SIZE.safetensors",
      "make, look at and convert model files"},
-    {"key", cmd_key, true, true, "add --role read|write|admin [--name NAME] [--first] | list | revoke ID\n"
-     "       --first: only when there is no key yet", "API keys of a data folder"},
-    {"health", cmd_health, false, false, "[--url URL] [--ca-file FILE]", "ask the server of the data folder whether it is ready"},
+    {"key", cmd_key, true, true,
+     "add --role read|write|admin [--name NAME] [--first] | list | revoke ID\n"
+     "       --first: only when there is no key yet",
+     "API keys of a data folder"},
+    {"health", cmd_health, false, false, "[--url URL] [--ca-file FILE]",
+     "ask the server of the data folder whether it is ready"},
     {"restore", cmd_restore, true, true, "[--skip-damaged] BACKUP", "a backup into an empty data folder"},
-    {"verify", cmd_verify, true, true, "[--repair]\n"
-     "       exit code 0: all is whole, or was repaired; 1: something is damaged", "read all of a data folder and tell what is damaged"},
+    {"verify", cmd_verify, true, true,
+     "[--repair]\n"
+     "       exit code 0: all is whole, or was repaired; 1: something is damaged",
+     "read all of a data folder and tell what is damaged"},
     {"demo-pictures", cmd_demo_pictures, false, true, "[--each N] [--from N] [--side PIXELS] DIR",
      "draw a catalogue of pictures to try things with"},
-    {"sheet", cmd_sheet, false, true, "[--side PIXELS] OUT.png < ROWS\n"
+    {"sheet", cmd_sheet, false, true,
+     "[--side PIXELS] OUT.png < ROWS\n"
      "       each row: file names, separated by tabs; a mark in front picks the frame: = blue, + green, - red",
      "a contact sheet of rows of pictures"},
 };
@@ -71,9 +83,10 @@ static int print_help(FILE *out)
     fputs("usage: anchord COMMAND [SETTINGS] [ARGUMENTS]\n\n", out);
     for (size_t i = 0; i < COUNT(commands); i++)
         fprintf(out, "  %-13s %s\n", commands[i].name, commands[i].help);
-    fputs("  help          this list; `anchord help COMMAND` tells its arguments, `anchord help settings` the settings\n"
-          "  --version     the version\n",
-          out);
+    fputs(
+        "  help          this list; `anchord help COMMAND` tells its arguments, `anchord help settings` the settings\n"
+        "  --version     the version\n",
+        out);
     return out == stdout ? EXIT_DONE : EXIT_WRONG_USE;
 }
 

@@ -37,20 +37,20 @@ static inline double t_patience(double seconds)
 }
 
 /* Asserts that a call succeeded; prints the error's text when it did not. */
-#define assert_ok(call, e)                                                        \
-    do {                                                                          \
-        if (!(call))                                                              \
-            fail_msg("%s: %s", #call, (e).text);                                  \
+#define assert_ok(call, e)                                                                                             \
+    do {                                                                                                               \
+        if (!(call))                                                                                                   \
+            fail_msg("%s: %s", #call, (e).text);                                                                       \
     } while (0)
 
 /* Asserts that a call failed with this code. */
-#define assert_err(call, e, expected)                                             \
-    do {                                                                          \
-        (e) = (struct err){0};                                                    \
-        if (call)                                                                 \
-            fail_msg("%s succeeded, expected %s", #call, err_name(expected));     \
-        if ((e).code != (expected))                                               \
-            fail_msg("%s gave %s (%s), expected %s", #call, err_name((e).code), (e).text, err_name(expected)); \
+#define assert_err(call, e, expected)                                                                                  \
+    do {                                                                                                               \
+        (e) = (struct err){0};                                                                                         \
+        if (call)                                                                                                      \
+            fail_msg("%s succeeded, expected %s", #call, err_name(expected));                                          \
+        if ((e).code != (expected))                                                                                    \
+            fail_msg("%s gave %s (%s), expected %s", #call, err_name((e).code), (e).text, err_name(expected));         \
     } while (0)
 
 /* |got - want| <= tolerance * max(1, |want|), written so that NaN fails. */
@@ -60,8 +60,8 @@ static inline void assert_close(const char *what, const float *got, const float 
         double error = fabs((double)got[i] - (double)want[i]);
         double scale = fmax(1.0, fabs((double)want[i]));
         if (!(error <= tolerance * scale))
-            fail_msg("%s: [%zu] %g, expected %g (error %g, allowed %g)", what, i, (double)got[i],
-                     (double)want[i], error, tolerance * scale);
+            fail_msg("%s: [%zu] %g, expected %g (error %g, allowed %g)", what, i, (double)got[i], (double)want[i],
+                     error, tolerance * scale);
     }
 }
 

@@ -15,10 +15,13 @@
 enum { JOB_FILE_MAX = 1 << 20, RANDOM_BYTES = 8 };
 
 static const char prefix[] = "ftjob-";
-static const char *const statuses[] = {[JOB_QUEUED] = "queued", [JOB_RUNNING] = "running", [JOB_SUCCEEDED] = "succeeded",
-                                       [JOB_FAILED] = "failed", [JOB_CANCELLED] = "cancelled"};
-static const char *const promotes[] = {[PROMOTE_NEVER] = "never", [PROMOTE_IF_BETTER] = "if_better",
-                                       [PROMOTE_ALWAYS] = "always"};
+static const char *const statuses[] = {[JOB_QUEUED] = "queued",
+                                       [JOB_RUNNING] = "running",
+                                       [JOB_SUCCEEDED] = "succeeded",
+                                       [JOB_FAILED] = "failed",
+                                       [JOB_CANCELLED] = "cancelled"};
+static const char *const promotes[] = {
+    [PROMOTE_NEVER] = "never", [PROMOTE_IF_BETTER] = "if_better", [PROMOTE_ALWAYS] = "always"};
 
 void job_new_id(char out[JOB_ID_SIZE])
 {
@@ -134,7 +137,8 @@ static char *copy_object(const struct json *doc, const char *key)
 static bool read_numbers(struct job *j, const struct json *doc, struct err *e)
 {
     int64_t format = 0, seed = 0, crashes = 0;
-    if (!json_get_int(doc, "format", 1, 1, &format, e) || !json_get_int(doc, "created_at", 0, INT64_MAX, &j->created_at, e) ||
+    if (!json_get_int(doc, "format", 1, 1, &format, e) ||
+        !json_get_int(doc, "created_at", 0, INT64_MAX, &j->created_at, e) ||
         !json_get_int(doc, "started_at", 0, INT64_MAX, &j->started_at, e) ||
         !json_get_int(doc, "finished_at", 0, INT64_MAX, &j->finished_at, e) ||
         !json_get_int(doc, "seed", 0, INT64_MAX, &seed, e) || !json_get_int(doc, "crashes", 0, 1000, &crashes, e) ||
@@ -152,8 +156,8 @@ static bool read_job(struct job *j, const struct json *doc, struct err *e)
         !copy_text(doc, "model", j->model, sizeof j->model, e) ||
         !copy_text(doc, "collection", j->collection, sizeof j->collection, e) ||
         !copy_text(doc, "validation", j->validation, sizeof j->validation, e) ||
-        !copy_text(doc, "suffix", j->suffix, sizeof j->suffix, e) || !copy_text(doc, "method", method, sizeof method, e) ||
-        !copy_text(doc, "promote", promote, sizeof promote, e) ||
+        !copy_text(doc, "suffix", j->suffix, sizeof j->suffix, e) ||
+        !copy_text(doc, "method", method, sizeof method, e) || !copy_text(doc, "promote", promote, sizeof promote, e) ||
         !copy_text(doc, "made_model", j->made_model, sizeof j->made_model, e) ||
         !copy_text(doc, "error_code", j->error_code, sizeof j->error_code, e) ||
         !copy_text(doc, "error", j->error, sizeof j->error, e) || !read_numbers(j, doc, e))

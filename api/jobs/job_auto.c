@@ -50,7 +50,8 @@ void job_ground_count(struct job_ground *g, const size_t *each, size_t labels)
  * throw away. */
 static struct objective_profile standard_profile(const struct objective *o, bool trained)
 {
-    struct objective_profile p = {.settings = o->defaults, .optimizer = "adamw", .weight_decay = 1e-4, .warmup = USUAL_WARMUP};
+    struct objective_profile p = {
+        .settings = o->defaults, .optimizer = "adamw", .weight_decay = 1e-4, .warmup = USUAL_WARMUP};
     p.learning_rate = trained ? 1e-4 : 1e-3;
     p.head_rate = trained ? 10 : 1;
     if (!trained)
@@ -106,8 +107,8 @@ static bool refuse_labels(const struct objective *o, const char *need, struct er
     return err_field(e, "positives", "needs %s", need);
 }
 
-static bool settle_positives(struct job_choices *c, const struct job *j, const struct job_ground *g, const struct json *values,
-                             struct err *e)
+static bool settle_positives(struct job_choices *c, const struct job *j, const struct job_ground *g,
+                             const struct json *values, struct err *e)
 {
     enum positives *p = &c->profile.settings.positives;
     bool judged = g->validation || g->spared > 0;
@@ -119,7 +120,8 @@ static bool settle_positives(struct job_choices *c, const struct job *j, const s
         return true;
     if (g->kinds < 2 || g->labels == 0)
         return refuse_labels(j->objective, "two labels, and one of them with two pictures or more", e);
-    return judged || refuse_labels(j->objective, "a label with four different pictures, of which two are held out to judge by", e);
+    return judged || refuse_labels(j->objective,
+                                   "a label with four different pictures, of which two are held out to judge by", e);
 }
 
 /* ---- batches ---- */
@@ -141,8 +143,8 @@ static size_t count_learned(const struct job_ground *g)
     return g->images - (g->spared ? g->spared : manifest_spared(g->images, JOB_HELD_OUT));
 }
 
-static bool settle_batch(struct job_choices *c, const struct job *j, const struct job_ground *g, const struct json *values,
-                         struct err *e)
+static bool settle_batch(struct job_choices *c, const struct job *j, const struct job_ground *g,
+                         const struct json *values, struct err *e)
 {
     const size_t least = max_size(LEAST_BATCH, j->objective->least_batch);
     bool by_labels = c->profile.settings.positives == POSITIVES_LABELS && !j->objective->needs_labels;
@@ -155,13 +157,16 @@ static bool settle_batch(struct job_choices *c, const struct job *j, const struc
     c->per_label = by_labels ? images_of_a_label(c->batch, g->labels) : 0;
     size_t room = c->per_label ? (size_t)c->batch : c->learned;
     if (!g->validation && c->learned == g->images)
-        return err_set(e, ERR_BAD_INPUT, "%zu pictures are too few to train on: none can be held out to judge by", g->images);
+        return err_set(e, ERR_BAD_INPUT, "%zu pictures are too few to train on: none can be held out to judge by",
+                       g->images);
     if (asked && (size_t)c->batch > room)
         return err_field(e, "batch_size", "must not be more than the %zu pictures that are learned from", c->learned);
     if (asked && (size_t)c->batch < least)
-        return err_field(e, "batch_size", "must be at least %zu for %s, which compares the pictures of a batch", least, j->objective->name);
+        return err_field(e, "batch_size", "must be at least %zu for %s, which compares the pictures of a batch", least,
+                         j->objective->name);
     return ((size_t)c->batch >= least && (size_t)c->batch <= room) ||
-           err_set(e, ERR_BAD_INPUT, "%zu pictures are too few to train on: %s needs batches of %zu", g->images, j->objective->name, least);
+           err_set(e, ERR_BAD_INPUT, "%zu pictures are too few to train on: %s needs batches of %zu", g->images,
+                   j->objective->name, least);
 }
 
 static void settle_length(struct job_choices *c, const struct job_ground *g, const struct json *values)
@@ -186,7 +191,8 @@ static bool settle_own(struct job_choices *c, const struct job *j, const struct 
 }
 
 /* The rates of SGD and LARS grow with the batch; AdamW's do not depend on the gradient's size, and stay. */
-static double auto_rate(const struct objective_profile *p, const char *optimizer, const struct job_choices *c, bool trained)
+static double auto_rate(const struct objective_profile *p, const char *optimizer, const struct job_choices *c,
+                        bool trained)
 {
     double scale = (double)c->batch / PROFILE_BATCH, rate = p->learning_rate;
     bool other = strcmp(optimizer, p->optimizer) != 0;
@@ -204,18 +210,23 @@ static void settle_optimizer(struct job_choices *c, const struct job_ground *g, 
     number_of(values, "learning_rate", &p->learning_rate);
 }
 
-bool job_choose(const struct job *j, const struct job_ground *g, const struct json *values, struct job_choices *out, struct err *e)
+bool job_choose(const struct job *j, const struct job_ground *g, const struct json *values, struct job_choices *out,
+                struct err *e)
 {
     *out = (struct job_choices){.profile = profile_of(j->objective, g)};
     struct objective_profile *p = &out->profile;
     take_own(&p->settings, j->objective, values);
-    if (!settle_positives(out, j, g, values, e) || !settle_batch(out, j, g, values, e) || !settle_own(out, j, values, e))
+    if (!settle_positives(out, j, g, values, e) || !settle_batch(out, j, g, values, e) ||
+        !settle_own(out, j, values, e))
         return false;
     json_as_int(json_member(values, "small_crops"), &out->small_crops);
     settle_length(out, g, values);
     settle_optimizer(out, g, values);
     const char *recipe = text_of(values, "augmentation"), *freeze = text_of(values, "freeze");
-    p->recipe = recipe ? recipe : p->recipe ? p->recipe : p->settings.positives == POSITIVES_LABELS ? "finetune" : "finetune-views";
+    p->recipe = recipe                                      ? recipe
+                : p->recipe                                 ? p->recipe
+                : p->settings.positives == POSITIVES_LABELS ? "finetune"
+                                                            : "finetune-views";
     /* Heads have batch norms of their own, which always learn. */
     out->fit = text_of(values, "fit");
     out->freeze = freeze ? freeze : g->trained ? "norm" : "none";

@@ -12,13 +12,13 @@ struct job_choices {
     int64_t epochs, batch, per_label; /* per_label 0: plain batches */
     int64_t small_crops;              /* beside two full ones */
     double minutes;
-    const char *freeze;               /* of job_settings.c */
-    const char *fit;                  /* NULL: the model's */
+    const char *freeze; /* of job_settings.c */
+    const char *fit;    /* NULL: the model's */
 };
 
 /* `values`: as job_settings_check() lets pass; borrowed by the choices.  ERR_BAD_INPUT with the hyper-parameter's name in e->param
  * where a value is impossible with these pictures; without where none would be possible. */
-MUST_CHECK bool job_choose(const struct job *j, const struct job_ground *g, const struct json *values, struct job_choices *out,
-                           struct err *e);
+MUST_CHECK bool job_choose(const struct job *j, const struct job_ground *g, const struct json *values,
+                           struct job_choices *out, struct err *e);
 
 #endif

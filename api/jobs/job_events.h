@@ -9,8 +9,8 @@
 #ifndef ANCHORD_API_JOBS_JOB_EVENTS_H
 #define ANCHORD_API_JOBS_JOB_EVENTS_H
 
-#include "base/buf.h"
 #include "api/jobs/job.h"
+#include "base/buf.h"
 
 enum { JOB_EVENTS_MAX = 5000 };
 
@@ -25,9 +25,9 @@ MUST_CHECK bool job_events_count(const char *folder, uint64_t *n, struct err *e)
 /* Adds event number *n and counts on; past the maximum nothing happens.  A full disk loses the event, and says so in the log. */
 void job_events_add(const char *folder, const char *job, uint64_t *n, const struct job_event *event);
 
-struct job_events { /* lines as they are in the file */
-    struct buf text;      /* owned */
-    const char **lines;   /* [n], oldest first, without the newline; owned */
+struct job_events {     /* lines as they are in the file */
+    struct buf text;    /* owned */
+    const char **lines; /* [n], oldest first, without the newline; owned */
     size_t *lengths;
     size_t n;
 };

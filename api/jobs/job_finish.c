@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api/requests/generations.h"
 #include "api/jobs/jobs_parts.h"
+#include "api/requests/generations.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/json_writer.h"
@@ -28,8 +28,9 @@ void job_clean_temporary(const char *folder)
 
 void job_clean(const char *folder)
 {
-    static const char *const parts[] = {"pictures", "manifest.jsonl", "validation.jsonl", "checkpoint.safetensors",
-                                        "first.safetensors", "last.safetensors", "best.safetensors"};
+    static const char *const parts[] = {
+        "pictures",          "manifest.jsonl",   "validation.jsonl", "checkpoint.safetensors",
+        "first.safetensors", "last.safetensors", "best.safetensors"};
     char path[PATH_MAX + 32];
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, parts[i]);
@@ -56,8 +57,8 @@ static bool keep_model(struct job_run *r, const char *id, struct err *e)
 struct verdict {
     bool better, certain; /* than step 0; enough for if_better */
     char doubt[200];
-    int64_t generation;   /* that the promotion began; 0: none */
-    char note[256];       /* why there was none */
+    int64_t generation; /* that the promotion began; 0: none */
+    char note[256];     /* why there was none */
 };
 
 static void read_end(const struct json *end, struct verdict *v)
@@ -155,6 +156,7 @@ void job_finish(struct job_run *r)
     if (v.note[0])
         job_tell(r, "info", "%s", v.note);
     if (v.generation)
-        job_tell(r, "info", "promoted: generation %lld of %s is being completed", (long long)v.generation, r->job->collection);
+        job_tell(r, "info", "promoted: generation %lld of %s is being completed", (long long)v.generation,
+                 r->job->collection);
     json_free(end);
 }

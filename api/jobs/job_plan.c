@@ -102,7 +102,8 @@ static void write_config(const struct job *j, const struct job_ground *g, const 
 {
     const struct objective_profile *p = &c->profile;
     struct json_writer w = jw_to(out);
-    size_t steps = max_size(c->learned / (size_t)c->batch, 1) * (size_t)c->epochs, every = max_size(steps / EVALUATIONS, LEAST_STEPS);
+    size_t steps = max_size(c->learned / (size_t)c->batch, 1) * (size_t)c->epochs,
+           every = max_size(steps / EVALUATIONS, LEAST_STEPS);
     jw_object(&w, NULL);
     write_paths(&w, g);
     write_method(&w, j->objective, &p->settings);

@@ -57,7 +57,8 @@ static bool count_pictures(const struct job_run *r, struct job_ground *g, struct
 static bool write_config(struct job_run *r, const struct job_ground *g, const char *path, struct err *e)
 {
     struct buf config = {0}, settled = {0};
-    bool ok = (job_plan(r->job, g, &config, &settled, e) || err_unfield(e)) && file_replace(path, config.data, config.len, e);
+    bool ok =
+        (job_plan(r->job, g, &config, &settled, e) || err_unfield(e)) && file_replace(path, config.data, config.len, e);
     if (ok) {
         pthread_mutex_lock(&r->jobs->lock);
         free(r->job->hyperparameters);
@@ -85,8 +86,13 @@ bool job_prepare(struct job_run *r, struct err *e)
     if (!store_model(x->app->store, j->model, &row, e))
         return false;
     store_model_path(x->app->store, j->model, model, sizeof model);
-    struct job_ground g = {.trained = row.trained, .small = model_is_small(&row), .folder = r->folder, .model = model,
-                           .validation = j->validation[0] != 0, .threads = x->o.threads, .max_minutes = x->o.max_minutes};
+    struct job_ground g = {.trained = row.trained,
+                           .small = model_is_small(&row),
+                           .folder = r->folder,
+                           .model = model,
+                           .validation = j->validation[0] != 0,
+                           .threads = x->o.threads,
+                           .max_minutes = x->o.max_minutes};
     model_row_clear(&row);
     return count_pictures(r, &g, e) && write_config(r, &g, config, e);
 }

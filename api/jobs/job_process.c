@@ -113,7 +113,8 @@ static void keep_words(struct job_process *p)
         close_end(&p->err);
 }
 
-bool job_process_read(struct job_process *p, int milliseconds, void (*line)(const char *text, void *context), void *context)
+bool job_process_read(struct job_process *p, int milliseconds, void (*line)(const char *text, void *context),
+                      void *context)
 {
     struct pollfd ends[] = {{.fd = p->out, .events = POLLIN}, {.fd = p->err, .events = POLLIN}};
     char chunk[4096];

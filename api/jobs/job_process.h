@@ -12,10 +12,10 @@
 #include "base/buf.h"
 
 struct job_process {
-    pid_t pid;          /* 0: none */
-    int in, out, err;   /* our ends; -1: closed */
-    struct buf line;    /* of its output, not yet whole */
-    struct buf words;   /* the end of what it wrote to standard error */
+    pid_t pid;        /* 0: none */
+    int in, out, err; /* our ends; -1: closed */
+    struct buf line;  /* of its output, not yet whole */
+    struct buf words; /* the end of what it wrote to standard error */
     bool told_busy;
 };
 
@@ -23,7 +23,8 @@ struct job_process {
 MUST_CHECK bool job_process_start(struct job_process *p, const char *program, const char *folder, uint64_t memory,
                                   struct err *e);
 /* Waits at most so long for output, and gives each whole line.  False once it has closed its output. */
-bool job_process_read(struct job_process *p, int milliseconds, void (*line)(const char *text, void *context), void *context);
+bool job_process_read(struct job_process *p, int milliseconds, void (*line)(const char *text, void *context),
+                      void *context);
 void job_process_set_busy(struct job_process *p, bool busy);
 void job_process_signal(struct job_process *p, int number);
 /* True when it is gone: *status as waitpid() gives it.  Waits at most so long. */

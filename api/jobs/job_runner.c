@@ -16,9 +16,9 @@
 #include "base/num.h"
 
 enum {
-    CRASHES_MOST = 1,       /* that are tried again */
+    CRASHES_MOST = 1, /* that are tried again */
     POLL_MS = 20,
-    STOP_MS = 1500,         /* after SIGTERM, before SIGKILL */
+    STOP_MS = 1500, /* after SIGTERM, before SIGKILL */
     STILL_BUSY_NS = 200000000,
     METRICS_MOST = 500
 };
@@ -89,7 +89,8 @@ static void hear_step(struct job_run *r, const struct json *v, const char *line)
         r->first_told_s = now;
     r->told_s = now;
     snprintf(text, sizeof text, "step %llu of %llu: loss %.4g, %.0f images/s, %.0f s left", (unsigned long long)step,
-             (unsigned long long)total, real_of(v, "loss"), real_of(v, "images_per_second"), real_of(v, "seconds_left"));
+             (unsigned long long)total, real_of(v, "loss"), real_of(v, "images_per_second"),
+             real_of(v, "seconds_left"));
     tell(r, "info", "metrics", text, line);
 }
 
@@ -105,7 +106,8 @@ static void hear_evaluation(struct job_run *r, const struct json *v, const char 
 
 static void hear_failure(struct job_run *r, const struct json *v)
 {
-    const char *code = json_as_text(json_member(v, "code"), NULL), *text = json_as_text(json_member(v, "message"), NULL);
+    const char *code = json_as_text(json_member(v, "code"), NULL),
+               *text = json_as_text(json_member(v, "message"), NULL);
     job_fail(r, code ? code : "internal_error", "%s", text ? text : "it did not say why");
 }
 
@@ -252,7 +254,8 @@ static bool is_cancelled(struct job_run *r)
 /* A job that the server's own end interrupts stays as it is, and goes on at the next start. */
 static void conclude(struct job_run *r)
 {
-    bool ended = strcmp(r->outcome, "done") == 0 || strcmp(r->outcome, "max_minutes") == 0 || strcmp(r->outcome, "diverged") == 0;
+    bool ended = strcmp(r->outcome, "done") == 0 || strcmp(r->outcome, "max_minutes") == 0 ||
+                 strcmp(r->outcome, "diverged") == 0;
     if (ended && r->end && !r->failure[0])
         job_finish(r);
     if (strcmp(r->outcome, "diverged") == 0 && !r->failure[0])

@@ -8,8 +8,8 @@
 
 #include "base/mem.h"
 #include "base/num.h"
-#include "engine/pictures/augment.h"
 #include "engine/learning/train_config.h"
+#include "engine/pictures/augment.h"
 
 enum kind { KIND_COUNT, KIND_REAL, KIND_RECIPE, KIND_CHOICE };
 
@@ -27,15 +27,24 @@ static const struct common {
     {"n_epochs", KIND_COUNT, 1, 10000, NULL, "times that all pictures are seen; auto: about 1,000 steps", false},
     {"batch_size", KIND_COUNT, 4, 4096, NULL, "pictures of a step; auto: 64, or what there is", false},
     {"optimizer", KIND_CHOICE, 0, 0, optimizer_names, "auto: the one that goes with the objective", false},
-    {"learning_rate", KIND_REAL, 1e-7, 1, NULL, "auto: the one that goes with objective and optimizer, for fresh models larger than for trained ones", false},
+    {"learning_rate", KIND_REAL, 1e-7, 1, NULL,
+     "auto: the one that goes with objective and optimizer, for fresh models larger than for trained ones", false},
     {"max_minutes", KIND_REAL, 0.05, 10080, NULL, "of training; auto: the server's setting", false},
-    {"augmentation", KIND_RECIPE, 0, 0, NULL, "how views are made; auto: what goes with the objective, for a trained model finetune with labels and finetune-views without", false},
+    {"augmentation", KIND_RECIPE, 0, 0, NULL,
+     "how views are made; auto: what goes with the objective, for a trained model finetune with labels and "
+     "finetune-views without",
+     false},
     {"freeze", KIND_CHOICE, 0, 0, freezes,
-     "what of the encoder stays: its batch norms, and the stages up to this one; those of the head always learn; auto: none for a fresh "
-     "model, norm for a trained one", false},
+     "what of the encoder stays: its batch norms, and the stages up to this one; those of the head always learn; auto: "
+     "none for a fresh "
+     "model, norm for a trained one",
+     false},
     {"fit", KIND_CHOICE, 0, 0, fit_names,
-     "how a picture that is no square becomes one: its middle, all of it between bars, or all of it squashed; auto: the model's", false},
-    {"small_crops", KIND_COUNT, 0, 16, NULL, "of each picture, beside two full ones: they cost little and predict what those show; auto: none", true},
+     "how a picture that is no square becomes one: its middle, all of it between bars, or all of it squashed; auto: "
+     "the model's",
+     false},
+    {"small_crops", KIND_COUNT, 0, 16, NULL,
+     "of each picture, beside two full ones: they cost little and predict what those show; auto: none", true},
 };
 
 /* ---- checking ---- */
@@ -88,12 +97,12 @@ static bool check_common(const struct common *c, const struct json *v, const cha
         return (json_as_int(v, &whole) && (double)whole >= c->lo && (double)whole <= c->hi) ||
                fail_range(e, where, c->name, "whole number", c->lo, c->hi);
     case KIND_REAL:
-        return (json_as_number(v, &x) && x >= c->lo && x <= c->hi) || fail_range(e, where, c->name, "number", c->lo, c->hi);
+        return (json_as_number(v, &x) && x >= c->lo && x <= c->hi) ||
+               fail_range(e, where, c->name, "number", c->lo, c->hi);
     case KIND_RECIPE:
         return (json_as_text(v, NULL) && recipe_find(json_as_text(v, NULL))) ||
                fail(e, where, c->name, "must be \"auto\" or the name of a recipe, such as finetune or simclr");
-    case KIND_CHOICE:
-        break;
+    case KIND_CHOICE: break;
     }
     return is_choice(v, c->choices) || fail_choice(e, where, c->name, c->choices);
 }
@@ -104,11 +113,10 @@ static bool check_own(const struct setting *s, const struct json *v, const char 
     bool flag;
     switch (s->kind) {
     case SETTING_REAL:
-        return (json_as_number(v, &x) && x >= s->lo && x <= s->hi) || fail_range(e, where, s->name, "number", s->lo, s->hi);
-    case SETTING_FLAG:
-        return json_as_bool(v, &flag) || fail(e, where, s->name, "must be \"auto\", true or false");
-    case SETTING_CHOICE:
-        break;
+        return (json_as_number(v, &x) && x >= s->lo && x <= s->hi) ||
+               fail_range(e, where, s->name, "number", s->lo, s->hi);
+    case SETTING_FLAG: return json_as_bool(v, &flag) || fail(e, where, s->name, "must be \"auto\", true or false");
+    case SETTING_CHOICE: break;
     }
     return is_choice(v, s->choices) || fail_choice(e, where, s->name, s->choices);
 }
@@ -118,7 +126,8 @@ static bool has_common(const struct objective *o, const struct common *c)
     return !c->multicrop || o->multicrop;
 }
 
-static bool check_one(const struct objective *o, const char *key, const struct json *v, const char *where, struct err *e)
+static bool check_one(const struct objective *o, const char *key, const struct json *v, const char *where,
+                      struct err *e)
 {
     for (size_t i = 0; i < COUNT(common); i++)
         if (has_common(o, &common[i]) && strcmp(common[i].name, key) == 0)
@@ -176,8 +185,8 @@ static void write_range(struct json_writer *w, double lo, double hi)
 
 static void write_common(struct json_writer *w, const struct common *c)
 {
-    static const char *const types[] = {[KIND_COUNT] = "integer", [KIND_REAL] = "number", [KIND_RECIPE] = "string",
-                                        [KIND_CHOICE] = "string"};
+    static const char *const types[] = {
+        [KIND_COUNT] = "integer", [KIND_REAL] = "number", [KIND_RECIPE] = "string", [KIND_CHOICE] = "string"};
     jw_object(w, NULL);
     jw_text(w, "name", c->name);
     jw_text(w, "type", types[c->kind]);
@@ -204,7 +213,8 @@ static bool is_settled_later(const struct objective *o, const struct setting *s)
 
 static void write_own(struct json_writer *w, const struct setting *s, const struct objective *o)
 {
-    static const char *const types[] = {[SETTING_REAL] = "number", [SETTING_FLAG] = "boolean", [SETTING_CHOICE] = "string"};
+    static const char *const types[] = {
+        [SETTING_REAL] = "number", [SETTING_FLAG] = "boolean", [SETTING_CHOICE] = "string"};
     const void *at = (const char *)&o->defaults + s->offset;
     jw_object(w, NULL);
     jw_text(w, "name", s->name);

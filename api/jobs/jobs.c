@@ -119,7 +119,8 @@ struct jobs *jobs_open(struct app *app, const char *dir, const struct jobs_optio
 {
     struct jobs *x = mem_new(1, sizeof *x);
     pthread_condattr_t monotonic;
-    *x = (struct jobs){.app = app, .o = *o, .dir = mem_text(dir), .program = mem_text(o->program), .cores = cores_usable()};
+    *x = (struct jobs){
+        .app = app, .o = *o, .dir = mem_text(dir), .program = mem_text(o->program), .cores = cores_usable()};
     x->o.queue = o->queue ? o->queue : QUEUE;
     x->o.memory = o->memory ? o->memory : half_of_memory();
     x->o.max_minutes = o->max_minutes > 0 ? o->max_minutes : MAX_MINUTES;
@@ -268,7 +269,8 @@ static bool has_model(const struct jobs *x, const char *model, struct err *e)
         if (strcmp(s->model, model) == 0)
             return err_set(e, ERR_BUSY, "the model %.128s is being deleted; try again", model);
     if (!store_model(x->app->store, model, &row, &why))
-        return why.code == ERR_NOT_FOUND ? err_field(e, "model", "no model %.128s", model) : err_set(e, why.code, "%s", why.text);
+        return why.code == ERR_NOT_FOUND ? err_field(e, "model", "no model %.128s", model)
+                                         : err_set(e, why.code, "%s", why.text);
     model_row_clear(&row);
     return true;
 }
@@ -376,7 +378,8 @@ bool jobs_delete(struct jobs *x, const char *id, struct err *e)
     pthread_mutex_lock(&x->lock);
     while ((j = find(x, id, e)) && job_is_over(j) && x->current == j) /* its thread is just putting it away */
         pthread_cond_wait(&x->changed, &x->lock);
-    bool ok = j && (job_is_over(j) || err_set(e, ERR_CONFLICT, "the job %s is %s: cancel it first", id, job_status_name(j->status)));
+    bool ok = j && (job_is_over(j) ||
+                    err_set(e, ERR_CONFLICT, "the job %s is %s: cancel it first", id, job_status_name(j->status)));
     ok = ok && remove_folder(folder, e);
     if (ok)
         forget(x, j);

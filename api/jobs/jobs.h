@@ -9,16 +9,16 @@
 #ifndef ANCHORD_API_JOBS_JOBS_H
 #define ANCHORD_API_JOBS_JOBS_H
 
-#include "api/services/app.h"
 #include "api/jobs/job_events.h"
+#include "api/services/app.h"
 
 struct jobs_options {
-    const char *program;     /* the worker's; NULL: this program */
-    size_t queue;            /* most that wait; 0: 16 */
-    uint64_t memory;         /* bytes that a worker may have; 0: half of the machine's */
-    size_t threads;          /* of a worker; 0: all cores */
-    unsigned max_p99_us;     /* a worker gives way while app->recent_p99_us is above; 0: it does not look */
-    double max_minutes;      /* of training, where a job says nothing; 0: 1440 */
+    const char *program; /* the worker's; NULL: this program */
+    size_t queue;        /* most that wait; 0: 16 */
+    uint64_t memory;     /* bytes that a worker may have; 0: half of the machine's */
+    size_t threads;      /* of a worker; 0: all cores */
+    unsigned max_p99_us; /* a worker gives way while app->recent_p99_us is above; 0: it does not look */
+    double max_minutes;  /* of training, where a job says nothing; 0: 1440 */
 };
 
 struct jobs;
@@ -31,7 +31,8 @@ MUST_CHECK bool jobs_create(struct jobs *x, const struct job *draft, struct job 
 /* ERR_NOT_FOUND. */
 MUST_CHECK bool jobs_get(struct jobs *x, const char *id, struct job *out, struct err *e);
 /* Newest first, after the job `after` (NULL: from the first): an array of copies to be cleared and freed. */
-MUST_CHECK bool jobs_list(struct jobs *x, const char *after, size_t limit, struct job **out, size_t *n, bool *more, struct err *e);
+MUST_CHECK bool jobs_list(struct jobs *x, const char *after, size_t limit, struct job **out, size_t *n, bool *more,
+                          struct err *e);
 /* One that waits is cancelled at once, one that runs within two seconds.  ERR_CONFLICT when it is over. */
 MUST_CHECK bool jobs_cancel(struct jobs *x, const char *id, struct job *out, struct err *e);
 MUST_CHECK bool jobs_events(struct jobs *x, const char *id, struct job_events *out, struct err *e);

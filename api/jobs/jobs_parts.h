@@ -17,12 +17,12 @@ struct jobs {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     /* under the lock */
-    struct job **items;  /* by created_at, oldest first; the structs never move */
+    struct job **items; /* by created_at, oldest first; the structs never move */
     size_t n, room;
     bool stop;
     const struct job *current; /* that the thread has in hand; NULL: none */
     struct jobs_spare *spared; /* models that are being deleted */
-    _Atomic uint64_t version; /* grows with whatever happens; read without the lock */
+    _Atomic uint64_t version;  /* grows with whatever happens; read without the lock */
 };
 
 void jobs_folder(const struct jobs *x, const char *id, char out[PATH_MAX]);
@@ -35,18 +35,18 @@ void *jobs_run(void *x);
 
 struct job_run { /* the job that runs, the thread's own */
     struct jobs *jobs;
-    struct job *job;         /* in the list: its fields are read and written under the lock */
+    struct job *job; /* in the list: its fields are read and written under the lock */
     char folder[PATH_MAX];
     struct job_process process;
-    uint64_t events;         /* number of the next one */
+    uint64_t events;             /* number of the next one */
     double first_told_s, told_s; /* clock_s() of the first and the last step event; 0: none yet */
-    int64_t busy_until;      /* clock_ns() */
-    char *end;               /* the run's end line; NULL: none yet */
-    char outcome[16];        /* "done", "diverged", "stopped"; empty: none yet */
+    int64_t busy_until;          /* clock_ns() */
+    char *end;                   /* the run's end line; NULL: none yet */
+    char outcome[16];            /* "done", "diverged", "stopped"; empty: none yet */
     char failure[256], failure_code[32];
 };
 
-bool job_is_to_stop(struct job_run *r);   /* cancelled, or the server ends */
+bool job_is_to_stop(struct job_run *r); /* cancelled, or the server ends */
 void job_tell(struct job_run *r, const char *level, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void job_fail(struct job_run *r, const char *code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 

@@ -114,7 +114,8 @@ bool answer_fits(const struct response *r, struct err *e)
     if (!m || !m->refused)
         return true;
     return m->too_large
-               ? err_set(e, ERR_TOO_LARGE, "the answer has more than %zu bytes: ask for less at once (setting answer_memory_bytes)",
+               ? err_set(e, ERR_TOO_LARGE,
+                         "the answer has more than %zu bytes: ask for less at once (setting answer_memory_bytes)",
                          m->most)
                : err_set(e, ERR_BUSY, "the memory for answers is used up; try again");
 }

@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 #include "api/requests/fields.h"
-#include "api/services/lanes.h"
 #include "api/requests/picture.h"
 #include "api/requests/route.h"
 #include "api/requests/stage.h"
 #include "api/requests/step.h"
+#include "api/services/lanes.h"
 #include "base/file.h"
 #include "base/log.h"
 
@@ -228,7 +228,8 @@ static void hint_at_curl(struct call *c)
     size_t used = strlen(c->err.text);
     if (c->route && (c->route->takes & TAKES_IMAGE) && is_curls_form(c) &&
         (c->err.code == ERR_UNDECODABLE || c->err.code == ERR_MEDIA_TYPE))
-        snprintf(c->err.text + used, sizeof c->err.text - used, "; with curl, -d changes a file: use --data-binary @FILE");
+        snprintf(c->err.text + used, sizeof c->err.text - used,
+                 "; with curl, -d changes a file: use --data-binary @FILE");
 }
 
 static void finish_failed(struct call *c)
@@ -272,8 +273,7 @@ static bool check_body(struct call *c)
         return max == 0 ? err_set(&c->err, ERR_TOO_LARGE, "this route takes no body")
                         : err_set(&c->err, ERR_TOO_LARGE, "the body has more than %zu bytes", max);
     if (content_of(c) == TAKES_JSON && r->body_len > c->app->options.json_max)
-        return err_set(&c->err, ERR_TOO_LARGE, "the JSON body has more than %zu bytes",
-                       c->app->options.json_max);
+        return err_set(&c->err, ERR_TOO_LARGE, "the JSON body has more than %zu bytes", c->app->options.json_max);
     if (r->body_len == 0)
         return (c->route->takes & TAKES_NOTHING) ||
                err_set(&c->err, ERR_BAD_INPUT, "a body is needed: %s", content_wanted(c->route));
@@ -328,9 +328,7 @@ void call_step(struct call *c)
 {
     bool (*stage)(struct call *) = c->stage;
     switch (step_run(c)) {
-    case STEP_FAILED:
-        finish_failed(c);
-        break;
+    case STEP_FAILED: finish_failed(c); break;
     case STEP_TOO_MUCH:
         response_clear(&c->response);
         c->err = (struct err){0};

@@ -37,8 +37,17 @@
 
 struct app;
 
-enum method { METHOD_OTHER, METHOD_GET, METHOD_HEAD, METHOD_PUT, METHOD_POST, METHOD_PATCH, METHOD_DELETE,
-              METHOD_OPTIONS, METHOD_TRACE };
+enum method {
+    METHOD_OTHER,
+    METHOD_GET,
+    METHOD_HEAD,
+    METHOD_PUT,
+    METHOD_POST,
+    METHOD_PATCH,
+    METHOD_DELETE,
+    METHOD_OPTIONS,
+    METHOD_TRACE
+};
 enum listener { LISTENER_PUBLIC, LISTENER_ADMIN };
 
 struct pair {
@@ -48,40 +57,41 @@ struct pair {
 struct request { /* everything borrowed until the call ends */
     enum method method;
     enum listener listener;
-    const char *path;           /* as sent, still percent-encoded, without the query */
-    const struct pair *query;   /* decoded */
+    const char *path;         /* as sent, still percent-encoded, without the query */
+    const struct pair *query; /* decoded */
     size_t n_query;
-    const char *content_type;   /* NULL: none; likewise below */
+    const char *content_type; /* NULL: none; likewise below */
     const char *accept, *if_match, *if_none_match;
-    const char *pin;            /* anchord-generation */
+    const char *pin; /* anchord-generation */
     const char *last_event_id;
     const char *request_id;
     const void *body;
     size_t body_len;
-    enum role role;             /* what the caller's key allows */
-    const char *key_id;         /* NULL: anonymous on loopback */
-    bool (*gone)(void *context); /* whether the client has left; asked now and then while a lengthy stage runs.  NULL: never */
+    enum role role;     /* what the caller's key allows */
+    const char *key_id; /* NULL: anonymous on loopback */
+    bool (*gone)(
+        void *context); /* whether the client has left; asked now and then while a lengthy stage runs.  NULL: never */
     void *gone_context;
 };
 
 struct header {
-    const char *name, *value;   /* arena or static */
+    const char *name, *value; /* arena or static */
 };
 
 enum { RESPONSE_HEADERS = 8 };
 struct response {
     int status;
-    const char *content_type;   /* static; NULL when there is no body */
-    struct buf body;            /* charged to app->answers by a meter of the call's */
-    bool is_file;               /* the body is this file's bytes, from its beginning */
-    int fd;                     /* owned, until somebody takes it; -1: taken */
+    const char *content_type; /* static; NULL when there is no body */
+    struct buf body;          /* charged to app->answers by a meter of the call's */
+    bool is_file;             /* the body is this file's bytes, from its beginning */
+    int fd;                   /* owned, until somebody takes it; -1: taken */
     uint64_t file_len;
-    int64_t whole;              /* 304: the bytes that the body of 200 would have; 0: not known */
+    int64_t whole; /* 304: the bytes that the body of 200 would have; 0: not known */
     struct header headers[RESPONSE_HEADERS];
     size_t n_headers;
-    bool begun;                 /* the driver's: its head is out, so that an error cannot be told any more ... */
-    bool finite;                /* CALL_GOES_ON: it has an end, and one that comes too early is an error */
-    bool cut;                   /* ... and this says that there was one: the client must see that the answer is not whole */
+    bool begun;  /* the driver's: its head is out, so that an error cannot be told any more ... */
+    bool finite; /* CALL_GOES_ON: it has an end, and one that comes too early is an error */
+    bool cut;    /* ... and this says that there was one: the client must see that the answer is not whole */
 };
 
 enum call_state { CALL_READY, CALL_IMAGES, CALL_WRITES, CALL_GOES_ON, CALL_DONE };
@@ -89,19 +99,19 @@ enum call_state { CALL_READY, CALL_IMAGES, CALL_WRITES, CALL_GOES_ON, CALL_DONE 
 struct picture { /* an encoded picture, borrowed from the request */
     const void *bytes;
     size_t len;
-    bool base64;                /* as base64 text ... */
-    bool data_url;              /* ... behind "data:...," */
+    bool base64;   /* as base64 text ... */
+    bool data_url; /* ... behind "data:...," */
 };
 
-struct image_job { /* one picture to be embedded */
-    struct picture picture;     /* call_image() decodes base64 and points this to the bytes */
-    struct encoder *encoder;    /* borrowed from the call */
+struct image_job {           /* one picture to be embedded */
+    struct picture picture;  /* call_image() decodes base64 and points this to the bytes */
+    struct encoder *encoder; /* borrowed from the call */
     bool want_hash;
     /* out */
-    float *vector;              /* [dimensions], in the arena */
+    float *vector; /* [dimensions], in the arena */
     struct image_info info;
     char sha256[HASH_HEX];
-    void *decoded;              /* the bytes that were base64; freed with the call */
+    void *decoded; /* the bytes that were base64; freed with the call */
     struct err err;
 };
 
@@ -111,43 +121,44 @@ struct call {
     struct app *app;
     const struct request *request;
     const struct route *route;
-    const char *params[2];      /* decoded path parameters, checked: {id} is an image's, all others are names */
-    struct json *json;          /* the body, when it is JSON; owned by the call */
-    struct pair *form;          /* text fields of a multipart body: they count as query parameters */
+    const char *params[2]; /* decoded path parameters, checked: {id} is an image's, all others are names */
+    struct json *json;     /* the body, when it is JSON; owned by the call */
+    struct pair *form;     /* text fields of a multipart body: they count as query parameters */
     size_t n_form;
-    struct encoder *encoder;    /* from call_load(); owned by the call */
+    struct encoder *encoder; /* from call_load(); owned by the call */
     struct response response;
     struct arena arena;
-    struct owned *owned;        /* released by call_free(), last first */
+    struct owned *owned; /* released by call_free(), last first */
 
     bool (*stage)(struct call *c); /* the next one; false: it failed, c->err says why */
-    bool (*part_done)(struct call *c); /* once a part of what was asked is done for good: what answers in the place of an error, which
+    bool (*part_done)(
+        struct call *c); /* once a part of what was asked is done for good: what answers in the place of an error, which
                                  * c->err tells; NULL: an error is the answer */
     bool (*ready)(const struct call *c); /* CALL_GOES_ON: whether the next stage has something to send */
     enum call_state state;
-    bool heavy;                 /* CALL_READY: the next stage is long */
-    bool lengthy;               /* CALL_READY: the next stage asks the catalogue or the index for much */
+    bool heavy;   /* CALL_READY: the next stage is long */
+    bool lengthy; /* CALL_READY: the next stage asks the catalogue or the index for much */
     struct image_job *images;
     size_t n_images;
     struct write **writes;
     size_t n_writes;
     struct err err;
-    void *scratch;              /* the handler's, in the arena */
-    struct load *load;          /* what call_load() is to load on a heavy thread */
-    unsigned looks;             /* how often call_look_again() had it look again */
+    void *scratch;     /* the handler's, in the arena */
+    struct load *load; /* what call_load() is to load on a heavy thread */
+    unsigned looks;    /* how often call_look_again() had it look again */
 };
 
 /* What the server must know before it reads a body. */
 struct route_info {
-    enum role role;             /* needed */
-    size_t body_max;            /* bytes; 0: none allowed */
-    const char *label;          /* "/v1/collections/{c}/images/{id}": for metrics and logs; static */
+    enum role role;    /* needed */
+    size_t body_max;   /* bytes; 0: none allowed */
+    const char *label; /* "/v1/collections/{c}/images/{id}": for metrics and logs; static */
 };
 /* Finds the route.  ERR_NOT_FOUND; ERR_BAD_METHOD with *allow ("GET, PUT") set, valid until this thread asks
  * again; admin routes are ERR_NOT_FOUND on the public listener.  HEAD goes where GET goes: whoever sends
  * the answer drops its body. */
-MUST_CHECK bool api_route(struct app *app, enum listener l, enum method m, const char *path,
-                          struct route_info *out, const char **allow, struct err *e);
+MUST_CHECK bool api_route(struct app *app, enum listener l, enum method m, const char *path, struct route_info *out,
+                          const char **allow, struct err *e);
 
 /* Never fails: what cannot be begun is a call that is CALL_DONE with an error answer.  Cheap: nothing is
  * parsed and nothing looked up before the first call_step(). */

@@ -55,7 +55,7 @@ bool collection_get(struct call *c)
 
 /* ---- PUT ---- */
 
-struct wanted {           /* what the request says; NULL where it says nothing */
+struct wanted { /* what the request says; NULL where it says nothing */
     const char *model, *index;
 };
 
@@ -95,8 +95,7 @@ static bool create(struct call *c)
 {
     const struct wanted *q = c->scratch;
     struct write *w = call_new_write(c, WRITE_COLLECTION_CREATE, c->params[0]);
-    collection_describe(c->encoder, c->params[0], q->model ? q->model : c->app->default_model,
-                        &w->row_collection);
+    collection_describe(c->encoder, c->params[0], q->model ? q->model : c->app->default_model, &w->row_collection);
     return (!q->index || read_index(c, q->index, &w->row_collection.index)) && call_write(c, created);
 }
 
@@ -121,8 +120,7 @@ bool collection_put(struct call *c)
                     !json_get_text(c->json, "model", ID_MAX, &q->model, &c->err) ||
                     !json_get_text(c->json, "index", 16, &q->index, &c->err)))
         return false;
-    return (!q->model || check_id(c, q->model, "model")) && (!q->index || read_index(c, q->index, &index)) &&
-           look(c);
+    return (!q->model || check_id(c, q->model, "model")) && (!q->index || read_index(c, q->index, &index)) && look(c);
 }
 
 /* ---- DELETE ---- */

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "api/services/lanes.h"
 #include "api/requests/route.h"
+#include "api/services/lanes.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -153,15 +153,10 @@ static bool hand_on(struct errand *j, struct err *e)
             return pool_add(j->d->query, &w, 1, e);
         pool_push(j->call.heavy ? j->d->heavy : lane_of(j), w);
         return true;
-    case CALL_IMAGES:
-        return queue_images(j, e);
-    case CALL_WRITES:
-        return submit_writes(j, e);
-    case CALL_GOES_ON:
-        dispatch_go_on(j->d, j);
-        return true;
-    default:
-        return false;
+    case CALL_IMAGES: return queue_images(j, e);
+    case CALL_WRITES: return submit_writes(j, e);
+    case CALL_GOES_ON: dispatch_go_on(j->d, j); return true;
+    default: return false;
     }
 }
 
@@ -307,13 +302,19 @@ struct dispatch *dispatch_new(const struct dispatch_options *o, struct err *e)
     struct dispatch *d = mem_new(1, sizeof *d);
     d->o = *o;
     pthread_mutex_init(&d->lock, NULL);
-    d->heavy = pool_new(&(struct pool_options){.name = "heavy", .threads = o->heavy_threads,
-                                               .capacity = o->heavy_queue, .thread_open = open_lanes,
-                                               .thread_close = close_lanes, .nice = HEAVY_NICE}, e);
-    d->light = pool_new(&(struct pool_options){.name = "light", .threads = o->light_threads,
-                                               .capacity = o->light_queue}, e);
-    d->query = pool_new(&(struct pool_options){.name = "query", .threads = o->query_threads,
-                                               .capacity = o->query_queue, .nice = HEAVY_NICE}, e);
+    d->heavy = pool_new(&(struct pool_options){.name = "heavy",
+                                               .threads = o->heavy_threads,
+                                               .capacity = o->heavy_queue,
+                                               .thread_open = open_lanes,
+                                               .thread_close = close_lanes,
+                                               .nice = HEAVY_NICE},
+                        e);
+    d->light =
+        pool_new(&(struct pool_options){.name = "light", .threads = o->light_threads, .capacity = o->light_queue}, e);
+    d->query = pool_new(
+        &(struct pool_options){
+            .name = "query", .threads = o->query_threads, .capacity = o->query_queue, .nice = HEAVY_NICE},
+        e);
     d->watch = pool_new(&(struct pool_options){.name = "watch", .threads = 1, .capacity = WATCH_QUEUE}, e);
     if (d->heavy && d->light && d->query && d->watch)
         return d;

@@ -23,14 +23,14 @@
 
 #include <stdatomic.h>
 
-#include "api/services/app.h"
 #include "api/requests/call.h"
+#include "api/services/app.h"
 #include "base/pool.h"
 
 struct dispatch;
 struct errand {
-    struct request request;         /* set by the owner */
-    struct call call;               /* call.response when done; freed by the owner with call_free() */
+    struct request request; /* set by the owner */
+    struct call call;       /* call.response when done; freed by the owner with call_free() */
     /* On any thread; the errand may be gone when it returns.  The call is CALL_DONE or CALL_GOES_ON. */
     void (*done)(struct errand *j);
 
@@ -39,15 +39,15 @@ struct errand {
     struct dispatch *d;
     int64_t queued_at;
     bool begun;
-    atomic_size_t pending;          /* images or writes of this stage that are not finished */
-    atomic_size_t next_image;       /* the first that no thread has taken */
+    atomic_size_t pending;    /* images or writes of this stage that are not finished */
+    atomic_size_t next_image; /* the first that no thread has taken */
     struct errand *next_waiting;
 };
 
 struct dispatch_options {
-    struct app *app;                /* borrowed */
+    struct app *app; /* borrowed */
     size_t heavy_threads, light_threads, query_threads, heavy_queue, light_queue, query_queue;
-    int64_t queue_timeout_s;        /* a call that waited longer for its first thread is refused */
+    int64_t queue_timeout_s; /* a call that waited longer for its first thread is refused */
 };
 
 struct dispatch *dispatch_new(const struct dispatch_options *o, struct err *e); /* NULL on failure */

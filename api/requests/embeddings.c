@@ -10,18 +10,17 @@
 
 struct embed_request {
     const char *model;
-    int64_t dimensions;     /* of the answer; 0: all */
+    int64_t dimensions; /* of the answer; 0: all */
     bool base64;
-    bool per_item;          /* a bad picture fails its item, not the request */
-    const char *param;      /* the field that names a picture: "input" or "file"; "" for a raw body */
-    bool listed;            /* ... with its place in brackets */
+    bool per_item;     /* a bad picture fails its item, not the request */
+    const char *param; /* the field that names a picture: "input" or "file"; "" for a raw body */
+    bool listed;       /* ... with its place in brackets */
     const struct json *input;
     struct form form;
     size_t n;
 };
 
-static bool pick(struct call *c, const char *param, const char *text, const char *no, const char *yes,
-                 bool *out)
+static bool pick(struct call *c, const char *param, const char *text, const char *no, const char *yes, bool *out)
 {
     if (text && strcmp(text, no) != 0 && strcmp(text, yes) != 0)
         return err_field(&c->err, param, "must be \"%s\" or \"%s\"", no, yes);
@@ -32,8 +31,7 @@ static bool pick(struct call *c, const char *param, const char *text, const char
 static bool read_options(struct call *c, struct embed_request *q, const char *encoding, const char *on_error)
 {
     q->model = q->model ? q->model : c->app->default_model;
-    return check_id(c, q->model, "model") &&
-           pick(c, "encoding_format", encoding, "float", "base64", &q->base64) &&
+    return check_id(c, q->model, "model") && pick(c, "encoding_format", encoding, "float", "base64", &q->base64) &&
            pick(c, "on_error", on_error, "request", "item", &q->per_item);
 }
 
@@ -65,8 +63,7 @@ static bool read_json(struct call *c, struct embed_request *q)
     if (!q->input || q->n == 0)
         return err_field(&c->err, "input", "needs at least one picture");
     return q->n <= c->app->options.items_max ||
-           err_set(&c->err, ERR_TOO_LARGE, "input has %zu pictures, the limit is %zu", q->n,
-                   c->app->options.items_max);
+           err_set(&c->err, ERR_TOO_LARGE, "input has %zu pictures, the limit is %zu", q->n, c->app->options.items_max);
 }
 
 /* ---- the answer ---- */
@@ -103,8 +100,7 @@ static bool settle(const struct embed_request *q, struct image_job *job, size_t 
     return !job->err.code;
 }
 
-static void write_item(struct json_writer *w, const struct embed_request *q, const struct image_job *job,
-                       size_t i)
+static void write_item(struct json_writer *w, const struct embed_request *q, const struct image_job *job, size_t i)
 {
     size_t n = q->dimensions ? (size_t)q->dimensions : encoder_dimensions(job->encoder);
     jw_object(w, NULL);

@@ -11,7 +11,8 @@
 
 enum { PIECE_IMAGES = 200 };
 
-struct export {
+struct export
+{
     int64_t *numbers; /* the call's */
     size_t n, done;
     struct shown_vectors vectors;

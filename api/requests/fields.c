@@ -23,8 +23,7 @@ bool path_params(struct call *c, const struct route_match *m)
         char name[32], *text = call_new(c, m->params[i].len + 1, 1);
         route_param_name(c->route, i, name, sizeof name);
         if (!percent_decode(m->params[i].start, m->params[i].len, text))
-            return err_field(&c->err, name,
-                             "a percent sign needs two hexadecimal digits behind it, not both zero");
+            return err_field(&c->err, name, "a percent sign needs two hexadecimal digits behind it, not both zero");
         bool is_image = strcmp(name, "id") == 0;
         if (!(is_image ? check_image_id(c, text, name) : check_id(c, text, name)))
             return false;
@@ -209,10 +208,10 @@ bool err_prefix(struct call *c, const char *prefix)
 
 bool check_id(struct call *c, const char *id, const char *param)
 {
-    return id_is_valid(id) ||
-           err_field(&c->err, param,
-                     "must be 1 to %d of A-Z a-z 0-9 . _ - and not begin with a dot, for it names files (an image's id is freer)",
-                     ID_MAX);
+    return id_is_valid(id) || err_field(&c->err, param,
+                                        "must be 1 to %d of A-Z a-z 0-9 . _ - and not begin with a dot, for it names "
+                                        "files (an image's id is freer)",
+                                        ID_MAX);
 }
 
 bool check_image_id(struct call *c, const char *id, const char *param)
@@ -220,8 +219,7 @@ bool check_image_id(struct call *c, const char *id, const char *param)
     size_t n = strlen(id);
     if (n == 0 || n > IMAGE_ID_MAX)
         return err_field(&c->err, param, "is %zu bytes long; an image's id has 1 to %d", n, IMAGE_ID_MAX);
-    return image_id_is_valid(id) ||
-           err_field(&c->err, param, "must be UTF-8 without control characters");
+    return image_id_is_valid(id) || err_field(&c->err, param, "must be UTF-8 without control characters");
 }
 
 bool read_label(struct call *c, const char *text, const char *param, const char **out)
@@ -269,8 +267,7 @@ static bool parse_etag(struct call *c, const char *tag, struct precondition *out
 {
     char *end;
     size_t len = strlen(tag);
-    if (len < HASH_HEX + 3 || tag[0] != '"' || tag[len - 1] != '"' || tag[HASH_HEX] != '-' ||
-        tag[HASH_HEX + 1] == '-')
+    if (len < HASH_HEX + 3 || tag[0] != '"' || tag[len - 1] != '"' || tag[HASH_HEX] != '-' || tag[HASH_HEX + 1] == '-')
         return false;
     char *hash = arena_text(&c->arena, tag + 1);
     hash[HASH_HEX - 1] = 0;

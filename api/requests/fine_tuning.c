@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/requests/fields.h"
-#include "api/requests/fine_tuning.h"
 #include "api/jobs/job_settings.h"
 #include "api/jobs/jobs.h"
+#include "api/requests/fields.h"
+#include "api/requests/fine_tuning.h"
 #include "base/mem.h"
 #include "base/num.h"
 
@@ -150,12 +150,15 @@ static bool read_method(struct call *c, struct job *j, const struct json *method
         return err_prefix(c, "method.");
     j->objective = objective_find(type);
     if (!j->objective)
-        return err_field(&c->err, "method.type", "\"%.40s\" is no objective: GET /v1/fine_tuning/objectives lists them", type);
+        return err_field(&c->err, "method.type", "\"%.40s\" is no objective: GET /v1/fine_tuning/objectives lists them",
+                         type);
     const char *const known[] = {"type", type};
     snprintf(where, sizeof where, "method.%s.", type);
-    if (method && (!json_only(method, "method.", known, COUNT(known), &c->err) || !json_get_object(method, type, &own, &c->err)))
+    if (method &&
+        (!json_only(method, "method.", known, COUNT(known), &c->err) || !json_get_object(method, type, &own, &c->err)))
         return false;
-    if (own && (!json_only(own, where, inside, COUNT(inside), &c->err) || !json_get_object(own, "hyperparameters", &values, &c->err)))
+    if (own && (!json_only(own, where, inside, COUNT(inside), &c->err) ||
+                !json_get_object(own, "hyperparameters", &values, &c->err)))
         return false;
     snprintf(where, sizeof where, "method.%s.hyperparameters", type);
     if (!job_settings_check(j->objective, values, where, &c->err))
@@ -187,11 +190,13 @@ static bool check_validation(struct call *c, const struct job *j)
     if (!j->validation[0])
         return true;
     if (strcmp(j->validation, j->collection) == 0)
-        return err_field(&c->err, "validation_file", "is the collection that is trained on: name another, or none, and a part is held out");
+        return err_field(&c->err, "validation_file",
+                         "is the collection that is trained on: name another, or none, and a part is held out");
     if (!store_count_unshared(c->app->store, j->validation, j->collection, 2, &own, &c->err))
         return false;
-    return own >= 2 || err_field(&c->err, "validation_file", "has %s that %.64s does not have too: too few are left to judge by",
-                                 own ? "one picture only" : "no picture", j->collection);
+    return own >= 2 ||
+           err_field(&c->err, "validation_file", "has %s that %.64s does not have too: too few are left to judge by",
+                     own ? "one picture only" : "no picture", j->collection);
 }
 
 static bool read_model(struct call *c, struct job *j, const struct collection_row *trained_on)
@@ -238,7 +243,8 @@ static bool read_rest(struct call *c, struct job *j)
 {
     const char *suffix = NULL, *promote = "if_better";
     int64_t seed = 1;
-    if (!json_get_text(c->json, "suffix", JOB_SUFFIX_MAX, &suffix, &c->err) || (suffix && !check_id(c, suffix, "suffix")) ||
+    if (!json_get_text(c->json, "suffix", JOB_SUFFIX_MAX, &suffix, &c->err) ||
+        (suffix && !check_id(c, suffix, "suffix")) ||
         !json_get_int(c->json, "seed", 0, INT64_C(1) << 53, &seed, &c->err) ||
         !json_get_text(c->json, "promote", 16, &promote, &c->err))
         return false;
@@ -251,7 +257,8 @@ static bool read_rest(struct call *c, struct job *j)
 
 bool job_create(struct call *c)
 {
-    static const char *const known[] = {"model", "training_file", "validation_file", "suffix", "seed", "method", "promote"};
+    static const char *const known[] = {"model", "training_file", "validation_file", "suffix",
+                                        "seed",  "method",        "promote"};
     struct job draft = {0}, made;
     struct collection_row row = {0}, other;
     const struct json *method = NULL;
@@ -263,8 +270,9 @@ bool job_create(struct call *c)
         return err_field(&c->err, "training_file", "is needed: the collection to train on");
     if (row.images == 0)
         return err_field(&c->err, "training_file", "the collection %.128s has no images", row.name);
-    if (!check_validation(c, &draft) || !read_model(c, &draft, &row) || !json_get_object(c->json, "method", &method, &c->err) ||
-        !read_method(c, &draft, method) || !read_rest(c, &draft) || !check_ground(c, &draft) || !jobs_create(c->app->jobs, &draft, &made, &c->err))
+    if (!check_validation(c, &draft) || !read_model(c, &draft, &row) ||
+        !json_get_object(c->json, "method", &method, &c->err) || !read_method(c, &draft, method) ||
+        !read_rest(c, &draft) || !check_ground(c, &draft) || !jobs_create(c->app->jobs, &draft, &made, &c->err))
         return false;
     return answer_job(c, &made);
 }
@@ -307,8 +315,7 @@ bool job_events_get(struct call *c)
         return false;
     if (accepts(c, EVENT_STREAM))
         return job_events_stream(c);
-    if (!query_int(c, "limit", 1, PAGE_MOST, &limit) ||
-        !jobs_events(c->app->jobs, c->params[0], &events, &c->err))
+    if (!query_int(c, "limit", 1, PAGE_MOST, &limit) || !jobs_events(c->app->jobs, c->params[0], &events, &c->err))
         return false;
     bool ok = read_after(c, events.n, &below);
     if (ok) {
@@ -379,7 +386,8 @@ bool job_checkpoints_get(struct call *c)
     struct job_events events;
     struct job j;
     int64_t limit = 10;
-    if (!has_jobs(c) || !query_int(c, "limit", 1, PAGE_MOST, &limit) || !jobs_get(c->app->jobs, c->params[0], &j, &c->err))
+    if (!has_jobs(c) || !query_int(c, "limit", 1, PAGE_MOST, &limit) ||
+        !jobs_get(c->app->jobs, c->params[0], &j, &c->err))
         return false;
     bool ok = jobs_events(c->app->jobs, j.id, &events, &c->err);
     if (ok) {

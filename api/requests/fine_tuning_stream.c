@@ -4,8 +4,8 @@
 #include <limits.h>
 #include <string.h>
 
-#include "api/requests/fields.h"
 #include "api/jobs/jobs.h"
+#include "api/requests/fields.h"
 #include "base/clock.h"
 
 enum { PIECE = 32 << 10 };
@@ -13,12 +13,12 @@ enum { PIECE = 32 << 10 };
 
 struct follower { /* where a reader is; in the call's arena */
     char folder[PATH_MAX];
-    uint64_t offset;   /* in the file of events; the line there has number `number` */
+    uint64_t offset; /* in the file of events; the line there has number `number` */
     uint64_t number;
-    uint64_t from;     /* number of the first event that the reader lacks */
-    bool behind;       /* there was more to read than one piece */
-    uint64_t seen;     /* jobs_version() before the last look */
-    int64_t sent_at;   /* clock_ns() */
+    uint64_t from;   /* number of the first event that the reader lacks */
+    bool behind;     /* there was more to read than one piece */
+    uint64_t seen;   /* jobs_version() before the last look */
+    int64_t sent_at; /* clock_ns() */
 };
 
 static void write_event(struct buf *out, const struct follower *f, const char *job, const char *line, size_t len)
@@ -107,7 +107,8 @@ static bool read_start(struct call *c, uint64_t *from)
 bool job_events_stream(struct call *c)
 {
     struct follower *f = call_new(c, 1, sizeof *f);
-    if (!read_start(c, &f->from) || !jobs_events_folder(c->app->jobs, c->params[0], f->folder, sizeof f->folder, &c->err))
+    if (!read_start(c, &f->from) ||
+        !jobs_events_folder(c->app->jobs, c->params[0], f->folder, sizeof f->folder, &c->err))
         return false;
     c->scratch = f;
     c->response.status = 200;

@@ -28,8 +28,8 @@ static bool unknown(struct call *c, const char *name, const char *own)
             p += strspn(p, " ");
             buf_print(&known, ", %.*s", (int)strcspn(p, " "), p);
         }
-    err_field(&c->err, arena_print(&c->arena, "%.60s", name), "there is no part \"%.60s\": parts are called file%s", name,
-              known.len ? known.data : "");
+    err_field(&c->err, arena_print(&c->arena, "%.60s", name), "there is no part \"%.60s\": parts are called file%s",
+              name, known.len ? known.data : "");
     buf_clear(&known);
     return false;
 }
@@ -53,8 +53,8 @@ bool form_read(struct call *c, const char *own, struct form *out)
     const struct request *r = c->request;
     struct part *parts;
     size_t n_parts, max = c->app->options.items_max;
-    if (!multipart_parse(r->content_type, r->body, r->body_len, max * PARTS_OF_A_PICTURE + FIELDS_MAX, &c->arena, &parts,
-                         &n_parts, &c->err))
+    if (!multipart_parse(r->content_type, r->body, r->body_len, max * PARTS_OF_A_PICTURE + FIELDS_MAX, &c->arena,
+                         &parts, &n_parts, &c->err))
         return false;
     c->form = call_new(c, n_parts, sizeof *c->form);
     *out = (struct form){.files = parts};
@@ -69,7 +69,8 @@ bool form_read(struct call *c, const char *own, struct form *out)
     return out->n > 0 || err_field(&c->err, "file", "the form has no part of this name");
 }
 
-bool form_values(struct call *c, const struct form *f, const char *name, bool shared, const char *const **values, size_t *n)
+bool form_values(struct call *c, const struct form *f, const char *name, bool shared, const char *const **values,
+                 size_t *n)
 {
     const char **all = call_new(c, c->n_form, sizeof *all);
     *n = 0;
@@ -79,8 +80,8 @@ bool form_values(struct call *c, const struct form *f, const char *name, bool sh
     *values = all;
     if (*n == 0 || *n == f->n || (*n == 1 && shared))
         return true;
-    return err_field(&c->err, name, "is given %zu times for %zu pictures: give it %sonce for each, in their order", *n, f->n,
-                     shared ? "once for all, or " : "");
+    return err_field(&c->err, name, "is given %zu times for %zu pictures: give it %sonce for each, in their order", *n,
+                     f->n, shared ? "once for all, or " : "");
 }
 
 bool body_picture(struct call *c, struct picture *out, const char **param)

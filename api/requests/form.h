@@ -21,8 +21,8 @@ MUST_CHECK bool form_read(struct call *c, const char *own, struct form *out);
 
 /* The values of a field of pictures, in order of appearance: none, one, or one for each picture.  `shared` says that
  * one will do for all; else one will do for one picture only. */
-MUST_CHECK bool form_values(struct call *c, const struct form *f, const char *name, bool shared, const char *const **values,
-                            size_t *n);
+MUST_CHECK bool form_values(struct call *c, const struct form *f, const char *name, bool shared,
+                            const char *const **values, size_t *n);
 
 /* The picture that is the whole body, or the only one of the form that is the body; *param: the field that it stands
  * in, "" for none. */

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/services/reembed.h"
 #include "api/requests/fields.h"
+#include "api/services/reembed.h"
 #include "base/num.h"
 
 bool generation_start(struct app *app, const char *collection, const char *model, bool skip_unreadable,
@@ -157,8 +157,7 @@ bool collection_model_post(struct call *c)
         return false;
     if (!q->model)
         return err_field(&c->err, "model", "is needed: the id of the model to change to");
-    return check_id(c, q->model, "model") && store_collection(c->app->store, c->params[0], &row, &c->err) &&
-           load(c);
+    return check_id(c, q->model, "model") && store_collection(c->app->store, c->params[0], &row, &c->err) && load(c);
 }
 
 bool collection_rollback(struct call *c)

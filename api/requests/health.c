@@ -25,7 +25,7 @@ bool health_get(struct call *c)
 
 /* ---- /readyz ---- */
 
-enum { PROOF_SECONDS = 10 };    /* a proof that the encoder works is believed this long */
+enum { PROOF_SECONDS = 10 }; /* a proof that the encoder works is believed this long */
 static const int64_t proof_ns = (int64_t)PROOF_SECONDS * 1000000000;
 static const double proof = 0.98; /* least cosine between a golden vector and what comes out now */
 

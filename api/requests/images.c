@@ -64,8 +64,8 @@ bool image_put(struct call *c)
     if (!body_picture(c, &item->picture, &item->param))
         return false;
     return read_label(c, query_text(c, "label"), "label", &item->label) &&
-           read_metadata_text(c, query_text(c, "metadata"), "metadata", &item->metadata) && read_precondition(c, &item->pre) &&
-           upload_start(c);
+           read_metadata_text(c, query_text(c, "metadata"), "metadata", &item->metadata) &&
+           read_precondition(c, &item->pre) && upload_start(c);
 }
 
 /* ---- GET ---- */
@@ -79,9 +79,7 @@ static void release_row(void *p)
 static const struct image_row *find_row(struct call *c)
 {
     struct image_row *row = call_new(c, 1, sizeof *row);
-    return store_image(c->app->store, c->params[0], c->params[1], row, &c->err)
-               ? call_own(c, row, release_row)
-               : NULL;
+    return store_image(c->app->store, c->params[0], c->params[1], row, &c->err) ? call_own(c, row, release_row) : NULL;
 }
 
 static bool not_modified(struct call *c, const char *etag, int64_t whole)

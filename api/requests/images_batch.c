@@ -147,8 +147,7 @@ static bool items_from_json(struct call *c, struct upload *u)
     static const char *const known[] = {"images"};
     const struct json *list = NULL;
     size_t max = c->app->options.items_max;
-    if (!json_only(c->json, "", known, COUNT(known), &c->err) ||
-        !json_get_list(c->json, "images", &list, &c->err))
+    if (!json_only(c->json, "", known, COUNT(known), &c->err) || !json_get_list(c->json, "images", &list, &c->err))
         return false;
     u->n = list ? json_count(list) : 0;
     if (u->n == 0)
@@ -198,8 +197,7 @@ static bool read_selection(struct call *c, const char *const *more, size_t n_mor
     if (!c->json)
         return true;
     if (!json_only(c->json, "", known, 3 + n_more, &c->err) || !json_get_bool(c->json, "all", &s->all, &c->err) ||
-        !json_get_object(c->json, "filter", &filter, &c->err) ||
-        !json_get_list(c->json, "ids", &ids, &c->err))
+        !json_get_object(c->json, "filter", &filter, &c->err) || !json_get_list(c->json, "ids", &ids, &c->err))
         return false;
     if (filter && ids)
         return err_field(&c->err, "ids", "cannot stand beside filter");

@@ -81,7 +81,8 @@ static void write_next(struct json_writer *w, const struct image_page *page, con
 {
     struct buf text = {0};
     if (page->order != IMAGES_BY_ID)
-        buf_print(&text, "%lld:", (long long)(page->order == IMAGES_BY_CREATED_AT ? last->created_at : last->updated_at));
+        buf_print(&text,
+                  "%lld:", (long long)(page->order == IMAGES_BY_CREATED_AT ? last->created_at : last->updated_at));
     buf_text(&text, last->id);
     jw_text(w, "next", text.data);
     buf_clear(&text);
@@ -155,7 +156,7 @@ bool images_get(struct call *c)
 {
     static const char *const known[] = {"ids", "with_vector", "encoding_format"};
     const struct json *list = NULL;
-    const char *encoding = NULL, *const *ids;
+    const char *encoding = NULL, *const * ids;
     struct shown_vectors v = {0};
     struct collection_row collection;
     bool with_vector = false;

@@ -124,7 +124,8 @@ static bool refuse_until_restart(struct call *c)
     struct json_writer w = answer_json(&c->response, 500);
     jw_object(&w, NULL);
     jw_object(&w, "error");
-    jw_text(&w, "message", "the key is refused from now on, but the disk could not note it: revoke it again after the next start");
+    jw_text(&w, "message",
+            "the key is refused from now on, but the disk could not note it: revoke it again after the next start");
     jw_text(&w, "type", "server_error");
     jw_text(&w, "param", NULL);
     jw_text(&w, "code", err_name(ERR_IO));

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api/requests/fields.h"
 #include "api/jobs/jobs.h"
+#include "api/requests/fields.h"
 #include "base/log.h"
 
 /* `metrics` out of the lineage, which says how the model came to be. */

@@ -121,8 +121,7 @@ static bool is_boundary(const char *s)
 static bool read_boundary(struct parser *p, const char *content_type)
 {
     const char *boundary = NULL;
-    struct cursor c = {content_type + strcspn(content_type, ";"), content_type + strlen(content_type)}, name,
-                  value;
+    struct cursor c = {content_type + strcspn(content_type, ";"), content_type + strlen(content_type)}, name, value;
     int got;
     while ((got = read_param(&c, &name, &value)) > 0) {
         if (!is_called(&name, "boundary"))
@@ -264,8 +263,8 @@ static bool read_header(struct parser *p, struct cursor line, struct part *part)
         value.end--;
     if (is_called(&name, "content-disposition"))
         return read_disposition(p, value, part);
-    if (is_called(&name, "content-transfer-encoding") && !is_called(&value, "binary") &&
-        !is_called(&value, "8bit") && !is_called(&value, "7bit"))
+    if (is_called(&name, "content-transfer-encoding") && !is_called(&value, "binary") && !is_called(&value, "8bit") &&
+        !is_called(&value, "7bit"))
         return bad(p->e, "has a part with a transfer encoding (RFC 7578 has none)");
     if (is_called(&name, "content-type")) {
         size_t len = (size_t)(value.end - value.at);

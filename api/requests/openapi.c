@@ -75,8 +75,8 @@ static bool is_search(const struct route *r)
 
 static void write_parameters(struct json_writer *w, const struct route *r)
 {
-    static const char id[] = "{\"$ref\":\"#/components/schemas/Id\"}", image[] = "{\"$ref\":\"#/components/schemas/ImageId\"}",
-                      text[] = "{\"type\":\"string\"}";
+    static const char id[] = "{\"$ref\":\"#/components/schemas/Id\"}",
+                      image[] = "{\"$ref\":\"#/components/schemas/ImageId\"}", text[] = "{\"type\":\"string\"}";
     char name[32];
     jw_array(w, "parameters");
     for (size_t i = 0; route_param_name(r, i, name, sizeof name), name[0]; i++)
@@ -89,8 +89,7 @@ static void write_parameters(struct json_writer *w, const struct route *r)
         p += len;
     }
     if (is_about_image(r) && r->role == ROLE_WRITE)
-        write_parameter(w, "if-match", "header",
-                        "an image's ETag, or *: 412 when it is another by now, or none", text);
+        write_parameter(w, "if-match", "header", "an image's ETag, or *: 412 when it is another by now, or none", text);
     if (is_about_image(r) && r->method != METHOD_PATCH && r->method != METHOD_DELETE)
         write_parameter(w, "if-none-match", "header",
                         r->method == METHOD_PUT ? "*: 412 when the image is there already"
@@ -128,8 +127,7 @@ static void write_request(struct json_writer *w, const struct route *r)
     if (r->takes & TAKES_MULTIPART)
         write_content(w, "multipart/form-data", r->form);
     if (r->takes & TAKES_JSON)
-        write_content(w, r->method == METHOD_PATCH ? "application/merge-patch+json" : "application/json",
-                      r->json);
+        write_content(w, r->method == METHOD_PATCH ? "application/merge-patch+json" : "application/json", r->json);
     if (r->method == METHOD_PATCH)
         write_content(w, "application/json", r->json);
     jw_end(w);
@@ -151,7 +149,8 @@ static bool may_answer(const struct route *r, int status)
     case 400: return body || has_params(r) || r->query[0];
     case 401: return r->role != ROLE_NONE;
     case 403: return r->role != ROLE_NONE; /* also to a page of another site */
-    case 404: return has_params(r) || pictures || strcmp(r->name, "jobs_list_get") == 0; /* the job that `after` names */
+    case 404:
+        return has_params(r) || pictures || strcmp(r->name, "jobs_list_get") == 0; /* the job that `after` names */
     case 409: return is_search(r) || (r->role >= ROLE_WRITE && r->method != METHOD_GET && !is_about_image(r));
     case 412: return is_search(r) || (is_about_image(r) && r->role == ROLE_WRITE);
     case 413: return body || (r->method == METHOD_GET && r->role != ROLE_NONE);
@@ -187,8 +186,11 @@ static void write_answer(struct json_writer *w, const struct route *r, int statu
 static void write_answers(struct json_writer *w, const struct route *r)
 {
     jw_object(w, "responses");
-    write_answer(w, r, r->status, r->status == 201 ? "created" : r->status == 202 ? "begun"
-                                : r->status == 204 ? "done" : "the answer");
+    write_answer(w, r, r->status,
+                 r->status == 201   ? "created"
+                 : r->status == 202 ? "begun"
+                 : r->status == 204 ? "done"
+                                    : "the answer");
     if (r->status == 202)
         write_answer(w, r, 200, "it is under way already");
     if (r->status == 201 && (r->method == METHOD_PUT || strcmp(r->name, "model_import") == 0))

@@ -98,7 +98,8 @@ static bool is_prose(const char *text, size_t len)
 
 void picture_explain(const struct picture *sent, struct err *e)
 {
-    if (!sent->base64 || sent->data_url || (e->code != ERR_BAD_INPUT && e->code != ERR_MEDIA_TYPE) || !is_prose(sent->bytes, sent->len))
+    if (!sent->base64 || sent->data_url || (e->code != ERR_BAD_INPUT && e->code != ERR_MEDIA_TYPE) ||
+        !is_prose(sent->bytes, sent->len))
         return;
     *e = (struct err){0};
     err_set(e, ERR_BAD_INPUT, "this is text; the model embeds pictures: send base64 or a data URL");

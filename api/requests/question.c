@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "api/requests/fields.h"
-#include "api/requests/grouping.h"
 #include "api/requests/form.h"
+#include "api/requests/grouping.h"
 #include "api/requests/picture.h"
 #include "base/num.h"
 
@@ -27,9 +27,9 @@ static bool settings_from_query(struct call *c, struct question *q, struct setti
     q->group_by = query_text(c, "group_by");
     q->settings.has_threshold = query_text(c, "score_threshold") != NULL;
     if (!query_int(c, "limit", 1, LIMIT_MAX, &s->limit) || !query_int(c, "ef", 1, EF_MAX, &s->ef) ||
-        !query_int(c, "offset", 0, LIMIT_MAX, &s->offset) ||
-        !query_real(c, "score_threshold", &s->threshold) || !query_bool(c, "exact", &q->settings.exact) ||
-        !query_bool(c, "with_vector", &q->settings.with_vector) || !query_filter(c, &filter))
+        !query_int(c, "offset", 0, LIMIT_MAX, &s->offset) || !query_real(c, "score_threshold", &s->threshold) ||
+        !query_bool(c, "exact", &q->settings.exact) || !query_bool(c, "with_vector", &q->settings.with_vector) ||
+        !query_filter(c, &filter))
         return false;
     q->settings.filter = filter;
     return true;
@@ -46,8 +46,7 @@ static bool settings_from_json(struct call *c, const struct json *v, struct ques
         !json_get_real(v, "score_threshold", -1e6, 1e6, &s->threshold, &c->err) ||
         !json_get_bool(v, "exact", &q->settings.exact, &c->err) ||
         !json_get_bool(v, "with_vector", &q->settings.with_vector, &c->err) ||
-        !json_get_text(v, "model", ID_MAX, &q->model, &c->err) ||
-        !json_get_object(v, "filter", &filter, &c->err))
+        !json_get_text(v, "model", ID_MAX, &q->model, &c->err) || !json_get_object(v, "filter", &filter, &c->err))
         return false;
     return !filter || (q->settings.filter = call_own_filter(c, filter_parse(filter, "filter", &c->err)));
 }
@@ -60,7 +59,8 @@ static bool read_settings(struct call *c, const struct json *v, struct question 
     if (s.offset + s.limit > LIMIT_MAX)
         return err_field(&c->err, "offset", "and limit together are more than %d", LIMIT_MAX);
     if (q->group_by && !grouping_is_key(q->group_by))
-        return err_field(&c->err, "group_by", "must be label or a key of the metadata, such as shop, a.b or metadata.width");
+        return err_field(&c->err, "group_by",
+                         "must be label or a key of the metadata, such as shop, a.b or metadata.width");
     q->offset = (size_t)s.offset;
     q->settings.limit = (size_t)(s.limit + s.offset);
     q->settings.ef = (uint32_t)s.ef;
@@ -84,8 +84,8 @@ static bool read_example(struct call *c, const struct json *v, const char *param
     const struct json *id = json_member(v, "id");
     const char *text = json_as_text(v, NULL);
     x->param = param;
-    if (id && (!json_only(v, arena_print(&c->arena, "%s.", param), known, COUNT(known), &c->err) ||
-               json_member(v, "image")))
+    if (id &&
+        (!json_only(v, arena_print(&c->arena, "%s.", param), known, COUNT(known), &c->err) || json_member(v, "image")))
         return err_field(&c->err, param, "must be an id or a picture, not both");
     if (id || (text && strncmp(text, "data:", 5) != 0))
         return read_id(c, id ? id : v, param, x);
@@ -132,14 +132,12 @@ static bool read_vector(struct call *c, const struct json *list, struct question
         sum += (double)v[i] * (double)v[i];
     }
     q->vector = v;
-    return (sum > 1e-30 && isfinite(sum)) ||
-           err_field(&c->err, "vector", "has no direction: it is zero, or too large");
+    return (sum > 1e-30 && isfinite(sum)) || err_field(&c->err, "vector", "has no direction: it is zero, or too large");
 }
 
 static bool read_one(struct call *c, const struct json *v, struct question *q)
 {
-    const struct json *id = json_member(v, "id"), *image = json_member(v, "image"),
-                      *vector = json_member(v, "vector");
+    const struct json *id = json_member(v, "id"), *image = json_member(v, "image"), *vector = json_member(v, "vector");
     bool examples = json_member(v, "positive") || json_member(v, "negative");
     if (!!id + !!image + !!vector + examples != 1)
         return err_set(&c->err, ERR_BAD_INPUT,
@@ -156,8 +154,9 @@ static bool read_one(struct call *c, const struct json *v, struct question *q)
 
 bool question_read(struct call *c, const struct json *v, const char *where, struct question *q)
 {
-    static const char *const known[] = {"image", "vector", "id", "positive", "negative", "limit", "filter",
-                                        "score_threshold", "exact", "ef", "with_vector", "model", "offset", "group_by"};
+    static const char *const known[] = {"image",  "vector",          "id",    "positive", "negative",    "limit",
+                                        "filter", "score_threshold", "exact", "ef",       "with_vector", "model",
+                                        "offset", "group_by"};
     *q = (struct question){.where = where};
     if (v && json_only(v, "", known, COUNT(known), &c->err) && read_settings(c, v, q) && read_one(c, v, q))
         return true;

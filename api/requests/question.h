@@ -4,23 +4,23 @@
 
 #include "api/requests/stage.h"
 
-struct example { /* a stored image, or a picture that came along */
-    const char *param;           /* the field it stands in, such as "positive[1]" */
-    const char *id;              /* NULL: it is a picture */
+struct example {       /* a stored image, or a picture that came along */
+    const char *param; /* the field it stands in, such as "positive[1]" */
+    const char *id;    /* NULL: it is a picture */
     struct picture picture;
     const struct image_job *job; /* the picture's, once it is embedded */
 };
 
 struct question {
-    const char *where;           /* "" or "searches[3]." before the names of its fields */
-    const char *model;           /* NULL: not named */
-    const float *vector;         /* asked by a vector of n_vector components; NULL: by examples */
+    const char *where;   /* "" or "searches[3]." before the names of its fields */
+    const char *model;   /* NULL: not named */
+    const float *vector; /* asked by a vector of n_vector components; NULL: by examples */
     size_t n_vector;
-    struct example *examples;    /* the positive ones first; `id` and `image` are one positive example */
+    struct example *examples; /* the positive ones first; `id` and `image` are one positive example */
     size_t n_positive, n_negative;
-    size_t offset;               /* hits, or groups, that are left out at the top */
-    const char *group_by;        /* a key: the best hit of each of its values; NULL: all hits */
-    struct search settings;      /* limit (with the offset), filter, threshold, exact, ef, with_vector */
+    size_t offset;          /* hits, or groups, that are left out at the top */
+    const char *group_by;   /* a key: the best hit of each of its values; NULL: all hits */
+    struct search settings; /* limit (with the offset), filter, threshold, exact, ef, with_vector */
 };
 
 /* Reads a question from the query parameters and, above them, the JSON object v; NULL: the body is the

@@ -8,8 +8,21 @@
 #include "base/num.h"
 
 static const struct route routes[] = {
-#define ROUTE(method, pattern, listener, role, limit, takes, handler, query, json, form, answer, status, help) \
-    {METHOD_##method, pattern, LISTENER_##listener, ROLE_##role, limit, takes, #handler, handler, query, json, form, answer, status, help},
+#define ROUTE(method, pattern, listener, role, limit, takes, handler, query, json, form, answer, status, help)         \
+    {METHOD_##method,                                                                                                  \
+     pattern,                                                                                                          \
+     LISTENER_##listener,                                                                                              \
+     ROLE_##role,                                                                                                      \
+     limit,                                                                                                            \
+     takes,                                                                                                            \
+     #handler,                                                                                                         \
+     handler,                                                                                                          \
+     query,                                                                                                            \
+     json,                                                                                                             \
+     form,                                                                                                             \
+     answer,                                                                                                           \
+     status,                                                                                                           \
+     help},
 #include "api/requests/routes.def"
 #undef ROUTE
 };
@@ -52,8 +65,7 @@ static bool matches(const char *pattern, const char *path, struct span *params)
 static void allow_method(char *allow, size_t size, enum method m)
 {
     size_t used = strlen(allow);
-    snprintf(allow + used, size - used, "%s%s%s", used ? ", " : "", method_name(m),
-             m == METHOD_GET ? ", HEAD" : "");
+    snprintf(allow + used, size - used, "%s%s%s", used ? ", " : "", method_name(m), m == METHOD_GET ? ", HEAD" : "");
 }
 
 bool route_find(enum listener l, enum method method, const char *path, struct route_match *m, struct err *e)

@@ -16,9 +16,9 @@ struct route {
     enum role role;
     enum body_limit limit;
     unsigned takes;
-    const char *name;             /* the handler's */
+    const char *name; /* the handler's */
     bool (*handler)(struct call *c);
-    const char *query;            /* the parameters it knows, separated by spaces */
+    const char *query;                /* the parameters it knows, separated by spaces */
     const char *json, *form, *answer; /* schemas of bodies and of the answer; "" for none */
     int status;
     const char *help;
@@ -39,8 +39,7 @@ struct route_match {
     char allow[64];                   /* when the method is wrong: "GET, HEAD, PUT" */
 };
 /* ERR_NOT_FOUND, or ERR_BAD_METHOD with m->allow set. */
-MUST_CHECK bool route_find(enum listener l, enum method method, const char *path, struct route_match *m,
-                           struct err *e);
+MUST_CHECK bool route_find(enum listener l, enum method method, const char *path, struct route_match *m, struct err *e);
 /* The name of path parameter i, as the pattern has it in braces. */
 void route_param_name(const struct route *r, size_t i, char *out, size_t size);
 /* Those who watch the server ask it: they get a thread that nothing else can take. */
@@ -48,7 +47,7 @@ bool route_is_watch(const char *path);
 size_t route_body_max(const struct app *app, const struct route *r);
 
 /* The handlers: the first stage of each route. */
-#define ROUTE(method, pattern, listener, role, limit, takes, handler, query, json, form, answer, status, help) \
+#define ROUTE(method, pattern, listener, role, limit, takes, handler, query, json, form, answer, status, help)         \
     bool handler(struct call *c);
 #include "api/requests/routes.def"
 #undef ROUTE

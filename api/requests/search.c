@@ -15,7 +15,12 @@
 #include "base/num.h"
 #include "base/work_limit.h"
 
-enum { SEARCHES_MAX = 100, SEARCHES_LIGHT = 8, ROWS_LIGHT = 200000, VALUE_TEXT = 12 /* bytes of a number of a vector, about */ };
+enum {
+    SEARCHES_MAX = 100,
+    SEARCHES_LIGHT = 8,
+    ROWS_LIGHT = 200000,
+    VALUE_TEXT = 12 /* bytes of a number of a vector, about */
+};
 
 struct search_request {
     struct view *view;
@@ -27,8 +32,7 @@ struct search_request {
 /* ---- the query vector ---- */
 
 /* The vector of an example; `room` [dimensions] takes that of a stored image. */
-static const float *example_vector(struct call *c, const struct question *q, const struct example *x,
-                                   float *room)
+static const float *example_vector(struct call *c, const struct question *q, const struct example *x, float *room)
 {
     const struct search_request *r = c->scratch;
     struct err e = {0};
@@ -41,8 +45,8 @@ static const float *example_vector(struct call *c, const struct question *q, con
 }
 
 /* Adds weight x the mean of n examples to sum [d]. */
-static bool add_mean(struct call *c, const struct question *q, const struct example *x, size_t n,
-                     double weight, double *sum, float *room, size_t d)
+static bool add_mean(struct call *c, const struct question *q, const struct example *x, size_t n, double weight,
+                     double *sum, float *room, size_t d)
 {
     for (size_t i = 0; i < n; i++) {
         const float *v = example_vector(c, q, &x[i], room);
@@ -266,8 +270,10 @@ static bool check_size(struct call *c, const struct search_request *r)
     }
     if (values <= most / VALUE_TEXT)
         return true;
-    err_set(&c->err, ERR_TOO_LARGE, "with_vector asks for up to %zu numbers, and an answer may have %zu: ask for fewer hits or "
-            "searches at once (setting answer_memory_bytes)", values, most / VALUE_TEXT);
+    err_set(&c->err, ERR_TOO_LARGE,
+            "with_vector asks for up to %zu numbers, and an answer may have %zu: ask for fewer hits or "
+            "searches at once (setting answer_memory_bytes)",
+            values, most / VALUE_TEXT);
     snprintf(c->err.param, sizeof c->err.param, "with_vector");
     return false;
 }

@@ -16,8 +16,8 @@
 #define ANCHORD_API_REQUESTS_STAGE_H
 
 #include "api/requests/answer.h"
-#include "api/services/app.h"
 #include "api/requests/call.h"
+#include "api/services/app.h"
 #include "index/view.h"
 
 bool call_next(struct call *c, bool (*stage)(struct call *));

@@ -1,8 +1,8 @@
 /* step.c - the limits of light, lengthy and other stages. */
 #include "api/requests/step.h"
 
-#include "api/services/app.h"
 #include "api/requests/route.h"
+#include "api/services/app.h"
 #include "base/clock.h"
 #include "base/work_limit.h"
 

@@ -6,13 +6,22 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api/services/reembed.h"
 #include "api/jobs/jobs.h"
+#include "api/services/reembed.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { BODY_MAX = 32 << 20, MODEL_MAX = 256 << 20, DECODE_MEMORY = 512 << 20, ANSWER_MEMORY = 256 << 20, ITEMS_MAX = 256, FIRST_SEED = 1, QUERY_SECONDS = 10, QUERY_ROWS = 10000000 };
+enum {
+    BODY_MAX = 32 << 20,
+    MODEL_MAX = 256 << 20,
+    DECODE_MEMORY = 512 << 20,
+    ANSWER_MEMORY = 256 << 20,
+    ITEMS_MAX = 256,
+    FIRST_SEED = 1,
+    QUERY_SECONDS = 10,
+    QUERY_ROWS = 10000000
+};
 
 static const char standard_id[] = "anchord-base";
 
@@ -76,8 +85,7 @@ static bool adopt_file(struct app *app, const char *file, struct err *e)
         ok = add_model(app, m, e);
     } else if (known == 1) {
         ok = strcmp(row.fingerprint, m->fingerprint) == 0 ||
-             err_set(e, ERR_CONFLICT, "another model is kept as %s already: rename the file",
-                     app->default_model);
+             err_set(e, ERR_CONFLICT, "another model is kept as %s already: rename the file", app->default_model);
         model_row_clear(&row);
     }
     model_free(m);
@@ -88,8 +96,10 @@ static struct model *make_untrained(struct app *app, struct err *e)
 {
     struct model *m = model_new_random(&app->options.arch, &app->options.preprocess, FIRST_SEED, e);
     if (m)
-        log_warn("untrained_model", "id=%s there was no model, so this one has random weights (seed %d): "
-                 "it tells pictures apart by colour and texture only", standard_id, FIRST_SEED);
+        log_warn("untrained_model",
+                 "id=%s there was no model, so this one has random weights (seed %d): "
+                 "it tells pictures apart by colour and texture only",
+                 standard_id, FIRST_SEED);
     return m;
 }
 
@@ -97,7 +107,8 @@ static struct model *make_untrained(struct app *app, struct err *e)
 static void warn_of_random_weights(const struct app *app)
 {
     if (app->options.shipped_file)
-        log_warn("untrained_model", "id=%s has random weights: POST %s to /v1/models?id=NAME, and change the collections to it",
+        log_warn("untrained_model",
+                 "id=%s has random weights: POST %s to /v1/models?id=NAME, and change the collections to it",
                  standard_id, app->options.shipped_file);
     else
         log_warn("untrained_model", "id=%s has random weights: give a trained one with --model", standard_id);

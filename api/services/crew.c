@@ -13,9 +13,9 @@
 
 enum {
     IDLE_NICE = 19,
-    BRISK_NICE = 10,      /* as the server's heavy threads */
-    LEAST_SHARE = 20,     /* one part in so many is never given away */
-    LOOK_NS = 500 * 1000  /* between two looks whether requests still want the core */
+    BRISK_NICE = 10,     /* as the server's heavy threads */
+    LEAST_SHARE = 20,    /* one part in so many is never given away */
+    LOOK_NS = 500 * 1000 /* between two looks whether requests still want the core */
 };
 
 struct hands { /* one pool */

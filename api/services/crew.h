@@ -12,16 +12,16 @@
 struct crew;
 
 struct crew *crew_new(struct app *app, size_t threads, struct err *e); /* NULL on failure */
-void crew_free(struct crew *c); /* NULL is fine */
+void crew_free(struct crew *c);                                        /* NULL is fine */
 void crew_hurry(struct crew *c); /* from now on nothing is begun: the program stops */
 
 struct crew_batch {
     struct encoder *encoder;
     const struct pending *items;
     size_t n;
-    float *vectors;        /* out [n, dimensions] */
-    struct err *errors;    /* out [n]; ERR_NOT_FOUND: the image is gone */
-    struct err trouble;    /* out: nothing to do with a single image */
+    float *vectors;     /* out [n, dimensions] */
+    struct err *errors; /* out [n]; ERR_NOT_FOUND: the image is gone */
+    struct err trouble; /* out: nothing to do with a single image */
 };
 /* Embeds them all, or takes over a donor's vector, and waits. */
 void crew_embed(struct crew *c, struct crew_batch *b, bool brisk);

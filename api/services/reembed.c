@@ -97,19 +97,13 @@ void embedder_set_missing(struct embedder *x, int64_t n)
 enum outcome embedder_outcome(struct embedder *x, const struct err *e)
 {
     switch (e->code) {
-    case ERR_NONE:
-        return WENT_ON;
-    case ERR_NOT_FOUND:
-        return GONE;
-    case ERR_FULL:
-        return embedder_later(x, "the disk is nearly full");
+    case ERR_NONE: return WENT_ON;
+    case ERR_NOT_FOUND: return GONE;
+    case ERR_FULL: return embedder_later(x, "the disk is nearly full");
     case ERR_IO:
-    case ERR_CORRUPT:
-        return embedder_later(x, "the store does not write any more after a failure of the disk");
-    case ERR_BUSY:
-        return embedder_later(x, "too many writes are waiting");
-    default:
-        return embedder_failed(x, "%s", e->text);
+    case ERR_CORRUPT: return embedder_later(x, "the store does not write any more after a failure of the disk");
+    case ERR_BUSY: return embedder_later(x, "too many writes are waiting");
+    default: return embedder_failed(x, "%s", e->text);
     }
 }
 
@@ -183,8 +177,10 @@ static enum outcome unreadable(struct embedder *x, int64_t n)
     struct err e = {0};
     if (!generation_unreadable(x->app->store, &x->row, id, &e))
         return embedder_later(x, "the catalogue cannot be read");
-    return embedder_failed(x, "%lld stored images cannot be read, such as %s: delete or upload them again, or allow "
-                  "skip_unreadable", (long long)n, id);
+    return embedder_failed(x,
+                           "%lld stored images cannot be read, such as %s: delete or upload them again, or allow "
+                           "skip_unreadable",
+                           (long long)n, id);
 }
 
 /* *missing: images without a vector, when that is why it went on without a switch. */
@@ -307,8 +303,8 @@ static bool mend_one(struct embedder *x, const struct generation_row *row)
     encoder_release(x->encoder);
     x->encoder = NULL;
     if (outcome == FAILED)
-        log_error("vectors_not_made", "collection=%s generation=%lld why=\"%s\"", row->collection, (long long)row->number,
-                  x->failure);
+        log_error("vectors_not_made", "collection=%s generation=%lld why=\"%s\"", row->collection,
+                  (long long)row->number, x->failure);
     if (outcome != LATER)
         generation_set_whole(x->app->store, row);
     return outcome == LATER;
@@ -342,8 +338,8 @@ static void sweep(struct embedder *x, const struct generation_row *row)
 }
 
 /* Calls `each` for those in a state.  True when something is left to do. */
-static bool for_each_in(struct embedder *x, enum generation_state state, bool (*each)(struct embedder *x,
-                        const struct generation_row *row))
+static bool for_each_in(struct embedder *x, enum generation_state state,
+                        bool (*each)(struct embedder *x, const struct generation_row *row))
 {
     struct generation_row *rows;
     struct err e = {0};

@@ -41,11 +41,11 @@ struct embedder {
     struct encoder *encoder;
     int64_t donor;
     struct batch batches[2];
-    int64_t missing;     /* about as many images lack a vector */
-    size_t transient;    /* images of this pass that may go well next time */
-    int stubborn;        /* passes in a row that had such */
+    int64_t missing;  /* about as many images lack a vector */
+    size_t transient; /* images of this pass that may go well next time */
+    int stubborn;     /* passes in a row that had such */
     char failure[GENERATION_ERROR_MAX];
-    double batch_at;     /* when the last batch was done */
+    double batch_at; /* when the last batch was done */
 };
 
 bool embedder_is_stopping(struct embedder *x);

@@ -44,13 +44,10 @@ static bool is_hopeless(const struct embedder *x, const struct err *e)
 {
     switch (e->code) {
     case ERR_BUSY: /* descriptors, memory: not the image's fault */
-    case ERR_FULL:
-        return false;
+    case ERR_FULL: return false;
     case ERR_IO:
-    case ERR_INTERNAL:
-        return x->stubborn >= STUBBORN_MAX;
-    default:
-        return true;
+    case ERR_INTERNAL: return x->stubborn >= STUBBORN_MAX;
+    default: return true;
     }
 }
 
@@ -61,8 +58,8 @@ static size_t collect(struct embedder *x, struct batch *b)
     for (size_t i = 0; i < b->n; i++) {
         const struct pending *item = &b->items[i];
         const struct err *e = &b->errors[i];
-        struct generation_vector v = {.image = item->number, .revision = item->revision,
-                                      .value = b->vectors + i * x->row.dimensions};
+        struct generation_vector v = {
+            .image = item->number, .revision = item->revision, .value = b->vectors + i * x->row.dimensions};
         if (e->code == ERR_NOT_FOUND)
             continue; /* deleted since */
         if (e->code && !is_hopeless(x, e)) {
@@ -84,8 +81,12 @@ static enum outcome submit_batch(struct embedder *x, struct batch *b)
 {
     struct write *w = &b->write;
     struct err e = {0};
-    *w = (struct write){.kind = WRITE_GENERATION_VECTORS, .row_generation = x->row, .done = written, .user = b,
-                        .vectors = b->made, .n_vectors = collect(x, b)};
+    *w = (struct write){.kind = WRITE_GENERATION_VECTORS,
+                        .row_generation = x->row,
+                        .done = written,
+                        .user = b,
+                        .vectors = b->made,
+                        .n_vectors = collect(x, b)};
     b->submitted = store_submit(x->app->store, &w, 1, &e);
     return b->submitted ? WENT_ON : embedder_outcome(x, &e);
 }
@@ -113,8 +114,8 @@ static size_t batch_size(struct embedder *x)
 
 static enum outcome embed_batch(struct embedder *x, struct batch *b, bool brisk)
 {
-    struct crew_batch work = {.encoder = x->encoder, .items = b->items, .n = b->n, .vectors = b->vectors,
-                              .errors = b->errors};
+    struct crew_batch work = {
+        .encoder = x->encoder, .items = b->items, .n = b->n, .vectors = b->vectors, .errors = b->errors};
     crew_embed(x->crew, &work, brisk);
     if (embedder_is_stopping(x))
         return embedder_later(x, "");

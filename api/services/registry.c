@@ -15,19 +15,19 @@
 struct loaded {
     struct loaded *next;
     char id[ID_MAX + 1];
-    enum precision precision;  /* asked for; never AUTO once it is known what that means here */
-    struct encoder *encoder;   /* NULL while one thread loads it */
-    struct golden golden;      /* the model's first */
-    bool forgotten;            /* deleted while it was loaded */
+    enum precision precision; /* asked for; never AUTO once it is known what that means here */
+    struct encoder *encoder;  /* NULL while one thread loads it */
+    struct golden golden;     /* the model's first */
+    bool forgotten;           /* deleted while it was loaded */
 };
 
 struct registry {
     struct store *store;
     struct encoder_options options;
-    pthread_mutex_t mu;        /* guards everything below */
-    pthread_cond_t changed;    /* an entry was loaded or given up */
+    pthread_mutex_t mu;     /* guards everything below */
+    pthread_cond_t changed; /* an entry was loaded or given up */
     struct loaded *first;
-    enum precision usual;      /* what the options' precision means on this machine; AUTO: not known yet */
+    enum precision usual; /* what the options' precision means on this machine; AUTO: not known yet */
 };
 
 struct registry *registry_new(struct store *s, const struct encoder_options *o)
@@ -74,14 +74,13 @@ static struct loaded **find_locked(struct registry *r, const char *id, enum prec
     return at;
 }
 
-static struct encoder *make_encoder(struct registry *r, const struct model *m, const char *id,
-                                    enum precision precision, struct err *e)
+static struct encoder *make_encoder(struct registry *r, const struct model *m, const char *id, enum precision precision,
+                                    struct err *e)
 {
     struct encoder_options o = {.precision = precision, .backend = r->options.backend};
     struct err why = {0};
     struct encoder *enc = encoder_new(m, &o, &why);
-    if (!enc && why.code == ERR_BAD_INPUT && precision == PRECISION_BF16 &&
-        r->options.precision != PRECISION_BF16) {
+    if (!enc && why.code == ERR_BAD_INPUT && precision == PRECISION_BF16 && r->options.precision != PRECISION_BF16) {
         log_warn("model", "id=%s its vectors were made in bf16, which this processor lacks; fp32 goes on", id);
         o.precision = PRECISION_FP32;
         why = (struct err){0};
@@ -248,8 +247,7 @@ void model_describe(const struct model *m, const char *id, int64_t bytes, struct
     if (m->arch.stem == STEM_IMAGENET && m->arch.width == 64)
         snprintf(row->arch, sizeof row->arch, "%s", arch_name(&m->arch));
     else
-        snprintf(row->arch, sizeof row->arch, "%s-%s-w%u", arch_name(&m->arch), stem_name(m->arch.stem),
-                 m->arch.width);
+        snprintf(row->arch, sizeof row->arch, "%s-%s-w%u", arch_name(&m->arch), stem_name(m->arch.stem), m->arch.width);
 }
 
 bool model_is_small(const struct model_row *row)
@@ -257,8 +255,7 @@ bool model_is_small(const struct model_row *row)
     return strstr(row->arch, "-small") != NULL;
 }
 
-void collection_describe(const struct encoder *enc, const char *name, const char *model,
-                         struct collection_row *row)
+void collection_describe(const struct encoder *enc, const char *name, const char *model, struct collection_row *row)
 {
     *row = (struct collection_row){.index = INDEX_AUTO, .dimensions = encoder_dimensions(enc)};
     snprintf(row->name, sizeof row->name, "%s", name);
@@ -282,10 +279,8 @@ static bool blame_model(const struct err *why, struct err *e)
     case ERR_BUSY:
     case ERR_FULL:
     case ERR_IO:
-    case ERR_INTERNAL:
-        return err_set(e, why->code, "%s", why->text);
-    default:
-        return err_set(e, ERR_BAD_INPUT, "the model fails its check: %s", why->text);
+    case ERR_INTERNAL: return err_set(e, why->code, "%s", why->text);
+    default: return err_set(e, ERR_BAD_INPUT, "the model fails its check: %s", why->text);
     }
 }
 
@@ -301,7 +296,8 @@ bool model_prove(struct model *m, const struct encoder_options *o, struct err *e
     return ok || blame_model(&why, e);
 }
 
-bool model_draft(struct store *s, const struct model *m, const char *id, char file[PATH_MAX], struct write *w, struct err *e)
+bool model_draft(struct store *s, const struct model *m, const char *id, char file[PATH_MAX], struct write *w,
+                 struct err *e)
 {
     struct stat st;
     store_model_draft(s, file, PATH_MAX);
@@ -317,7 +313,8 @@ bool model_draft(struct store *s, const struct model *m, const char *id, char fi
     return true;
 }
 
-bool model_keep(struct store *s, struct model *m, const char *id, const struct encoder_options *o, bool needed, struct err *e)
+bool model_keep(struct store *s, struct model *m, const char *id, const struct encoder_options *o, bool needed,
+                struct err *e)
 {
     char file[PATH_MAX];
     struct write w = {.kind = WRITE_MODEL_ADD, .needed = needed};

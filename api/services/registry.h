@@ -38,8 +38,7 @@ void model_describe(const struct model *m, const char *id, int64_t bytes, struct
 /* Whether its network was made for small pictures: its stem does not halve them twice. */
 bool model_is_small(const struct model_row *row);
 /* What a new collection takes over from its encoder: model, fingerprint, precision, dimensions. */
-void collection_describe(const struct encoder *enc, const char *name, const char *model,
-                         struct collection_row *row);
+void collection_describe(const struct encoder *enc, const char *name, const char *model, struct collection_row *row);
 /* What a new generation of a collection takes over from its encoder. */
 void generation_describe(const struct encoder *enc, const char *model, struct generation_row *row);
 /* Gives a model what it needs to be kept: goldens where it has none, and proof that it embeds them.
@@ -48,8 +47,8 @@ MUST_CHECK bool model_prove(struct model *m, const struct encoder_options *o, st
 
 /* Writes a model's file, durably, under a name of its own, and fills what WRITE_MODEL_ADD needs: the caller submits the write
  * and then removes `file`, whose name it holds, and clears w->row_model. */
-MUST_CHECK bool model_draft(struct store *s, const struct model *m, const char *id, char file[PATH_MAX], struct write *w,
-                            struct err *e);
+MUST_CHECK bool model_draft(struct store *s, const struct model *m, const char *id, char file[PATH_MAX],
+                            struct write *w, struct err *e);
 /* Proves a model and keeps it under an id; fine when it is kept there already.  `needed`: to serve at all, so that
  * a nearly full disk is no reason.  ERR_CONFLICT when another one is. */
 MUST_CHECK bool model_keep(struct store *s, struct model *m, const char *id, const struct encoder_options *o,

@@ -13,7 +13,12 @@
 
 #include "engine/pictures/augment.h"
 
-enum { CROP_GROUPS_MAX = 4, CROPS_MAX = 32 /* of one picture, in all groups */, CROP_SIDE_MIN = 16, CROP_SIDE_MAX = 1024 };
+enum {
+    CROP_GROUPS_MAX = 4,
+    CROPS_MAX = 32 /* of one picture, in all groups */,
+    CROP_SIDE_MIN = 16,
+    CROP_SIDE_MAX = 1024
+};
 
 struct crop_group {
     size_t count;                   /* crops of each picture */
@@ -30,7 +35,7 @@ size_t crops_count(const struct crops *c); /* of each picture, in all groups */
 /* The sizes that nobody said: `size` for the full crops, three sevenths of theirs (96 of 224, as in the paper) for others. */
 void crops_settle(struct crops *c, uint32_t size);
 
-struct crop { /* one row of a batch */
+struct crop {             /* one row of a batch */
     size_t group, number; /* number: in its group */
     size_t at;            /* its first value in the batch's pixels; of size x size x 3 */
 };

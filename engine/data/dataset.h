@@ -11,14 +11,14 @@
 #define ANCHORD_ENGINE_DATA_DATASET_H
 
 #include "base/pool.h"
-#include "engine/pictures/image.h"
 #include "engine/data/manifest.h"
+#include "engine/pictures/image.h"
 
 struct dataset_options {
-    uint32_t size;         /* of the network's input */
-    size_t memory;         /* bytes for decoded pictures; 0: 2 GB */
+    uint32_t size; /* of the network's input */
+    size_t memory; /* bytes for decoded pictures; 0: 2 GB */
     struct image_limits limits;
-    struct pool *pool;     /* (optional) decodes on these threads */
+    struct pool *pool;                                        /* (optional) decodes on these threads */
     void (*progress)(size_t done, size_t all, void *context); /* (optional) now and then, on the caller's thread */
     void *context;
 };

@@ -24,10 +24,10 @@ struct loader {
     pthread_mutex_t mu;
     pthread_cond_t wake; /* anything below has changed */
     /* guarded by mu */
-    uint64_t taken;     /* the next step to be taken */
-    uint64_t begun;     /* the next step to be dealt out */
-    uint64_t returned;  /* steps below this were given back */
-    struct err err;     /* the first failure */
+    uint64_t taken;    /* the next step to be taken */
+    uint64_t begun;    /* the next step to be dealt out */
+    uint64_t returned; /* steps below this were given back */
+    struct err err;    /* the first failure */
     bool closing;
 };
 
@@ -73,8 +73,8 @@ static bool draw_row(const struct loader *l, struct slot *s, size_t row, struct 
     bool ok = augment(w[crop.group], a, l->o.preprocess, &img, &r, s->batch.pixels + crop.at, e);
     if (owned)
         image_clear(&img);
-    s->batch.groups[row] = l->o.positives == POSITIVES_LABELS ? l->o.manifest->items[item].label
-                                                              : (int32_t)(row % l->o.batch);
+    s->batch.groups[row] =
+        l->o.positives == POSITIVES_LABELS ? l->o.manifest->items[item].label : (int32_t)(row % l->o.batch);
     return ok;
 }
 
@@ -130,8 +130,8 @@ struct loader *loader_new(const struct loader_options *o, struct err *e)
     pthread_mutex_init(&l->mu, NULL);
     pthread_cond_init(&l->wake, NULL);
     make_ring(l);
-    l->pool = pool_new(&(struct pool_options){.name = "views", .threads = o->threads, .capacity = o->threads,
-                                              .nice = 5}, e);
+    l->pool =
+        pool_new(&(struct pool_options){.name = "views", .threads = o->threads, .capacity = o->threads, .nice = 5}, e);
     l->fillers = mem_new(o->threads, sizeof *l->fillers);
     for (size_t i = 0; l->pool && i < o->threads; i++) {
         l->fillers[i] = (struct filler){{.run = run_filler}, l};

@@ -20,16 +20,16 @@
 enum { NO_LABEL = -1 };
 
 struct manifest_item {
-    char *path;              /* owned */
+    char *path; /* owned */
     char sha256[HASH_HEX];
-    int32_t label;           /* index into labels, or NO_LABEL */
+    int32_t label; /* index into labels, or NO_LABEL */
     bool held_out;
 };
 
 struct manifest {
     struct manifest_item *items; /* owned */
     size_t n, room;
-    char **labels;               /* names, sorted; owned */
+    char **labels; /* names, sorted; owned */
     size_t n_labels;
 };
 

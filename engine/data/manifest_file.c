@@ -40,7 +40,8 @@ static bool add_line(struct manifest *m, const char *manifest, const char *line,
 {
     char path[PATH_MAX];
     struct json *v = json_parse(line, len, 0, e);
-    const char *file = json_as_text(json_member(v, "path"), NULL), *sha256 = json_as_text(json_member(v, "sha256"), NULL);
+    const char *file = json_as_text(json_member(v, "path"), NULL),
+               *sha256 = json_as_text(json_member(v, "sha256"), NULL);
     bool ok = v && ((file && sha256 && strlen(sha256) == HASH_HEX - 1) ||
                     err_set(e, ERR_BAD_INPUT, "a line needs `path` and `sha256`"));
     if (ok) {

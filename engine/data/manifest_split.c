@@ -60,8 +60,8 @@ size_t manifest_spared(size_t contents, double fraction)
 }
 
 /* Holds out the lowest keys of one label's contents, order[from..to). */
-static void split_label(struct manifest *m, const struct ordered *order, size_t from, size_t to,
-                        double fraction, uint64_t seed)
+static void split_label(struct manifest *m, const struct ordered *order, size_t from, size_t to, double fraction,
+                        uint64_t seed)
 {
     struct content *contents = mem_new(to - from, sizeof *contents);
     size_t n = 0;

@@ -17,8 +17,8 @@ static uint8_t byte_of(const struct preprocess *p, float value, size_t channel)
 }
 
 /* pixels [size, size, 3] into the middle of a white cell, each as a square of `scale`. */
-static bool view_image(const struct preprocess *p, const float *pixels, size_t size, size_t scale, uint32_t cell, struct image *out,
-                       struct err *e)
+static bool view_image(const struct preprocess *p, const float *pixels, size_t size, size_t scale, uint32_t cell,
+                       struct image *out, struct err *e)
 {
     const size_t edge = (cell - size * scale) / 2;
     if (!image_new(cell, cell, out, e))
@@ -27,7 +27,8 @@ static bool view_image(const struct preprocess *p, const float *pixels, size_t s
     for (size_t y = 0; y < size * scale; y++)
         for (size_t x = 0; x < size * scale; x++)
             for (size_t c = 0; c < 3; c++)
-                out->rgb[((edge + y) * cell + edge + x) * 3 + c] = byte_of(p, pixels[(y / scale * size + x / scale) * 3 + c], c);
+                out->rgb[((edge + y) * cell + edge + x) * 3 + c] =
+                    byte_of(p, pixels[(y / scale * size + x / scale) * 3 + c], c);
     return true;
 }
 
@@ -70,7 +71,8 @@ bool preview_draw(const struct preview_options *o, struct buf *out, struct err *
     const uint32_t size = largest(o->crops), side = size * (uint32_t)max_size(1, SMALL_SIDE / size);
     const size_t wanted = (n + PREVIEW_ROWS - 1) / PREVIEW_ROWS;
     const size_t groups = max_size(1, min_size(wanted, SCREEN / (group * (side + FRAME_AND_GAP))));
-    struct sheet s = {.columns = (uint32_t)(groups * group), .side = side,
+    struct sheet s = {.columns = (uint32_t)(groups * group),
+                      .side = side,
                       .rows = (uint32_t)min_size(PREVIEW_ROWS, (n + groups - 1) / groups)};
     bool ok = sheet_init(&s, e);
     for (size_t k = 0; ok && k < min_size(n, groups * s.rows); k++) {

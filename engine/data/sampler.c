@@ -64,8 +64,8 @@ static bool check(const struct sampler *s, struct err *e)
     return true;
 }
 
-struct sampler *sampler_new(const struct manifest *m, const size_t *indices, size_t n, size_t batch,
-                            size_t per_label, uint64_t seed, struct err *e)
+struct sampler *sampler_new(const struct manifest *m, const size_t *indices, size_t n, size_t batch, size_t per_label,
+                            uint64_t seed, struct err *e)
 {
     struct sampler *s = mem_new(1, sizeof *s);
     *s = (struct sampler){.n = n, .batch = batch, .per_label = per_label, .seed = seed, .epoch = UINT64_MAX};

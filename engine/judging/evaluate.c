@@ -31,7 +31,7 @@ struct embedding {
     const struct manifest *manifest;    /* only for views */
     const struct augmentation *augment; /* NULL: the picture itself ... */
     uint64_t seed;
-    enum alteration alteration;         /* ... after this */
+    enum alteration alteration; /* ... after this */
     const size_t *items;
     float *out;
     struct embedding_slot *slots;
@@ -109,8 +109,8 @@ static bool embed_all(struct embedding *b, size_t n, struct pool *pool, struct e
     return b->err.code == ERR_NONE;
 }
 
-bool evaluate_embed(struct encoder *enc, const struct dataset *d, const size_t *items, size_t n,
-                    struct pool *pool, float *out, struct err *e)
+bool evaluate_embed(struct encoder *enc, const struct dataset *d, const size_t *items, size_t n, struct pool *pool,
+                    float *out, struct err *e)
 {
     struct embedding b = {.encoder = enc, .dataset = d, .items = items, .out = out};
     return embed_all(&b, n, pool, e);
@@ -120,13 +120,13 @@ bool evaluate_embed_views(struct encoder *enc, const struct dataset *d, const st
                           size_t n, const struct augmentation *a, uint64_t seed, struct pool *pool, float *out,
                           struct err *e)
 {
-    struct embedding b = {.encoder = enc, .dataset = d, .manifest = m, .augment = a, .seed = seed, .items = items,
-                          .out = out};
+    struct embedding b = {
+        .encoder = enc, .dataset = d, .manifest = m, .augment = a, .seed = seed, .items = items, .out = out};
     return embed_all(&b, n, pool, e);
 }
 
-bool evaluate_embed_altered(struct encoder *enc, const struct dataset *d, const size_t *items, size_t n, enum alteration a,
-                            struct pool *pool, float *out, struct err *e)
+bool evaluate_embed_altered(struct encoder *enc, const struct dataset *d, const size_t *items, size_t n,
+                            enum alteration a, struct pool *pool, float *out, struct err *e)
 {
     struct embedding b = {.encoder = enc, .dataset = d, .items = items, .out = out, .alteration = a};
     return embed_all(&b, n, pool, e);
@@ -176,8 +176,10 @@ static void add_labelled(const struct evaluate_input *in, struct evaluation *v)
     v->retrieval = retrieval_measure(in->x, in->n, in->d, in->labels, in->hits);
     if (in->bank) {
         double temperature = in->knn_temperature > 0 ? in->knn_temperature : 0.07;
-        v->knn_20 = knn_accuracy(in->bank, in->bank_labels, in->n_bank, in->x, in->labels, in->n, in->d, 20, temperature);
-        v->knn_200 = knn_accuracy(in->bank, in->bank_labels, in->n_bank, in->x, in->labels, in->n, in->d, 200, temperature);
+        v->knn_20 =
+            knn_accuracy(in->bank, in->bank_labels, in->n_bank, in->x, in->labels, in->n, in->d, 20, temperature);
+        v->knn_200 =
+            knn_accuracy(in->bank, in->bank_labels, in->n_bank, in->x, in->labels, in->n, in->d, 200, temperature);
     }
     if (in->bank && in->probe_grid) {
         struct features bank = {in->bank, in->bank_labels, in->n_bank, in->d, in->classes};

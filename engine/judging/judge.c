@@ -27,7 +27,8 @@ static bool nothing_to_judge(const struct judge *j, struct err *e)
 {
     if (j->o.validation)
         return err_field(e, "validation", "has fewer than two different pictures");
-    return err_field(e, "held_out", "leaves nothing to judge by: of %zu pictures with %zu labels none can be spared, for a label "
+    return err_field(e, "held_out",
+                     "leaves nothing to judge by: of %zu pictures with %zu labels none can be spared, for a label "
                      "needs at least 4 different ones; more pictures or a `validation` folder would do",
                      j->manifest->n, j->manifest->n_labels);
 }
@@ -84,18 +85,28 @@ static bool embed(const struct judge *j, struct encoder *enc, struct judgement *
                                             j->o.pool, *views, e));
 }
 
-static void measure(const struct judge *j, bool thoroughly, const float *bank, const float *views, struct judgement *out)
+static void measure(const struct judge *j, bool thoroughly, const float *bank, const float *views,
+                    struct judgement *out)
 {
-    out->figures = evaluate(&(struct evaluate_input){
-        .x = out->vectors, .labels = j->labelled ? j->judged.labels : NULL, .views = views, .hits = out->hits,
-        .n = j->judged.n, .d = out->dimensions, .classes = j->manifest->n_labels, .bank = bank,
-        .bank_labels = j->bank.labels, .n_bank = j->bank.n, .probe_grid = thoroughly ? PROBE_GRID : 0,
-        .episodes = thoroughly ? EPISODES : 0, .seed = j->o.seed});
+    out->figures = evaluate(&(struct evaluate_input){.x = out->vectors,
+                                                     .labels = j->labelled ? j->judged.labels : NULL,
+                                                     .views = views,
+                                                     .hits = out->hits,
+                                                     .n = j->judged.n,
+                                                     .d = out->dimensions,
+                                                     .classes = j->manifest->n_labels,
+                                                     .bank = bank,
+                                                     .bank_labels = j->bank.labels,
+                                                     .n_bank = j->bank.n,
+                                                     .probe_grid = thoroughly ? PROBE_GRID : 0,
+                                                     .episodes = thoroughly ? EPISODES : 0,
+                                                     .seed = j->o.seed});
     out->score = j->labelled ? out->figures.retrieval.recall_1 : out->figures.instance.recall_1;
     out->queries = j->labelled ? out->figures.retrieval.queries : out->figures.instance.queries;
 }
 
-static bool judge_by(const struct judge *j, const struct model *m, bool thoroughly, struct judgement *out, struct err *e)
+static bool judge_by(const struct judge *j, const struct model *m, bool thoroughly, struct judgement *out,
+                     struct err *e)
 {
     const double start = clock_s();
     const struct encoder_options o = {.precision = j->o.precision, .backend = j->o.backend};
@@ -144,12 +155,14 @@ struct interval judge_gain(const struct judgement *before, const struct judgemen
 bool judge_may_promote(const struct judgement *before, const struct judgement *after, struct err *e)
 {
     if (after->queries < JUDGE_LEAST_QUERIES)
-        return err_set(e, ERR_PRECONDITION, "judged by %zu queries only: below %d nothing is promoted by itself", after->queries,
-                       JUDGE_LEAST_QUERIES);
+        return err_set(e, ERR_PRECONDITION, "judged by %zu queries only: below %d nothing is promoted by itself",
+                       after->queries, JUDGE_LEAST_QUERIES);
     struct interval gain = judge_gain(before, after);
     if (!(gain.low > 0))
-        return err_set(e, ERR_PRECONDITION, "no certain gain: %s went from %.3f to %.3f, and the gain's 95 %% interval is %+.3f to %+.3f",
-                       after->labelled ? "recall@1" : "instance recall@1", before->score, after->score, gain.low, gain.high);
+        return err_set(e, ERR_PRECONDITION,
+                       "no certain gain: %s went from %.3f to %.3f, and the gain's 95 %% interval is %+.3f to %+.3f",
+                       after->labelled ? "recall@1" : "instance recall@1", before->score, after->score, gain.low,
+                       gain.high);
     return true;
 }
 

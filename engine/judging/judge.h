@@ -21,28 +21,28 @@
 
 enum { JUDGE_LEAST_QUERIES = 100, JUDGE_RESAMPLES = 1000, JUDGE_IMAGES = 5000, JUDGE_BANK = 2000 };
 
-struct judge_options { /* all borrowed as long as the judge lives */
-    const struct manifest *manifest;   /* split by manifest_split() */
+struct judge_options {               /* all borrowed as long as the judge lives */
+    const struct manifest *manifest; /* split by manifest_split() */
     const struct dataset *dataset;
     const struct manifest *validation; /* (optional) judged instead, whole; its labels may be others, so no kNN */
     const struct dataset *validation_dataset;
-    struct pool *pool;                 /* (optional) embeds on these threads */
+    struct pool *pool; /* (optional) embeds on these threads */
     enum precision precision;
     enum backend backend;
     const struct augmentation *augment; /* (optional) of instance recall; NULL: SimCLR's recipe */
-    size_t images_max;                 /* most pictures judged, a stratified choice; 0: JUDGE_IMAGES */
-    size_t bank_max;                   /* most training pictures that kNN votes with, stratified; 0: JUDGE_BANK */
+    size_t images_max;                  /* most pictures judged, a stratified choice; 0: JUDGE_IMAGES */
+    size_t bank_max;                    /* most training pictures that kNN votes with, stratified; 0: JUDGE_BANK */
     uint64_t seed;
 };
 
 struct judgement { /* of one moment; released by judgement_clear() */
     struct evaluation figures;
     bool labelled;
-    double score;        /* recall@1, or instance recall@1: what the best model is told by */
-    size_t images;       /* judged */
-    size_t queries;      /* those of them that have something to find */
-    int8_t *hits;        /* [images]: 1 found, 0 not, -1 no query; owned */
-    float *vectors;      /* [images, dimensions]; owned */
+    double score;   /* recall@1, or instance recall@1: what the best model is told by */
+    size_t images;  /* judged */
+    size_t queries; /* those of them that have something to find */
+    int8_t *hits;   /* [images]: 1 found, 0 not, -1 no query; owned */
+    float *vectors; /* [images, dimensions]; owned */
     uint32_t dimensions;
     double seconds;
 };
@@ -51,14 +51,15 @@ struct judge;
 
 /* NULL on failure: ERR_BAD_INPUT (e->param is a setting of a run) when there are not two pictures to judge. */
 struct judge *judge_new(const struct judge_options *o, struct err *e);
-void judge_free(struct judge *j); /* NULL is fine */
+void judge_free(struct judge *j);              /* NULL is fine */
 bool judge_is_labelled(const struct judge *j); /* the score is recall@1 */
 
 /* Fails where the model gives no direction to a picture (ERR_UNDECODABLE), which a network that collapsed to zero or
  * diverged does; out is then empty. */
 MUST_CHECK bool judge_run(const struct judge *j, const struct model *m, struct judgement *out, struct err *e);
 /* With linear probe (which needs labels and a bank) and few-shot episodes as well: for the end of a run. */
-MUST_CHECK bool judge_run_thoroughly(const struct judge *j, const struct model *m, struct judgement *out, struct err *e);
+MUST_CHECK bool judge_run_thoroughly(const struct judge *j, const struct model *m, struct judgement *out,
+                                     struct err *e);
 void judgement_clear(struct judgement *out); /* an empty one is fine */
 
 /* Of the score, paired by query: mean gain and its 95 % interval. */
@@ -73,7 +74,7 @@ void judgement_write(const struct judgement *v, struct json_writer *w, const cha
 /* A contact sheet, as PNG bytes appended to out: one row for each of `rows` queries: the query (blue), its five nearest
  * pictures before, a gap, its five nearest after; green frames for its label and red ones for others.  Half of the
  * queries are some whose answer changed, if there are, and labels take turns. */
-MUST_CHECK bool judge_sheet(const struct judge *j, const struct judgement *before, const struct judgement *after, size_t rows,
-                            struct buf *out, struct err *e);
+MUST_CHECK bool judge_sheet(const struct judge *j, const struct judgement *before, const struct judgement *after,
+                            size_t rows, struct buf *out, struct err *e);
 
 #endif

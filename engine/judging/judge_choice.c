@@ -9,8 +9,8 @@
 struct candidate {
     const struct manifest_item *item;
     size_t index;
-    uint64_t key;  /* random, by seed and content */
-    double place;  /* where it stands among those of its label, from 0 to 1 */
+    uint64_t key; /* random, by seed and content */
+    double place; /* where it stands among those of its label, from 0 to 1 */
 };
 
 static int by_index(const void *a, const void *b)

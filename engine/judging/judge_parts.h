@@ -4,7 +4,7 @@
 
 #include "engine/judging/judge.h"
 
-struct choice { /* some items of a manifest, in its order */
+struct choice {      /* some items of a manifest, in its order */
     size_t *items;   /* owned */
     int32_t *labels; /* owned */
     size_t n;
@@ -14,7 +14,7 @@ struct judge {
     struct judge_options o;
     const struct manifest *manifest; /* of what is judged */
     const struct dataset *dataset;
-    struct choice judged, bank;      /* bank.n 0: none */
+    struct choice judged, bank; /* bank.n 0: none */
     bool labelled;
 };
 

@@ -3,8 +3,8 @@
 
 #include "base/mem.h"
 #include "base/num.h"
-#include "engine/pictures/sheet.h"
 #include "engine/judging/judge_parts.h"
+#include "engine/pictures/sheet.h"
 
 enum { NEAREST = 5, GAP_COLUMN = 1 + NEAREST, COLUMNS = GAP_COLUMN + 1 + NEAREST, SIDE = 80 };
 
@@ -13,7 +13,7 @@ enum change { GAINED, LOST, SAME };
 struct drawn { /* what is being chosen from */
     const struct judge *judge;
     const struct judgement *before, *after;
-    size_t *order;      /* of all queries, random */
+    size_t *order; /* of all queries, random */
     bool *taken;
     size_t *label_uses; /* rows so far of each label */
 };
@@ -104,7 +104,9 @@ static bool place_nearest(const struct judge *j, const struct judgement *v, stru
     const int32_t *labels = j->judged.labels;
     bool ok = true;
     for (size_t i = 0; ok && i < n; i++) {
-        const enum sheet_frame frame = !j->labelled ? SHEET_PLAIN : labels[found[i]] == labels[query] ? SHEET_GREEN : SHEET_RED;
+        const enum sheet_frame frame = !j->labelled                        ? SHEET_PLAIN
+                                       : labels[found[i]] == labels[query] ? SHEET_GREEN
+                                                                           : SHEET_RED;
         ok = place(j, s, column + i, row, found[i], frame, e);
     }
     return ok;

@@ -44,8 +44,10 @@ static double largest(const double *g, size_t n)
 
 static struct state state_new(size_t n)
 {
-    struct state s = {.x = mem_new(n, sizeof(double)), .g = mem_new(n, sizeof(double)),
-                      .direction = mem_new(n, sizeof(double)), .trial = mem_new(n, sizeof(double)),
+    struct state s = {.x = mem_new(n, sizeof(double)),
+                      .g = mem_new(n, sizeof(double)),
+                      .direction = mem_new(n, sizeof(double)),
+                      .trial = mem_new(n, sizeof(double)),
                       .trial_g = mem_new(n, sizeof(double))};
     for (size_t i = 0; i < MEMORY; i++) {
         s.h.s[i] = mem_new(n, sizeof(double));

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct features { /* borrowed */
+struct features {          /* borrowed */
     const float *x;        /* [n, d] */
     const int32_t *labels; /* [n], 0 .. classes - 1 */
     size_t n, d;
@@ -17,13 +17,12 @@ struct features { /* borrowed */
 };
 
 struct linear_probe {
-    double accuracy;       /* top-1 on the test features */
-    double weight_decay;   /* chosen on a fifth of the training features */
+    double accuracy;     /* top-1 on the test features */
+    double weight_decay; /* chosen on a fifth of the training features */
 };
 /* Multinomial logistic regression by L-BFGS on features standardised by the training part; `grid` values of the
  * L2 penalty, log-spaced from 1e-6 to 1e2, are tried, and the best is fitted again on all. */
-struct linear_probe linear_probe(const struct features *train, const struct features *test, size_t grid,
-                                 uint64_t seed);
+struct linear_probe linear_probe(const struct features *train, const struct features *test, size_t grid, uint64_t seed);
 
 struct few_shot {
     double accuracy, interval; /* mean, and half of the 95 % interval, over the episodes */

@@ -6,9 +6,9 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/rng.h"
-#include "engine/kernels/gemm.h"
 #include "engine/judging/lbfgs.h"
 #include "engine/judging/probe.h"
+#include "engine/kernels/gemm.h"
 
 enum { ITERATIONS = 200 };
 
@@ -46,7 +46,7 @@ static float *standardise(const struct features *f, const struct scale *s)
 }
 
 struct regression {
-    const float *x;        /* [n, width] */
+    const float *x; /* [n, width] */
     const int32_t *labels;
     size_t n, width, classes;
     double decay;
@@ -91,8 +91,7 @@ static double objective(const double *w, double *gradient, size_t n, void *conte
 }
 
 /* Fits w [classes, width] from where it is. */
-static void fit(const float *x, const int32_t *labels, size_t n, size_t width, size_t classes, double decay,
-                double *w)
+static void fit(const float *x, const int32_t *labels, size_t n, size_t width, size_t classes, double decay, double *w)
 {
     struct regression r = {.x = x, .labels = labels, .n = n, .width = width, .classes = classes, .decay = decay};
     r.w = mem_aligned(classes * width, sizeof *r.w);
@@ -106,8 +105,7 @@ static void fit(const float *x, const int32_t *labels, size_t n, size_t width, s
     free(r.logits_t);
 }
 
-static double accuracy(const double *w, const float *x, const int32_t *labels, size_t n, size_t width,
-                       size_t classes)
+static double accuracy(const double *w, const float *x, const int32_t *labels, size_t n, size_t width, size_t classes)
 {
     size_t right = 0;
     for (size_t i = 0; i < n; i++) {
@@ -144,8 +142,7 @@ static void shuffle_rows(float *x, int32_t *labels, size_t n, size_t width, uint
     free(row);
 }
 
-struct linear_probe linear_probe(const struct features *train, const struct features *test, size_t grid,
-                                 uint64_t seed)
+struct linear_probe linear_probe(const struct features *train, const struct features *test, size_t grid, uint64_t seed)
 {
     struct linear_probe best = {.accuracy = -1};
     size_t width = train->d + 1, classes = train->classes, part = train->n - train->n / 5;

@@ -162,7 +162,8 @@ size_t nearest_rows(const float *unit, size_t n, size_t d, size_t query, size_t 
 }
 
 /* The label with most votes among the k best; the lowest of equals. */
-static int32_t vote(const struct candidate *ranked, size_t k, const int32_t *labels, double temperature, double *weights)
+static int32_t vote(const struct candidate *ranked, size_t k, const int32_t *labels, double temperature,
+                    double *weights)
 {
     int32_t best = labels[ranked[0].index];
     double best_votes = -1;
@@ -209,8 +210,7 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-struct interval paired_bootstrap(const int8_t *before, const int8_t *after, size_t n, size_t resamples,
-                                 uint64_t seed)
+struct interval paired_bootstrap(const int8_t *before, const int8_t *after, size_t n, size_t resamples, uint64_t seed)
 {
     struct interval out = {0};
     struct rng r = rng_new(seed);

@@ -41,7 +41,6 @@ struct interval {
 };
 /* Paired bootstrap of mean(after - before) over queries where both are >= 0: 95 % interval from `resamples`
  * resamples. */
-struct interval paired_bootstrap(const int8_t *before, const int8_t *after, size_t n, size_t resamples,
-                                 uint64_t seed);
+struct interval paired_bootstrap(const int8_t *before, const int8_t *after, size_t n, size_t resamples, uint64_t seed);
 
 #endif

@@ -15,7 +15,8 @@ struct transfer transfer_measure(const struct transfer_input *in)
     return (struct transfer){
         .many_shot = linear_probe(&bank, &rest, GRID, in->seed),
         .few_shot = few_shot(&all, TRANSFER_WAYS, TRANSFER_SHOTS, TRANSFER_EPISODES, in->seed),
-        .knn = knn_accuracy(bank.x, bank.labels, bank.n, rest.x, rest.labels, rest.n, in->d, TRANSFER_NEIGHBOURS, temperature),
+        .knn = knn_accuracy(bank.x, bank.labels, bank.n, rest.x, rest.labels, rest.n, in->d, TRANSFER_NEIGHBOURS,
+                            temperature),
     };
 }
 

@@ -30,7 +30,7 @@ struct transfer transfer_measure(const struct transfer_input *in);
 
 struct transfer_mean { /* over data sets */
     double many_shot, few_shot, knn;
-    size_t n, n_few_shot;  /* few_shot is over those that have it; 0: none */
+    size_t n, n_few_shot; /* few_shot is over those that have it; 0: none */
 };
 struct transfer_mean transfer_average(const struct transfer *t, size_t n);
 

@@ -10,9 +10,9 @@
 enum { TILE = 1024, BLOCK_ROWS_MAX = 512, BLOCKS_WANTED = 64 };
 
 struct tile {
-    size_t at;    /* first element */
+    size_t at; /* first element */
     size_t rows, width;
-    size_t c;     /* its first channel */
+    size_t c; /* its first channel */
 };
 
 static size_t block_rows(const struct norm_shape *s)
@@ -115,8 +115,7 @@ static void add_blocks(const struct norm_shape *s, const float *work, size_t k, 
     }
 }
 
-static void moments_of_block(const struct norm_shape *s, const void *x, size_t block, const float *origin,
-                             float *sums)
+static void moments_of_block(const struct norm_shape *s, const void *x, size_t block, const float *origin, float *sums)
 {
     size_t row = block * block_rows(s), end = min_size(row + block_rows(s), s->rows), c = 0;
     float buffer[TILE];
@@ -163,8 +162,7 @@ void norm_track(const struct norm_shape *s, const float *mean, const float *vari
     }
 }
 
-void norm_factors(size_t c, const float *variance, double epsilon, const float *scale, float *inverse,
-                  float *factor)
+void norm_factors(size_t c, const float *variance, double epsilon, const float *scale, float *inverse, float *factor)
 {
     for (size_t k = 0; k < c; k++) {
         inverse[k] = (float)(1 / sqrt((double)variance[k] + epsilon));
@@ -194,8 +192,8 @@ HOT_LOOP static void rectify(float *restrict y, size_t n)
         y[i] = y[i] < 0.0f ? 0.0f : y[i];
 }
 
-void norm_apply(const struct norm_shape *s, const void *x, const float *mean, const float *factor,
-                const float *shift, const void *residual, bool relu, void *y)
+void norm_apply(const struct norm_shape *s, const void *x, const float *mean, const float *factor, const float *shift,
+                const void *residual, bool relu, void *y)
 {
     size_t blocks = block_count(s), length = block_rows(s);
 
@@ -255,8 +253,8 @@ void norm_mask(const struct norm_shape *s, void *dy, const void *dy2, const void
     }
 }
 
-void norm_reduce(const struct norm_shape *s, void *dy, const void *dy2, const void *y, const void *x,
-                 const float *mean, const float *inverse, float *work, float *dshift, float *dscale)
+void norm_reduce(const struct norm_shape *s, void *dy, const void *dy2, const void *y, const void *x, const float *mean,
+                 const float *inverse, float *work, float *dshift, float *dscale)
 {
     size_t blocks = block_count(s), length = block_rows(s);
 
@@ -268,8 +266,7 @@ void norm_reduce(const struct norm_shape *s, void *dy, const void *dy2, const vo
         memset(sums, 0, 2 * s->c * sizeof *sums);
         while (next_tile(s, &row, &c, end, &t)) {
             const float *g = mask_tile(s->dtype, dy, dy2, y, &t, g_buffer, buffer);
-            add_products(g, load(s->dtype, x, &t, buffer), t.rows, t.width, mean + t.c, sums + t.c,
-                         sums + s->c + t.c);
+            add_products(g, load(s->dtype, x, &t, buffer), t.rows, t.width, mean + t.c, sums + t.c, sums + s->c + t.c);
         }
     }
 #pragma omp parallel for schedule(static)

@@ -38,18 +38,17 @@ void norm_moments(const struct norm_shape *s, const void *x, float *work, float 
 void norm_track(const struct norm_shape *s, const float *mean, const float *variance, double momentum,
                 float *running_mean, float *running_variance);
 /* inverse[c] = 1 / sqrt(variance + epsilon); factor[c] = scale * inverse. */
-void norm_factors(size_t c, const float *variance, double epsilon, const float *scale, float *inverse,
-                  float *factor);
+void norm_factors(size_t c, const float *variance, double epsilon, const float *scale, float *inverse, float *factor);
 
 /* residual may be NULL. */
-void norm_apply(const struct norm_shape *s, const void *x, const float *mean, const float *factor,
-                const float *shift, const void *residual, bool relu, void *y);
+void norm_apply(const struct norm_shape *s, const void *x, const float *mean, const float *factor, const float *shift,
+                const void *residual, bool relu, void *y);
 
 /* dy becomes g.  dy2 and y may be NULL: there is one gradient, there was no ReLU. */
 void norm_mask(const struct norm_shape *s, void *dy, const void *dy2, const void *y);
 /* The same, and sums: dshift[c], dscale[c]. */
-void norm_reduce(const struct norm_shape *s, void *dy, const void *dy2, const void *y, const void *x,
-                 const float *mean, const float *inverse, float *work, float *dshift, float *dscale);
+void norm_reduce(const struct norm_shape *s, void *dy, const void *dy2, const void *y, const void *x, const float *mean,
+                 const float *inverse, float *work, float *dshift, float *dscale);
 /* dx may be g itself. */
 void norm_input_gradient(const struct norm_shape *s, const void *g, const void *x, const float *mean,
                          const float *inverse, const float *factor, const float *dshift, const float *dscale,

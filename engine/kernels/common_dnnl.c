@@ -37,7 +37,7 @@ bool onednn_is_fast(dnnl_primitive_desc_t desc)
 }
 
 bool onednn_task_open(struct onednn_task *t, dnnl_primitive_desc_t desc, const int *names,
-                    const dnnl_memory_desc_t *const *descs, size_t n)
+                      const dnnl_memory_desc_t *const *descs, size_t n)
 {
     *t = (struct onednn_task){.desc = desc};
     for (; t->n < n; t->n++) {

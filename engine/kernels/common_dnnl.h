@@ -28,7 +28,7 @@ struct onednn_task { /* a primitive that runs on changing addresses; its scratch
 /* Takes over `desc` (with the scratchpad of the user's).  `names` are the arguments, in the order in which run gets
  * their addresses; `descs` describes them.  False on failure; the task is to be closed in either case. */
 bool onednn_task_open(struct onednn_task *t, dnnl_primitive_desc_t desc, const int *names,
-                    const dnnl_memory_desc_t *const *descs, size_t n);
+                      const dnnl_memory_desc_t *const *descs, size_t n);
 void onednn_task_close(struct onednn_task *t);
 bool onednn_task_run(struct onednn_task *t, void *const *places);
 

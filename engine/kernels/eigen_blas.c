@@ -7,8 +7,8 @@
 #include "base/num.h"
 
 /* The Fortran entry; "L" in C's row order is Fortran's upper triangle. */
-extern void dsyev_(const char *jobz, const char *uplo, const int *n, double *a, const int *lda, double *w,
-                   double *work, const int *lwork, int *info, size_t jobz_len, size_t uplo_len);
+extern void dsyev_(const char *jobz, const char *uplo, const int *n, double *a, const int *lda, double *w, double *work,
+                   const int *lwork, int *info, size_t jobz_len, size_t uplo_len);
 
 void eigenvalues(double *matrix, size_t n, double *values)
 {

@@ -18,8 +18,8 @@ struct gemm_spec {
 struct gemm_bf16;
 
 struct gemm_bf16 *gemm_bf16_new(const struct gemm_spec *s, struct err *e); /* NULL on failure */
-void gemm_bf16_free(struct gemm_bf16 *g);                                   /* NULL is fine */
-size_t gemm_bf16_scratch(const struct gemm_bf16 *g);                        /* bytes, 64-byte aligned */
+void gemm_bf16_free(struct gemm_bf16 *g);                                  /* NULL is fine */
+size_t gemm_bf16_scratch(const struct gemm_bf16 *g);                       /* bytes, 64-byte aligned */
 bool gemm_bf16_run(struct gemm_bf16 *g, const void *a, const void *b, void *c, void *scratch);
 
 #endif

@@ -45,7 +45,8 @@ struct gemm_bf16 *gemm_bf16_new(const struct gemm_spec *s, struct err *e)
               dnnl_primitive_desc_create(&desc, &product, attr, onednn_engine(), NULL) == dnnl_success;
 
     if (ok) {
-        const dnnl_memory_desc_t *descs[] = {&a, &b, &c, dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0)};
+        const dnnl_memory_desc_t *descs[] = {&a, &b, &c,
+                                             dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0)};
         ok = onednn_task_open(&g->task, desc, names, descs, COUNT(names));
     }
     if (attr)

@@ -18,9 +18,9 @@
 #include "engine/kernels/tensor.h"
 
 struct conv_spec {
-    enum dtype dtype;   /* of x and y; sums are fp32 */
-    size_t n, h, w, c;  /* input */
-    size_t k;           /* output channels */
+    enum dtype dtype;  /* of x and y; sums are fp32 */
+    size_t n, h, w, c; /* input */
+    size_t k;          /* output channels */
     size_t window, stride, pad;
     bool accumulate, relu;
 };
@@ -41,10 +41,10 @@ struct conv_kernel {
     void (*weights_free)(struct conv_weights *w); /* NULL is fine */
     /* `s` may differ in n from what `w` was packed for.  Borrows w.  NULL on failure. */
     struct conv *(*open)(const struct conv_spec *s, const struct conv_weights *w, struct err *e);
-    void (*close)(struct conv *c); /* NULL is fine */
+    void (*close)(struct conv *c);           /* NULL is fine */
     size_t (*scratch)(const struct conv *c); /* bytes that bind() wants, 64-byte aligned; shared between convolutions */
     bool (*bind)(struct conv *c, const void *x, void *y, void *scratch, struct err *e); /* once */
-    bool (*forward)(struct conv *c);         /* false: the library refused */
+    bool (*forward)(struct conv *c);                                                    /* false: the library refused */
 };
 
 extern const struct conv_kernel conv_blas;     /* every fp32 shape; always built */

@@ -9,9 +9,9 @@
 
 struct conv_weights {
     dnnl_memory_desc_t desc;
-    void *data;             /* in the layout and dtype of desc */
-    float *bias;            /* [k] */
-    dnnl_memory_t memory;   /* over data; shared, since making one anew would write its padding */
+    void *data;           /* in the layout and dtype of desc */
+    float *bias;          /* [k] */
+    dnnl_memory_t memory; /* over data; shared, since making one anew would write its padding */
     dnnl_memory_t bias_memory;
 };
 
@@ -74,8 +74,8 @@ static bool describe_conv(const struct conv_spec *s, const dnnl_memory_desc_t *w
         return false;
     bool ok = describe_tensor(&x, s->dtype, s->n, s->h, s->w, s->c) && describe_bias(&b, s) &&
               describe_tensor(&y, s->dtype, s->n, conv_out(s->h, s), conv_out(s->w, s), s->k) &&
-              dnnl_convolution_forward_desc_init(&conv, dnnl_forward_inference, dnnl_convolution_direct, &x, &w, &b,
-                                                 &y, strides, pad, pad) == dnnl_success &&
+              dnnl_convolution_forward_desc_init(&conv, dnnl_forward_inference, dnnl_convolution_direct, &x, &w, &b, &y,
+                                                 strides, pad, pad) == dnnl_success &&
               dnnl_primitive_attr_create(&attr) == dnnl_success && describe_extras(attr, s) &&
               dnnl_primitive_desc_create(out, &conv, attr, onednn_engine(), NULL) == dnnl_success;
     if (attr)
@@ -116,8 +116,8 @@ static bool reorder(const struct conv_spec *s, const float *weights, dnnl_memory
     dnnl_stream_t stream = NULL;
     bool ok = describe_weights(&plain, dnnl_f32, s, dnnl_oihw) &&
               dnnl_memory_create(&from, &plain, onednn_engine(), (void *)(uintptr_t)weights) == dnnl_success &&
-              dnnl_reorder_primitive_desc_create(&reorder_desc, &plain, onednn_engine(), desc, onednn_engine(),
-                                                 NULL) == dnnl_success &&
+              dnnl_reorder_primitive_desc_create(&reorder_desc, &plain, onednn_engine(), desc, onednn_engine(), NULL) ==
+                  dnnl_success &&
               dnnl_primitive_create(&primitive, reorder_desc) == dnnl_success &&
               dnnl_stream_create(&stream, onednn_engine(), dnnl_stream_default_flags) == dnnl_success;
     if (ok) {

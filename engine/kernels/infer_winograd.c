@@ -91,7 +91,8 @@ static void close_conv(struct conv *c)
 
 static size_t scratch(const struct conv *c)
 {
-    return (PLACES * c->group * (c->s.c + c->s.k) + (PLACES + TILE * TILE) * max_size(c->s.c, c->s.k) + c->s.c) * sizeof(float);
+    return (PLACES * c->group * (c->s.c + c->s.k) + (PLACES + TILE * TILE) * max_size(c->s.c, c->s.k) + c->s.c) *
+           sizeof(float);
 }
 
 static bool bind_conv(struct conv *c, const void *x, void *y, void *scratch_space, struct err *e)

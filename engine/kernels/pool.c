@@ -66,8 +66,7 @@ void pool_max(const struct tensor *x, size_t window, size_t stride, size_t pad, 
                     max_bf16((const int16_t *)x->data + in, rows.count, columns.count, line, x->c,
                              (int16_t *)y->data + out);
                 else
-                    max_f32((const float *)x->data + in, rows.count, columns.count, line, x->c,
-                            (float *)y->data + out);
+                    max_f32((const float *)x->data + in, rows.count, columns.count, line, x->c, (float *)y->data + out);
             }
 }
 

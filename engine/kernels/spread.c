@@ -9,7 +9,6 @@
 #include "engine/kernels/eigen.h"
 #include "engine/kernels/gemm.h"
 
-
 enum { BLOCK = 256 }; /* rows at a time: bounds the memory */
 
 static double squared_distance(const float *x, const float *y, size_t d)

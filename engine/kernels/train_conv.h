@@ -23,10 +23,10 @@
 enum conv_pass { CONV_FORWARD, CONV_BACK_DATA, CONV_BACK_WEIGHTS, CONV_PASSES };
 
 struct conv_operands { /* the pass tells which one is written */
-    void *x;       /* [n, h, w, c], or its gradient */
-    void *y;       /* [n, out_h, out_w, k], or its gradient */
-    float *w;      /* [k, window, window, c], or its gradient */
-    void *scratch; /* 64-byte aligned */
+    void *x;           /* [n, h, w, c], or its gradient */
+    void *y;           /* [n, out_h, out_w, k], or its gradient */
+    float *w;          /* [k, window, window, c], or its gradient */
+    void *scratch;     /* 64-byte aligned */
 };
 
 struct conv_job;
@@ -36,15 +36,15 @@ struct conv_method {
     /* The spec's accumulate and relu do not count.  False where it would be wrong, or a library's reference code. */
     bool (*supports)(const struct conv_spec *s, enum conv_pass pass);
     struct conv_job *(*open)(const struct conv_spec *s, enum conv_pass pass, struct err *e); /* NULL on failure */
-    void (*close)(struct conv_job *j); /* NULL is fine */
-    size_t (*scratch)(const struct conv_job *j); /* bytes */
+    void (*close)(struct conv_job *j);                                                       /* NULL is fine */
+    size_t (*scratch)(const struct conv_job *j);                                             /* bytes */
     bool (*run)(struct conv_job *j, const struct conv_operands *o); /* false: the library refused */
 };
 
 extern const struct conv_method conv_patches; /* patches and matrix products: every shape; bf16 with oneDNN only */
 extern const struct conv_method conv_winograd_train; /* 3x3 of stride 1; computes in fp32 whatever the dtype */
 #if ANCHORD_ONEDNN
-extern const struct conv_method conv_direct;  /* oneDNN's own convolutions */
+extern const struct conv_method conv_direct; /* oneDNN's own convolutions */
 #endif
 
 #endif

@@ -4,8 +4,8 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "engine/kernels/common_dnnl.h"
-#include "engine/kernels/train_conv.h"
 #include "engine/kernels/layout.h"
+#include "engine/kernels/train_conv.h"
 
 struct conv_job {
     enum conv_pass pass;
@@ -63,12 +63,11 @@ static bool describe_backward(const struct conv_spec *s, enum conv_pass pass, dn
     dnnl_primitive_desc_t forward = NULL; /* the library wants to see it */
     if (!describe_shapes(s, pass, &m) || !describe_forward(s, &forward))
         return false;
-    dnnl_status_t status =
-        pass == CONV_BACK_DATA
-            ? dnnl_convolution_backward_data_desc_init(&conv, dnnl_convolution_direct, &m.x, &m.w, &m.y, m.strides,
-                                                       m.pad, m.pad)
-            : dnnl_convolution_backward_weights_desc_init(&conv, dnnl_convolution_direct, &m.x, &m.w, NULL, &m.y,
-                                                          m.strides, m.pad, m.pad);
+    dnnl_status_t status = pass == CONV_BACK_DATA
+                               ? dnnl_convolution_backward_data_desc_init(&conv, dnnl_convolution_direct, &m.x, &m.w,
+                                                                          &m.y, m.strides, m.pad, m.pad)
+                               : dnnl_convolution_backward_weights_desc_init(&conv, dnnl_convolution_direct, &m.x, &m.w,
+                                                                             NULL, &m.y, m.strides, m.pad, m.pad);
     bool ok = status == dnnl_success && make_desc(&conv, forward, out);
     dnnl_primitive_desc_destroy(forward);
     return ok;
@@ -76,8 +75,7 @@ static bool describe_backward(const struct conv_spec *s, enum conv_pass pass, dn
 
 static bool describe(const struct conv_spec *s, enum conv_pass pass, dnnl_primitive_desc_t *out)
 {
-    return onednn_engine() &&
-           (pass == CONV_FORWARD ? describe_forward(s, out) : describe_backward(s, pass, out));
+    return onednn_engine() && (pass == CONV_FORWARD ? describe_forward(s, out) : describe_backward(s, pass, out));
 }
 
 /* Where a part of the window never meets the picture, oneDNN 2.6 leaves garbage in its bf16 gradient (7x7 on 1x1). */

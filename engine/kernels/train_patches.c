@@ -8,11 +8,11 @@
 
 #include "base/mem.h"
 #include "base/num.h"
-#include "engine/kernels/train_conv.h"
 #include "engine/kernels/gemm.h"
 #include "engine/kernels/gemm_bf16.h"
-#include "engine/kernels/patches.h"
 #include "engine/kernels/layout.h"
+#include "engine/kernels/patches.h"
+#include "engine/kernels/train_conv.h"
 
 enum { PATCH_BYTES = 32 << 20 };
 
@@ -20,8 +20,8 @@ struct conv_job {
     struct conv_spec s; /* of one tile: s.n images */
     enum conv_pass pass;
     size_t tiles;
-    size_t rows, length;  /* of the patches of a tile */
-    struct gemm_bf16 *product; /* bf16 only */
+    size_t rows, length;                    /* of the patches of a tile */
+    struct gemm_bf16 *product;              /* bf16 only */
     size_t weights_at, product_at, scratch; /* offsets in the scratch; its bytes */
 };
 
@@ -129,16 +129,10 @@ static bool multiply(struct conv_job *j, const void *a, const void *b, void *c, 
     if (j->s.dtype == DTYPE_BF16)
         return multiply_bf16(j, a, b, c, scratch);
     switch (j->pass) {
-    case CONV_FORWARD:
-        gemm_nt(j->rows, j->s.k, j->length, 1, a, b, 0, c);
-        break;
-    case CONV_BACK_DATA:
-        gemm_nn(j->rows, j->length, j->s.k, 1, a, b, 0, c);
-        break;
+    case CONV_FORWARD: gemm_nt(j->rows, j->s.k, j->length, 1, a, b, 0, c); break;
+    case CONV_BACK_DATA: gemm_nn(j->rows, j->length, j->s.k, 1, a, b, 0, c); break;
     case CONV_BACK_WEIGHTS:
-    case CONV_PASSES:
-        gemm_tn(j->s.k, j->length, j->rows, 1, a, b, 1, c);
-        break;
+    case CONV_PASSES: gemm_tn(j->s.k, j->length, j->rows, 1, a, b, 1, c); break;
     }
     return true;
 }

@@ -8,8 +8,8 @@
 
 #include "base/mem.h"
 #include "base/num.h"
-#include "engine/kernels/train_conv.h"
 #include "engine/kernels/gemm.h"
+#include "engine/kernels/train_conv.h"
 #include "engine/kernels/winograd.h"
 
 enum { TILE = WINOGRAD_TILE, PATCH = WINOGRAD_PATCH, PLACES = WINOGRAD_PLACES, TAPS = WINOGRAD_TAPS };
@@ -25,7 +25,7 @@ struct conv_job {
     size_t group;
 };
 
-struct matrices { /* in the scratch */
+struct matrices {   /* in the scratch */
     float *filters; /* [36, k, c], or their gradient; [36, c, k] for the forward pass */
     float *x, *y;   /* [36, group, c] and [36, group, k] */
 };
@@ -141,8 +141,8 @@ HOT_LOOP static void narrow(const float *restrict in, size_t n, uint16_t *restri
 
 /* Cells (side x side, the first at pixel y, x of the picture's border of `pad` pixels) of channels first to first + n: where
  * they lie, or widened into `buffer`; zero outside the picture. */
-static void list_cells(const struct conv_job *j, const void *tensor, size_t channels, size_t tile, size_t side, size_t pad,
-                       size_t first, size_t n, float *buffer, const float **cells)
+static void list_cells(const struct conv_job *j, const void *tensor, size_t channels, size_t tile, size_t side,
+                       size_t pad, size_t first, size_t n, float *buffer, const float **cells)
 {
     static const float zeros[PIECE];
     const struct conv_spec *s = &j->s;
@@ -174,7 +174,8 @@ static void load_group(const struct conv_job *j, const void *tensor, size_t chan
             float half[PLACES * PIECE], buffer[PLACES * PIECE], *to = out + t * channels + first;
             const float *cells[PLACES];
             size_t n = min_size(PIECE, channels - first);
-            list_cells(j, tensor, channels, first_tile + t, spread ? TILE : PATCH, spread ? 0 : 1, first, n, buffer, cells);
+            list_cells(j, tensor, channels, first_tile + t, spread ? TILE : PATCH, spread ? 0 : 1, first, n, buffer,
+                       cells);
             if (spread)
                 winograd_spread(cells, n, half, to, plane);
             else
@@ -182,8 +183,8 @@ static void load_group(const struct conv_job *j, const void *tensor, size_t chan
         }
 }
 
-static void store_tile(const struct conv_job *j, const float *pixels, size_t tile, size_t channels, size_t first, size_t n,
-                       void *tensor)
+static void store_tile(const struct conv_job *j, const float *pixels, size_t tile, size_t channels, size_t first,
+                       size_t n, void *tensor)
 {
     const struct conv_spec *s = &j->s;
     size_t row = tile / j->across, image = row / j->down, top = row % j->down * TILE, left = tile % j->across * TILE;

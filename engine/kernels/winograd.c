@@ -84,8 +84,8 @@ INLINE void map_taps(const float *const *in, size_t n, float *restrict g, size_t
 }
 
 /* A square of from x from cells becomes one of to x to. */
-INLINE void map_square(line_map *map, size_t from, size_t to, const float *const *cells, size_t n, float *half, float *out,
-                       size_t step)
+INLINE void map_square(line_map *map, size_t from, size_t to, const float *const *cells, size_t n, float *half,
+                       float *out, size_t step)
 {
     const float *column[PATCH];
 

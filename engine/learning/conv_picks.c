@@ -108,8 +108,7 @@ bool conv_picks_measure(struct conv_pick *picks, size_t n, enum backend backend,
     return true;
 }
 
-static bool find_method(struct conv_pick *p, enum conv_pass pass, enum backend backend, const char *name,
-                        struct err *e)
+static bool find_method(struct conv_pick *p, enum conv_pass pass, enum backend backend, const char *name, struct err *e)
 {
     for (const struct conv_method *const *m = methods_of(backend); *m; m++)
         if (strcmp((*m)->name, name) == 0 && (*m)->supports(&p->spec, pass)) {

@@ -11,11 +11,11 @@
 #include "engine/encoder.h"
 #include "engine/kernels/train_conv.h"
 
-struct conv_pick { /* one convolution */
+struct conv_pick {    /* one convolution */
     const char *name; /* of its weights; borrowed */
     struct conv_spec spec;
     bool wanted[CONV_PASSES];
-    struct conv_operands trial; /* what measuring runs on, and overwrites; borrowed */
+    struct conv_operands trial;                     /* what measuring runs on, and overwrites; borrowed */
     const struct conv_method *methods[CONV_PASSES]; /* NULL where a pass is not wanted */
     struct conv_job *jobs[CONV_PASSES];
 };

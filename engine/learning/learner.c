@@ -24,7 +24,8 @@ static bool check_head(const struct learner_options *o, struct err *e)
 static bool check_predictor(const struct learner *l, const struct learner_options *o, struct err *e)
 {
     if (o->n_predictor && l->g.ops[l->g.n - 1].c != l->g.ops[l->g.projection].c)
-        return err_field(e, "predictor", "must end with as many outputs as the head, which are %zu", l->g.ops[l->g.projection].c);
+        return err_field(e, "predictor", "must end with as many outputs as the head, which are %zu",
+                         l->g.ops[l->g.projection].c);
     return true;
 }
 
@@ -78,7 +79,10 @@ static void place_tensors(struct learner *l, double head_rate)
     for (size_t i = 0; i < l->g.n_tensors; i++) {
         const struct op_tensor *t = &l->g.tensors[i];
         struct learner_tensor *to = &l->tensors[i];
-        *to = (struct learner_tensor){.data = l->storage + at, .count = t->count, .rank = t->rank, .head = t->head,
+        *to = (struct learner_tensor){.data = l->storage + at,
+                                      .count = t->count,
+                                      .rank = t->rank,
+                                      .head = t->head,
                                       .statistic = t->kind == WEIGHT_BN_MEAN || t->kind == WEIGHT_BN_VARIANCE};
         memcpy(to->name, t->name, sizeof to->name);
         memcpy(to->shape, t->shape, sizeof to->shape);
@@ -142,8 +146,15 @@ static void list_convs(struct learner *l)
         l->pick_of[i] = l->n_picks;
         l->picks[l->n_picks++] = (struct conv_pick){
             .name = l->tensors[op->tensor].name,
-            .spec = {.dtype = l->dtype, .n = x->n, .h = x->h, .w = x->w, .c = x->c, .k = op->c,
-                     .window = op->window, .stride = op->stride, .pad = op->pad},
+            .spec = {.dtype = l->dtype,
+                     .n = x->n,
+                     .h = x->h,
+                     .w = x->w,
+                     .c = x->c,
+                     .k = op->c,
+                     .window = op->window,
+                     .stride = op->stride,
+                     .pad = op->pad},
             .wanted = {true, l->routes[i].dx != NULL, op->needs_gradient && !op->frozen},
             .trial = {x->data, l->out[i].data, l->spare, NULL},
         };

@@ -27,31 +27,33 @@
 #define ANCHORD_ENGINE_LEARNING_LEARNER_H
 
 #include "engine/encoder.h"
-#include "engine/objectives/head.h"
 #include "engine/learning/optimizer.h"
+#include "engine/objectives/head.h"
 
 enum { LEARNER_PASSES_MAX = 4 };
 struct learner_pass {
     size_t rows;
-    uint32_t size;            /* side of the pictures */
+    uint32_t size; /* side of the pictures */
 };
 
 struct learner_options {
     enum precision precision;
     enum backend backend;
-    size_t batch;             /* rows of a step; a batch norm that learns needs at least 3.  Not read with `passes` */
+    size_t batch; /* rows of a step; a batch norm that learns needs at least 3.  Not read with `passes` */
     struct learner_pass passes[LEARNER_PASSES_MAX]; /* in the order of the rows */
-    size_t n_passes;          /* 0: one, all `batch` rows at the model's size */
+    size_t n_passes;                                /* 0: one, all `batch` rows at the model's size */
     struct head_layer head[HEAD_LAYERS_MAX];
-    size_t n_head;            /* 0: z is the encoder's output itself */
-    struct head_layer predictor[HEAD_LAYERS_MAX]; /* behind the head; the last layer has as many outputs as the head, or says 0 */
+    size_t n_head; /* 0: z is the encoder's output itself */
+    struct head_layer
+        predictor[HEAD_LAYERS_MAX]; /* behind the head; the last layer has as many outputs as the head, or says 0 */
     size_t n_predictor;
-    bool forward_only;        /* nothing learns; batch norms still go by the batch where they would with learning */
-    bool freeze_norm;         /* batch norm of the encoder uses its running statistics, scale and shift fixed */
-    uint32_t freeze_stages;   /* 0: none; 1: the stem; 2: and layer1; ... 5: the whole encoder; their batch norms too */
-    double head_rate;         /* times the learning rate, for the head; 0: the same */
-    uint64_t seed;            /* of the head's first weights */
-    const char *picks;        /* what learner_picks() gave before: the same kernels again; NULL: measure.  Those of a learner with
+    bool forward_only;      /* nothing learns; batch norms still go by the batch where they would with learning */
+    bool freeze_norm;       /* batch norm of the encoder uses its running statistics, scale and shift fixed */
+    uint32_t freeze_stages; /* 0: none; 1: the stem; 2: and layer1; ... 5: the whole encoder; their batch norms too */
+    double head_rate;       /* times the learning rate, for the head; 0: the same */
+    uint64_t seed;          /* of the head's first weights */
+    const char
+        *picks; /* what learner_picks() gave before: the same kernels again; NULL: measure.  Those of a learner with
                                * more passes serve one that has its first ones */
 };
 

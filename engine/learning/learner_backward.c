@@ -124,26 +124,16 @@ static bool run_op(struct learner *l, size_t i, bool accumulate)
     struct tensor dx = l->out[op->in];
 
     switch (op->kind) {
-    case OP_INPUT:
-        break;
-    case OP_CONV:
-        return run_conv(l, i, accumulate);
-    case OP_NORM:
-        run_norm(l, i, accumulate);
-        break;
-    case OP_MAXPOOL:
-        run_maxpool(l, i);
-        break;
+    case OP_INPUT: break;
+    case OP_CONV: return run_conv(l, i, accumulate);
+    case OP_NORM: run_norm(l, i, accumulate); break;
+    case OP_MAXPOOL: run_maxpool(l, i); break;
     case OP_AVGPOOL:
         dx.data = l->routes[i].dx;
         pool_average_gradient(l->routes[i].dy, &dx);
         break;
-    case OP_LINEAR:
-        run_linear(l, i, accumulate);
-        break;
-    case OP_JOIN:
-        run_join(l, i);
-        break;
+    case OP_LINEAR: run_linear(l, i, accumulate); break;
+    case OP_JOIN: run_join(l, i); break;
     }
     return true;
 }

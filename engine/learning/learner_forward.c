@@ -67,25 +67,13 @@ static bool run_op(struct learner *l, size_t i)
     const struct tensor *x = &l->out[op->in], *y = &l->out[i];
 
     switch (op->kind) {
-    case OP_INPUT:
-        break;
-    case OP_CONV:
-        return run_conv(l, i);
-    case OP_NORM:
-        run_norm(l, i);
-        break;
-    case OP_MAXPOOL:
-        pool_max_marked(x, op->window, op->stride, op->pad, y, l->marks[i]);
-        break;
-    case OP_AVGPOOL:
-        pool_average(x, y->data);
-        break;
-    case OP_LINEAR:
-        run_linear(l, i);
-        break;
-    case OP_JOIN:
-        run_join(l, i);
-        break;
+    case OP_INPUT: break;
+    case OP_CONV: return run_conv(l, i);
+    case OP_NORM: run_norm(l, i); break;
+    case OP_MAXPOOL: pool_max_marked(x, op->window, op->stride, op->pad, y, l->marks[i]); break;
+    case OP_AVGPOOL: pool_average(x, y->data); break;
+    case OP_LINEAR: run_linear(l, i); break;
+    case OP_JOIN: run_join(l, i); break;
     }
     return true;
 }

@@ -19,7 +19,7 @@ struct planner {
     struct learner *l;
     struct span spans[SPANS_MAX];
     size_t n;
-    size_t dy[OPS_MAX][2], parts[OPS_MAX]; /* spans of the gradient of each op's output, and how many */
+    size_t dy[OPS_MAX][2], parts[OPS_MAX];            /* spans of the gradient of each op's output, and how many */
     size_t dx[OPS_MAX], dx2[OPS_MAX], marks[OPS_MAX]; /* spans, or NONE */
 };
 

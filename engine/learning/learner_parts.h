@@ -6,9 +6,9 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "engine/kernels/batchnorm.h"
 #include "engine/learning/conv_picks.h"
 #include "engine/learning/learner.h"
-#include "engine/kernels/batchnorm.h"
 #include "engine/learning/train_graph.h"
 
 struct norm_state { /* of one batch norm; [c] each; owned by learner.state */
@@ -29,17 +29,17 @@ struct learner {
     enum backend backend;
     struct train_graph g;
 
-    float *storage, *gradient_storage;              /* of all tensors, of all that learn */
+    float *storage, *gradient_storage; /* of all tensors, of all that learn */
     struct learner_tensor tensors[OP_TENSORS_MAX];
-    float *gradients[OP_TENSORS_MAX];               /* NULL: does not learn */
+    float *gradients[OP_TENSORS_MAX]; /* NULL: does not learn */
     struct parameter *parameters;
     size_t n_parameters;
 
-    void *memory;                  /* activations and their gradients */
+    void *memory; /* activations and their gradients */
     size_t memory_size;
-    struct tensor out[OPS_MAX];    /* of each op, in `memory` */
-    struct route routes[OPS_MAX];  /* in `memory` */
-    uint8_t *marks[OPS_MAX];       /* MAXPOOL: in `memory` */
+    struct tensor out[OPS_MAX];   /* of each op, in `memory` */
+    struct route routes[OPS_MAX]; /* in `memory` */
+    uint8_t *marks[OPS_MAX];      /* MAXPOOL: in `memory` */
     float *state;
     struct norm_state norms[OPS_MAX];
 
@@ -47,9 +47,9 @@ struct learner {
     size_t n_picks, pick_of[OPS_MAX]; /* CONV */
     struct buf picks_text;
 
-    void *scratch;                 /* of whatever runs */
+    void *scratch; /* of whatever runs */
     size_t scratch_size;
-    float *spare;                  /* a gradient that is to be added to another */
+    float *spare; /* a gradient that is to be added to another */
     size_t spare_count;
     bool forward_done;
     double seconds[LEARNER_PARTS][2];

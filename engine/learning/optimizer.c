@@ -15,8 +15,8 @@ struct optimizer {
     struct parameter *parameters;
     size_t n;
     uint64_t steps;
-    float **first;  /* momentum, or the mean of the gradient */
-    float **second; /* AdamW: the mean of its square */
+    float **first;   /* momentum, or the mean of the gradient */
+    float **second;  /* AdamW: the mean of its square */
     double *squares; /* of each gradient; added in order, whatever thread was first */
 };
 
@@ -24,8 +24,13 @@ const char *const optimizer_names[] = {"sgd", "lars", "adamw", NULL};
 
 struct optimizer_settings optimizer_defaults(enum optimizer_kind kind)
 {
-    return (struct optimizer_settings){.kind = kind, .momentum = 0.9, .eta = 0.001, .beta1 = 0.9,
-                                       .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 1e-4};
+    return (struct optimizer_settings){.kind = kind,
+                                       .momentum = 0.9,
+                                       .eta = 0.001,
+                                       .beta1 = 0.9,
+                                       .beta2 = 0.999,
+                                       .epsilon = 1e-8,
+                                       .weight_decay = 1e-4};
 }
 
 static bool in_range(double x, double lo, double hi, const char *name, struct err *e)
@@ -40,8 +45,8 @@ static bool check(const struct optimizer_settings *s, struct err *e)
            in_range(s->epsilon, 1e-16, 1, "epsilon", e) && in_range(s->weight_decay, 0, 1, "weight_decay", e);
 }
 
-struct optimizer *optimizer_new(const struct optimizer_settings *s, const struct parameter *parameters,
-                                size_t n, struct err *e)
+struct optimizer *optimizer_new(const struct optimizer_settings *s, const struct parameter *parameters, size_t n,
+                                struct err *e)
 {
     if (!check(s, e))
         return NULL;
@@ -74,8 +79,8 @@ void optimizer_free(struct optimizer *o)
     free(o);
 }
 
-HOT_LOOP static void sgd(float *restrict w, const float *restrict g, float *restrict v, size_t n, float lr,
-                         float mu, float wd, float ratio, bool nesterov)
+HOT_LOOP static void sgd(float *restrict w, const float *restrict g, float *restrict v, size_t n, float lr, float mu,
+                         float wd, float ratio, bool nesterov)
 {
     for (size_t i = 0; i < n; i++) {
         float d = ratio * (g[i] + wd * w[i]);
@@ -99,8 +104,8 @@ static double trust_ratio(const struct optimizer_settings *s, const struct param
     return s->clip && lr > 0 ? fmin(q / lr, 1) : q;
 }
 
-HOT_LOOP static void adamw(float *restrict w, const float *restrict g, float *restrict m, float *restrict v,
-                           size_t n, const float c[6])
+HOT_LOOP static void adamw(float *restrict w, const float *restrict g, float *restrict m, float *restrict v, size_t n,
+                           const float c[6])
 {
     const float decay = c[0], b1 = c[1], b2 = c[2], step = c[3], root = c[4], eps = c[5];
     for (size_t i = 0; i < n; i++) {
@@ -114,8 +119,11 @@ static void adamw_step(struct optimizer *o, size_t i, double lr)
 {
     const struct parameter *p = &o->parameters[i];
     double t = (double)o->steps, correct1 = 1 - pow(o->s.beta1, t), correct2 = 1 - pow(o->s.beta2, t);
-    const float c[6] = {(float)(1 - (p->decay ? lr * o->s.weight_decay : 0)), (float)o->s.beta1,
-                        (float)o->s.beta2, (float)(lr / correct1), (float)(1 / sqrt(correct2)),
+    const float c[6] = {(float)(1 - (p->decay ? lr * o->s.weight_decay : 0)),
+                        (float)o->s.beta1,
+                        (float)o->s.beta2,
+                        (float)(lr / correct1),
+                        (float)(1 / sqrt(correct2)),
                         (float)o->s.epsilon};
 #pragma omp parallel for schedule(static) if (p->count > PIECE)
     for (size_t at = 0; at < p->count; at += PIECE)

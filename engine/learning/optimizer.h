@@ -21,27 +21,27 @@ extern const char *const optimizer_names[]; /* by kind, as configurations and re
 
 struct optimizer_settings {
     enum optimizer_kind kind;
-    double momentum;      /* SGD and LARS; 0.9 */
-    bool nesterov;        /* SGD */
-    double eta;           /* LARS's trust coefficient; 0.001 */
-    bool clip;            /* LARS: the ratio is at most 1 / learning rate (LARC) */
+    double momentum;              /* SGD and LARS; 0.9 */
+    bool nesterov;                /* SGD */
+    double eta;                   /* LARS's trust coefficient; 0.001 */
+    bool clip;                    /* LARS: the ratio is at most 1 / learning rate (LARC) */
     double beta1, beta2, epsilon; /* AdamW; 0.9, 0.999, 1e-8 */
     double weight_decay;
 };
 struct optimizer_settings optimizer_defaults(enum optimizer_kind kind);
 
-struct parameter { /* one tensor to be learned; all borrowed */
-    float *value;          /* [count] */
-    float *gradient;       /* [count] */
+struct parameter {   /* one tensor to be learned; all borrowed */
+    float *value;    /* [count] */
+    float *gradient; /* [count] */
     size_t count;
-    bool decay;            /* false: no weight decay, no trust ratio */
-    double rate_scale;     /* multiplies the learning rate: 1, or more for a fresh head */
+    bool decay;        /* false: no weight decay, no trust ratio */
+    double rate_scale; /* multiplies the learning rate: 1, or more for a fresh head */
 };
 
 struct optimizer;
 /* `parameters` must stay where they are.  NULL with the field in e->param when a setting is impossible. */
-struct optimizer *optimizer_new(const struct optimizer_settings *s, const struct parameter *parameters,
-                                size_t n, struct err *e);
+struct optimizer *optimizer_new(const struct optimizer_settings *s, const struct parameter *parameters, size_t n,
+                                struct err *e);
 void optimizer_free(struct optimizer *o); /* NULL is fine */
 /* Scales all gradients so that their joint L2 norm is at most `max_norm` (0: leaves them); gives the norm before. */
 double optimizer_clip(struct optimizer *o, double max_norm);

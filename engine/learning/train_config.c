@@ -23,10 +23,8 @@ static bool read_arch(struct train_config *c, const struct json *v, struct err *
     int stem = STEM_IMAGENET;
     uint64_t width = 64, projection = 0, size = 0;
     const struct field fields[] = {
-        {"name", FIELD_OTHER, NULL, 0, 0, NULL},
-        {"stem", FIELD_CHOICE, &stem, 0, 0, stems},
-        {"width", FIELD_COUNT, &width, 8, 256, NULL},
-        {"projection", FIELD_COUNT, &projection, 0, 4096, NULL},
+        {"name", FIELD_OTHER, NULL, 0, 0, NULL},      {"stem", FIELD_CHOICE, &stem, 0, 0, stems},
+        {"width", FIELD_COUNT, &width, 8, 256, NULL}, {"projection", FIELD_COUNT, &projection, 0, 4096, NULL},
         {"size", FIELD_COUNT, &size, 16, 1024, NULL},
     };
     if (!config_fields(v, "arch", fields, COUNT(fields), e) || !json_get_text(v, "name", 16, &name, e) ||
@@ -42,8 +40,8 @@ static bool read_arch(struct train_config *c, const struct json *v, struct err *
 /* The objective's own table, as fields of the settings. */
 static bool read_settings(struct train_config *c, const struct json *v, const char *where, struct err *e)
 {
-    static const enum field_kind kinds[] = {[SETTING_REAL] = FIELD_REAL, [SETTING_FLAG] = FIELD_FLAG,
-                                            [SETTING_CHOICE] = FIELD_CHOICE};
+    static const enum field_kind kinds[] = {
+        [SETTING_REAL] = FIELD_REAL, [SETTING_FLAG] = FIELD_FLAG, [SETTING_CHOICE] = FIELD_CHOICE};
     struct field fields[SETTINGS_MAX];
     size_t n = c->objective->n_settings;
     assert(n <= SETTINGS_MAX);
@@ -170,8 +168,15 @@ static bool read_predictor(struct train_config *c, const struct json *list, stru
 
 static void set_defaults(struct train_config *c)
 {
-    *c = (struct train_config){.views = 2, .batch = 256, .learning_rate = LEARNING_RATE, .head_rate = 1, .warmup = USUAL_WARMUP,
-                               .end_rate = 0.001, .held_out = 0.1, .seed = 1, .fit = -1};
+    *c = (struct train_config){.views = 2,
+                               .batch = 256,
+                               .learning_rate = LEARNING_RATE,
+                               .head_rate = 1,
+                               .warmup = USUAL_WARMUP,
+                               .end_rate = 0.001,
+                               .held_out = 0.1,
+                               .seed = 1,
+                               .fit = -1};
     c->arch = (struct arch){.depth = 18, .stem = STEM_IMAGENET, .width = 64};
     c->size = 224;
     c->objective = objective_find("infonce");
@@ -189,27 +194,41 @@ static bool read_top(struct train_config *c, const struct json *v, struct err *e
     int precision = 0, backend = 0;
     uint64_t stages = 0, views = 2, batch = c->batch, per_label = 0, chunk = 0, threads = 0, cache = 0, size = 0;
     const struct field fields[] = {
-        {"data", FIELD_PATH, &c->data, 0, 0, NULL}, {"validation", FIELD_PATH, &c->validation, 0, 0, NULL},
-        {"manifest", FIELD_PATH, &c->manifest, 0, 0, NULL}, {"collection", FIELD_PATH, &c->collection, 0, 0, NULL},
+        {"data", FIELD_PATH, &c->data, 0, 0, NULL},
+        {"validation", FIELD_PATH, &c->validation, 0, 0, NULL},
+        {"manifest", FIELD_PATH, &c->manifest, 0, 0, NULL},
+        {"collection", FIELD_PATH, &c->collection, 0, 0, NULL},
         {"store", FIELD_PATH, &c->store, 0, 0, NULL},
-        {"out", FIELD_PATH, &c->out, 0, 0, NULL}, {"model", FIELD_PATH, &c->model, 0, 0, NULL},
+        {"out", FIELD_PATH, &c->out, 0, 0, NULL},
+        {"model", FIELD_PATH, &c->model, 0, 0, NULL},
         {"picks", FIELD_PATH, &c->picks, 0, 0, NULL},
-        {"arch", FIELD_OTHER, NULL, 0, 0, NULL}, {"method", FIELD_OTHER, NULL, 0, 0, NULL},
-        {"augmentation", FIELD_OTHER, NULL, 0, 0, NULL}, {"crops", FIELD_OTHER, NULL, 0, 0, NULL},
+        {"arch", FIELD_OTHER, NULL, 0, 0, NULL},
+        {"method", FIELD_OTHER, NULL, 0, 0, NULL},
+        {"augmentation", FIELD_OTHER, NULL, 0, 0, NULL},
+        {"crops", FIELD_OTHER, NULL, 0, 0, NULL},
         {"optimizer", FIELD_OTHER, NULL, 0, 0, NULL},
-        {"head", FIELD_OTHER, NULL, 0, 0, NULL}, {"predictor", FIELD_OTHER, NULL, 0, 0, NULL},
+        {"head", FIELD_OTHER, NULL, 0, 0, NULL},
+        {"predictor", FIELD_OTHER, NULL, 0, 0, NULL},
         {"fit", FIELD_CHOICE, &c->fit, 0, 0, fit_names},
-        {"size", FIELD_COUNT, &size, 16, 1024, NULL}, {"views", FIELD_COUNT, &views, 1, 2, NULL},
-        {"batch_size", FIELD_COUNT, &batch, 3, 65536, NULL}, {"per_label", FIELD_COUNT, &per_label, 0, 1024, NULL},
-        {"chunk", FIELD_COUNT, &chunk, 0, 65536, NULL}, {"epochs", FIELD_COUNT, &c->epochs, 1, 100000, NULL},
-        {"steps", FIELD_COUNT, &c->steps, 1, 1e9, NULL}, {"max_minutes", FIELD_REAL, &c->max_minutes, 0, 1e6, NULL},
-        {"clip_norm", FIELD_REAL, &c->clip_norm, 0, 1e6, NULL}, {"ema", FIELD_REAL, &c->ema, 0, 0.99999, NULL},
+        {"size", FIELD_COUNT, &size, 16, 1024, NULL},
+        {"views", FIELD_COUNT, &views, 1, 2, NULL},
+        {"batch_size", FIELD_COUNT, &batch, 3, 65536, NULL},
+        {"per_label", FIELD_COUNT, &per_label, 0, 1024, NULL},
+        {"chunk", FIELD_COUNT, &chunk, 0, 65536, NULL},
+        {"epochs", FIELD_COUNT, &c->epochs, 1, 100000, NULL},
+        {"steps", FIELD_COUNT, &c->steps, 1, 1e9, NULL},
+        {"max_minutes", FIELD_REAL, &c->max_minutes, 0, 1e6, NULL},
+        {"clip_norm", FIELD_REAL, &c->clip_norm, 0, 1e6, NULL},
+        {"ema", FIELD_REAL, &c->ema, 0, 0.99999, NULL},
         {"freeze_norm", FIELD_FLAG, &c->freeze_norm, 0, 0, NULL},
-        {"freeze_stages", FIELD_COUNT, &stages, 0, 5, NULL}, {"held_out", FIELD_REAL, &c->held_out, 0, 0.5, NULL},
+        {"freeze_stages", FIELD_COUNT, &stages, 0, 5, NULL},
+        {"held_out", FIELD_REAL, &c->held_out, 0, 0.5, NULL},
         {"evaluate_every", FIELD_COUNT, &c->evaluate_every, 0, 1e9, NULL},
         {"checkpoint_every", FIELD_COUNT, &c->checkpoint_every, 0, 1e9, NULL},
-        {"seed", FIELD_COUNT, &c->seed, 0, 9e15, NULL}, {"precision", FIELD_CHOICE, &precision, 0, 0, precisions},
-        {"backend", FIELD_CHOICE, &backend, 0, 0, backends}, {"threads", FIELD_COUNT, &threads, 0, 256, NULL},
+        {"seed", FIELD_COUNT, &c->seed, 0, 9e15, NULL},
+        {"precision", FIELD_CHOICE, &precision, 0, 0, precisions},
+        {"backend", FIELD_CHOICE, &backend, 0, 0, backends},
+        {"threads", FIELD_COUNT, &threads, 0, 256, NULL},
         {"cache_bytes", FIELD_COUNT, &cache, 0, 1e12, NULL},
     };
     if (!config_fields(v, "", fields, COUNT(fields), e))
@@ -239,10 +258,12 @@ static bool check_chunk(const struct train_config *c, struct err *e)
         return err_field(e, "chunk", "needs `freeze_norm`: batch norm over a part of the batch is another loss");
     for (size_t i = 0; i < c->n_head; i++)
         if (c->head[i].norm)
-            return err_field(e, "chunk", "needs a `head` without `norm`: batch norm over a part of the batch is another loss");
+            return err_field(e, "chunk",
+                             "needs a `head` without `norm`: batch norm over a part of the batch is another loss");
     for (size_t i = 0; i < c->n_predictor; i++)
         if (c->predictor[i].norm)
-            return err_field(e, "chunk", "needs a `predictor` without `norm`: batch norm over a part of the batch is another loss");
+            return err_field(e, "chunk",
+                             "needs a `predictor` without `norm`: batch norm over a part of the batch is another loss");
     return true;
 }
 
@@ -293,8 +314,8 @@ bool train_config_parse(struct train_config *c, const char *text, size_t len, st
     static const struct {
         const char *name;
         bool (*read)(struct train_config *c, const struct json *v, struct err *e);
-    } parts[] = {{"arch", read_arch}, {"method", read_method}, {"augmentation", config_augmentation},
-                 {"crops", config_crops}, {"optimizer", read_optimizer}, {"head", read_head},
+    } parts[] = {{"arch", read_arch},          {"method", read_method},       {"augmentation", config_augmentation},
+                 {"crops", config_crops},      {"optimizer", read_optimizer}, {"head", read_head},
                  {"predictor", read_predictor}};
     set_defaults(c);
     struct json *doc = json_parse(text, len, 0, e);

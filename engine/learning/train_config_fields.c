@@ -60,8 +60,7 @@ static bool read_field(const struct json *v, const struct field *f, const char *
     return true;
 }
 
-bool config_fields(const struct json *object, const char *where, const struct field *fields, size_t n,
-                        struct err *e)
+bool config_fields(const struct json *object, const char *where, const struct field *fields, size_t n, struct err *e)
 {
     const char *key;
     const struct json *v;

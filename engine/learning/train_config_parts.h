@@ -12,13 +12,14 @@ enum field_kind { FIELD_REAL, FIELD_COUNT, FIELD_FLAG, FIELD_CHOICE, FIELD_PATH,
 struct field {
     const char *name;
     enum field_kind kind;
-    void *to;                   /* double, uint64_t, bool, int (index into choices), char *; OTHER: not read here */
+    void *to; /* double, uint64_t, bool, int (index into choices), char *; OTHER: not read here */
     double lo, hi;
     const char *const *choices; /* NULL-terminated */
 };
 
 /* Reads an object whose path is `where`; a field that is not in the table is refused.  Null is as good as not given. */
-MUST_CHECK bool config_fields(const struct json *object, const char *where, const struct field *fields, size_t n, struct err *e);
+MUST_CHECK bool config_fields(const struct json *object, const char *where, const struct field *fields, size_t n,
+                              struct err *e);
 MUST_CHECK bool config_choice(const struct json *v, const struct field *f, const char *path, struct err *e);
 void config_path(char out[64], const char *where, const char *name);
 /* False, with the reason of a check that knows its own fields alone: they lie below `where`. */

@@ -14,12 +14,18 @@ enum { AUGMENTATION_FIELDS = 13 };
 static void augmentation_fields(struct augmentation *a, struct field *out)
 {
     const struct field fields[AUGMENTATION_FIELDS] = {
-        {"crop_min", FIELD_REAL, &a->crop_min, 0.001, 1, NULL}, {"crop_max", FIELD_REAL, &a->crop_max, 0.001, 1, NULL},
-        {"flip", FIELD_REAL, &a->flip, 0, 1, NULL}, {"jitter", FIELD_REAL, &a->jitter, 0, 1, NULL},
-        {"brightness", FIELD_REAL, &a->brightness, 0, 1, NULL}, {"contrast", FIELD_REAL, &a->contrast, 0, 1, NULL},
-        {"saturation", FIELD_REAL, &a->saturation, 0, 1, NULL}, {"hue", FIELD_REAL, &a->hue, 0, 0.5, NULL},
-        {"gray", FIELD_REAL, &a->gray, 0, 1, NULL}, {"blur", FIELD_REAL, &a->blur, 0, 1, NULL},
-        {"sigma_min", FIELD_REAL, &a->sigma_min, 0.01, 20, NULL}, {"sigma_max", FIELD_REAL, &a->sigma_max, 0.01, 20, NULL},
+        {"crop_min", FIELD_REAL, &a->crop_min, 0.001, 1, NULL},
+        {"crop_max", FIELD_REAL, &a->crop_max, 0.001, 1, NULL},
+        {"flip", FIELD_REAL, &a->flip, 0, 1, NULL},
+        {"jitter", FIELD_REAL, &a->jitter, 0, 1, NULL},
+        {"brightness", FIELD_REAL, &a->brightness, 0, 1, NULL},
+        {"contrast", FIELD_REAL, &a->contrast, 0, 1, NULL},
+        {"saturation", FIELD_REAL, &a->saturation, 0, 1, NULL},
+        {"hue", FIELD_REAL, &a->hue, 0, 0.5, NULL},
+        {"gray", FIELD_REAL, &a->gray, 0, 1, NULL},
+        {"blur", FIELD_REAL, &a->blur, 0, 1, NULL},
+        {"sigma_min", FIELD_REAL, &a->sigma_min, 0.01, 20, NULL},
+        {"sigma_max", FIELD_REAL, &a->sigma_max, 0.01, 20, NULL},
         {"solarize", FIELD_REAL, &a->solarize, 0, 1, NULL},
     };
     memcpy(out, fields, sizeof fields);
@@ -106,9 +112,11 @@ bool config_check_crops(struct train_config *c, struct err *e)
     if (c->views > CROPS_MAX)
         return err_field(e, "crops", "are %zu of each picture, and at most %d are possible", c->views, CROPS_MAX);
     if (c->views * c->batch > ROWS_MAX)
-        return err_field(e, "crops", "make %zu rows of a batch, and at most %d are possible", c->views * c->batch, ROWS_MAX);
+        return err_field(e, "crops", "make %zu rows of a batch, and at most %d are possible", c->views * c->batch,
+                         ROWS_MAX);
     if (c->views > 2 && !c->objective->multicrop)
-        return err_field(e, "crops", "are %zu, and %s learns from two views of a picture: swav, deepclusterv2 and dino take more", c->views,
-                         c->objective->name);
+        return err_field(e, "crops",
+                         "are %zu, and %s learns from two views of a picture: swav, deepclusterv2 and dino take more",
+                         c->views, c->objective->name);
     return !c->chunk || err_field(e, "chunk", "cannot be given beside `crops`");
 }

@@ -44,21 +44,15 @@ static void add_arch_tensors(struct train_graph *g, const struct arch *a)
 static enum op_kind kind_of(enum node_kind k)
 {
     switch (k) {
-    case NODE_CONV:
-        return OP_CONV;
-    case NODE_NORM:
-        return OP_NORM;
-    case NODE_MAXPOOL:
-        return OP_MAXPOOL;
-    case NODE_AVGPOOL:
-        return OP_AVGPOOL;
-    case NODE_LINEAR:
-        return OP_LINEAR;
+    case NODE_CONV: return OP_CONV;
+    case NODE_NORM: return OP_NORM;
+    case NODE_MAXPOOL: return OP_MAXPOOL;
+    case NODE_AVGPOOL: return OP_AVGPOOL;
+    case NODE_LINEAR: return OP_LINEAR;
     case NODE_INPUT:
     case NODE_RELU:
     case NODE_ADD:
-    case NODE_UNIT:
-        break;
+    case NODE_UNIT: break;
     }
     return OP_INPUT;
 }
@@ -82,12 +76,19 @@ static size_t add_encoder(struct train_graph *g, const struct graph *raw, size_t
             before->relu = true;
             at[i] = at[n->in[0]];
             break;
-        case NODE_UNIT:
-            break;
+        case NODE_UNIT: break;
         default:
-            at[i] = add_op(g, (struct op){.kind = kind_of(n->kind), .in = n->n_in ? at[n->in[0]] : NO_OP, .h = n->h,
-                                          .w = n->w, .c = n->c, .window = n->window, .stride = n->stride,
-                                          .pad = n->pad, .tensor = n->weight, .rows = rows, .again = again,
+            at[i] = add_op(g, (struct op){.kind = kind_of(n->kind),
+                                          .in = n->n_in ? at[n->in[0]] : NO_OP,
+                                          .h = n->h,
+                                          .w = n->w,
+                                          .c = n->c,
+                                          .window = n->window,
+                                          .stride = n->stride,
+                                          .pad = n->pad,
+                                          .tensor = n->weight,
+                                          .rows = rows,
+                                          .again = again,
                                           .head = n->kind == NODE_AVGPOOL || n->kind == NODE_LINEAR});
         }
     }
@@ -102,8 +103,14 @@ static void add_passes(struct train_graph *g, const struct arch *a, const struct
         graph_build(a, o->passes[i].size, &raw);
         size_t last = add_encoder(g, &raw, o->passes[i].rows, i + 1 < o->n_passes);
         if (i > 0)
-            last = add_op(g, (struct op){.kind = OP_JOIN, .in = g->features, .residual = last, .h = 1, .w = 1, .c = g->ops[last].c,
-                                         .rows = g->ops[g->features].rows + g->ops[last].rows, .head = true});
+            last = add_op(g, (struct op){.kind = OP_JOIN,
+                                         .in = g->features,
+                                         .residual = last,
+                                         .h = 1,
+                                         .w = 1,
+                                         .c = g->ops[last].c,
+                                         .rows = g->ops[g->features].rows + g->ops[last].rows,
+                                         .head = true});
         g->features = last;
     }
 }
@@ -111,8 +118,8 @@ static void add_passes(struct train_graph *g, const struct arch *a, const struct
 static void add_head_tensor(struct train_graph *g, const char *layer, const char *name, enum weight_kind kind,
                             size_t rows, size_t columns)
 {
-    struct op_tensor t = {.rank = columns ? 2 : 1, .shape = {(uint32_t)rows, (uint32_t)columns}, .kind = kind,
-                          .head = true};
+    struct op_tensor t = {
+        .rank = columns ? 2 : 1, .shape = {(uint32_t)rows, (uint32_t)columns}, .kind = kind, .head = true};
     snprintf(t.name, sizeof t.name, "%s.%s", layer, name);
     add_tensor(g, t);
 }
@@ -122,21 +129,39 @@ static void add_head_layer(struct train_graph *g, const char *part, size_t i, co
     static const struct {
         const char *name;
         enum weight_kind kind;
-    } norm[] = {{"norm.weight", WEIGHT_BN_SCALE}, {"norm.bias", WEIGHT_BN_SHIFT},
-                {"norm.running_mean", WEIGHT_BN_MEAN}, {"norm.running_var", WEIGHT_BN_VARIANCE}};
-    size_t in = g->n - 1, rows = g->ops[in].rows, columns = g->ops[in].c, c = layer->outputs ? layer->outputs : g->ops[g->projection].c;
+    } norm[] = {{"norm.weight", WEIGHT_BN_SCALE},
+                {"norm.bias", WEIGHT_BN_SHIFT},
+                {"norm.running_mean", WEIGHT_BN_MEAN},
+                {"norm.running_var", WEIGHT_BN_VARIANCE}};
+    size_t in = g->n - 1, rows = g->ops[in].rows, columns = g->ops[in].c,
+           c = layer->outputs ? layer->outputs : g->ops[g->projection].c;
     char name[24];
     snprintf(name, sizeof name, "%s.%zu", part, i);
 
-    size_t linear = add_op(g, (struct op){.kind = OP_LINEAR, .in = in, .rows = rows, .h = 1, .w = 1, .c = c, .tensor = g->n_tensors,
-                                          .head = true, .bias = !layer->norm, .relu = layer->relu && !layer->norm});
+    size_t linear = add_op(g, (struct op){.kind = OP_LINEAR,
+                                          .in = in,
+                                          .rows = rows,
+                                          .h = 1,
+                                          .w = 1,
+                                          .c = c,
+                                          .tensor = g->n_tensors,
+                                          .head = true,
+                                          .bias = !layer->norm,
+                                          .relu = layer->relu && !layer->norm});
     add_head_tensor(g, name, "weight", WEIGHT_LINEAR, c, columns);
     if (!layer->norm) {
         add_head_tensor(g, name, "bias", WEIGHT_BN_SHIFT, c, 0);
         return;
     }
-    add_op(g, (struct op){.kind = OP_NORM, .in = linear, .rows = rows, .h = 1, .w = 1, .c = c, .tensor = g->n_tensors,
-                          .head = true, .relu = layer->relu});
+    add_op(g, (struct op){.kind = OP_NORM,
+                          .in = linear,
+                          .rows = rows,
+                          .h = 1,
+                          .w = 1,
+                          .c = c,
+                          .tensor = g->n_tensors,
+                          .head = true,
+                          .relu = layer->relu});
     for (size_t k = 0; k < COUNT(norm); k++)
         add_head_tensor(g, name, norm[k].name, norm[k].kind, c, 0);
 }

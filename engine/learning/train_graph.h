@@ -24,7 +24,7 @@ enum { OPS_MAX = 512, OP_TENSORS_MAX = ARCH_WEIGHTS_MAX + 2 * HEAD_LAYERS_MAX * 
 
 struct op {
     enum op_kind kind;
-    size_t in, residual;        /* ops; residual: NORM, NO_OP when there is none; JOIN: the rows that come second */
+    size_t in, residual; /* ops; residual: NORM, NO_OP when there is none; JOIN: the rows that come second */
     size_t rows;
     size_t h, w, c;             /* of the output, for one image */
     size_t window, stride, pad; /* CONV, MAXPOOL */
@@ -46,8 +46,8 @@ struct op_tensor {
 };
 
 struct train_graph {
-    size_t n;        /* ops; the last one gives z */
-    size_t features; /* the op that gives the encoder's output */
+    size_t n;          /* ops; the last one gives z */
+    size_t features;   /* the op that gives the encoder's output */
     size_t projection; /* ... and the head's: the last one where there is no predictor */
     struct op ops[OPS_MAX];
     size_t n_tensors;

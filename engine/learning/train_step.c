@@ -22,9 +22,9 @@ struct train_step {
     size_t taught;         /* rows of full crops: what the target branch sees */
     size_t pixels;         /* values of one row of these */
     double clip_norm, ema;
-    float *z, *dz;         /* [rows, d] */
-    float *goal;           /* [taught, d]: z of the target branch; NULL: none */
-    float **averages;      /* one for each of learner_tensors(); NULL: none */
+    float *z, *dz;    /* [rows, d] */
+    float *goal;      /* [taught, d]: z of the target branch; NULL: none */
+    float **averages; /* one for each of learner_tensors(); NULL: none */
 };
 
 static void make_averages(struct train_step *s)
@@ -53,9 +53,14 @@ static size_t passes_of(const struct crops *c, size_t batch, struct learner_pass
 static struct learner_options learner_options_of(const struct train_config *c, const struct crops *crops, size_t chunk,
                                                  const char *picks)
 {
-    struct learner_options o = {.precision = c->precision, .backend = c->backend, .n_head = c->n_head,
-                                .freeze_norm = c->freeze_norm, .freeze_stages = c->freeze_stages,
-                                .head_rate = c->head_rate, .seed = c->seed, .picks = picks};
+    struct learner_options o = {.precision = c->precision,
+                                .backend = c->backend,
+                                .n_head = c->n_head,
+                                .freeze_norm = c->freeze_norm,
+                                .freeze_stages = c->freeze_stages,
+                                .head_rate = c->head_rate,
+                                .seed = c->seed,
+                                .picks = picks};
     memcpy(o.head, c->head, sizeof o.head);
     memcpy(o.predictor, c->predictor, sizeof o.predictor);
     o.n_predictor = c->n_predictor;
@@ -110,9 +115,16 @@ static bool open_optimizer(struct train_step *s, const struct train_config *c, s
 
 static bool open_loss(struct train_step *s, const struct train_config *c, struct err *e)
 {
-    const struct loss_shape shape = {.n = s->rows, .d = s->d, .views = c->views, .full = c->crops.groups[0].count,
-                                     .items = s->length.items, .learned = s->length.learned, .labels = s->length.labels,
-                                     .steps = s->length.steps, .per_epoch = s->length.per_epoch, .seed = c->seed};
+    const struct loss_shape shape = {.n = s->rows,
+                                     .d = s->d,
+                                     .views = c->views,
+                                     .full = c->crops.groups[0].count,
+                                     .items = s->length.items,
+                                     .learned = s->length.learned,
+                                     .labels = s->length.labels,
+                                     .steps = s->length.steps,
+                                     .per_epoch = s->length.per_epoch,
+                                     .seed = c->seed};
     s->loss = loss_new(c->objective, &c->settings, &shape, e);
     return s->loss != NULL;
 }
@@ -122,7 +134,10 @@ struct train_step *train_step_new(const struct train_config *c, const struct mod
 {
     struct train_step *s = mem_new(1, sizeof *s);
 
-    *s = (struct train_step){.rows = c->batch * c->views, .clip_norm = c->clip_norm, .ema = c->ema, .objective = c->objective,
+    *s = (struct train_step){.rows = c->batch * c->views,
+                             .clip_norm = c->clip_norm,
+                             .ema = c->ema,
+                             .objective = c->objective,
                              .settings = c->settings};
     if (length)
         s->length = *length;
@@ -175,8 +190,8 @@ static bool forward(struct train_step *s, const struct batch *b, size_t row, str
 
 static struct loss_batch loss_batch_of(const struct train_step *s, const struct batch *b)
 {
-    return (struct loss_batch){.z = s->z, .target = s->goal, .groups = b->groups, .items = b->items, .n = s->rows, .d = s->d,
-                               .step = b->step};
+    return (struct loss_batch){
+        .z = s->z, .target = s->goal, .groups = b->groups, .items = b->items, .n = s->rows, .d = s->d, .step = b->step};
 }
 
 static bool forward_target(struct train_step *s, const struct batch *b, size_t row, struct err *e)

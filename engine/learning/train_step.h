@@ -27,12 +27,12 @@
 
 struct step_report {
     double loss;
-    double active;         /* part of the mined triplets with a loss; 1 for infonce */
-    size_t anchors;        /* 0: there was nothing to learn from in this batch */
-    double gradient_norm;  /* before clipping */
-    double dimensions;     /* that the outputs of the batch vary in (used_dimensions()) */
-    bool looking;          /* the objective only looked: nothing was learned */
-    double std;            /* per dimension, of the outputs made unit: 1 / sqrt(outputs) when isotropic, 0 when collapsed */
+    double active;        /* part of the mined triplets with a loss; 1 for infonce */
+    size_t anchors;       /* 0: there was nothing to learn from in this batch */
+    double gradient_norm; /* before clipping */
+    double dimensions;    /* that the outputs of the batch vary in (used_dimensions()) */
+    bool looking;         /* the objective only looked: nothing was learned */
+    double std; /* per dimension, of the outputs made unit: 1 / sqrt(outputs) when isotropic, 0 when collapsed */
 };
 
 struct train_step;

@@ -110,14 +110,21 @@ static const struct setting settings[] = {
     SETTING_NUMBER(epsilon, 0, 1, "added to a column's variance before the root"),
 };
 
-#define SETTINGS {.off_diagonal = 0.0051, .epsilon = 1e-5}
-#define HEAD(c) {.projector = {{c, true, true}, {c, true, true}, {c, false, false}}, .n_projector = 3}
+#define SETTINGS                                                                                                       \
+    {                                                                                                                  \
+        .off_diagonal = 0.0051, .epsilon = 1e-5                                                                        \
+    }
+#define HEAD(c)                                                                                                        \
+    {                                                                                                                  \
+        .projector = {{c, true, true}, {c, true, true}, {c, false, false}}, .n_projector = 3                           \
+    }
 
 /* AdamW, since the authors' LARS needs another rate for biases than for weights. */
 static const struct objective_profile profiles[USES] = {
     [USE_SCRATCH] = {SETTINGS, HEAD(8192), "byol", "adamw", 1e-3, 1e-4, 1, USUAL_WARMUP},
     [USE_SMALL] = {SETTINGS, HEAD(2048), SMALL_RUN},
-    [USE_FINETUNE] = {SETTINGS, {.projector = {{512, true, true}, {512, false, false}}, .n_projector = 2},
+    [USE_FINETUNE] = {SETTINGS,
+                      {.projector = {{512, true, true}, {512, false, false}}, .n_projector = 2},
                       FINETUNE_RUN},
 };
 

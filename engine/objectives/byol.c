@@ -37,13 +37,19 @@ static double collapsed(const struct objective_settings *s, const struct loss_sh
 
 static const struct setting settings[] = {SETTING_MOMENTUM};
 
-#define HEAD(hidden, outputs, norm) \
-    {.projector = {{hidden, true, true}, {outputs, norm, false}}, .n_projector = 2, \
-     .predictor = {{hidden, true, true}, {0, false, false}}, .n_predictor = 2}
-#define FINETUNE {.momentum = 0.99, .momentum_end = 1}
+#define HEAD(hidden, outputs, norm)                                                                                    \
+    {                                                                                                                  \
+        .projector = {{hidden, true, true}, {outputs, norm, false}}, .n_projector = 2,                                 \
+        .predictor = {{hidden, true, true}, {0, false, false}}, .n_predictor = 2                                       \
+    }
+#define FINETUNE                                                                                                       \
+    {                                                                                                                  \
+        .momentum = 0.99, .momentum_end = 1                                                                            \
+    }
 
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {{.momentum = 0.99, .momentum_end = 1}, HEAD(4096, 256, false), "byol", "lars", 0.3, 1e-6, 1, USUAL_WARMUP},
+    [USE_SCRATCH] =
+        {{.momentum = 0.99, .momentum_end = 1}, HEAD(4096, 256, false), "byol", "lars", 0.3, 1e-6, 1, USUAL_WARMUP},
     [USE_SMALL] = {{.momentum = 0.99, .momentum_end = 1}, HEAD(1024, 256, true), SMALL_RUN},
     [USE_FINETUNE] = {FINETUNE, HEAD(512, 128, false), FINETUNE_RUN},
 };

@@ -5,7 +5,7 @@
 #include <string.h>
 
 struct row {
-    double max, sum;          /* over the allowed columns: the largest logit, sum of exp(s - max) */
+    double max, sum; /* over the allowed columns: the largest logit, sum of exp(s - max) */
     double positive_max, positive_sum, positive_mean;
     size_t positives;
 };

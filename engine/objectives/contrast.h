@@ -28,8 +28,8 @@ enum contrast_column { CONTRAST_MASKED, CONTRAST_NEGATIVE, CONTRAST_POSITIVE };
 typedef enum contrast_column contrast_kind(const void *context, size_t i, size_t j);
 
 /* s [rows, cols] in: logits; out: d(mean loss)/d(logits).  Gives the mean loss; *anchors tells over how many (0: loss 0, gradient 0). */
-double contrast(float *s, size_t rows, size_t cols, enum contrast_target target,
-                contrast_kind *kind, const void *context, size_t *anchors);
+double contrast(float *s, size_t rows, size_t cols, enum contrast_target target, contrast_kind *kind,
+                const void *context, size_t *anchors);
 
 /* s [rows, cols] in: logits; out: d(summed loss)/d(logits), with the targets w [rows, cols].  A row's weights may sum to anything: that is
  * how often the row counts, 0 leaves it out.  Gives the sum over the rows of -sum_j w_j log softmax(s)_j. */

@@ -26,8 +26,8 @@ enum { BANK, SEEN, CENTROIDS, CLUSTERS, CLOCK };
 static bool check(const struct objective_settings *s, struct err *e)
 {
     return setting_in_range("temperature", s->temperature, 0.0005, 10, e) &&
-           setting_is_count("prototypes", s->prototypes, 2, 65536, e) && setting_is_count("heads", s->heads, 1, 16, e) &&
-           setting_in_range("recluster", s->recluster, 0.01, 1000, e);
+           setting_is_count("prototypes", s->prototypes, 2, 65536, e) &&
+           setting_is_count("heads", s->heads, 1, 16, e) && setting_in_range("recluster", s->recluster, 0.01, 1000, e);
 }
 
 /* With more of them there would never be a clustering, and all steps would be for looking. */
@@ -38,7 +38,8 @@ static bool check_run(const struct objective_settings *s, size_t pictures, struc
 
 static bool open(struct loss *l, struct err *e)
 {
-    size_t d = l->shape.d, items = l->shape.items, k = (size_t)l->settings.prototypes, heads = (size_t)l->settings.heads;
+    size_t d = l->shape.d, items = l->shape.items, k = (size_t)l->settings.prototypes,
+           heads = (size_t)l->settings.heads;
     if (!check_run(&l->settings, l->shape.learned ? l->shape.learned : items, e))
         return false;
     loss_add(l, "bank", l->shape.full * items * d, false);
@@ -190,14 +191,21 @@ static void fit(struct objective_profile *p, size_t pictures, size_t batch)
 }
 
 static const struct setting settings[] = {
-    SETTING_NUMBER(prototypes, 2, 65536, "clusters; about three for each kind of picture that one expects; a whole number"),
+    SETTING_NUMBER(prototypes, 2, 65536,
+                   "clusters; about three for each kind of picture that one expects; a whole number"),
     SETTING_TEMPERATURE,
     SETTING_NUMBER(heads, 1, 16, "clusterings side by side; a whole number"),
     SETTING_NUMBER(recluster, 0.01, 1000, "epochs from one clustering to the next"),
 };
 
-#define SETTINGS(k, epochs) {.temperature = 0.1, .prototypes = k, .heads = 3, .recluster = epochs}
-#define HEAD(hidden, norm) {.projector = {{hidden, true, true}, {128, norm, false}}, .n_projector = 2}
+#define SETTINGS(k, epochs)                                                                                            \
+    {                                                                                                                  \
+        .temperature = 0.1, .prototypes = k, .heads = 3, .recluster = epochs                                           \
+    }
+#define HEAD(hidden, norm)                                                                                             \
+    {                                                                                                                  \
+        .projector = {{hidden, true, true}, {128, norm, false}}, .n_projector = 2                                      \
+    }
 
 static const struct objective_profile profiles[USES] = {
     [USE_SCRATCH] = {SETTINGS(3000, 1), HEAD(2048, false), "simclr", "adamw", 1e-3, 1e-6, 1, USUAL_WARMUP},

@@ -65,7 +65,8 @@ static struct loss_report run(struct loss *l, const struct loss_batch *b, float 
     teach(l, b, taught, t, norms, q);
     for (size_t i = 0; i < taught * k; i++)
         q[i] = (q[i] - centre[i % k]) / (float)s->teacher_temperature;
-    prototypes_codes(q, taught, k, (size_t)s->iterations); /* to a balance the centre is nothing: one more factor of the columns */
+    prototypes_codes(q, taught, k,
+                     (size_t)s->iterations); /* to a balance the centre is nothing: one more factor of the columns */
     size_t pairs = prototypes_swap(q, l->shape.full, views, rows, k, w);
     unit_rows_forward(b->z, n, d, u, norms);
     prototypes_logits(u, c->data, n, k, d, s->temperature, scores);
@@ -121,16 +122,23 @@ static const struct setting settings[] = {
     SETTING_FREEZE_PROTOTYPES,
 };
 
-#define SETTINGS(k, sharp, rounds, m, freeze) \
-    {.temperature = 0.1, .teacher_temperature = sharp, .centre_momentum = 0.9, .iterations = rounds, .prototypes = k, \
-     .momentum = m, .momentum_end = 1, .freeze_prototypes = freeze}
-#define HEAD(hidden, outputs) \
-    {.projector = {{hidden, true, true}, {hidden, true, true}, {outputs, false, false}}, .n_projector = 3}
+#define SETTINGS(k, sharp, rounds, m, freeze)                                                                          \
+    {                                                                                                                  \
+        .temperature = 0.1, .teacher_temperature = sharp, .centre_momentum = 0.9, .iterations = rounds,                \
+        .prototypes = k, .momentum = m, .momentum_end = 1, .freeze_prototypes = freeze                                 \
+    }
+#define HEAD(hidden, outputs)                                                                                          \
+    {                                                                                                                  \
+        .projector = {{hidden, true, true}, {hidden, true, true}, {outputs, false, false}}, .n_projector = 3           \
+    }
 
 static const struct objective_profile profiles[USES] = {
     [USE_SCRATCH] = {SETTINGS(4096, 0.04, 0, 0.996, 0.01), HEAD(2048, 256), "byol", "sgd", 0.03, 1e-4, 1, USUAL_WARMUP},
-    [USE_SMALL] = {SETTINGS(128, 0.02, 3, 0.95, 0.01), {.projector = {{2048, true, true}, {128, true, false}}, .n_projector = 2}, SMALL_RUN},
-    [USE_FINETUNE] = {SETTINGS(256, 0.04, 0, 0.99, 0.05), {.projector = {{512, true, true}, {128, false, false}}, .n_projector = 2},
+    [USE_SMALL] = {SETTINGS(128, 0.02, 3, 0.95, 0.01),
+                   {.projector = {{2048, true, true}, {128, true, false}}, .n_projector = 2},
+                   SMALL_RUN},
+    [USE_FINETUNE] = {SETTINGS(256, 0.04, 0, 0.99, 0.05),
+                      {.projector = {{512, true, true}, {128, false, false}}, .n_projector = 2},
                       FINETUNE_RUN},
 };
 

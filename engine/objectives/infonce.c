@@ -49,8 +49,8 @@ static struct loss_report run(struct loss *l, const struct loss_batch *b, float 
 
     unit_rows_forward(b->z, n, d, u, norms);
     gemm_nt(n, n, d, scale, u, u, 0, logits); /* [n, n] = u u' / temperature */
-    r.loss = contrast(logits, n, n, s->form == CONTRAST_FORM_IN ? CONTRAST_IN : CONTRAST_OUT, column, b->groups,
-                      &r.anchors);
+    r.loss =
+        contrast(logits, n, n, s->form == CONTRAST_FORM_IN ? CONTRAST_IN : CONTRAST_OUT, column, b->groups, &r.anchors);
     add_transpose(logits, n);
     gemm_nn(n, d, n, scale, logits, u, 0, grad); /* [n, d] = (G + G') u / temperature */
     unit_rows_backward(u, norms, n, d, grad);

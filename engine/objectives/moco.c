@@ -25,7 +25,8 @@ static bool check(const struct objective_settings *s, struct err *e)
 {
     return setting_in_range("temperature", s->temperature, 0.0005, 10, e) &&
            setting_in_range("momentum", s->momentum, 0, 1, e) &&
-           setting_in_range("momentum_end", s->momentum_end, 0, 1, e) && setting_is_count("queue", s->queue, 1, 262144, e);
+           setting_in_range("momentum_end", s->momentum_end, 0, 1, e) &&
+           setting_is_count("queue", s->queue, 1, 262144, e);
 }
 
 static struct ring queue_of(const struct loss *l)
@@ -136,26 +137,55 @@ static bool check_run(const struct objective_settings *s, size_t pictures, struc
 
 static const struct setting settings[] = {
     SETTING_TEMPERATURE,
-    SETTING_NUMBER(queue, 1, 262144, "keys that are remembered as negatives; a whole number, at most about half of the pictures"),
+    SETTING_NUMBER(queue, 1, 262144,
+                   "keys that are remembered as negatives; a whole number, at most about half of the pictures"),
     SETTING_MOMENTUM,
 };
 
-#define FINETUNE_V1 {.temperature = 0.1, .queue = 1024, .momentum = 0.99, .momentum_end = 0.99}
-#define FINETUNE_V2 {.temperature = 0.2, .queue = 1024, .momentum = 0.99, .momentum_end = 0.99}
-#define LINEAR(norm) {.projector = {{128, norm, false}}, .n_projector = 1}
-#define MLP(hidden, norm) {.projector = {{hidden, norm, true}, {128, norm, false}}, .n_projector = 2}
+#define FINETUNE_V1                                                                                                    \
+    {                                                                                                                  \
+        .temperature = 0.1, .queue = 1024, .momentum = 0.99, .momentum_end = 0.99                                      \
+    }
+#define FINETUNE_V2                                                                                                    \
+    {                                                                                                                  \
+        .temperature = 0.2, .queue = 1024, .momentum = 0.99, .momentum_end = 0.99                                      \
+    }
+#define LINEAR(norm)                                                                                                   \
+    {                                                                                                                  \
+        .projector = {{128, norm, false}}, .n_projector = 1                                                            \
+    }
+#define MLP(hidden, norm)                                                                                              \
+    {                                                                                                                  \
+        .projector = {{hidden, norm, true}, {128, norm, false}}, .n_projector = 2                                      \
+    }
 
 static const struct objective_profile profiles_v1[USES] = {
-    [USE_SCRATCH] = {{.temperature = 0.07, .queue = 65536, .momentum = 0.999, .momentum_end = 0.999}, LINEAR(false),
-                     "moco", "sgd", 0.03, 1e-4, 1, USUAL_WARMUP},
-    [USE_SMALL] = {{.temperature = 0.1, .queue = 4096, .momentum = 0.99, .momentum_end = 0.99}, LINEAR(true), SMALL_RUN},
+    [USE_SCRATCH] = {{.temperature = 0.07, .queue = 65536, .momentum = 0.999, .momentum_end = 0.999},
+                     LINEAR(false),
+                     "moco",
+                     "sgd",
+                     0.03,
+                     1e-4,
+                     1,
+                     USUAL_WARMUP},
+    [USE_SMALL] = {{.temperature = 0.1, .queue = 4096, .momentum = 0.99, .momentum_end = 0.99},
+                   LINEAR(true),
+                   SMALL_RUN},
     [USE_FINETUNE] = {FINETUNE_V1, LINEAR(false), FINETUNE_RUN},
 };
 
 static const struct objective_profile profiles_v2[USES] = {
-    [USE_SCRATCH] = {{.temperature = 0.2, .queue = 65536, .momentum = 0.999, .momentum_end = 0.999}, MLP(2048, false),
-                     "moco", "sgd", 0.03, 1e-4, 1, USUAL_WARMUP},
-    [USE_SMALL] = {{.temperature = 0.2, .queue = 4096, .momentum = 0.99, .momentum_end = 0.999}, MLP(512, true), SMALL_RUN},
+    [USE_SCRATCH] = {{.temperature = 0.2, .queue = 65536, .momentum = 0.999, .momentum_end = 0.999},
+                     MLP(2048, false),
+                     "moco",
+                     "sgd",
+                     0.03,
+                     1e-4,
+                     1,
+                     USUAL_WARMUP},
+    [USE_SMALL] = {{.temperature = 0.2, .queue = 4096, .momentum = 0.99, .momentum_end = 0.999},
+                   MLP(512, true),
+                   SMALL_RUN},
     [USE_FINETUNE] = {FINETUNE_V2, MLP(512, false), FINETUNE_RUN},
 };
 

@@ -10,8 +10,9 @@
 const char *const positives_names[] = {[POSITIVES_VIEWS] = "views", [POSITIVES_LABELS] = "labels", NULL};
 
 static const struct objective *const table[] = {
-    &objective_infonce, &objective_triplet, &objective_proxy, &objective_moco, &objective_mocov2, &objective_byol,
-    &objective_simsiam, &objective_barlow, &objective_vicreg, &objective_swav, &objective_deepclusterv2, &objective_dino,
+    &objective_infonce, &objective_triplet, &objective_proxy,         &objective_moco,
+    &objective_mocov2,  &objective_byol,    &objective_simsiam,       &objective_barlow,
+    &objective_vicreg,  &objective_swav,    &objective_deepclusterv2, &objective_dino,
 };
 
 const struct objective *const *objective_list(size_t *n)
@@ -47,7 +48,8 @@ bool setting_is_count(const char *name, double x, double lo, double hi, struct e
 
 bool setting_has_pictures(const char *name, double x, size_t pictures, struct err *e)
 {
-    return x <= (double)pictures || err_field(e, name, "must not be more than the %zu pictures that are learned from", pictures);
+    return x <= (double)pictures ||
+           err_field(e, name, "must not be more than the %zu pictures that are learned from", pictures);
 }
 
 void head_narrow(struct head_layers *head, size_t most)

@@ -37,30 +37,31 @@ enum mining { MINING_BATCH_HARD, MINING_SEMI_HARD, MINING_FACENET, MINING_BATCH_
 
 struct objective_settings {
     enum positives positives;
-    double temperature;       /* of the softmax; 0.0005 to 10 */
-    enum contrast_form form;  /* infonce: SupCon's L_out or L_in; the same with one positive */
+    double temperature;      /* of the softmax; 0.0005 to 10 */
+    enum contrast_form form; /* infonce: SupCon's L_out or L_in; the same with one positive */
     /* triplet */
-    double margin;            /* 0 to 2; ignored when soft */
-    bool soft;                /* log(1 + exp(d_ap - d_an)) instead of the hinge */
-    bool unit;                /* distances between unit vectors (default) or raw ones */
+    double margin; /* 0 to 2; ignored when soft */
+    bool soft;     /* log(1 + exp(d_ap - d_an)) instead of the hinge */
+    bool unit;     /* distances between unit vectors (default) or raw ones */
     enum mining mining;
-    bool all_mean;            /* batch-all: mean over all triplets instead of the active ones */
+    bool all_mean; /* batch-all: mean over all triplets instead of the active ones */
     /* a target that follows the weights */
-    double momentum, momentum_end; /* target = m target + (1 - m) online; from the first step to the last, by a cosine */
+    double momentum,
+        momentum_end; /* target = m target + (1 - m) online; from the first step to the last, by a cosine */
     /* queues */
-    double queue;             /* rows; whole */
-    double queue_after;       /* swav: part of the run before it is used */
+    double queue;       /* rows; whole */
+    double queue_after; /* swav: part of the run before it is used */
     /* decorrelation */
-    double epsilon;           /* added to a variance before its root is taken */
-    double off_diagonal;      /* barlow: weight of the redundancy */
+    double epsilon;                          /* added to a variance before its root is taken */
+    double off_diagonal;                     /* barlow: weight of the redundancy */
     double invariance, variance, covariance; /* vicreg: weights of the three terms */
     /* prototypes */
-    double prototypes;        /* whole */
-    double freeze_prototypes; /* part of the run in which they stay */
-    double sharpness;         /* swav: Sinkhorn's epsilon */
-    double iterations;        /* of Sinkhorn (0: nothing is balanced), or of k-means; whole */
-    double heads;             /* deepcluster: clusterings side by side; whole */
-    double recluster;         /* deepcluster: every so many epochs */
+    double prototypes;                           /* whole */
+    double freeze_prototypes;                    /* part of the run in which they stay */
+    double sharpness;                            /* swav: Sinkhorn's epsilon */
+    double iterations;                           /* of Sinkhorn (0: nothing is balanced), or of k-means; whole */
+    double heads;                                /* deepcluster: clusterings side by side; whole */
+    double recluster;                            /* deepcluster: every so many epochs */
     double teacher_temperature, centre_momentum; /* dino */
 };
 
@@ -75,7 +76,7 @@ struct setting { /* one of an objective's hyper-parameters, as configurations an
     const char *help;
 };
 
-struct loss_shape { /* what a run's batches look like */
+struct loss_shape {            /* what a run's batches look like */
     size_t n, d, views;        /* rows of a batch at most, columns of z; views: 0 is 2 */
     size_t full;               /* views that targets are made of, the first ones; 0: two, or all when there are fewer */
     size_t items;              /* pictures, by whose numbers batches name theirs; 0: unknown */
@@ -86,25 +87,25 @@ struct loss_shape { /* what a run's batches look like */
 };
 
 struct loss_batch {
-    const float *z;           /* [n, d] */
-    const float *target;      /* [n / views * full, d]; NULL for objectives with TARGET_NONE */
-    const int32_t *groups;    /* [n] */
-    const size_t *items;      /* [n / views]: which picture; NULL where no objective asks */
+    const float *z;        /* [n, d] */
+    const float *target;   /* [n / views * full, d]; NULL for objectives with TARGET_NONE */
+    const int32_t *groups; /* [n] */
+    const size_t *items;   /* [n / views]: which picture; NULL where no objective asks */
     size_t n, d;
     uint64_t step;
 };
 
 struct loss_report {
     double loss;
-    size_t anchors;           /* anchors, or mined triplets; 0: nothing to learn from in this batch */
-    double active;            /* fraction of the mined triplets with a loss; 1 for the others */
-    bool looking;             /* the batch was only looked at: no step is to be made, but loss_after_step() */
+    size_t anchors; /* anchors, or mined triplets; 0: nothing to learn from in this batch */
+    double active;  /* fraction of the mined triplets with a loss; 1 for the others */
+    bool looking;   /* the batch was only looked at: no step is to be made, but loss_after_step() */
 };
 
-struct loss_tensor { /* something that an objective remembers or learns */
-    const char *name;         /* static */
-    float *data;              /* [count] */
-    float *gradient;          /* [count]: the optimiser learns it; NULL: it does not */
+struct loss_tensor {  /* something that an objective remembers or learns */
+    const char *name; /* static */
+    float *data;      /* [count] */
+    float *gradient;  /* [count]: the optimiser learns it; NULL: it does not */
     size_t count;
 };
 
@@ -121,26 +122,26 @@ enum use { USE_SCRATCH, USE_SMALL, USE_FINETUNE, USES };
 struct objective_profile { /* what goes with an objective where a configuration says nothing */
     struct objective_settings settings;
     struct head_layers head;
-    const char *recipe;        /* of augment.h */
-    const char *optimizer;     /* "sgd", "lars", "adamw" */
+    const char *recipe;    /* of augment.h */
+    const char *optimizer; /* "sgd", "lars", "adamw" */
     double learning_rate, weight_decay;
-    double head_rate;          /* times the learning rate, for the head */
-    double warmup;             /* part of the run */
+    double head_rate; /* times the learning rate, for the head */
+    double warmup;    /* part of the run */
 };
 
 struct objective {
     const char *name, *paper, *help;
     struct objective_settings defaults;
     const struct objective_profile *profiles; /* [USES]; NULL: `defaults`, and what is standard in configurations */
-    const struct setting *settings; /* those of struct objective_settings that it has */
+    const struct setting *settings;           /* those of struct objective_settings that it has */
     size_t n_settings;
     enum objective_target target;
-    size_t least_batch;        /* pictures of a batch at least: of fewer its statistics say nothing; 0: any batch will do */
+    size_t least_batch; /* pictures of a batch at least: of fewer its statistics say nothing; 0: any batch will do */
     /* Makes a profile suit a run on so many pictures in batches of so many; NULL: it suits any. */
     void (*fit)(struct objective_profile *p, size_t pictures, size_t batch);
     /* Is there anything to be learned from so many pictures with these settings?  NULL: always. */
     bool (*check_run)(const struct objective_settings *s, size_t pictures, struct err *e);
-    bool multicrop;           /* takes more than two views */
+    bool multicrop; /* takes more than two views */
     /* Positives are labels, always, and each row is compared with labels instead of rows: one view will do, and no batch needs two pictures
      * of a label. */
     bool needs_labels;
@@ -166,7 +167,7 @@ double objective_momentum(const struct objective_settings *s, uint64_t step, uin
 /* NULL with the field's name in e->param when a setting is impossible. */
 struct loss *loss_new(const struct objective *o, const struct objective_settings *s, const struct loss_shape *shape,
                       struct err *e);
-void loss_free(struct loss *l); /* NULL is fine */
+void loss_free(struct loss *l);                            /* NULL is fine */
 const struct loss_shape *loss_shape(const struct loss *l); /* with the defaults filled in; borrowed */
 /* grad [n, d] and the gradients of the learned tensors are overwritten; nothing else changes. */
 struct loss_report loss_run(struct loss *l, const struct loss_batch *b, float *grad);

@@ -14,7 +14,7 @@ struct loss {
     const struct objective *objective;
     struct objective_settings settings;
     struct loss_shape shape;
-    float *work;               /* workspace() of them */
+    float *work; /* workspace() of them */
     struct loss_tensor tensors[LOSS_TENSORS_MAX];
     size_t n_tensors;
 };
@@ -47,7 +47,7 @@ void head_narrow(struct head_layers *head, size_t most);
  * and mild crops decide (bench/objectives.py).  With it heads whose rows are made unit end in a batch norm: without one all rows begin in
  * one narrow cone, and a short run ends before they are out of it. */
 #define SMALL_WARMUP 0.15
-#define SMALL_RUN "small", "adamw", 1e-3, 1e-4, 1, SMALL_WARMUP
+#define SMALL_RUN    "small", "adamw", 1e-3, 1e-4, 1, SMALL_WARMUP
 #define FINETUNE_RUN "finetune-views", "adamw", 1e-5, 1e-4, 10, USUAL_WARMUP
 
 /* For least_batch: batch norms in the head over two views. */
@@ -57,19 +57,24 @@ enum { COLUMNS_A_PICTURE = 16 };
 
 extern const char *const positives_names[];
 
-#define SETTING_NUMBER(field, lo, hi, help) \
-    {#field, SETTING_REAL, offsetof(struct objective_settings, field), lo, hi, NULL, help}
-#define SETTING_POSITIVES \
-    {"positives", SETTING_CHOICE, offsetof(struct objective_settings, positives), 0, 0, positives_names, \
-     "what is alike: views of one picture, or pictures with one label"}
-#define SETTING_TEMPERATURE \
-    SETTING_NUMBER(temperature, 0.0005, 10, "similarities are divided by it: small ones look at the hardest negatives only")
-#define SETTING_MOMENTUM \
-    SETTING_NUMBER(momentum, 0, 1, "how slowly the target follows, at the beginning: target = m target + (1 - m) weights"), \
-    SETTING_NUMBER(momentum_end, 0, 1, "the same at the end of the run")
-#define SETTING_PROTOTYPES \
-    SETTING_NUMBER(prototypes, 2, 65536, "how many; a whole number")
-#define SETTING_FREEZE_PROTOTYPES \
+#define SETTING_NUMBER(field, lo, hi, help)                                                                            \
+    {                                                                                                                  \
+#field, SETTING_REAL, offsetof(struct objective_settings, field), lo, hi, NULL, help                           \
+    }
+#define SETTING_POSITIVES                                                                                              \
+    {                                                                                                                  \
+        "positives", SETTING_CHOICE, offsetof(struct objective_settings, positives), 0, 0, positives_names,            \
+            "what is alike: views of one picture, or pictures with one label"                                          \
+    }
+#define SETTING_TEMPERATURE                                                                                            \
+    SETTING_NUMBER(temperature, 0.0005, 10,                                                                            \
+                   "similarities are divided by it: small ones look at the hardest negatives only")
+#define SETTING_MOMENTUM                                                                                               \
+    SETTING_NUMBER(momentum, 0, 1,                                                                                     \
+                   "how slowly the target follows, at the beginning: target = m target + (1 - m) weights"),            \
+        SETTING_NUMBER(momentum_end, 0, 1, "the same at the end of the run")
+#define SETTING_PROTOTYPES SETTING_NUMBER(prototypes, 2, 65536, "how many; a whole number")
+#define SETTING_FREEZE_PROTOTYPES                                                                                      \
     SETTING_NUMBER(freeze_prototypes, 0, 1, "part of the run in which the prototypes stay as they began")
 
 #endif

@@ -29,8 +29,8 @@ void prototypes_logits(const float *u, const float *c, size_t n, size_t k, size_
     gemm_nt(n, k, d, (float)(1 / temperature), u, c, 0, s);
 }
 
-void prototypes_backward(const float *g, const float *u, const float *c, size_t n, size_t k, size_t d, double scale, float *du,
-                         float *dc)
+void prototypes_backward(const float *g, const float *u, const float *c, size_t n, size_t k, size_t d, double scale,
+                         float *du, float *dc)
 {
     gemm_nn(n, d, k, (float)scale, g, c, 1, du);
     if (dc)

@@ -15,8 +15,8 @@ void prototypes_unit(float *c, size_t k, size_t d);
 void prototypes_logits(const float *u, const float *c, size_t n, size_t k, size_t d, double temperature, float *s);
 /* From g [n, k], the gradient of a sum with respect to the logits: scale times it, with respect to U (added to du [n, d]) and to C
  * (written to dc [k, d]; NULL: not wanted). */
-void prototypes_backward(const float *g, const float *u, const float *c, size_t n, size_t k, size_t d, double scale, float *du,
-                         float *dc);
+void prototypes_backward(const float *g, const float *u, const float *c, size_t n, size_t k, size_t d, double scale,
+                         float *du, float *dc);
 
 /* q [n, k] in: scores / temperature; out: codes whose rows sum to 1, balanced by so many iterations of Sinkhorn; 0: each row's softmax. */
 void prototypes_codes(float *q, size_t n, size_t k, size_t iterations);

@@ -78,12 +78,33 @@ static const struct setting settings[] = {SETTING_TEMPERATURE};
 
 /* No head: proxies stand in the space that is searched.  They begin at random whatever the encoder knows, so `head_rate`, which is theirs
  * too, is above 1 for a trained one. */
-#define SETTINGS {.positives = POSITIVES_LABELS, .temperature = 0.05}
+#define SETTINGS                                                                                                       \
+    {                                                                                                                  \
+        .positives = POSITIVES_LABELS, .temperature = 0.05                                                             \
+    }
 
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {.settings = SETTINGS, .recipe = "finetune", .optimizer = "adamw", .learning_rate = 3e-3, .weight_decay = 0.05, .head_rate = 1, .warmup = USUAL_WARMUP},
-    [USE_SMALL] = {.settings = SETTINGS, .recipe = "finetune", .optimizer = "adamw", .learning_rate = 3e-3, .weight_decay = 0.05, .head_rate = 1, .warmup = USUAL_WARMUP},
-    [USE_FINETUNE] = {.settings = SETTINGS, .recipe = "finetune", .optimizer = "adamw", .learning_rate = 1e-4, .weight_decay = 1e-4, .head_rate = 10, .warmup = USUAL_WARMUP},
+    [USE_SCRATCH] = {.settings = SETTINGS,
+                     .recipe = "finetune",
+                     .optimizer = "adamw",
+                     .learning_rate = 3e-3,
+                     .weight_decay = 0.05,
+                     .head_rate = 1,
+                     .warmup = USUAL_WARMUP},
+    [USE_SMALL] = {.settings = SETTINGS,
+                   .recipe = "finetune",
+                   .optimizer = "adamw",
+                   .learning_rate = 3e-3,
+                   .weight_decay = 0.05,
+                   .head_rate = 1,
+                   .warmup = USUAL_WARMUP},
+    [USE_FINETUNE] = {.settings = SETTINGS,
+                      .recipe = "finetune",
+                      .optimizer = "adamw",
+                      .learning_rate = 1e-4,
+                      .weight_decay = 1e-4,
+                      .head_rate = 10,
+                      .warmup = USUAL_WARMUP},
 };
 
 const struct objective objective_proxy = {

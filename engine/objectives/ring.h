@@ -8,9 +8,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct ring { /* borrows both */
-    float *rows;       /* [capacity, d] */
-    float *cursor;     /* [2]: the slot that is written next; how many hold something.  Whole numbers below 2^24 */
+struct ring {      /* borrows both */
+    float *rows;   /* [capacity, d] */
+    float *cursor; /* [2]: the slot that is written next; how many hold something.  Whole numbers below 2^24 */
     size_t capacity, d;
 };
 

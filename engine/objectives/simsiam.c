@@ -36,14 +36,18 @@ static double collapsed(const struct objective_settings *s, const struct loss_sh
     return -1;
 }
 
-#define HEAD(outputs, hidden) \
-    {.projector = {{outputs, true, true}, {outputs, true, true}, {outputs, true, false}}, .n_projector = 3, \
-     .predictor = {{hidden, true, true}, {0, false, false}}, .n_predictor = 2}
+#define HEAD(outputs, hidden)                                                                                          \
+    {                                                                                                                  \
+        .projector = {{outputs, true, true}, {outputs, true, true}, {outputs, true, false}}, .n_projector = 3,         \
+        .predictor = {{hidden, true, true}, {0, false, false}}, .n_predictor = 2                                       \
+    }
 
 /* The authors' head for small pictures has two layers too. */
-#define TWO_LAYERS \
-    {.projector = {{1024, true, true}, {256, true, false}}, .n_projector = 2, \
-     .predictor = {{256, true, true}, {0, false, false}}, .n_predictor = 2}
+#define TWO_LAYERS                                                                                                     \
+    {                                                                                                                  \
+        .projector = {{1024, true, true}, {256, true, false}}, .n_projector = 2,                                       \
+        .predictor = {{256, true, true}, {0, false, false}}, .n_predictor = 2                                          \
+    }
 
 static const struct objective_profile profiles[USES] = {
     [USE_SCRATCH] = {{0}, HEAD(2048, 512), "moco", "sgd", 0.05, 1e-4, 1, USUAL_WARMUP},

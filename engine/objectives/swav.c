@@ -23,7 +23,8 @@ static bool check(const struct objective_settings *s, struct err *e)
     return setting_in_range("temperature", s->temperature, 0.0005, 10, e) &&
            setting_is_count("prototypes", s->prototypes, 2, 65536, e) &&
            setting_in_range("sharpness", s->sharpness, 0.001, 10, e) &&
-           setting_is_count("iterations", s->iterations, 0, 100, e) && setting_is_count("queue", s->queue, 0, 65536, e) &&
+           setting_is_count("iterations", s->iterations, 0, 100, e) &&
+           setting_is_count("queue", s->queue, 0, 65536, e) &&
            setting_in_range("queue_after", s->queue_after, 0, 1, e) &&
            setting_in_range("freeze_prototypes", s->freeze_prototypes, 0, 1, e);
 }
@@ -132,18 +133,25 @@ static const struct setting settings[] = {
     SETTING_TEMPERATURE,
     SETTING_NUMBER(sharpness, 0.001, 10, "Sinkhorn's epsilon: smaller ones make codes that name one prototype"),
     SETTING_NUMBER(iterations, 0, 100, "of Sinkhorn's balancing; 0: none, and the run collapses; a whole number"),
-    SETTING_NUMBER(queue, 0, 65536, "earlier embeddings of each view that help to balance small batches; a whole number"),
+    SETTING_NUMBER(queue, 0, 65536,
+                   "earlier embeddings of each view that help to balance small batches; a whole number"),
     SETTING_NUMBER(queue_after, 0, 1, "part of the run before the queue is used"),
     SETTING_FREEZE_PROTOTYPES,
 };
 
-#define SETTINGS(k, e, rows, after, freeze) \
-    {.temperature = 0.1, .sharpness = e, .iterations = 3, .prototypes = k, .queue = rows, .queue_after = after, \
-     .freeze_prototypes = freeze}
-#define HEAD(hidden, norm) {.projector = {{hidden, true, true}, {128, norm, false}}, .n_projector = 2}
+#define SETTINGS(k, e, rows, after, freeze)                                                                            \
+    {                                                                                                                  \
+        .temperature = 0.1, .sharpness = e, .iterations = 3, .prototypes = k, .queue = rows, .queue_after = after,     \
+        .freeze_prototypes = freeze                                                                                    \
+    }
+#define HEAD(hidden, norm)                                                                                             \
+    {                                                                                                                  \
+        .projector = {{hidden, true, true}, {128, norm, false}}, .n_projector = 2                                      \
+    }
 
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {SETTINGS(3000, 0.05, 3840, 0.15, 0.01), HEAD(2048, false), "simclr", "adamw", 1e-3, 1e-6, 1, USUAL_WARMUP},
+    [USE_SCRATCH] = {SETTINGS(3000, 0.05, 3840, 0.15, 0.01), HEAD(2048, false), "simclr", "adamw", 1e-3, 1e-6, 1,
+                     USUAL_WARMUP},
     [USE_SMALL] = {SETTINGS(128, 0.02, 0, 0, 0.01), HEAD(2048, true), SMALL_RUN},
     [USE_FINETUNE] = {SETTINGS(128, 0.05, 1024, 0.1, 0.05), HEAD(512, false), FINETUNE_RUN},
 };

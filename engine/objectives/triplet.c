@@ -137,8 +137,7 @@ static void distances(const float *x, size_t n, size_t d, float *norms, float *d
 }
 
 /* grad [n, d] from the weights of the distances; weight is used up. */
-static void gradient(const float *x, size_t n, size_t d, const float *dist, float *weight, float scale,
-                     float *grad)
+static void gradient(const float *x, size_t n, size_t d, const float *dist, float *weight, float scale, float *grad)
 {
     for (size_t i = 0; i < n * n; i++)
         weight[i] = dist[i] > 0 ? weight[i] / dist[i] : 0.0f;
@@ -188,8 +187,11 @@ static double collapsed(const struct objective_settings *s, const struct loss_sh
     return s->soft ? log(2) : s->margin;
 }
 
-static const char *const minings[] = {[MINING_BATCH_HARD] = "batch_hard", [MINING_SEMI_HARD] = "semi_hard",
-                                      [MINING_FACENET] = "facenet", [MINING_BATCH_ALL] = "batch_all", NULL};
+static const char *const minings[] = {[MINING_BATCH_HARD] = "batch_hard",
+                                      [MINING_SEMI_HARD] = "semi_hard",
+                                      [MINING_FACENET] = "facenet",
+                                      [MINING_BATCH_ALL] = "batch_all",
+                                      NULL};
 
 static const struct setting settings[] = {
     SETTING_POSITIVES,

@@ -88,13 +88,20 @@ static const struct setting settings[] = {
     SETTING_NUMBER(epsilon, 1e-12, 1, "added to a column's variance before the root"),
 };
 
-#define SETTINGS {.invariance = 25, .variance = 25, .covariance = 1, .epsilon = 1e-4}
-#define HEAD(c) {.projector = {{c, true, true}, {c, true, true}, {c, false, false}}, .n_projector = 3}
+#define SETTINGS                                                                                                       \
+    {                                                                                                                  \
+        .invariance = 25, .variance = 25, .covariance = 1, .epsilon = 1e-4                                             \
+    }
+#define HEAD(c)                                                                                                        \
+    {                                                                                                                  \
+        .projector = {{c, true, true}, {c, true, true}, {c, false, false}}, .n_projector = 3                           \
+    }
 
 static const struct objective_profile profiles[USES] = {
     [USE_SCRATCH] = {SETTINGS, HEAD(8192), "vicreg", "adamw", 1e-3, 1e-4, 1, USUAL_WARMUP},
     [USE_SMALL] = {SETTINGS, HEAD(2048), SMALL_RUN},
-    [USE_FINETUNE] = {SETTINGS, {.projector = {{512, true, true}, {512, false, false}}, .n_projector = 2},
+    [USE_FINETUNE] = {SETTINGS,
+                      {.projector = {{512, true, true}, {512, false, false}}, .n_projector = 2},
                       FINETUNE_RUN},
 };
 

@@ -12,8 +12,9 @@ enum { QUALITY = 30 };
 
 const char *alteration_name(enum alteration a)
 {
-    static const char *const names[] = {[ALTER_NOTHING] = "nothing", [ALTER_CROP] = "crop", [ALTER_FLIP] = "flip",
-                                        [ALTER_BRIGHT] = "brightness", [ALTER_ROTATE] = "rotation", [ALTER_JPEG] = "jpeg"};
+    static const char *const names[] = {
+        [ALTER_NOTHING] = "nothing",   [ALTER_CROP] = "crop",       [ALTER_FLIP] = "flip",
+        [ALTER_BRIGHT] = "brightness", [ALTER_ROTATE] = "rotation", [ALTER_JPEG] = "jpeg"};
     return names[a];
 }
 
@@ -81,8 +82,8 @@ static void rotate(const struct image *in, struct image *out)
 static bool recompress(const struct image *in, struct image *out, struct err *e)
 {
     struct buf jpeg = {0};
-    bool ok = image_write_jpeg(in, QUALITY, &jpeg, e) &&
-              image_decode(jpeg.data, jpeg.len, &image_default_limits, 0, out, e);
+    bool ok =
+        image_write_jpeg(in, QUALITY, &jpeg, e) && image_decode(jpeg.data, jpeg.len, &image_default_limits, 0, out, e);
     buf_clear(&jpeg);
     return ok;
 }
@@ -96,17 +97,10 @@ bool image_alter(const struct image *in, enum alteration a, struct image *out, s
     if (!make(out, in->width, in->height, e))
         return false;
     switch (a) {
-    case ALTER_FLIP:
-        flip(in, out);
-        break;
-    case ALTER_BRIGHT:
-        brighten(in, out);
-        break;
-    case ALTER_ROTATE:
-        rotate(in, out);
-        break;
-    default:
-        memcpy(out->rgb, in->rgb, (size_t)in->width * in->height * 3);
+    case ALTER_FLIP: flip(in, out); break;
+    case ALTER_BRIGHT: brighten(in, out); break;
+    case ALTER_ROTATE: rotate(in, out); break;
+    default: memcpy(out->rgb, in->rgb, (size_t)in->width * in->height * 3);
     }
     return true;
 }

@@ -9,11 +9,11 @@
 
 enum alteration {
     ALTER_NOTHING,
-    ALTER_CROP,     /* the middle 80 % of each side */
-    ALTER_FLIP,     /* left and right */
-    ALTER_BRIGHT,   /* 1.4 times as bright, clipped */
-    ALTER_ROTATE,   /* by 15 degrees about the middle; what comes in is what stands at the edge */
-    ALTER_JPEG,     /* through JPEG of quality 30 */
+    ALTER_CROP,   /* the middle 80 % of each side */
+    ALTER_FLIP,   /* left and right */
+    ALTER_BRIGHT, /* 1.4 times as bright, clipped */
+    ALTER_ROTATE, /* by 15 degrees about the middle; what comes in is what stands at the edge */
+    ALTER_JPEG,   /* through JPEG of quality 30 */
     ALTERATIONS
 };
 

@@ -11,7 +11,13 @@
 enum { CROP_TRIES = 10 };
 
 #define BLUR .sigma_min = 0.1, .sigma_max = 2
-#define SAME(...) {{__VA_ARGS__}, {__VA_ARGS__}}
+#define SAME(...)                                                                                                      \
+    {                                                                                                                  \
+        {__VA_ARGS__},                                                                                                 \
+        {                                                                                                              \
+            __VA_ARGS__                                                                                                \
+        }                                                                                                              \
+    }
 
 static const struct recipe recipes[] = {
     {"simclr", "SimCLR for ImageNet: strong colour, blur half of the time",
@@ -20,11 +26,31 @@ static const struct recipe recipes[] = {
     {"moco", "MoCo v2 for ImageNet: milder crop and colour",
      SAME(.crop_min = 0.2, .crop_max = 1, .flip = 0.5, .jitter = 0.8, .brightness = 0.4, .contrast = 0.4,
           .saturation = 0.4, .hue = 0.1, .gray = 0.2, .blur = 0.5, BLUR)},
-    {"byol", "BYOL and Barlow Twins: one view always blurred, the other sometimes solarised",
-     {{.crop_min = 0.08, .crop_max = 1, .flip = 0.5, .jitter = 0.8, .brightness = 0.4, .contrast = 0.4,
-       .saturation = 0.2, .hue = 0.1, .gray = 0.2, .blur = 1, BLUR},
-      {.crop_min = 0.08, .crop_max = 1, .flip = 0.5, .jitter = 0.8, .brightness = 0.4, .contrast = 0.4,
-       .saturation = 0.2, .hue = 0.1, .gray = 0.2, .blur = 0.1, .solarize = 0.2, BLUR}}},
+    {"byol",
+     "BYOL and Barlow Twins: one view always blurred, the other sometimes solarised",
+     {{.crop_min = 0.08,
+       .crop_max = 1,
+       .flip = 0.5,
+       .jitter = 0.8,
+       .brightness = 0.4,
+       .contrast = 0.4,
+       .saturation = 0.2,
+       .hue = 0.1,
+       .gray = 0.2,
+       .blur = 1,
+       BLUR},
+      {.crop_min = 0.08,
+       .crop_max = 1,
+       .flip = 0.5,
+       .jitter = 0.8,
+       .brightness = 0.4,
+       .contrast = 0.4,
+       .saturation = 0.2,
+       .hue = 0.1,
+       .gray = 0.2,
+       .blur = 0.1,
+       .solarize = 0.2,
+       BLUR}}},
     {"vicreg", "VICReg: as BYOL, the same for both views",
      SAME(.crop_min = 0.08, .crop_max = 1, .flip = 0.5, .jitter = 0.8, .brightness = 0.4, .contrast = 0.4,
           .saturation = 0.2, .hue = 0.1, .gray = 0.2, .blur = 0.5, .solarize = 0.1, BLUR)},
@@ -66,11 +92,19 @@ bool augmentation_check(const struct augmentation *a, struct err *e)
         const char *name;
         double value, lo, hi;
     } rows[] = {
-        {"crop_min", a->crop_min, 0.001, 1}, {"crop_max", a->crop_max, a->crop_min, 1},
-        {"flip", a->flip, 0, 1}, {"jitter", a->jitter, 0, 1}, {"brightness", a->brightness, 0, 1},
-        {"contrast", a->contrast, 0, 1}, {"saturation", a->saturation, 0, 1}, {"hue", a->hue, 0, 0.5},
-        {"gray", a->gray, 0, 1}, {"blur", a->blur, 0, 1}, {"sigma_min", a->sigma_min, 0.01, 20},
-        {"sigma_max", a->sigma_max, a->sigma_min, 20}, {"solarize", a->solarize, 0, 1},
+        {"crop_min", a->crop_min, 0.001, 1},
+        {"crop_max", a->crop_max, a->crop_min, 1},
+        {"flip", a->flip, 0, 1},
+        {"jitter", a->jitter, 0, 1},
+        {"brightness", a->brightness, 0, 1},
+        {"contrast", a->contrast, 0, 1},
+        {"saturation", a->saturation, 0, 1},
+        {"hue", a->hue, 0, 0.5},
+        {"gray", a->gray, 0, 1},
+        {"blur", a->blur, 0, 1},
+        {"sigma_min", a->sigma_min, 0.01, 20},
+        {"sigma_max", a->sigma_max, a->sigma_min, 20},
+        {"solarize", a->solarize, 0, 1},
     };
     for (size_t i = 0; i < COUNT(rows); i++)
         if (!(rows[i].value >= rows[i].lo && rows[i].value <= rows[i].hi))
@@ -150,14 +184,15 @@ static struct box frame_of(const struct preprocess *p, const struct image *img)
 /* The part of [0, whole) pixels that corresponds to [*from, *from + *n) of [0, frame). */
 static void squash_range(uint32_t frame, uint32_t whole, uint32_t *from, uint32_t *n)
 {
-    const uint32_t first = (uint32_t)((uint64_t)*from * whole / frame), end = (uint32_t)((uint64_t)(*from + *n) * whole / frame);
+    const uint32_t first = (uint32_t)((uint64_t)*from * whole / frame),
+                   end = (uint32_t)((uint64_t)(*from + *n) * whole / frame);
     *from = first < whole ? first : whole - 1;
     *n = end > *from ? end - *from : 1;
 }
 
 /* The box of the frame as a picture; what of it lies beside the picture is bars. */
-static bool cut_out(const struct image *img, const struct preprocess *p, struct box frame, struct box b, struct image *part,
-                    struct err *e)
+static bool cut_out(const struct image *img, const struct preprocess *p, struct box frame, struct box b,
+                    struct image *part, struct err *e)
 {
     uint8_t bars[3];
     if (!image_new(b.width, b.height, part, e))
@@ -179,8 +214,8 @@ static bool cut_out(const struct image *img, const struct preprocess *p, struct 
 }
 
 /* The box of the frame, resized to size x size, as values 0..1. */
-static bool crop(const struct image *img, const struct preprocess *p, struct box frame, struct box b, uint32_t size, float *out,
-                 struct err *e)
+static bool crop(const struct image *img, const struct preprocess *p, struct box frame, struct box b, uint32_t size,
+                 float *out, struct err *e)
 {
     struct image part = {0}, small = {0};
     bool ok = cut_out(img, p, frame, b, &part, e);
@@ -227,14 +262,14 @@ static void normalise(const struct preprocess *p, float *rgb, size_t n)
             rgb[3 * i + c] = (rgb[3 * i + c] - p->mean[c]) / p->std[c];
 }
 
-bool augment(struct augmenter *w, const struct augmentation *a, const struct preprocess *p,
-             const struct image *img, struct rng *r, float *out, struct err *e)
+bool augment(struct augmenter *w, const struct augmentation *a, const struct preprocess *p, const struct image *img,
+             struct rng *r, float *out, struct err *e)
 {
     size_t size = w->size, n = size * size;
     bool whole = a->crop_min >= 1; /* not even the aspect changes */
     const struct box frame = frame_of(p, img);
-    struct box box = whole ? (struct box){0, 0, frame.width, frame.height}
-                           : random_box(a, frame.width, frame.height, r);
+    struct box box =
+        whole ? (struct box){0, 0, frame.width, frame.height} : random_box(a, frame.width, frame.height, r);
     if (p->fit == FIT_SQUASH) {
         squash_range(frame.width, img->width, &box.x, &box.width);
         squash_range(frame.height, img->height, &box.y, &box.height);

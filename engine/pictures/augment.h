@@ -14,11 +14,11 @@
 #include "engine/pictures/preprocess.h"
 
 struct augmentation {
-    double crop_min, crop_max;   /* part of the area, uniform; aspect 3/4 to 4/3, log-uniform */
-    double flip;                 /* probability, here and below */
+    double crop_min, crop_max; /* part of the area, uniform; aspect 3/4 to 4/3, log-uniform */
+    double flip;               /* probability, here and below */
     double jitter;
     double brightness, contrast, saturation; /* factor from 1 - x to 1 + x */
-    double hue;                  /* shift from -x to x, in turns; at most 0.5 */
+    double hue;                              /* shift from -x to x, in turns; at most 0.5 */
     double gray;
     double blur;
     double sigma_min, sigma_max; /* in pixels of the result */

@@ -26,9 +26,9 @@ struct colour_conversion {
 static struct kept { /* what is known of a profile */
     unsigned char digest[HASH_SIZE];
     struct colour_conversion *colour; /* NULL: nothing is to be done */
-    uint64_t used;         /* when; 0: free */
+    uint64_t used;                    /* when; 0: free */
 } kept[KEPT];
-static uint64_t moment; /* counts up with each use */
+static uint64_t moment;                                /* counts up with each use */
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* guards both */
 
 /* ---- making ---- */
@@ -47,7 +47,8 @@ static cmsHTRANSFORM new_transform(cmsContext context, const struct buf *icc, cm
     cmsHPROFILE to = cmsCreate_sRGBProfileTHR(context);
     cmsHTRANSFORM t = NULL;
     if (from && to) /* without a cache inside, which threads would share */
-        t = cmsCreateTransformTHR(context, from, in, to, out, INTENT_PERCEPTUAL, cmsFLAGS_NOCACHE | cmsFLAGS_COPY_ALPHA);
+        t = cmsCreateTransformTHR(context, from, in, to, out, INTENT_PERCEPTUAL,
+                                  cmsFLAGS_NOCACHE | cmsFLAGS_COPY_ALPHA);
     if (from)
         cmsCloseProfile(from);
     if (to)
@@ -92,9 +93,7 @@ static bool fill(struct colour_conversion *c, const struct buf *icc)
     case COLOUR_RGB:
         c->transform = new_transform(c->context, icc, pixel, pixel);
         return c->transform && changes_colours(c);
-    case COLOUR_CMYK:
-        c->transform = new_transform(c->context, icc, TYPE_CMYK_8_REV, TYPE_RGB_8);
-        return c->transform;
+    case COLOUR_CMYK: c->transform = new_transform(c->context, icc, TYPE_CMYK_8_REV, TYPE_RGB_8); return c->transform;
     }
     return false;
 }

@@ -77,8 +77,8 @@ static struct scene choose_scene(struct rng *r)
 {
     const double angle = rng_between(r, 0.6, 2.5), height = rng_between(r, 0.4, 0.8);
     const double flat = sqrt(1 - height * height);
-    struct scene s = {.seed = rng_next(r), .light_x = cos(angle) * flat, .light_y = -sin(angle) * flat,
-                      .light_z = height};
+    struct scene s = {
+        .seed = rng_next(r), .light_x = cos(angle) * flat, .light_y = -sin(angle) * flat, .light_z = height};
     s.hue = rng_between(r, -1, 1);
     s.shape = rng_between(r, -1, 1);
     return s;
@@ -89,8 +89,11 @@ static struct pose choose_pose(const struct kind *k, struct rng *r)
     const double turn = rng_between(r, -k->turn, k->turn);
     const double size = k->fills ? rng_between(r, 0.8, 1.3) : rng_between(r, 0.55, 0.85);
     const double room = k->fills ? 0.5 : 0.9 - size;
-    return (struct pose){.cos = cos(turn), .sin = sin(turn), .scale = 1 / size,
-                         .x = rng_between(r, -room, room), .y = rng_between(r, -room, room)};
+    return (struct pose){.cos = cos(turn),
+                         .sin = sin(turn),
+                         .scale = 1 / size,
+                         .x = rng_between(r, -room, room),
+                         .y = rng_between(r, -room, room)};
 }
 
 /* The painters see the light from where they stand: turned like their thing. */
@@ -107,8 +110,10 @@ static struct backdrop choose_backdrop(struct rng *r)
 {
     const double angle = rng_between(r, 0, 6.283185307179586), brightness = rng_between(r, 0.45, 0.9);
     const struct colour tint = {rng_between(r, 0.8, 1), rng_between(r, 0.8, 1), rng_between(r, 0.8, 1)};
-    return (struct backdrop){.near = dim_colour(tint, brightness), .far = dim_colour(tint, brightness * 0.6),
-                             .angle_cos = cos(angle), .angle_sin = sin(angle),
+    return (struct backdrop){.near = dim_colour(tint, brightness),
+                             .far = dim_colour(tint, brightness * 0.6),
+                             .angle_cos = cos(angle),
+                             .angle_sin = sin(angle),
                              .roughness = rng_between(r, 0.02, 0.15)};
 }
 

@@ -71,7 +71,7 @@ static struct colour shade_flat(const struct scene *s, struct colour c, double x
 static struct paint paint_ball(const struct scene *s, double x, double y)
 {
     static const struct colour panels[] = {{0.75, 0.08, 0.06}, {0.85, 0.85, 0.8}, {0.08, 0.2, 0.65},
-                                           {0.85, 0.85, 0.8}, {0.85, 0.6, 0.05}, {0.85, 0.85, 0.8}};
+                                           {0.85, 0.85, 0.8},  {0.85, 0.6, 0.05}, {0.85, 0.85, 0.8}};
     const double bend = atan2(y + 0.25, x + 0.2 * s->shape) / 6.283185307179586 + 0.5;
     const double hub = hypot(y + 0.25, x + 0.2 * s->shape);
     struct colour c = panels[(size_t)(bend * 6) % COUNT(panels)];
@@ -188,8 +188,8 @@ static struct paint paint_planks(const struct scene *s, double x, double y)
     const uint64_t seed = s->seed + (uint64_t)(int64_t)board * 977;
     const double warp = cloud_noise(seed, 1.5 * x, 6 * y);
     const double rings = 0.5 + 0.5 * sin(30 * (v + 1.2 * warp));
-    struct colour c = mix_colours((struct colour){0.5, 0.29 + 0.04 * s->hue, 0.12},
-                                  (struct colour){0.3, 0.15, 0.05}, rings * 0.7);
+    struct colour c =
+        mix_colours((struct colour){0.5, 0.29 + 0.04 * s->hue, 0.12}, (struct colour){0.3, 0.15, 0.05}, rings * 0.7);
     c = dim_colour(c, 0.8 + 0.4 * smooth_noise(seed, 0.1, 0.1));
     return (struct paint){shade_flat(s, dim_colour(c, step_up(0.0, 0.04, fmin(v, 1 - v))), x, y), 1};
 }

@@ -28,8 +28,8 @@ struct paint {
 struct kind {
     const char *name;
     struct paint (*paint)(const struct scene *s, double x, double y);
-    bool fills;     /* a texture or landscape: no background shows */
-    double turn;    /* most rotation, radians */
+    bool fills;  /* a texture or landscape: no background shows */
+    double turn; /* most rotation, radians */
 };
 extern const struct kind draw_kinds[];
 

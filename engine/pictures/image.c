@@ -47,8 +47,7 @@ bool image_check_size(const struct image_limits *limits, uint64_t width, uint64_
                        (unsigned long long)width, (unsigned long long)height, limits->side);
     if (width * height > limits->pixels)
         return err_set(e, ERR_TOO_LARGE, "%llu x %llu pixels: at most %llu pixels are allowed",
-                       (unsigned long long)width, (unsigned long long)height,
-                       (unsigned long long)limits->pixels);
+                       (unsigned long long)width, (unsigned long long)height, (unsigned long long)limits->pixels);
     return true;
 }
 
@@ -67,8 +66,7 @@ static const struct codec *accept_source(const struct image_source *src, struct 
     else if (!c)
         err_set(e, ERR_MEDIA_TYPE, "the content is not a JPEG, PNG or WebP picture");
     else if (src->len > src->limits->bytes) {
-        err_set(e, ERR_TOO_LARGE, "%zu bytes: at most %zu are allowed for a picture", src->len,
-                src->limits->bytes);
+        err_set(e, ERR_TOO_LARGE, "%zu bytes: at most %zu are allowed for a picture", src->len, src->limits->bytes);
         c = NULL;
     }
     return c;
@@ -78,9 +76,8 @@ static const struct codec *accept_source(const struct image_source *src, struct 
 static const struct turn {
     bool transposed, mirror_x, mirror_y; /* first swap x and y, then mirror in the stored picture */
 } turns[9] = {
-    [1] = {false, false, false}, [2] = {false, true, false}, [3] = {false, true, true},
-    [4] = {false, false, true},  [5] = {true, false, false}, [6] = {true, false, true},
-    [7] = {true, true, true},    [8] = {true, true, false},
+    [1] = {false, false, false}, [2] = {false, true, false}, [3] = {false, true, true}, [4] = {false, false, true},
+    [5] = {true, false, false},  [6] = {true, false, true},  [7] = {true, true, true},  [8] = {true, true, false},
 };
 
 bool image_probe(const void *bytes, size_t len, const struct image_limits *limits, struct image_info *info,
@@ -105,8 +102,8 @@ static void copy_turned(const struct image *in, const struct turn *t, struct ima
     enum { TILE = 32 };
     const ptrdiff_t pixel = 3, row = 3 * (ptrdiff_t)in->width;
     const ptrdiff_t along_x = t->mirror_x ? -pixel : pixel, along_y = t->mirror_y ? -row : row;
-    const uint8_t *origin = in->rgb + (t->mirror_x ? row - pixel : 0) +
-                            (t->mirror_y ? (ptrdiff_t)(in->height - 1) * row : 0);
+    const uint8_t *origin =
+        in->rgb + (t->mirror_x ? row - pixel : 0) + (t->mirror_y ? (ptrdiff_t)(in->height - 1) * row : 0);
     const ptrdiff_t step_x = t->transposed ? along_y : along_x, step_y = t->transposed ? along_x : along_y;
     for (size_t top = 0; top < out->height; top += TILE)
         for (size_t left = 0; left < out->width; left += TILE)
@@ -124,8 +121,7 @@ static bool turn_upright(struct image *img, uint8_t orientation, struct err *e)
     struct image out;
     if (orientation == 1)
         return true;
-    if (!image_new(t->transposed ? img->height : img->width, t->transposed ? img->width : img->height, &out,
-                   e))
+    if (!image_new(t->transposed ? img->height : img->width, t->transposed ? img->width : img->height, &out, e))
         return false;
     copy_turned(img, t, &out);
     free(img->rgb);
@@ -135,8 +131,8 @@ static bool turn_upright(struct image *img, uint8_t orientation, struct err *e)
     return true;
 }
 
-bool image_decode(const void *bytes, size_t len, const struct image_limits *limits, uint32_t goal,
-                  struct image *out, struct err *e)
+bool image_decode(const void *bytes, size_t len, const struct image_limits *limits, uint32_t goal, struct image *out,
+                  struct err *e)
 {
     const struct image_source src = {bytes, len, limits};
     struct image_info info = {0};

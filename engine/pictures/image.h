@@ -31,23 +31,23 @@ enum image_format { IMAGE_UNKNOWN, IMAGE_JPEG, IMAGE_PNG, IMAGE_WEBP };
 
 struct image { /* 8-bit sRGB, upright: rgb[(y * width + x) * 3 + channel]; transparency lies over white */
     uint32_t width, height;
-    uint8_t *rgb; /* owned; released by image_clear() */
+    uint8_t *rgb;          /* owned; released by image_clear() */
     struct budget *budget; /* that `held` bytes go back to then; NULL: none */
     size_t held;
 };
 
 struct image_info {
     enum image_format format;
-    uint32_t width, height;   /* upright, full size */
-    uint8_t orientation;      /* EXIF, 1 to 8 */
+    uint32_t width, height; /* upright, full size */
+    uint8_t orientation;    /* EXIF, 1 to 8 */
 };
 
 struct image_limits {
-    size_t bytes;    /* of the file */
-    uint64_t pixels; /* width x height, before any scaling */
-    uint32_t side;   /* longest side */
-    uint32_t scans;  /* of a progressive JPEG */
-    uint32_t millis; /* wall time of one decode (JPEG, PNG); 0: no limit */
+    size_t bytes;          /* of the file */
+    uint64_t pixels;       /* width x height, before any scaling */
+    uint32_t side;         /* longest side */
+    uint32_t scans;        /* of a progressive JPEG */
+    uint32_t millis;       /* wall time of one decode (JPEG, PNG); 0: no limit */
     struct budget *memory; /* shared by all that decode at once; NULL: no limit */
 };
 extern const struct image_limits image_default_limits; /* 32 MB, 50 million, 16384, 100, 10 s */
@@ -58,14 +58,14 @@ const char *image_foreign_name(const void *bytes, size_t len);
 const char *image_media_type(enum image_format f); /* "image/jpeg"; static */
 
 /* Reads the header only; checks every limit that the header shows. */
-MUST_CHECK bool image_probe(const void *bytes, size_t len, const struct image_limits *limits,
-                            struct image_info *info, struct err *e);
+MUST_CHECK bool image_probe(const void *bytes, size_t len, const struct image_limits *limits, struct image_info *info,
+                            struct err *e);
 
 /* Decodes to RGB.  With goal > 0 a JPEG may be decoded at 1/2, 1/4 or 1/8 (DCT scaling), because the caller will resize it
  * to a shorter side of `goal`: at least twice that is left, so that it is the resize that decides what the result looks
  * like, and not the container.  0 asks for full size. */
-MUST_CHECK bool image_decode(const void *bytes, size_t len, const struct image_limits *limits,
-                             uint32_t goal, struct image *out, struct err *e);
+MUST_CHECK bool image_decode(const void *bytes, size_t len, const struct image_limits *limits, uint32_t goal,
+                             struct image *out, struct err *e);
 MUST_CHECK bool image_new(uint32_t width, uint32_t height, struct image *out, struct err *e); /* black */
 void image_clear(struct image *img); /* frees rgb, gives back what is held; an empty image is fine */
 

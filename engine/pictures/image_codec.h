@@ -19,14 +19,13 @@ struct codec {
     bool (*sniff)(const uint8_t *bytes, size_t len);
     /* Both fill width and height as stored (not upright) and the orientation, after the limits. */
     bool (*probe)(const struct image_source *src, struct image_info *info, struct err *e);
-    bool (*decode)(const struct image_source *src, uint32_t goal, struct image *out,
-                   struct image_info *info, struct err *e);
+    bool (*decode)(const struct image_source *src, uint32_t goal, struct image *out, struct image_info *info,
+                   struct err *e);
 };
 extern const struct codec codec_jpeg, codec_png, codec_webp;
 
 /* Checks stored dimensions against the limits; every codec calls it before it decodes a pixel. */
-MUST_CHECK bool image_check_size(const struct image_limits *limits, uint64_t width, uint64_t height,
-                                 struct err *e);
+MUST_CHECK bool image_check_size(const struct image_limits *limits, uint64_t width, uint64_t height, struct err *e);
 
 /* The picture that a codec decodes into, width x height with `channels` bytes a pixel, taken from the
  * limits' budget together with what turning it upright takes and with `extra` bytes of the decoder's own. */

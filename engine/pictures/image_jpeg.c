@@ -30,9 +30,9 @@ struct reader {
     struct image out;
     struct buf icc;
     struct colour_conversion *colour; /* NULL: the pixels stay as they are */
-    uint8_t *row;  /* of four inks; NULL unless CMYK */
-    bool at_end;   /* the file has ended without its end marker */
-    bool strayed;  /* there were bytes that belong to no segment: one of them may have been a segment */
+    uint8_t *row;                     /* of four inks; NULL unless CMYK */
+    bool at_end;                      /* the file has ended without its end marker */
+    bool strayed; /* there were bytes that belong to no segment: one of them may have been a segment */
     struct err *e;
 };
 
@@ -54,14 +54,12 @@ _Noreturn static void on_error(j_common_ptr jpeg)
     struct reader *r = jpeg->client_data;
     switch (jpeg->err->msg_code) {
     case JERR_NO_BACKING_STORE:
-    case JERR_OUT_OF_MEMORY:
-        fail(r, ERR_TOO_LARGE, "the JPEG needs too much memory to decode");
+    case JERR_OUT_OF_MEMORY: fail(r, ERR_TOO_LARGE, "the JPEG needs too much memory to decode");
     case JERR_BAD_PRECISION:
     case JERR_CONVERSION_NOTIMPL:
     case JERR_SOF_UNSUPPORTED:
         fail(r, ERR_UNDECODABLE, "this kind of JPEG (lossless, hierarchical or of 12 bits) is not read");
-    default:
-        fail(r, ERR_UNDECODABLE, r->at_end ? "the JPEG is truncated" : "the JPEG is damaged");
+    default: fail(r, ERR_UNDECODABLE, r->at_end ? "the JPEG is truncated" : "the JPEG is damaged");
     }
 }
 
@@ -76,8 +74,7 @@ static void on_message(j_common_ptr common, int level)
     switch (common->err->msg_code) {
     case JWRN_NOT_SEQUENTIAL: /* Samsung's phones: spectral selection of a picture that has none */
     case JWRN_JFIF_MAJOR:
-    case JWRN_ADOBE_XFORM:
-        return;
+    case JWRN_ADOBE_XFORM: return;
     case JWRN_EXTRANEOUS_DATA: /* in front of a marker: padding, or more than a scan needed */
         r->strayed = true;
         return;
@@ -119,8 +116,10 @@ static void read_header(struct reader *r)
     if (jpeg->data_precision != 8 ||
         (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != 4))
         fail(r, ERR_UNDECODABLE, "this kind of JPEG is not read");
-    *r->info = (struct image_info){.format = IMAGE_JPEG, .width = jpeg->image_width,
-                                   .height = jpeg->image_height, .orientation = r->markers.orientation};
+    *r->info = (struct image_info){.format = IMAGE_JPEG,
+                                   .width = jpeg->image_width,
+                                   .height = jpeg->image_height,
+                                   .orientation = r->markers.orientation};
 }
 
 enum { MARGIN = 2 }; /* what a box filter of whole blocks has done, another factor of two hides */
@@ -173,13 +172,13 @@ static void start(struct reader *r)
     jpeg->progress = &r->progress;
     jpeg_calc_output_dimensions(jpeg);
     jpeg_markers_icc(&r->markers, &r->icc);
-    if (!image_prepare(r->src, r->info, jpeg->output_width, jpeg->output_height, 3, coefficient_bytes(jpeg) + r->icc.len,
-                       &r->out, r->e))
+    if (!image_prepare(r->src, r->info, jpeg->output_width, jpeg->output_height, 3,
+                       coefficient_bytes(jpeg) + r->icc.len, &r->out, r->e))
         longjmp(r->failed, 1);
     r->colour = colour_open(r->icc.data, r->icc.len, (enum colour_model)jpeg->num_components,
                             jpeg->num_components == COLOUR_CMYK ? 4 : 3);
     r->deadline = image_deadline(r->src->limits); /* waiting for memory was not decoding */
-    jpeg_start_decompress(jpeg); /* of a picture in several scans it reads them all */
+    jpeg_start_decompress(jpeg);                  /* of a picture in several scans it reads them all */
     if (jpeg_has_multiple_scans(jpeg) && !is_complete(r))
         fail(r, ERR_UNDECODABLE, "the JPEG is truncated: scans are missing");
     if (jpeg->out_color_space == JCS_CMYK && !(r->row = mem_try(jpeg->output_width, 4, r->e)))
@@ -254,8 +253,8 @@ static bool probe(const struct image_source *src, struct image_info *info, struc
     return run(&r, read_header);
 }
 
-static bool decode(const struct image_source *src, uint32_t goal, struct image *out,
-                   struct image_info *info, struct err *e)
+static bool decode(const struct image_source *src, uint32_t goal, struct image *out, struct image_info *info,
+                   struct err *e)
 {
     struct reader r = {.src = src, .info = info, .goal = goal, .e = e};
     bool ok = run(&r, read_picture);

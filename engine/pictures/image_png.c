@@ -75,7 +75,7 @@ static void read_header(struct reader *r)
     png_set_user_limits(png, r->src->limits->side, r->src->limits->side);
     png_set_chunk_malloc_max(png, CHUNK_BYTES);
     png_set_chunk_cache_max(png, CHUNK_COUNT);
-    png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_WARN_DISCARD); /* what holds no pixel may be damaged */
+    png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_WARN_DISCARD);  /* what holds no pixel may be damaged */
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1); /* skips all that no pixel needs */
     if (r->src->len >= SIGNATURE + CHUNK_FRAME + 13 && memcmp(r->src->bytes + 12, "IHDR", 4) == 0 &&
         !image_check_size(r->src->limits, read_be32(r->src->bytes + 16), read_be32(r->src->bytes + 20), r->e))
@@ -84,10 +84,10 @@ static void read_header(struct reader *r)
     r->chunks = png_chunks_read(r->src->bytes, r->src->len);
     if (r->chunks.damaged)
         fail(r, ERR_UNDECODABLE, "the PNG is damaged");
-    *r->info = (struct image_info){
-        .format = IMAGE_PNG, .width = png_get_image_width(png, r->header),
-        .height = png_get_image_height(png, r->header),
-        .orientation = r->chunks.orientation};
+    *r->info = (struct image_info){.format = IMAGE_PNG,
+                                   .width = png_get_image_width(png, r->header),
+                                   .height = png_get_image_height(png, r->header),
+                                   .orientation = r->chunks.orientation};
 }
 
 /* Whatever the file has becomes 8-bit RGB or RGBA. */
@@ -127,7 +127,8 @@ static void read_picture(struct reader *r)
 /* Grey files have grey profiles.  Transparent pixels get their colour before they are laid over white. */
 static void to_srgb(struct reader *r)
 {
-    struct colour_conversion *c = colour_open(r->icc.data, r->icc.len, r->colour ? COLOUR_RGB : COLOUR_GREY, r->alpha ? 4 : 3);
+    struct colour_conversion *c =
+        colour_open(r->icc.data, r->icc.len, r->colour ? COLOUR_RGB : COLOUR_GREY, r->alpha ? 4 : 3);
     if (c)
         colour_apply(c, r->out.rgb, (size_t)r->out.width * r->out.height);
     colour_close(c);
@@ -154,8 +155,8 @@ static bool probe(const struct image_source *src, struct image_info *info, struc
     return run(&r, read_header);
 }
 
-static bool decode(const struct image_source *src, uint32_t goal, struct image *out,
-                   struct image_info *info, struct err *e)
+static bool decode(const struct image_source *src, uint32_t goal, struct image *out, struct image_info *info,
+                   struct err *e)
 {
     UNUSED(goal);
     struct reader r = {.src = src, .info = info, .e = e};

@@ -16,7 +16,7 @@ struct span { /* borrowed from the file */
     size_t len;
 };
 
-struct container { /* what stands around the pixels; lengths 0: absent */
+struct container {                /* what stands around the pixels; lengths 0: absent */
     struct span exif, icc, frame; /* the first of each; a frame with its header */
 };
 
@@ -103,7 +103,9 @@ static bool read_features(const struct image_source *src, struct container *c, s
     *c = read_container(src->bytes, src->len);
     if (!find_picture(src, c, &f, p))
         return damaged(e);
-    *info = (struct image_info){.format = IMAGE_WEBP, .width = (uint32_t)f.width, .height = (uint32_t)f.height,
+    *info = (struct image_info){.format = IMAGE_WEBP,
+                                .width = (uint32_t)f.width,
+                                .height = (uint32_t)f.height,
                                 .orientation = exif_orientation(c->exif.bytes, c->exif.len)};
     return true;
 }
@@ -124,8 +126,8 @@ static bool decode_picture(const struct picture *p, struct image *img)
                     : WebPDecodeRGBInto(p->data.bytes, p->data.len, img->rgb + start, size, to_int(stride)) != NULL;
 }
 
-static bool decode(const struct image_source *src, uint32_t goal, struct image *out,
-                   struct image_info *info, struct err *e)
+static bool decode(const struct image_source *src, uint32_t goal, struct image *out, struct image_info *info,
+                   struct err *e)
 {
     struct container c;
     struct picture p;

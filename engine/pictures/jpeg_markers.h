@@ -15,11 +15,11 @@
 enum { JPEG_ICC_PARTS = 255 };
 
 struct jpeg_markers {
-    size_t scans;        /* SOS markers up to the end of the image */
-    uint8_t orientation; /* of the first EXIF block; 1 when there is none */
-    struct jpeg_icc {    /* the colour profile, in numbered parts */
-        uint8_t said;    /* how many parts there are; 0: no profile */
-        bool damaged;    /* parts that contradict each other */
+    size_t scans;                             /* SOS markers up to the end of the image */
+    uint8_t orientation;                      /* of the first EXIF block; 1 when there is none */
+    struct jpeg_icc {                         /* the colour profile, in numbered parts */
+        uint8_t said;                         /* how many parts there are; 0: no profile */
+        bool damaged;                         /* parts that contradict each other */
         const uint8_t *bytes[JPEG_ICC_PARTS]; /* by their numbers, from 0; borrowed; NULL: did not come */
         size_t len[JPEG_ICC_PARTS];
     } icc;

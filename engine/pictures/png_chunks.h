@@ -13,9 +13,9 @@
 #include "base/buf.h"
 
 struct png_chunks {
-    uint8_t orientation;     /* of eXIf, wherever it stands; else of ImageMagick's "Raw profile type exif"; else 1 */
-    bool damaged;            /* the checksum of tRNS is wrong: it is a part of the pixels */
-    const uint8_t *profile;  /* iCCP: name, method, zlib stream; borrowed; NULL: none */
+    uint8_t orientation;    /* of eXIf, wherever it stands; else of ImageMagick's "Raw profile type exif"; else 1 */
+    bool damaged;           /* the checksum of tRNS is wrong: it is a part of the pixels */
+    const uint8_t *profile; /* iCCP: name, method, zlib stream; borrowed; NULL: none */
     size_t profile_len;
 };
 

@@ -11,9 +11,11 @@
 
 enum { MAX_SIDE = 1024 };
 
-const struct preprocess preprocess_imagenet = {
-    .resize = 256, .size = 224, .filter = RESIZE_BILINEAR,
-    .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}};
+const struct preprocess preprocess_imagenet = {.resize = 256,
+                                               .size = 224,
+                                               .filter = RESIZE_BILINEAR,
+                                               .mean = {0.485f, 0.456f, 0.406f},
+                                               .std = {0.229f, 0.224f, 0.225f}};
 
 const char *const fit_names[] = {[FIT_CROP] = "crop", [FIT_PAD] = "pad", [FIT_SQUASH] = "squash", NULL};
 
@@ -36,7 +38,8 @@ bool preprocess_check(const struct preprocess *p, struct err *e)
     if (p->fit != FIT_CROP && p->fit != FIT_PAD && p->fit != FIT_SQUASH)
         return err_set(e, ERR_BAD_INPUT, "unknown fit %d", (int)p->fit);
     if (p->fit != FIT_CROP && p->size != p->resize)
-        return err_set(e, ERR_BAD_INPUT, "fit %s cuts nothing: resize %u must be the size %u", fit_names[p->fit], p->resize, p->size);
+        return err_set(e, ERR_BAD_INPUT, "fit %s cuts nothing: resize %u must be the size %u", fit_names[p->fit],
+                       p->resize, p->size);
     if (p->filter != RESIZE_BILINEAR && p->filter != RESIZE_BICUBIC)
         return err_set(e, ERR_BAD_INPUT, "unknown resize filter %d", (int)p->filter);
     for (size_t c = 0; c < 3; c++)
@@ -125,8 +128,8 @@ static void normalise(const struct preprocess *p, const struct image *crop, floa
 }
 
 /* The square is the window, or holds it between bars. */
-static bool fill_square(const struct preprocess *p, const struct image *img, const struct window *w, struct image *square,
-                        struct err *e)
+static bool fill_square(const struct preprocess *p, const struct image *img, const struct window *w,
+                        struct image *square, struct err *e)
 {
     struct image part = {0};
     uint8_t bars[3];
@@ -137,14 +140,16 @@ static bool fill_square(const struct preprocess *p, const struct image *img, con
     for (size_t i = 0; ok && i < (size_t)square->width * square->height; i++)
         memcpy(square->rgb + i * 3, bars, 3);
     for (size_t y = 0; ok && y < w->height; y++)
-        memcpy(square->rgb + ((y + w->y) * square->width + w->x) * 3, part.rgb + y * w->width * 3, (size_t)w->width * 3);
+        memcpy(square->rgb + ((y + w->y) * square->width + w->x) * 3, part.rgb + y * w->width * 3,
+               (size_t)w->width * 3);
     image_clear(&part);
     return ok;
 }
 
 bool preprocess_run(const struct preprocess *p, const struct image *img, float *out, struct err *e)
 {
-    const struct window w = p->fit == FIT_CROP ? place_crop(p, img->width, img->height) : place_whole(p, img->width, img->height);
+    const struct window w =
+        p->fit == FIT_CROP ? place_crop(p, img->width, img->height) : place_whole(p, img->width, img->height);
     struct image square = {0};
     const bool ok = image_new(p->size, p->size, &square, e) && fill_square(p, img, &w, &square, e);
     if (ok)

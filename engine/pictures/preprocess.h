@@ -21,11 +21,11 @@ enum fit { FIT_CROP, FIT_PAD, FIT_SQUASH };
 extern const char *const fit_names[]; /* "crop", "pad", "squash", NULL */
 
 struct preprocess {
-    uint32_t resize;           /* crop: the shorter side becomes this (256 for ImageNet's rule); else `size` */
-    uint32_t size;             /* crop: then the middle size x size square (224); pad: the longer side; squash: both */
+    uint32_t resize; /* crop: the shorter side becomes this (256 for ImageNet's rule); else `size` */
+    uint32_t size;   /* crop: then the middle size x size square (224); pad: the longer side; squash: both */
     enum fit fit;
     enum resize_filter filter;
-    float mean[3], std[3];     /* of values in 0..1, RGB */
+    float mean[3], std[3]; /* of values in 0..1, RGB */
 };
 extern const struct preprocess preprocess_imagenet; /* 256, 224, bilinear, ImageNet's mean and std */
 
@@ -41,11 +41,10 @@ uint32_t preprocess_goal(const struct preprocess *p, uint32_t width, uint32_t he
 void preprocess_bars(const struct preprocess *p, uint8_t rgb[3]);
 
 /* Resizes the whole picture to width x height. */
-MUST_CHECK bool image_resize(const struct image *in, uint32_t width, uint32_t height,
-                             enum resize_filter filter, struct image *out, struct err *e);
+MUST_CHECK bool image_resize(const struct image *in, uint32_t width, uint32_t height, enum resize_filter filter,
+                             struct image *out, struct err *e);
 
 /* Fills out [size, size, 3] with (value / 255 - mean) / std. */
-MUST_CHECK bool preprocess_run(const struct preprocess *p, const struct image *img, float *out,
-                               struct err *e);
+MUST_CHECK bool preprocess_run(const struct preprocess *p, const struct image *img, float *out, struct err *e);
 
 #endif

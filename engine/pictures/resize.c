@@ -15,7 +15,7 @@
 
 enum { FRACTION_BITS = 22, HALF = 1 << (FRACTION_BITS - 1) };
 
-struct taps { /* the weighted inputs of each output position of one axis */
+struct taps {            /* the weighted inputs of each output position of one axis */
     size_t n, count;     /* positions; taps of each, some with weight 0 */
     uint32_t *first;     /* [n]; first + count never passes the end of the input */
     int32_t *weight;     /* [n, count] */
@@ -51,8 +51,7 @@ static void taps_clear(struct taps *t)
 }
 
 /* The weights of position i, whose centre lies at `centre` in the input. */
-static void place_taps(struct taps *t, size_t i, double centre, double stretch, uint32_t in,
-                       const struct kernel *k)
+static void place_taps(struct taps *t, size_t i, double centre, double stretch, uint32_t in, const struct kernel *k)
 {
     const double reach = k->support * stretch;
     const double low = centre - reach + 0.5, high = centre + reach + 0.5;
@@ -71,8 +70,8 @@ static void place_taps(struct taps *t, size_t i, double centre, double stretch, 
 }
 
 /* Taps for outputs [from, from + n) of an axis that goes from `in` to `out` pixels. */
-static bool taps_new(struct taps *t, uint32_t in, uint32_t out, uint32_t from, uint32_t n,
-                     const struct kernel *k, struct err *e)
+static bool taps_new(struct taps *t, uint32_t in, uint32_t out, uint32_t from, uint32_t n, const struct kernel *k,
+                     struct err *e)
 {
     const double scale = (double)in / out, stretch = fmax(scale, 1.0);
     *t = (struct taps){.n = n, .count = min_size((size_t)(2 * k->support * stretch) + 1, in)};
@@ -120,8 +119,8 @@ HOT_LOOP static void sum_across(const struct taps *t, const lanes *in, uint8_t *
         for (size_t k = 0; k < t->count; k++)
             sum += p[k] * weight[k];
         sum >>= FRACTION_BITS;
-        sum &= ~(sum >> 31);              /* below 0: 0 */
-        sum |= (255 - sum) >> 31;         /* above 255: all ones, of which a byte is taken */
+        sum &= ~(sum >> 31);      /* below 0: 0 */
+        sum |= (255 - sum) >> 31; /* above 255: all ones, of which a byte is taken */
         const bytes done = __builtin_convertvector(sum, bytes);
         for (size_t r = 0; r < TOGETHER; r++)
             memcpy(out + r * stride + i * 3, (const uint8_t *)&done + r * 4, 4);
@@ -187,8 +186,8 @@ static void vertical_pass(const struct rows *in, const struct taps *down, struct
 {
     const size_t n = (size_t)out->width * 3;
     for (size_t y = 0; y < out->height; y++)
-        sum_down(down->weight + y * down->count, down->count,
-                 in->bytes + (down->first[y] - down->begin) * in->stride, in->stride, n, out->rgb + y * n);
+        sum_down(down->weight + y * down->count, down->count, in->bytes + (down->first[y] - down->begin) * in->stride,
+                 in->stride, n, out->rgb + y * n);
 }
 
 bool resize_window(const struct image *in, const struct resize *r, struct image *out, struct err *e)
@@ -207,8 +206,8 @@ bool resize_window(const struct image *in, const struct resize *r, struct image 
     return ok;
 }
 
-bool image_resize(const struct image *in, uint32_t width, uint32_t height, enum resize_filter filter,
-                  struct image *out, struct err *e)
+bool image_resize(const struct image *in, uint32_t width, uint32_t height, enum resize_filter filter, struct image *out,
+                  struct err *e)
 {
     const struct resize whole = {.width = width, .height = height, .filter = filter};
     struct image img = {0};

@@ -11,7 +11,6 @@ struct resize {
     uint32_t width, height, x, y;
     enum resize_filter filter;
 };
-MUST_CHECK bool resize_window(const struct image *in, const struct resize *r, struct image *out,
-                              struct err *e);
+MUST_CHECK bool resize_window(const struct image *in, const struct resize *r, struct image *out, struct err *e);
 
 #endif

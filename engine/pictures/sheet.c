@@ -8,9 +8,10 @@
 
 enum { GAP = 6, FRAME = 4, MAX_COUNT = 10000, MAX_PIXELS = 100000000 };
 
-static const uint8_t colours[SHEET_FRAMES][3] = {
-    [SHEET_PLAIN] = {255, 255, 255}, [SHEET_BLUE] = {30, 90, 200}, [SHEET_GREEN] = {40, 160, 70},
-    [SHEET_RED] = {210, 50, 40}};
+static const uint8_t colours[SHEET_FRAMES][3] = {[SHEET_PLAIN] = {255, 255, 255},
+                                                 [SHEET_BLUE] = {30, 90, 200},
+                                                 [SHEET_GREEN] = {40, 160, 70},
+                                                 [SHEET_RED] = {210, 50, 40}};
 
 static uint32_t pitch(const struct sheet *s)
 {
@@ -22,8 +23,8 @@ bool sheet_init(struct sheet *s, struct err *e)
     s->image = (struct image){0};
     if (s->columns > MAX_COUNT || s->rows > MAX_COUNT || s->side > MAX_COUNT ||
         (uint64_t)s->columns * s->rows * pitch(s) * pitch(s) > MAX_PIXELS)
-        return err_set(e, ERR_TOO_LARGE, "a sheet of %u x %u pictures of %u pixels is too large", s->columns,
-                       s->rows, s->side);
+        return err_set(e, ERR_TOO_LARGE, "a sheet of %u x %u pictures of %u pixels is too large", s->columns, s->rows,
+                       s->side);
     const uint32_t width = s->columns * pitch(s) + GAP, height = s->rows * pitch(s) + GAP;
     if (!image_new(width, height, &s->image, e))
         return false;
@@ -50,8 +51,8 @@ static void copy(const struct image *from, struct image *to, size_t left, size_t
         memcpy(to->rgb + ((top + y) * to->width + left) * 3, from->rgb + y * stride, stride);
 }
 
-bool sheet_place(struct sheet *s, uint32_t column, uint32_t row, const struct image *img,
-                 enum sheet_frame frame, struct err *e)
+bool sheet_place(struct sheet *s, uint32_t column, uint32_t row, const struct image *img, enum sheet_frame frame,
+                 struct err *e)
 {
     static const uint8_t paper[3] = {255, 255, 255};
     const uint32_t longest = img->width > img->height ? img->width : img->height;

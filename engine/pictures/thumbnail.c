@@ -13,8 +13,8 @@ static uint32_t scale_length(uint32_t length, uint32_t part, uint32_t whole)
     return scaled ? (uint32_t)scaled : 1;
 }
 
-bool thumbnail_write(const void *bytes, size_t len, const struct image_limits *limits, uint32_t side,
-                     struct buf *out, struct err *e)
+bool thumbnail_write(const void *bytes, size_t len, const struct image_limits *limits, uint32_t side, struct buf *out,
+                     struct err *e)
 {
     struct image_info info;
     struct image img = {0}, small = {0};

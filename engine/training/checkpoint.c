@@ -46,7 +46,8 @@ static struct pieces pieces_of(struct train_step *s)
     struct optimizer *o = train_step_optimizer(s);
     size_t states = optimizer_state_count(o);
     size_t followers = 0, own;
-    const struct learner_tensor *target = train_step_target(s) ? learner_tensors(train_step_target(s), &followers) : NULL;
+    const struct learner_tensor *target =
+        train_step_target(s) ? learner_tensors(train_step_target(s), &followers) : NULL;
     const struct loss_tensor *l = loss_tensors(train_step_loss(s), &own);
     struct pieces p = {.items = mem_new(2 * n + followers + own + states, sizeof *p.items)};
 
@@ -102,8 +103,8 @@ bool checkpoint_save(const char *path, const struct run_state *state, const stru
     struct buf metadata = {0};
 
     for (size_t i = 0; i < p.n; i++)
-        out[i] = (struct safetensor_out){p.items[i].name, p.items[i].rank, p.items[i].shape, p.items[i].data,
-                                         p.items[i].count, false};
+        out[i] = (struct safetensor_out){p.items[i].name, p.items[i].rank,  p.items[i].shape,
+                                         p.items[i].data, p.items[i].count, false};
     write_metadata(state, config, ground, s, &metadata);
     bool ok = safetensors_write(path, out, p.n, metadata_key, metadata.data, e);
     buf_clear(&metadata);

@@ -16,8 +16,8 @@
 
 /* Where a run is. */
 struct run_state {
-    uint64_t step;          /* steps done */
-    double seconds;         /* spent in them, over all parts of the run */
+    uint64_t step;  /* steps done */
+    double seconds; /* spent in them, over all parts of the run */
     uint64_t best_step;
     double best_score;
 };

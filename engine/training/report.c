@@ -10,8 +10,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "engine/pictures/image.h"
 #include "engine/judging/judge.h"
+#include "engine/pictures/image.h"
 #include "engine/training/report_chart.h"
 #include "engine/training/report_html.h"
 #include "engine/training/report_log.h"
@@ -20,10 +20,10 @@ enum { SHEET_BYTES_MAX = 64 << 20, CONFIG_DEPTH = 8 };
 
 struct page {
     struct report_log log;
-    const struct log_evaluation *best;    /* NULL: nothing was evaluated; into log */
+    const struct log_evaluation *best; /* NULL: nothing was evaluated; into log */
     double before[FIGURES], after[FIGURES];
-    bool judged;                          /* both are there */
-    enum report_figure score;             /* recall@1, or instance recall without labels */
+    bool judged;              /* both are there */
+    enum report_figure score; /* recall@1, or instance recall without labels */
     struct buf out;
 };
 
@@ -114,8 +114,11 @@ static const char *ending(const struct json *end)
 {
     static const struct {
         const char *reason, *words;
-    } known[] = {{"done", "Done"}, {"max_minutes", "Stopped when its time was up"}, {"stopped", "Stopped"},
-                 {"cancelled", "Cancelled"}, {"diverged", "Diverged"}};
+    } known[] = {{"done", "Done"},
+                 {"max_minutes", "Stopped when its time was up"},
+                 {"stopped", "Stopped"},
+                 {"cancelled", "Cancelled"},
+                 {"diverged", "Diverged"}};
     const char *reason = text_of(end, "reason");
     if (!end)
         return "Not ended yet";
@@ -190,13 +193,16 @@ static void write_gain(struct page *p)
     if (isfinite(low) && isfinite(high)) {
         buf_text(&p->out, "95 % interval of the gain: ");
         write_interval(p, low, high);
-        buf_text(&p->out, low > 0 ? ", clear of zero. " : high < 0 ? ": it has become worse. "
-                                                                   : "; zero lies within, so it may be chance. ");
+        buf_text(&p->out, low > 0    ? ", clear of zero. "
+                          : high < 0 ? ": it has become worse. "
+                                     : "; zero lies within, so it may be chance. ");
     }
     const double queries = p->log.end ? report_log_number(json_member(p->log.end, "after"), "queries")
-                                      : p->best ? p->best->queries : (double)NAN;
+                           : p->best  ? p->best->queries
+                                      : (double)NAN;
     if (queries < JUDGE_LEAST_QUERIES)
-        buf_print(&p->out, "Judged by %.0f queries only: below %d nothing is promoted by itself.", queries, JUDGE_LEAST_QUERIES);
+        buf_print(&p->out, "Judged by %.0f queries only: below %d nothing is promoted by itself.", queries,
+                  JUDGE_LEAST_QUERIES);
     else if (isfinite(queries)) {
         buf_text(&p->out, "Judged by ");
         grouped(&p->out, queries);
@@ -278,8 +284,9 @@ static void figure_chart(struct page *p, enum report_figure f)
         x[i] = p->log.evaluations[i].step;
         y[i] = p->log.evaluations[i].figures[f];
     }
-    write_chart(p, figure_names[f].title, figure_names[f].help,
-                (struct chart){.x = x, .y = y, .n = n, .until = last_step(&p->log), .best = best_step(p), .dots = true});
+    write_chart(
+        p, figure_names[f].title, figure_names[f].help,
+        (struct chart){.x = x, .y = y, .n = n, .until = last_step(&p->log), .best = best_step(p), .dots = true});
     free(x);
     free(y);
 }
@@ -295,8 +302,10 @@ static void write_curves(struct page *p)
     figure_chart(p, FIGURE_RANK);
     step_chart(p, "Learning rate", "as warm-up and schedule set it", offsetof(struct log_step, learning_rate));
     step_chart(p, "Gradient norm", "of all that is learned", offsetof(struct log_step, gradient_norm));
-    step_chart(p, "Active anchors", "the part that still has something to learn in its batch", offsetof(struct log_step, active));
-    step_chart(p, "Batch deviation", "standard deviation of the unit vectors within a batch", offsetof(struct log_step, std));
+    step_chart(p, "Active anchors", "the part that still has something to learn in its batch",
+               offsetof(struct log_step, active));
+    step_chart(p, "Batch deviation", "standard deviation of the unit vectors within a batch",
+               offsetof(struct log_step, std));
     step_chart(p, "Images per second", "that the steps took in", offsetof(struct log_step, images_per_second));
     buf_text(&p->out, "</div>\n");
 }
@@ -333,9 +342,10 @@ static void write_table(struct page *p)
 {
     if (!p->judged)
         return;
-    buf_text(&p->out, "<h2>Before and after</h2>\n<div class=\"card scroll\"><table><thead><tr><th scope=\"col\">Figure</th>"
-                      "<th class=\"number\" scope=\"col\">Before</th><th class=\"number\" scope=\"col\">Best</th>"
-                      "<th class=\"number\" scope=\"col\">Change<small>95 % interval</small></th></tr></thead><tbody>\n");
+    buf_text(&p->out,
+             "<h2>Before and after</h2>\n<div class=\"card scroll\"><table><thead><tr><th scope=\"col\">Figure</th>"
+             "<th class=\"number\" scope=\"col\">Before</th><th class=\"number\" scope=\"col\">Best</th>"
+             "<th class=\"number\" scope=\"col\">Change<small>95 % interval</small></th></tr></thead><tbody>\n");
     for (size_t f = 0; f < FIGURES; f++)
         write_figure_row(p, (enum report_figure)f);
     buf_text(&p->out, "</tbody></table></div>\n");
@@ -355,11 +365,15 @@ static bool write_sheet(struct page *p, const char *run, const char *path, struc
     const bool ok = image_sniff(png, len) == IMAGE_PNG;
     if (ok) {
         buf_text(&p->out, "<h2>Some queries and what they find</h2>\n<div class=\"card\"><p>");
-        buf_text(&p->out, p->score == FIGURE_INSTANCE
-                 ? "Each row: a picture (blue), its five nearest before training, and its five nearest by the best model."
-                 : "Each row: a picture (blue), its five nearest before training, and its five nearest by the best model; "
-                   "<span class=\"good\">green</span> frames have its label, <span class=\"bad\">red</span> ones another.");
-        buf_text(&p->out, " Rows whose first answer changed are preferred, so this is not a fair sample.</p><div class=\"scroll\">");
+        buf_text(&p->out, p->score == FIGURE_INSTANCE ? "Each row: a picture (blue), its five nearest before training, "
+                                                        "and its five nearest by the best model."
+                                                      : "Each row: a picture (blue), its five nearest before training, "
+                                                        "and its five nearest by the best model; "
+                                                        "<span class=\"good\">green</span> frames have its label, "
+                                                        "<span class=\"bad\">red</span> ones another.");
+        buf_text(
+            &p->out,
+            " Rows whose first answer changed are preferred, so this is not a fair sample.</p><div class=\"scroll\">");
         html_png(&p->out, png, len, "queries, their nearest pictures before and after");
         buf_text(&p->out, "</div></div>\n");
     }
@@ -417,11 +431,19 @@ static void write_facts(struct page *p)
     static const struct {
         const char *what, *key, *unit;
         double scale;
-    } facts[] = {
-        {"pictures", "images", "", 1}, {"held out", "held_out", "", 1}, {"left out of the judgement", "left_out", "", 1}, {"labels", "labels", "", 1},
-        {"damaged files", "damaged", "", 1}, {"steps in an epoch", "steps_per_epoch", "", 1}, {"network", "arch", "", 1},
-        {"parameters", "parameters", "", 1}, {"first model", "model", "", 1}, {"precision", "precision", "", 1},
-        {"threads", "threads", "", 1}, {"processor", "processor", "", 1}, {"memory of a step", "memory_bytes", " MB", 1e-6}};
+    } facts[] = {{"pictures", "images", "", 1},
+                 {"held out", "held_out", "", 1},
+                 {"left out of the judgement", "left_out", "", 1},
+                 {"labels", "labels", "", 1},
+                 {"damaged files", "damaged", "", 1},
+                 {"steps in an epoch", "steps_per_epoch", "", 1},
+                 {"network", "arch", "", 1},
+                 {"parameters", "parameters", "", 1},
+                 {"first model", "model", "", 1},
+                 {"precision", "precision", "", 1},
+                 {"threads", "threads", "", 1},
+                 {"processor", "processor", "", 1},
+                 {"memory of a step", "memory_bytes", " MB", 1e-6}};
     if (!p->log.start)
         return;
     buf_text(&p->out, "<h2>What it was told</h2>\n<div class=\"columns\"><div class=\"card\"><dl>\n");

@@ -53,7 +53,14 @@ void chart_number(double value, struct buf *out)
     if (size >= 99999.5 || (size > 0 && size < 0.0001))
         buf_print(out, "%.2e", size);
     else
-        buf_print(out, "%.*f", size >= 1000 || size == 0 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : size >= 0.0995 ? 3 : size >= 0.00995 ? 4 : 5, size);
+        buf_print(out, "%.*f",
+                  size >= 1000 || size == 0 ? 0
+                  : size >= 100             ? 1
+                  : size >= 10              ? 2
+                  : size >= 0.0995          ? 3
+                  : size >= 0.00995         ? 4
+                                            : 5,
+                  size);
 }
 
 /* Gives how many: at most one for each point, at most BUCKETS unless every point is wanted. */
@@ -107,8 +114,10 @@ static void draw_grid(const struct frame *f, struct buf *out)
     const struct ticks y = chart_ticks(f->y0, f->y1, 4), x = chart_ticks(f->x0, f->x1, 5);
     for (size_t i = 0; i < y.n; i++) {
         const double value = y.first + (double)i * y.step, at = place_y(f, value);
-        buf_print(out, "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text class=\"tick\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">", LEFT, at,
-                  WIDTH - RIGHT, LEFT - 6, at + 3.5);
+        buf_print(
+            out,
+            "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text class=\"tick\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">",
+            LEFT, at, WIDTH - RIGHT, LEFT - 6, at + 3.5);
         if (y.step >= 1e5 || y.step < 1e-4)
             buf_print(out, "%.0e</text>", value);
         else
@@ -146,8 +155,13 @@ static void draw_dots(const struct frame *f, const struct chart *c, const struct
 {
     for (size_t i = 0; i < n; i++) {
         const bool best = b[i].x == c->best;
-        buf_print(out, "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"%s\"><title>step %.0f%s: ", best ? "best" : "dot",
-                  place_x(f, b[i].x), place_y(f, b[i].mean), best ? "4.5" : n > 60 ? "1.5" : "2.5", b[i].x, best ? " (best)" : "");
+        buf_print(out,
+                  "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"%s\"><title>step %.0f%s: ", best ? "best" : "dot",
+                  place_x(f, b[i].x), place_y(f, b[i].mean),
+                  best     ? "4.5"
+                  : n > 60 ? "1.5"
+                           : "2.5",
+                  b[i].x, best ? " (best)" : "");
         chart_number(b[i].mean, out);
         buf_text(out, "</title></circle>");
     }
@@ -159,7 +173,8 @@ bool chart_draw(const struct chart *c, struct buf *out)
     const size_t n = gather(c, b);
     if (n) {
         const struct frame f = fit(c, b, n);
-        buf_print(out, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s over the steps\">", WIDTH, HEIGHT, c->title);
+        buf_print(out, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s over the steps\">", WIDTH, HEIGHT,
+                  c->title);
         draw_grid(&f, out);
         if (c->best >= f.x0 && c->best <= f.x1)
             buf_print(out, "<path class=\"mark\" d=\"M%.1f %dV%d\"/>", place_x(&f, c->best), TOP, HEIGHT - BOTTOM);

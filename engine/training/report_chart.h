@@ -6,12 +6,12 @@
 #include "base/buf.h"
 
 struct chart {
-    const char *title;     /* for readers of the picture's name; plain text of ours */
-    const double *x, *y;   /* [n], x ascending; points with a y that is not finite, or beyond 1e30, are left out */
+    const char *title;   /* for readers of the picture's name; plain text of ours */
+    const double *x, *y; /* [n], x ascending; points with a y that is not finite, or beyond 1e30, are left out */
     size_t n;
-    double until;          /* where the axis, which begins at 0, ends at least; NaN: at the last point */
-    double best;           /* an x that is marked; NaN: none */
-    bool dots;             /* each point is shown; otherwise many are drawn as mean and band */
+    double until; /* where the axis, which begins at 0, ends at least; NaN: at the last point */
+    double best;  /* an x that is marked; NaN: none */
+    bool dots;    /* each point is shown; otherwise many are drawn as mean and band */
 };
 
 /* False, with nothing appended, when there is no point to draw. */

@@ -17,16 +17,19 @@ const struct figure_name figure_names[FIGURES] = {
     [FIGURE_RECALL_1] = {"recall@1", "Recall@1", "the nearest picture has the query's label", 1},
     [FIGURE_RECALL_5] = {"recall@5", "Recall@5", "one of the five nearest has it", 1},
     [FIGURE_RECALL_10] = {"recall@10", "Recall@10", "one of the ten nearest has it", 1},
-    [FIGURE_R_PRECISION] = {"r_precision", "R-precision", "how many of the R nearest have it, R being how many there are", 1},
+    [FIGURE_R_PRECISION] = {"r_precision", "R-precision",
+                            "how many of the R nearest have it, R being how many there are", 1},
     [FIGURE_MAP_R] = {"map@r", "MAP@R", "the same, and the earlier the better", 1},
-    [FIGURE_INSTANCE] = {"instance_recall@1", "Instance recall@1", "a changed view finds the picture it was made of", 1},
+    [FIGURE_INSTANCE] = {"instance_recall@1", "Instance recall@1", "a changed view finds the picture it was made of",
+                         1},
     [FIGURE_KNN_20] = {"knn_20", "kNN accuracy, k = 20", "the 20 nearest training pictures vote on the label", 1},
     [FIGURE_KNN_200] = {"knn_200", "kNN accuracy, k = 200", "200 of them vote", 1},
     [FIGURE_LINEAR] = {"linear_probe", "Linear probe", "accuracy of a linear classifier on the frozen vectors", 1},
     [FIGURE_FEW_SHOT] = {"few_shot", "Few-shot, 5-way 5-shot", "accuracy with five examples of each of five labels", 1},
     [FIGURE_ALIGNMENT] = {"alignment", "Alignment", "mean squared distance of pictures that belong together", 0},
     [FIGURE_UNIFORMITY] = {"uniformity", "Uniformity", "the lower, the more evenly all vectors are spread", 0},
-    [FIGURE_STD] = {"std", "Standard deviation", "of the unit vectors, mean over dimensions; near 0 they have collapsed", 0},
+    [FIGURE_STD] = {"std", "Standard deviation",
+                    "of the unit vectors, mean over dimensions; near 0 they have collapsed", 0},
     [FIGURE_RANK] = {"effective_rank", "Effective rank", "how many dimensions are in use", 0},
     [FIGURE_RANK_ME] = {"rank_me", "RankMe", "the same of the vectors as they are, not centred", 0},
 };
@@ -73,11 +76,14 @@ static void add_step(struct report_log *log, const struct json *v, double step)
 {
     rewind_steps(log, step);
     log->steps = grown(log->steps, log->n_steps, sizeof *log->steps);
-    log->steps[log->n_steps++] = (struct log_step){
-        .step = step, .loss = report_log_number(v, "loss"), .active = report_log_number(v, "active"),
-        .learning_rate = report_log_number(v, "learning_rate"), .gradient_norm = report_log_number(v, "gradient_norm"),
-        .std = report_log_number(v, "std"), .images_per_second = report_log_number(v, "images_per_second"),
-        .seconds = report_log_number(v, "seconds")};
+    log->steps[log->n_steps++] = (struct log_step){.step = step,
+                                                   .loss = report_log_number(v, "loss"),
+                                                   .active = report_log_number(v, "active"),
+                                                   .learning_rate = report_log_number(v, "learning_rate"),
+                                                   .gradient_norm = report_log_number(v, "gradient_norm"),
+                                                   .std = report_log_number(v, "std"),
+                                                   .images_per_second = report_log_number(v, "images_per_second"),
+                                                   .seconds = report_log_number(v, "seconds")};
 }
 
 static void add_evaluation(struct report_log *log, const struct json *v, double step)
@@ -95,7 +101,8 @@ static void add_warning(struct report_log *log, const struct json *v, double ste
 {
     const char *message = json_as_text(json_member(v, "message"), NULL);
     log->warnings = grown(log->warnings, log->n_warnings, sizeof *log->warnings);
-    log->warnings[log->n_warnings++] = (struct log_warning){step, mem_text(message ? message : "a warning without words")};
+    log->warnings[log->n_warnings++] =
+        (struct log_warning){step, mem_text(message ? message : "a warning without words")};
 }
 
 /* A run that goes on has not ended, and does again what came after its checkpoint. */

@@ -16,15 +16,28 @@
 #include "base/json.h"
 
 enum report_figure {
-    FIGURE_RECALL_1, FIGURE_RECALL_5, FIGURE_RECALL_10, FIGURE_R_PRECISION, FIGURE_MAP_R, FIGURE_INSTANCE, FIGURE_KNN_20,
-    FIGURE_KNN_200, FIGURE_LINEAR, FIGURE_FEW_SHOT, FIGURE_ALIGNMENT, FIGURE_UNIFORMITY, FIGURE_STD, FIGURE_RANK,
-    FIGURE_RANK_ME, FIGURES
+    FIGURE_RECALL_1,
+    FIGURE_RECALL_5,
+    FIGURE_RECALL_10,
+    FIGURE_R_PRECISION,
+    FIGURE_MAP_R,
+    FIGURE_INSTANCE,
+    FIGURE_KNN_20,
+    FIGURE_KNN_200,
+    FIGURE_LINEAR,
+    FIGURE_FEW_SHOT,
+    FIGURE_ALIGNMENT,
+    FIGURE_UNIFORMITY,
+    FIGURE_STD,
+    FIGURE_RANK,
+    FIGURE_RANK_ME,
+    FIGURES
 };
 
 struct figure_name {
-    const char *key;    /* as judgement_write() has it */
+    const char *key; /* as judgement_write() has it */
     const char *title, *help;
-    int better;         /* 1: more is better; 0: it depends */
+    int better; /* 1: more is better; 0: it depends */
 };
 extern const struct figure_name figure_names[FIGURES];
 
@@ -43,13 +56,13 @@ struct log_warning {
     char *message; /* owned */
 };
 
-struct report_log { /* released by report_log_clear() */
-    struct json *start, *end;            /* NULL: not there (yet); owned */
-    struct log_step *steps;              /* ascending by step; owned, as are the others */
-    struct log_evaluation *evaluations;  /* ascending by step */
+struct report_log {                     /* released by report_log_clear() */
+    struct json *start, *end;           /* NULL: not there (yet); owned */
+    struct log_step *steps;             /* ascending by step; owned, as are the others */
+    struct log_evaluation *evaluations; /* ascending by step */
     struct log_warning *warnings;
     size_t n_steps, n_evaluations, n_warnings, n_resumes;
-    size_t unreadable;                   /* lines, the last one not counted */
+    size_t unreadable; /* lines, the last one not counted */
 };
 
 /* Reads "<run>/log.jsonl".  ERR_NOT_FOUND without one, ERR_CORRUPT when no line of it can be read. */

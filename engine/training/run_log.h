@@ -18,7 +18,7 @@
 typedef void run_listener(const char *line, void *context);
 
 struct run_log {
-    char *path;             /* owned */
+    char *path; /* owned */
     int fd;
     run_listener *listener; /* NULL: none */
     void *context;

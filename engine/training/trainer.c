@@ -16,8 +16,10 @@ enum {
 
 const char *train_end_name(enum train_end end)
 {
-    static const char *const names[] = {[TRAIN_DONE] = "done", [TRAIN_MAX_MINUTES] = "max_minutes",
-                                        [TRAIN_STOPPED] = "stopped", [TRAIN_DIVERGED] = "diverged"};
+    static const char *const names[] = {[TRAIN_DONE] = "done",
+                                        [TRAIN_MAX_MINUTES] = "max_minutes",
+                                        [TRAIN_STOPPED] = "stopped",
+                                        [TRAIN_DIVERGED] = "diverged"};
     return names[end];
 }
 
@@ -44,8 +46,8 @@ static void tell_progress(struct trainer *t, double loss, double rate)
 {
     double steps_left = (double)(t->total - t->state.step), batch = (double)t->c->batch;
     double left = rate > 0 ? steps_left * batch / rate : 0, allowed = 60 * t->c->max_minutes - t->state.seconds;
-    struct train_progress p = {"training", t->state.step, t->total, loss, rate,
-                               t->c->max_minutes > 0 ? fmin(left, fmax(allowed, 0)) : left};
+    struct train_progress p = {"training", t->state.step, t->total,
+                               loss,       rate,          t->c->max_minutes > 0 ? fmin(left, fmax(allowed, 0)) : left};
     if (t->o->progress)
         t->o->progress(&p, t->o->context);
 }

@@ -22,14 +22,14 @@
 #ifndef ANCHORD_ENGINE_TRAINING_TRAINER_H
 #define ANCHORD_ENGINE_TRAINING_TRAINER_H
 
-#include "engine/pictures/image.h"
 #include "engine/data/manifest.h"
-#include "engine/training/run_log.h"
 #include "engine/learning/train_config.h"
+#include "engine/pictures/image.h"
+#include "engine/training/run_log.h"
 
 struct train_progress {
-    const char *doing;        /* "reading", "judging", "training" */
-    uint64_t done, all;       /* pictures, or steps */
+    const char *doing;               /* "reading", "judging", "training" */
+    uint64_t done, all;              /* pictures, or steps */
     double loss, rate, seconds_left; /* rate: images a second; while training */
 };
 
@@ -37,16 +37,18 @@ struct trainer_options { /* all borrowed */
     const struct train_config *config;
     struct manifest *manifest;   /* sealed; loses its damaged items, and gets its held-out part marked */
     struct manifest *validation; /* judged instead of a held-out part; loses what is trained on too; NULL: none */
-    const struct manifest *learned; /* what the model that it begins with has learned from, and so is not judged by; NULL: unknown */
+    const struct manifest
+        *learned; /* what the model that it begins with has learned from, and so is not judged by; NULL: unknown */
     struct image_limits limits;
     bool resume;                 /* go on from the checkpoint; begin when there is none */
     bool allow_inexact;          /* on other hardware too */
     bool (*stop)(void *context); /* asked between steps; true: save a checkpoint and end.  NULL: never */
-    void (*pace)(double seconds, void *context); /* after each step that took so long; may wait, which counts for nothing;
+    void (*pace)(double seconds,
+                 void *context); /* after each step that took so long; may wait, which counts for nothing;
                                                   * NULL: none */
     void (*progress)(const struct train_progress *p, void *context); /* after each step and now and then; NULL: none */
-    run_listener *listener;      /* each line of the log; NULL: none */
-    void *context;               /* of the four */
+    run_listener *listener;                                          /* each line of the log; NULL: none */
+    void *context;                                                   /* of the four */
 };
 
 enum train_end { TRAIN_DONE, TRAIN_MAX_MINUTES, TRAIN_STOPPED, TRAIN_DIVERGED };

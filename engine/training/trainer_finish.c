@@ -41,8 +41,8 @@ static void describe(const struct trainer *t, const struct verdict *v, struct tr
     out->after = v->after.score;
     out->gain_low = v->gain.low;
     if (out->end == TRAIN_STOPPED)
-        snprintf(out->message, sizeof out->message, "stopped after step %llu of %llu; --resume goes on from there", step,
-                 (unsigned long long)t->total);
+        snprintf(out->message, sizeof out->message, "stopped after step %llu of %llu; --resume goes on from there",
+                 step, (unsigned long long)t->total);
     else if (out->end == TRAIN_DIVERGED)
         snprintf(out->message, sizeof out->message, "stopped: %.200s", t->watch.message);
     else

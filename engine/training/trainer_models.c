@@ -94,7 +94,8 @@ bool trainer_save_checkpoint(struct trainer *t, struct err *e)
     bool ok = checkpoint_save(path, &t->state, t->c, &t->ground, t->step, e);
     free(path);
     if (!ok)
-        return err_wrap(e, "the checkpoint of step %llu (the one before it is whole)", (unsigned long long)t->state.step);
+        return err_wrap(e, "the checkpoint of step %llu (the one before it is whole)",
+                        (unsigned long long)t->state.step);
     t->saved_step = t->state.step;
     trainer_log_checkpoint(t);
     return true;

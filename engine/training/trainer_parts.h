@@ -5,8 +5,8 @@
 #define ANCHORD_ENGINE_TRAINING_TRAINER_PARTS_H
 
 #include "base/pool.h"
-#include "engine/training/checkpoint.h"
 #include "engine/judging/judge.h"
+#include "engine/training/checkpoint.h"
 #include "engine/training/trainer.h"
 #include "engine/training/watch.h"
 
@@ -17,7 +17,7 @@ struct trainer {
     const struct train_config *c;
     struct run_state state;
     struct run_ground ground;
-    uint64_t total, warmup, per_epoch;       /* steps */
+    uint64_t total, warmup, per_epoch; /* steps */
     uint64_t evaluate_every, checkpoint_every, log_every;
 
     int lock_fd;
@@ -27,16 +27,16 @@ struct trainer {
     struct sampler *sampler;
     struct loader *loader;
     struct judge *judge;
-    struct model *model;       /* what is exported into */
-    struct preprocess first;   /* of the model that the run began with: what "before" is judged by */
-    struct preprocess pre;     /* of the run: another one when the configuration has `fit` */
-    struct crops crops;        /* at the model's size */
+    struct model *model;     /* what is exported into */
+    struct preprocess first; /* of the model that the run began with: what "before" is judged by */
+    struct preprocess pre;   /* of the run: another one when the configuration has `fit` */
+    struct crops crops;      /* at the model's size */
     struct train_step *step;
     struct watch watch;
-    char parent[HASH_HEX];     /* fingerprint of the model that the run began with; empty: random weights */
+    char parent[HASH_HEX]; /* fingerprint of the model that the run began with; empty: random weights */
     size_t labels, held_out, trained_on;
-    size_t left_out;           /* pictures of the validation set that are trained on, and so judged by nobody */
-    bool labels_forgotten;     /* no label could spare a picture, so none counts */
+    size_t left_out;                  /* pictures of the validation set that are trained on, and so judged by nobody */
+    bool labels_forgotten;            /* no label could spare a picture, so none counts */
     uint64_t judged_step, saved_step; /* the last ones; NO_STEP: none by this process */
 };
 

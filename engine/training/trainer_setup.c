@@ -12,8 +12,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "engine/kernels/gemm.h"
 #include "engine/data/preview.h"
+#include "engine/kernels/gemm.h"
 #include "engine/training/trainer_parts.h"
 
 enum { EVALUATIONS_MOST = 50, /* in a run that says nothing else */ PICKS_MAX = 1 << 20 };
@@ -36,7 +36,8 @@ static bool open_folder(struct trainer *t, struct checkpoint **checkpoint, struc
     if (ok && access(path, F_OK) == 0) {
         *checkpoint = checkpoint_open(path, &why);
         if (!t->o->resume)
-            ok = err_set(e, ERR_CONFLICT, "%s holds a run already: go on with --resume, or choose another `out`", t->c->out);
+            ok = err_set(e, ERR_CONFLICT, "%s holds a run already: go on with --resume, or choose another `out`",
+                         t->c->out);
         else if (!*checkpoint)
             ok = err_set(e, why.code, "%s", why.text);
     }
@@ -109,8 +110,8 @@ static bool find_ground(struct trainer *t, struct err *e)
     snprintf(t->ground.backend, sizeof t->ground.backend, "%s", backend == BACKEND_DNNL ? "dnnl" : "blas");
     processor_describe(t->ground.processor);
     gemm_use_threads(t->ground.threads);
-    t->pool = pool_new(&(struct pool_options){.name = "train", .threads = t->ground.threads,
-                                              .capacity = t->ground.threads}, e);
+    t->pool = pool_new(
+        &(struct pool_options){.name = "train", .threads = t->ground.threads, .capacity = t->ground.threads}, e);
     return t->pool != NULL;
 }
 
@@ -134,8 +135,12 @@ static uint32_t largest_size(const struct trainer *t)
 
 static struct dataset *read_pictures(struct trainer *t, struct manifest *m, struct err *e)
 {
-    const struct dataset_options o = {.size = largest_size(t), .memory = t->c->cache_bytes, .limits = t->o->limits,
-                                      .pool = t->pool, .progress = tell_reading, .context = t};
+    const struct dataset_options o = {.size = largest_size(t),
+                                      .memory = t->c->cache_bytes,
+                                      .limits = t->o->limits,
+                                      .pool = t->pool,
+                                      .progress = tell_reading,
+                                      .context = t};
     return dataset_open(m, &o, e);
 }
 
@@ -176,10 +181,13 @@ static bool hold_out(struct trainer *t, struct err *e)
     }
     t->left_out = t->o->learned ? manifest_give_back(m, t->o->learned) : 0;
     if (t->left_out && count_held_out(m) == 0)
-        return err_field(e, "held_out", "holds out only what an earlier stage learned from: keep `seed`, `held_out` and `data`, or name a "
-                         "`validation` folder");
+        return err_field(
+            e, "held_out",
+            "holds out only what an earlier stage learned from: keep `seed`, `held_out` and `data`, or name a "
+            "`validation` folder");
     return count_held_out(m) > 0 ||
-           err_set(e, ERR_BAD_INPUT, "none of %zu pictures can be held out to judge by: %s, or name a `validation` folder", m->n,
+           err_set(e, ERR_BAD_INPUT,
+                   "none of %zu pictures can be held out to judge by: %s, or name a `validation` folder", m->n,
                    by_labels ? "some label needs four different ones" : "there must be four different ones");
 }
 
@@ -190,14 +198,19 @@ static bool check_labels(struct trainer *t, struct err *e)
     if (t->c->settings.positives != POSITIVES_LABELS)
         return true;
     if (t->labels < 2 && t->c->objective->needs_labels)
-        return err_field(e, "method.type", "is %s, which needs two labels or more, and there %s: one sub-folder for each label, or take "
-                         "another method", t->c->objective->name, t->labels ? "is one" : "is none");
+        return err_field(e, "method.type",
+                         "is %s, which needs two labels or more, and there %s: one sub-folder for each label, or take "
+                         "another method",
+                         t->c->objective->name, t->labels ? "is one" : "is none");
     if (t->labels < 2)
-        return err_set(e, ERR_BAD_INPUT, "positives from labels need two labels or more, and there %s: one sub-folder for each "
-                       "label, or take \"positives\": \"views\"", t->labels ? "is one" : "is none");
+        return err_set(e, ERR_BAD_INPUT,
+                       "positives from labels need two labels or more, and there %s: one sub-folder for each "
+                       "label, or take \"positives\": \"views\"",
+                       t->labels ? "is one" : "is none");
     return with_two > 0 || t->c->objective->needs_labels ||
-           err_set(e, ERR_BAD_INPUT, "every label has one picture only, so no two are positives of each other: "
-                                      "take \"positives\": \"views\"");
+           err_set(e, ERR_BAD_INPUT,
+                   "every label has one picture only, so no two are positives of each other: "
+                   "take \"positives\": \"views\"");
 }
 
 /* The validation set without what is trained on. */
@@ -206,8 +219,8 @@ static bool open_validation(struct trainer *t, struct err *e)
     struct manifest *v = t->o->validation;
     t->left_out = manifest_leave_out(v, t->o->manifest) + (t->o->learned ? manifest_leave_out(v, t->o->learned) : 0);
     if (v->n < 2 && t->left_out)
-        return err_field(e, "validation", "has %zu pictures, of which %zu are trained on: too few are left to judge by", v->n + t->left_out,
-                         t->left_out);
+        return err_field(e, "validation", "has %zu pictures, of which %zu are trained on: too few are left to judge by",
+                         v->n + t->left_out, t->left_out);
     t->validation = read_pictures(t, v, e);
     return t->validation || err_wrap(e, "`validation`");
 }
@@ -247,10 +260,14 @@ static void plan_steps(struct trainer *t)
 
 static bool open_judge(struct trainer *t, struct err *e)
 {
-    const struct judge_options o = {.manifest = t->o->manifest, .dataset = t->dataset,
+    const struct judge_options o = {.manifest = t->o->manifest,
+                                    .dataset = t->dataset,
                                     .validation = t->validation ? t->o->validation : NULL,
-                                    .validation_dataset = t->validation, .pool = t->pool, .precision = t->c->precision,
-                                    .backend = t->c->backend, .seed = t->c->seed};
+                                    .validation_dataset = t->validation,
+                                    .pool = t->pool,
+                                    .precision = t->c->precision,
+                                    .backend = t->c->backend,
+                                    .seed = t->c->seed};
     t->judge = judge_new(&o, e);
     return t->judge != NULL;
 }
@@ -278,7 +295,8 @@ static bool keep_picks(const struct trainer *t, struct err *e)
 
 static bool open_step(struct trainer *t, const struct checkpoint *from, struct err *e)
 {
-    const struct run_length length = {t->total, t->per_epoch, t->o->manifest->n, t->trained_on, t->o->manifest->n_labels};
+    const struct run_length length = {t->total, t->per_epoch, t->o->manifest->n, t->trained_on,
+                                      t->o->manifest->n_labels};
     char *picks;
     if (!find_picks(t, from, &picks, e))
         return false;
@@ -296,10 +314,16 @@ static bool open_step(struct trainer *t, const struct checkpoint *from, struct e
 
 static bool open_loader(struct trainer *t, struct err *e)
 {
-    const struct loader_options o = {
-        .manifest = t->o->manifest, .dataset = t->dataset, .sampler = t->sampler, .batch = t->c->batch,
-        .crops = &t->crops, .preprocess = &t->pre, .positives = t->c->settings.positives, .seed = t->c->seed,
-        .first_step = t->state.step, .threads = t->ground.threads};
+    const struct loader_options o = {.manifest = t->o->manifest,
+                                     .dataset = t->dataset,
+                                     .sampler = t->sampler,
+                                     .batch = t->c->batch,
+                                     .crops = &t->crops,
+                                     .preprocess = &t->pre,
+                                     .positives = t->c->settings.positives,
+                                     .seed = t->c->seed,
+                                     .first_step = t->state.step,
+                                     .threads = t->ground.threads};
     t->loader = loader_new(&o, e);
     return t->loader != NULL;
 }
@@ -320,13 +344,17 @@ static void warn(struct trainer *t, const char *code, const char *fmt, ...)
 static void warn_of_judging(struct trainer *t)
 {
     if (t->left_out)
-        warn(t, "shared_pictures", "%zu of the %zu pictures to judge by are trained on too%s: they are left out of the judgement", t->left_out,
-             t->left_out + t->held_out, t->o->learned && t->o->learned->n ? ", or were in an earlier stage" : "");
+        warn(t, "shared_pictures",
+             "%zu of the %zu pictures to judge by are trained on too%s: they are left out of the judgement",
+             t->left_out, t->left_out + t->held_out,
+             t->o->learned && t->o->learned->n ? ", or were in an earlier stage" : "");
     if (t->labels_forgotten)
-        warn(t, "labels_ignored", "no label has four different pictures, of which some could be held out: the labels are ignored, and "
+        warn(t, "labels_ignored",
+             "no label has four different pictures, of which some could be held out: the labels are ignored, and "
              "it is judged by instance_recall@1 (is a picture found by a view of itself?)");
     else if (t->labels && !judge_is_labelled(t->judge))
-        warn(t, "labels_not_judged", "it is judged by instance_recall@1 (is a picture found by a view of itself?): recall@1 needs pictures "
+        warn(t, "labels_not_judged",
+             "it is judged by instance_recall@1 (is a picture found by a view of itself?): recall@1 needs pictures "
              "to judge by of two labels, and two of one of them");
 }
 
@@ -354,8 +382,9 @@ bool trainer_preview(const struct trainer_options *o, const char *path, struct e
     bool ok = open_model(&t, true, e) && find_ground(&t, e) && open_pictures(&t, e) && open_loader(&t, e) &&
               (b = loader_take(t.loader, e));
     if (ok) {
-        ok = preview_write(&(struct preview_options){.batch = b, .crops = &t.crops,
-                                                     .preprocess = &t.model->pre, .dataset = t.dataset}, path, e);
+        ok = preview_write(
+            &(struct preview_options){.batch = b, .crops = &t.crops, .preprocess = &t.model->pre, .dataset = t.dataset},
+            path, e);
         loader_give_back(t.loader, b);
     }
     trainer_close(&t);

@@ -6,17 +6,21 @@
 
 #include "base/num.h"
 
-enum { DIMENSIONS_LEAST = 8, /* outputs: of fewer not much can be said */
-       FLAT_STEPS = 20, WINDOW_LEAST = 20, WINDOW_MOST = 200 };
+enum {
+    DIMENSIONS_LEAST = 8, /* outputs: of fewer not much can be said */
+    FLAT_STEPS = 20,
+    WINDOW_LEAST = 20,
+    WINDOW_MOST = 200
+};
 static const double flat_part = 0.1;   /* of the isotropic deviation */
-static const double narrow = 1.2;    /* dimensions that outputs are to vary in at least */
+static const double narrow = 1.2;      /* dimensions that outputs are to vary in at least */
 static const double idle_part = 0.998; /* of a collapsed network's loss */
 
 struct watch watch_new(const struct train_config *c, const struct loss_shape *shape, uint64_t warmup, uint64_t total)
 {
     size_t window = min_size(max_size((size_t)(total / 10), WINDOW_LEAST), WINDOW_MOST);
-    return (struct watch){.objective = c->objective, .settings = c->settings, .shape = *shape,
-                          .warmup = warmup, .window = window};
+    return (struct watch){
+        .objective = c->objective, .settings = c->settings, .shape = *shape, .warmup = warmup, .window = window};
 }
 
 static enum watch_finding find(struct watch *w, uint64_t step, const struct step_report *r)
@@ -45,8 +49,10 @@ static enum watch_finding find(struct watch *w, uint64_t step, const struct step
     w->thin_steps = thin ? w->thin_steps + 1 : 0;
     if (w->thin_steps >= FLAT_STEPS) {
         snprintf(w->message, sizeof w->message,
-                 "the outputs vary in one direction only (%.2g dimensions of %zu): lower the learning rate, give more weight to what "
-                 "keeps them apart, or take another objective", r->dimensions, w->shape.d);
+                 "the outputs vary in one direction only (%.2g dimensions of %zu): lower the learning rate, give more "
+                 "weight to what "
+                 "keeps them apart, or take another objective",
+                 r->dimensions, w->shape.d);
         return WATCH_COLLAPSED;
     }
     w->loss_sum += r->loss;
@@ -75,7 +81,7 @@ enum watch_finding watch_step(struct watch *w, uint64_t step, const struct step_
 
 const char *watch_code(enum watch_finding f)
 {
-    static const char *const codes[] = {[WATCH_FINE] = "fine", [WATCH_COLLAPSED] = "collapse", [WATCH_IDLE] = "idle",
-                                        [WATCH_DIVERGED] = "diverged"};
+    static const char *const codes[] = {
+        [WATCH_FINE] = "fine", [WATCH_COLLAPSED] = "collapse", [WATCH_IDLE] = "idle", [WATCH_DIVERGED] = "diverged"};
     return codes[f];
 }

@@ -19,14 +19,14 @@ struct watch {
     const struct objective *objective; /* borrowed */
     struct objective_settings settings;
     struct loss_shape shape;
-    uint64_t warmup, window;           /* steps */
+    uint64_t warmup, window; /* steps */
     /* so far */
-    uint64_t flat_steps;               /* in a row with one point */
-    uint64_t thin_steps;               /* in a row with one line */
-    double loss_sum;                   /* of the window that is being filled */
+    uint64_t flat_steps; /* in a row with one point */
+    uint64_t thin_steps; /* in a row with one line */
+    double loss_sum;     /* of the window that is being filled */
     uint64_t in_window;
     enum watch_finding told;
-    char message[256];                 /* what the last finding means and what to do */
+    char message[256]; /* what the last finding means and what to do */
 };
 
 /* shape: rows of a batch, columns of z, labels; total: steps of the run. */

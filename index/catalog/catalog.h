@@ -47,7 +47,7 @@ struct session *catalog_writer(struct catalog *c);
  * leaves some to the rest, and all leave one to whoever is urgent.  NULL on failure. */
 struct session *catalog_reader(struct catalog *c, struct err *e);
 struct session *catalog_urgent_reader(struct catalog *c, struct err *e);
-void catalog_reader_done(struct catalog *c, struct session *s);   /* NULL is fine */
+void catalog_reader_done(struct catalog *c, struct session *s); /* NULL is fine */
 
 /* ---- snapshots: in between, a session sees the catalogue as of one moment.  They nest. ---- */
 
@@ -65,7 +65,7 @@ MUST_CHECK bool catalog_keep(struct session *s, struct err *e);
 /* Takes back what happened since the mark.  False: the whole transaction is lost. */
 MUST_CHECK bool catalog_undo(struct session *s);
 
-int64_t catalog_log_bytes(struct session *s); /* committed, but only in the write-ahead log so far */
+int64_t catalog_log_bytes(struct session *s);  /* committed, but only in the write-ahead log so far */
 int64_t catalog_log_length(struct session *s); /* of the write-ahead log, with what the database file has already */
 MUST_CHECK bool catalog_checkpoint(struct session *s, bool empty, struct err *e);
 
@@ -96,7 +96,8 @@ MUST_CHECK bool catalog_generations_in(struct session *s, enum generation_state 
 /* Fills done, total and unreadable; reads a row of an index for each image. */
 MUST_CHECK bool catalog_generation_counts(struct session *s, struct generation_row *row, struct err *e);
 /* One of the images that cannot be embedded; "" when there is none. */
-MUST_CHECK bool catalog_generation_unreadable(struct session *s, int64_t number, char id[IMAGE_ID_MAX + 1], struct err *e);
+MUST_CHECK bool catalog_generation_unreadable(struct session *s, int64_t number, char id[IMAGE_ID_MAX + 1],
+                                              struct err *e);
 /* A new one, BUILDING.  Fills number, state and created_at. */
 MUST_CHECK bool catalog_generation_add(struct session *s, struct generation_row *row, struct err *e);
 MUST_CHECK bool catalog_generation_set(struct session *s, int64_t number, enum generation_state state,
@@ -159,15 +160,17 @@ MUST_CHECK bool catalog_unlabelled(struct session *s, int64_t collection, int64_
 MUST_CHECK bool catalog_count(struct session *s, int64_t collection, const struct filter *f, int64_t *count,
                               struct err *e);
 /* Like store_label_counts(). */
-MUST_CHECK bool catalog_label_counts(struct session *s, int64_t collection, size_t **each, size_t *labels, struct err *e);
+MUST_CHECK bool catalog_label_counts(struct session *s, int64_t collection, size_t **each, size_t *labels,
+                                     struct err *e);
 /* Different contents of a collection that the other one does not have; counts no further than `most`. */
-MUST_CHECK bool catalog_count_unshared(struct session *s, int64_t collection, int64_t other, size_t most, int64_t *n, struct err *e);
+MUST_CHECK bool catalog_count_unshared(struct session *s, int64_t collection, int64_t other, size_t most, int64_t *n,
+                                       struct err *e);
 /* The numbers of the images that match (NULL: all), ascending; for free(), never NULL. */
-MUST_CHECK bool catalog_numbers(struct session *s, int64_t collection, const struct filter *f, int64_t **out,
-                                size_t *n, struct err *e);
+MUST_CHECK bool catalog_numbers(struct session *s, int64_t collection, const struct filter *f, int64_t **out, size_t *n,
+                                struct err *e);
 MUST_CHECK bool catalog_total_images(struct session *s, int64_t *count, struct err *e); /* of all collections */
 
-struct hit_row { /* what an answer shows of an image, of one version of it */
+struct hit_row {            /* what an answer shows of an image, of one version of it */
     int64_t revision;       /* 0: there is no such image */
     char *label, *metadata; /* NULL: none; owned */
 };
@@ -181,12 +184,14 @@ struct catalog_vector { /* one living image of a generation; borrowed during the
     int64_t number, revision;
     const char *id, *label; /* label NULL: none */
     bool has_metadata;
-    const float *value;     /* [dimensions]; NULL when damaged */
+    const float *value; /* [dimensions]; NULL when damaged */
     enum vector_state { VECTOR_INTACT, VECTOR_UNCHECKED /* it has no checksum yet */, VECTOR_DAMAGED } checksum;
 };
 /* Calls `each` with the current vectors of images numbered first to last, at most `limit` (-1: all); it may stop
  * with an error. */
-struct vector_range { int64_t first, last, limit; };
+struct vector_range {
+    int64_t first, last, limit;
+};
 #define ALL_VECTORS ((struct vector_range){0, INT64_MAX, -1})
 MUST_CHECK bool catalog_vectors(struct session *s, int64_t generation, uint32_t dimensions, struct vector_range range,
                                 bool (*each)(void *arg, const struct catalog_vector *v, struct err *e), void *arg,

@@ -43,24 +43,19 @@ static bool walk_value(struct walk *w, const struct json *v, struct err *e)
     struct scalar number;
     bool flag, ok = true;
     switch (json_kind(v)) {
-    case JSON_KIND_OBJECT:
-        return walk_object(w, v, e);
+    case JSON_KIND_OBJECT: return walk_object(w, v, e);
     case JSON_KIND_LIST:
         for (size_t k = 0; ok && k < json_count(v); k++)
             ok = walk_value(w, json_item(v, k), e);
         return ok;
-    case JSON_KIND_TEXT:
-        return add(w, none, sql_text(json_as_text(v, NULL)), none, e);
+    case JSON_KIND_TEXT: return add(w, none, sql_text(json_as_text(v, NULL)), none, e);
     case JSON_KIND_INT:
     case JSON_KIND_LARGE:
-    case JSON_KIND_REAL:
-        return !scalar_number(v, &number) || add(w, scalar_sql(&number), none, none, e);
-    case JSON_KIND_BOOL:
-        return !json_as_bool(v, &flag) || add(w, none, none, sql_int(flag), e);
+    case JSON_KIND_REAL: return !scalar_number(v, &number) || add(w, scalar_sql(&number), none, none, e);
+    case JSON_KIND_BOOL: return !json_as_bool(v, &flag) || add(w, none, none, sql_int(flag), e);
     case JSON_NONE:
     case JSON_KIND_NULL: /* as if the member were absent */
-    default:
-        return true;
+    default: return true;
     }
 }
 

@@ -22,14 +22,19 @@
 enum column { COLUMN_TEXT, COLUMN_NUMBER, COLUMN_FLAG, COLUMN_LABEL, COLUMN_ID, COLUMNS };
 
 /* [lower: none, >, >=][upper: none, <, <=] */
-#define SEEK(from, any, column)                                                                                      \
-    {{from any, from " AND " column " < ?4" any, from " AND " column " <= ?4" any},                                  \
-     {from " AND " column " > ?3", from " AND " column " > ?3 AND " column " < ?4",                                  \
-      from " AND " column " > ?3 AND " column " <= ?4"},                                                             \
-     {from " AND " column " >= ?3", from " AND " column " >= ?3 AND " column " < ?4",                                \
-      from " AND " column " >= ?3 AND " column " <= ?4"}}
+#define SEEK(from, any, column)                                                                                        \
+    {                                                                                                                  \
+        {from any, from " AND " column " < ?4" any, from " AND " column " <= ?4" any},                                 \
+            {from " AND " column " > ?3", from " AND " column " > ?3 AND " column " < ?4",                             \
+             from " AND " column " > ?3 AND " column " <= ?4"},                                                        \
+        {                                                                                                              \
+            from " AND " column " >= ?3", from " AND " column " >= ?3 AND " column " < ?4",                            \
+                from " AND " column " >= ?3 AND " column " <= ?4"                                                      \
+        }                                                                                                              \
+    }
 #define ATTRIBUTE "SELECT image FROM attribute INDEXED BY attribute_by_value WHERE collection = ?1 AND key = ?2"
-#define LABELLED "SELECT number FROM image INDEXED BY image_by_label WHERE collection = ?1 AND label > ''" /* "" is none */
+#define LABELLED                                                                                                       \
+    "SELECT number FROM image INDEXED BY image_by_label WHERE collection = ?1 AND label > ''" /* "" is none */
 #define NAMED "SELECT number FROM image WHERE collection = ?1"
 
 static const char *const seeks[COLUMNS][3][3] = {
@@ -239,9 +244,9 @@ static bool is_fact(const struct filter_leaf *leaf)
 
 static struct scalar fact_of(struct query *r, enum filter_subject subject)
 {
-    static const int columns[] = {[SUBJECT_WIDTH] = 1,      [SUBJECT_HEIGHT] = 2,     [SUBJECT_BYTES] = 3,
-                                  [SUBJECT_CREATED_AT] = 4, [SUBJECT_UPDATED_AT] = 5, [SUBJECT_MEDIA_TYPE] = 6,
-                                  [SUBJECT_SHA256] = 7};
+    static const int columns[] = {
+        [SUBJECT_WIDTH] = 1,      [SUBJECT_HEIGHT] = 2,     [SUBJECT_BYTES] = 3, [SUBJECT_CREATED_AT] = 4,
+        [SUBJECT_UPDATED_AT] = 5, [SUBJECT_MEDIA_TYPE] = 6, [SUBJECT_SHA256] = 7};
     return subject >= SUBJECT_WIDTH ? (struct scalar){.kind = SCALAR_NUMBER, .i = sql_get_int(r, columns[subject])}
                                     : (struct scalar){.kind = SCALAR_TEXT, .text = sql_get_text(r, columns[subject])};
 }
@@ -251,10 +256,11 @@ static struct query *begin_pass(struct seeker *k)
 {
 #define FACTS "SELECT number, width, height, bytes, created_at, updated_at, media_type, sha256 FROM image"
     int64_t images;
-    if (!sql_number(k->s->q, "SELECT images FROM collection WHERE number = ?1", VALUES(sql_int(k->collection)), 0, &images,
-                    k->e))
+    if (!sql_number(k->s->q, "SELECT images FROM collection WHERE number = ?1", VALUES(sql_int(k->collection)), 0,
+                    &images, k->e))
         return NULL;
-    const char *text = images > k->last / 2 ? FACTS " NOT INDEXED WHERE collection = ?1" : FACTS " WHERE collection = ?1";
+    const char *text =
+        images > k->last / 2 ? FACTS " NOT INDEXED WHERE collection = ?1" : FACTS " WHERE collection = ?1";
     return sql_begin(k->s->q, text, VALUES(sql_int(k->collection)), k->e);
 }
 
@@ -282,22 +288,17 @@ static bool pass_over_facts(struct seeker *k, bool all)
 static bool seek_leaf(struct seeker *k, const struct filter_leaf *leaf, uint64_t leaves)
 {
     switch (leaf->subject) {
-    case SUBJECT_METADATA:
-        return seek_metadata(k, leaf->key, leaves);
-    case SUBJECT_LABEL:
-        return seek_column(k, COLUMN_LABEL, "", leaves);
-    case SUBJECT_ID:
-        return seek_column(k, COLUMN_ID, "", leaves);
-    case SUBJECT_SHA256:
-        return leaf->test != TEST_ANY || seek_hashes(k, leaf);
+    case SUBJECT_METADATA: return seek_metadata(k, leaf->key, leaves);
+    case SUBJECT_LABEL: return seek_column(k, COLUMN_LABEL, "", leaves);
+    case SUBJECT_ID: return seek_column(k, COLUMN_ID, "", leaves);
+    case SUBJECT_SHA256: return leaf->test != TEST_ANY || seek_hashes(k, leaf);
     case SUBJECT_MEDIA_TYPE:
     case SUBJECT_WIDTH:
     case SUBJECT_HEIGHT:
     case SUBJECT_BYTES:
     case SUBJECT_CREATED_AT:
     case SUBJECT_UPDATED_AT:
-    default:
-        return true; /* of the pass */
+    default: return true; /* of the pass */
     }
 }
 

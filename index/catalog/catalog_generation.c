@@ -9,11 +9,12 @@
 
 /* The states as they are stored; the statements below name them by number. */
 _Static_assert(GENERATION_BUILDING == 0 && GENERATION_ACTIVE == 1 && GENERATION_RETIRED == 2 &&
-               GENERATION_FAILED == 3 && GENERATION_DROPPED == 4, "stored");
+                   GENERATION_FAILED == 3 && GENERATION_DROPPED == 4,
+               "stored");
 
-#define GENERATION_SELECT                                                                                         \
-    "SELECT g.number, g.collection, c.name, g.model, g.fingerprint, g.precision, g.dimensions, g.state,"          \
-    " g.skip_unreadable, g.created_at, g.activated_at, g.retired_at, g.error"                                     \
+#define GENERATION_SELECT                                                                                              \
+    "SELECT g.number, g.collection, c.name, g.model, g.fingerprint, g.precision, g.dimensions, g.state,"               \
+    " g.skip_unreadable, g.created_at, g.activated_at, g.retired_at, g.error"                                          \
     " FROM generation g JOIN collection c ON c.number = g.collection"
 
 static void read_generation(struct query *r, struct generation_row *out)
@@ -34,8 +35,8 @@ static void read_generation(struct query *r, struct generation_row *out)
 
 bool catalog_generation(struct session *s, int64_t number, struct generation_row *out, struct err *e)
 {
-    struct query *r = sql_begin(s->q, GENERATION_SELECT " WHERE g.number = ?1 AND g.state <> 4",
-                                VALUES(sql_int(number)), e);
+    struct query *r =
+        sql_begin(s->q, GENERATION_SELECT " WHERE g.number = ?1 AND g.state <> 4", VALUES(sql_int(number)), e);
     bool found = sql_row(r);
     if (found)
         read_generation(r, out);
@@ -62,15 +63,19 @@ static bool take_generations(struct query *r, struct generation_row **out, size_
 
 bool catalog_generations(struct session *s, int64_t collection, struct generation_row **out, size_t *n, struct err *e)
 {
-    return take_generations(sql_begin(s->q, GENERATION_SELECT " WHERE g.collection = ?1 AND g.state <> 4"
-                                      " ORDER BY g.number DESC", VALUES(sql_int(collection)), e), out, n, e);
+    return take_generations(sql_begin(s->q,
+                                      GENERATION_SELECT " WHERE g.collection = ?1 AND g.state <> 4"
+                                                        " ORDER BY g.number DESC",
+                                      VALUES(sql_int(collection)), e),
+                            out, n, e);
 }
 
 bool catalog_generations_in(struct session *s, enum generation_state state, struct generation_row **out, size_t *n,
                             struct err *e)
 {
-    return take_generations(sql_begin(s->q, GENERATION_SELECT " WHERE g.state = ?1 ORDER BY g.number",
-                                      VALUES(sql_int(state)), e), out, n, e);
+    return take_generations(
+        sql_begin(s->q, GENERATION_SELECT " WHERE g.state = ?1 ORDER BY g.number", VALUES(sql_int(state)), e), out, n,
+        e);
 }
 
 bool catalog_generation_counts(struct session *s, struct generation_row *row, struct err *e)
@@ -84,16 +89,17 @@ bool catalog_generation_counts(struct session *s, struct generation_row *row, st
                       "SELECT count(*) FROM vector v INDEXED BY vector_unreadable JOIN image i ON i.number = v.image"
                       " WHERE v.generation = ?1 AND length(v.value) = 0 AND v.revision = i.revision",
                       VALUES(sql_int(row->number)), 0, &row->unreadable, e) &&
-           sql_number(s->q, "SELECT images FROM collection WHERE number = ?1",
-                      VALUES(sql_int(row->collection_number)), 0, &row->total, e);
+           sql_number(s->q, "SELECT images FROM collection WHERE number = ?1", VALUES(sql_int(row->collection_number)),
+                      0, &row->total, e);
 }
 
 bool catalog_generation_unreadable(struct session *s, int64_t number, char id[IMAGE_ID_MAX + 1], struct err *e)
 {
-    struct query *r = sql_begin(s->q,
-                                "SELECT i.id FROM vector v INDEXED BY vector_unreadable JOIN image i ON i.number = v.image"
-                                " WHERE v.generation = ?1 AND length(v.value) = 0 AND v.revision = i.revision LIMIT 1",
-                                VALUES(sql_int(number)), e);
+    struct query *r =
+        sql_begin(s->q,
+                  "SELECT i.id FROM vector v INDEXED BY vector_unreadable JOIN image i ON i.number = v.image"
+                  " WHERE v.generation = ?1 AND length(v.value) = 0 AND v.revision = i.revision LIMIT 1",
+                  VALUES(sql_int(number)), e);
     id[0] = 0;
     if (sql_row(r))
         sql_copy_text(r, 0, id, IMAGE_ID_MAX + 1);
@@ -138,14 +144,16 @@ bool catalog_generation_switch(struct session *s, const struct generation_row *r
                      now = sql_int(clock_unix());
     return sql_run(s->q,
                    "UPDATE generation SET state = 2, retired_at = ?2, turn = (SELECT max(turn) + 1 FROM generation)"
-                   " WHERE collection = ?1 AND state = 1", VALUES(collection, now), e) &&
+                   " WHERE collection = ?1 AND state = 1",
+                   VALUES(collection, now), e) &&
            sql_run(s->q, "UPDATE generation SET state = 1, activated_at = ?2, error = '' WHERE number = ?1",
                    VALUES(number, now), e) &&
            sql_run(s->q, "UPDATE collection SET generation = ?2 WHERE number = ?1", VALUES(collection, number), e) &&
-           sql_run(s->q,
-                   "UPDATE generation SET state = 4 WHERE collection = ?1 AND (state = 3 OR (state = 2 AND number NOT IN"
-                   " (SELECT number FROM generation WHERE collection = ?1 AND state = 2 ORDER BY turn DESC LIMIT ?2)))",
-                   VALUES(collection, sql_int((int64_t)keep)), e);
+           sql_run(
+               s->q,
+               "UPDATE generation SET state = 4 WHERE collection = ?1 AND (state = 3 OR (state = 2 AND number NOT IN"
+               " (SELECT number FROM generation WHERE collection = ?1 AND state = 2 ORDER BY turn DESC LIMIT ?2)))",
+               VALUES(collection, sql_int((int64_t)keep)), e);
 }
 
 bool catalog_generation_reopen(struct session *s, int64_t number, bool skip_unreadable, struct err *e)
@@ -164,8 +172,7 @@ bool catalog_generation_sweep(struct session *s, int64_t number, int64_t limit, 
         return false;
     if (!dropped)
         return err_set(e, ERR_NOT_FOUND, "generation %lld is not dropped", (long long)number);
-    if (!sql_run(s->q,
-                 "DELETE FROM vector WHERE rowid IN (SELECT rowid FROM vector WHERE generation = ?1 LIMIT ?2)",
+    if (!sql_run(s->q, "DELETE FROM vector WHERE rowid IN (SELECT rowid FROM vector WHERE generation = ?1 LIMIT ?2)",
                  VALUES(sql_int(number), sql_int(limit)), e) ||
         !sql_number(s->q, "SELECT EXISTS (SELECT 1 FROM vector WHERE generation = ?1)", VALUES(sql_int(number)), 0,
                     &found, e))
@@ -194,7 +201,8 @@ bool catalog_generation_vector(struct session *s, const struct generation_row *r
         return false;
     if (!*stored)
         return true;
-    return catalog_vector_put(s, (struct vector_place){row->number, v->image}, v->revision, v->value, row->dimensions, e);
+    return catalog_vector_put(s, (struct vector_place){row->number, v->image}, v->revision, v->value, row->dimensions,
+                              e);
 }
 
 /* ---- what is missing ---- */
@@ -222,12 +230,14 @@ bool catalog_pending(struct session *s, const struct generation_row *row, int64_
     struct query *r = sql_begin(s->q,
                                 "SELECT i.number, i.revision, i.id, i.sha256, i.bytes, d.value, d.checksum"
                                 " FROM image i NOT INDEXED LEFT JOIN vector d"
-                                "  ON d.generation = ?2 AND d.image = i.number AND d.revision = i.revision WHERE i.number > ?4 AND i.collection = ?1 AND NOT EXISTS"
+                                "  ON d.generation = ?2 AND d.image = i.number AND d.revision = i.revision WHERE "
+                                "i.number > ?4 AND i.collection = ?1 AND NOT EXISTS"
                                 " (SELECT 1 FROM vector v INDEXED BY vector_current"
                                 "  WHERE v.generation = ?3 AND v.image = i.number AND v.revision = i.revision)"
                                 " ORDER BY i.number LIMIT ?5",
                                 VALUES(sql_int(row->collection_number), sql_int(donor), sql_int(row->number),
-                                       sql_int(after), sql_int((int64_t)limit)), e);
+                                       sql_int(after), sql_int((int64_t)limit)),
+                                e);
     *n = 0;
     for (; *n < limit && sql_row(r); ++*n)
         read_pending(r, row, donor, &items[*n]);

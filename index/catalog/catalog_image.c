@@ -64,9 +64,9 @@ static bool insert_row(struct session *s, int64_t collection, struct image_row *
                       " created_at, updated_at, label, metadata)"
                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
                       VALUES(sql_int(collection), sql_text(row->id), sql_int(row->revision), sql_text(row->sha256),
-                             sql_text(row->media_type), sql_int(row->width), sql_int(row->height),
-                             sql_int(row->bytes), sql_int(row->created_at), sql_int(row->updated_at),
-                             sql_text(row->label), sql_text(row->metadata)),
+                             sql_text(row->media_type), sql_int(row->width), sql_int(row->height), sql_int(row->bytes),
+                             sql_int(row->created_at), sql_int(row->updated_at), sql_text(row->label),
+                             sql_text(row->metadata)),
                       e);
     row->number = sql_last_id(s->q);
     return ok && count_images(s, collection, 1, e);
@@ -109,8 +109,7 @@ bool catalog_image_put(struct session *s, const struct collection_row *c, const 
                        const struct image_row *old, struct image_row *out, struct err *e)
 {
     fill_row(put, old, out);
-    return next_revision(s, &out->revision, e) &&
-           (old ? replace_row(s, out, e) : insert_row(s, c->number, out, e)) &&
+    return next_revision(s, &out->revision, e) && (old ? replace_row(s, out, e) : insert_row(s, c->number, out, e)) &&
            catalog_attributes(s, c->number, out->number, out->metadata, e) &&
            catalog_vector_put(s, (struct vector_place){put->generation, out->number}, out->revision, put->vector,
                               c->dimensions, e);
@@ -122,22 +121,21 @@ bool catalog_image_update(struct session *s, int64_t collection, struct image_ro
     row->updated_at = clock_unix();
     return next_revision(s, &row->revision, e) &&
            sql_run(s->q, "UPDATE image SET revision = ?2, updated_at = ?3, label = ?4, metadata = ?5 WHERE number = ?1",
-                   VALUES(sql_int(row->number), sql_int(row->revision), sql_int(row->updated_at),
-                          sql_text(row->label), sql_text(row->metadata)),
+                   VALUES(sql_int(row->number), sql_int(row->revision), sql_int(row->updated_at), sql_text(row->label),
+                          sql_text(row->metadata)),
                    e) &&
            /* the content is the same: what was made of it stays valid, in every generation */
            sql_run(s->q,
                    "UPDATE vector SET revision = ?4 WHERE generation IN"
                    " (SELECT number FROM generation WHERE collection = ?1) AND image = ?2 AND revision = ?3",
                    VALUES(sql_int(collection), sql_int(row->number), sql_int(before), sql_int(row->revision)), e) &&
-           clear_attributes(s, row->number, e) &&
-           catalog_attributes(s, collection, row->number, row->metadata, e);
+           clear_attributes(s, row->number, e) && catalog_attributes(s, collection, row->number, row->metadata, e);
 }
 
 bool catalog_image_remove(struct session *s, int64_t collection, int64_t number, char sha256[HASH_HEX], struct err *e)
 {
-    struct query *r = sql_begin(s->q, "DELETE FROM image WHERE number = ?1 RETURNING sha256",
-                                VALUES(sql_int(number)), e);
+    struct query *r =
+        sql_begin(s->q, "DELETE FROM image WHERE number = ?1 RETURNING sha256", VALUES(sql_int(number)), e);
     bool found = sql_row(r);
     if (found)
         sql_copy_text(r, 0, sha256, HASH_HEX);
@@ -220,7 +218,7 @@ bool catalog_hashes(struct session *s, const char *two_digits, char (**out)[HASH
 
 bool catalog_collection_hashes(struct session *s, int64_t collection, char (**out)[HASH_HEX], size_t *n, struct err *e)
 {
-    return take_hashes(sql_begin(s->q, "SELECT DISTINCT sha256 FROM image WHERE collection = ?1",
-                                 VALUES(sql_int(collection)), e),
-                       out, n, e);
+    return take_hashes(
+        sql_begin(s->q, "SELECT DISTINCT sha256 FROM image WHERE collection = ?1", VALUES(sql_int(collection)), e), out,
+        n, e);
 }

@@ -11,8 +11,8 @@
 bool catalog_count(struct session *s, int64_t collection, const struct filter *f, int64_t *count, struct err *e)
 {
     if (!f)
-        return sql_number(s->q, "SELECT images FROM collection WHERE number = ?1", VALUES(sql_int(collection)), 0, count,
-                          e);
+        return sql_number(s->q, "SELECT images FROM collection WHERE number = ?1", VALUES(sql_int(collection)), 0,
+                          count, e);
     struct selection *x = catalog_select(s, collection, f, e);
     *count = x ? (int64_t)selection_count(x) : 0;
     selection_free(x);
@@ -24,8 +24,9 @@ bool catalog_label_counts(struct session *s, int64_t collection, size_t **each, 
     size_t room = 64;
     size_t *counts = mem_new(room, sizeof *counts);
     *labels = 0;
-    struct query *r = sql_begin(s->q, "SELECT count(*), coalesce(label, '') = '' FROM image WHERE collection = ?1 GROUP BY label",
-                                VALUES(sql_int(collection)), e);
+    struct query *r =
+        sql_begin(s->q, "SELECT count(*), coalesce(label, '') = '' FROM image WHERE collection = ?1 GROUP BY label",
+                  VALUES(sql_int(collection)), e);
     while (sql_row(r)) {
         size_t count = (size_t)sql_get_int(r, 0);
         if (sql_get_int(r, 1)) {
@@ -47,22 +48,25 @@ bool catalog_label_counts(struct session *s, int64_t collection, size_t **each, 
     return ok;
 }
 
-bool catalog_count_unshared(struct session *s, int64_t collection, int64_t other, size_t most, int64_t *n, struct err *e)
+bool catalog_count_unshared(struct session *s, int64_t collection, int64_t other, size_t most, int64_t *n,
+                            struct err *e)
 {
-    return sql_number(s->q,
-                      "SELECT count(*) FROM (SELECT DISTINCT v.sha256 FROM image v WHERE v.collection = ?1 AND NOT EXISTS"
-                      " (SELECT 1 FROM image t WHERE t.sha256 = v.sha256 AND t.collection = ?2) LIMIT ?3)",
-                      VALUES(sql_int(collection), sql_int(other), sql_int((int64_t)most)), 0, n, e);
+    return sql_number(
+        s->q,
+        "SELECT count(*) FROM (SELECT DISTINCT v.sha256 FROM image v WHERE v.collection = ?1 AND NOT EXISTS"
+        " (SELECT 1 FROM image t WHERE t.sha256 = v.sha256 AND t.collection = ?2) LIMIT ?3)",
+        VALUES(sql_int(collection), sql_int(other), sql_int((int64_t)most)), 0, n, e);
 }
 
 bool catalog_labels(struct session *s, int64_t collection, const char *after, size_t limit, struct label_row **out,
                     size_t *n, bool *more, struct err *e)
 {
     struct label_row *rows = mem_new(limit + 1, sizeof *rows);
-    struct query *r = sql_begin(s->q,
-                                "SELECT label, count(*) FROM image WHERE collection = ?1 AND label > ?2"
-                                " GROUP BY label ORDER BY label LIMIT ?3",
-                                VALUES(sql_int(collection), sql_text(after ? after : ""), sql_int((int64_t)limit + 1)), e);
+    struct query *r =
+        sql_begin(s->q,
+                  "SELECT label, count(*) FROM image WHERE collection = ?1 AND label > ?2"
+                  " GROUP BY label ORDER BY label LIMIT ?3",
+                  VALUES(sql_int(collection), sql_text(after ? after : ""), sql_int((int64_t)limit + 1)), e);
     for (*n = 0; *n <= limit && sql_row(r); ++*n)
         rows[*n] = (struct label_row){mem_text(sql_get_text(r, 0)), sql_get_int(r, 1)};
     bool ok = sql_end(r, e);
@@ -130,8 +134,8 @@ bool catalog_numbers(struct session *s, int64_t collection, const struct filter 
 bool catalog_hit(struct session *s, int64_t number, struct hit_row *out, struct err *e)
 {
     *out = (struct hit_row){0};
-    struct query *r = sql_begin(s->q, "SELECT revision, label, metadata FROM image WHERE number = ?1",
-                                VALUES(sql_int(number)), e);
+    struct query *r =
+        sql_begin(s->q, "SELECT revision, label, metadata FROM image WHERE number = ?1", VALUES(sql_int(number)), e);
     if (sql_row(r)) {
         out->revision = sql_get_int(r, 0);
         out->label = mem_text(sql_get_text(r, 1));
@@ -154,9 +158,9 @@ bool catalog_hit_vector(struct session *s, int64_t generation, int64_t number, i
                         float *out, bool *there, struct err *e)
 {
     size_t len = 0;
-    struct query *r = sql_begin(s->q,
-                                "SELECT value, checksum FROM vector WHERE generation = ?1 AND image = ?2 AND revision = ?3",
-                                VALUES(sql_int(generation), sql_int(number), sql_int(revision)), e);
+    struct query *r =
+        sql_begin(s->q, "SELECT value, checksum FROM vector WHERE generation = ?1 AND image = ?2 AND revision = ?3",
+                  VALUES(sql_int(generation), sql_int(number), sql_int(revision)), e);
     const void *value = sql_row(r) ? sql_get_blob(r, 0, &len) : NULL;
     *there = value && len == dimensions * sizeof *out &&
              vector_state(r, 1, (struct vector_place){generation, number}, value, len) != VECTOR_DAMAGED;

@@ -16,9 +16,9 @@ static void *grow(void *items, size_t n, size_t size)
 
 /* ---- collections ---- */
 
-#define COLLECTION_SELECT                                                                                        \
-    "SELECT c.number, c.name, g.model, g.fingerprint, g.precision, c.kind, g.number, g.dimensions, c.images,"    \
-    " c.created_at, EXISTS (SELECT 1 FROM generation b WHERE b.collection = c.number AND b.state = 0)"            \
+#define COLLECTION_SELECT                                                                                              \
+    "SELECT c.number, c.name, g.model, g.fingerprint, g.precision, c.kind, g.number, g.dimensions, c.images,"          \
+    " c.created_at, EXISTS (SELECT 1 FROM generation b WHERE b.collection = c.number AND b.state = 0)"                 \
     " FROM collection c JOIN generation g ON g.number = c.generation"
 
 static void read_collection(struct query *r, struct collection_row *out)
@@ -106,7 +106,7 @@ bool catalog_collection_remove(struct session *s, const struct collection_row *r
 
 /* ---- models ---- */
 
-#define MODEL_SELECT \
+#define MODEL_SELECT                                                                                                   \
     "SELECT id, fingerprint, parent, arch, dimensions, size, trained, created_at, bytes, lineage FROM model"
 
 static void read_model(struct query *r, struct model_row *out)
@@ -162,8 +162,8 @@ bool catalog_model_add(struct session *s, struct model_row *row, struct err *e)
         row->created_at = clock_unix();
     return sql_run(s->q, "INSERT INTO model VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                    VALUES(sql_text(row->id), sql_text(row->fingerprint), sql_text(row->parent), sql_text(row->arch),
-                          sql_int(row->dimensions), sql_int(row->size), sql_int(row->trained),
-                          sql_int(row->created_at), sql_int(row->bytes), sql_text(row->lineage)),
+                          sql_int(row->dimensions), sql_int(row->size), sql_int(row->trained), sql_int(row->created_at),
+                          sql_int(row->bytes), sql_text(row->lineage)),
                    e);
 }
 
@@ -218,8 +218,8 @@ bool catalog_keys(struct session *s, struct key_row **out, size_t *n, struct err
     struct key_row *rows = NULL;
     bool ok = true;
     *n = 0;
-    struct query *r = sql_begin(s->q, "SELECT id, hash, role, name, created_at FROM key ORDER BY created_at, id",
-                                NO_VALUES, e);
+    struct query *r =
+        sql_begin(s->q, "SELECT id, hash, role, name, created_at FROM key ORDER BY created_at, id", NO_VALUES, e);
     while (ok && sql_row(r)) {
         rows = grow(rows, *n, sizeof *rows);
         ok = read_key(r, &rows[(*n)++], e);

@@ -12,7 +12,7 @@
  * until a page is full. */
 enum { FEW = 4096 };
 
-struct place { /* of an image */
+struct place {    /* of an image */
     int64_t time; /* 0 in the order of ids */
     char *id;
     int64_t number;
@@ -23,7 +23,7 @@ struct places {
     const struct image_page *page;
     struct place *items; /* one more than the page has, in order */
     size_t n, limit;
-    struct arena arena;  /* holds the ids */
+    struct arena arena; /* holds the ids */
 };
 
 static const char *const times[] = {
@@ -97,7 +97,8 @@ static struct query *begin_in_order(struct session *s, int64_t collection, const
     return sql_begin_once(s->q, text, VALUES(sql_int(collection), sql_int(start.time), sql_text(start.id)), e);
 }
 
-static bool go_through(struct session *s, int64_t collection, const struct selection *x, struct places *p, struct err *e)
+static bool go_through(struct session *s, int64_t collection, const struct selection *x, struct places *p,
+                       struct err *e)
 {
     p->items = mem_new(p->limit + 1, sizeof *p->items);
     struct query *r = begin_in_order(s, collection, p->page, e);
@@ -109,7 +110,8 @@ static bool go_through(struct session *s, int64_t collection, const struct selec
 
 static bool read_row(struct session *s, int64_t number, struct image_row *out, bool *found, struct err *e)
 {
-    struct query *r = sql_begin(s->q, "SELECT " IMAGE_COLUMNS " FROM image WHERE number = ?1", VALUES(sql_int(number)), e);
+    struct query *r =
+        sql_begin(s->q, "SELECT " IMAGE_COLUMNS " FROM image WHERE number = ?1", VALUES(sql_int(number)), e);
     *found = sql_row(r);
     if (*found)
         catalog_read_image(r, out);

@@ -11,7 +11,7 @@ struct session {
     struct session *next; /* in the catalogue's list of free readers */
 };
 
-#define IMAGE_COLUMNS                                                                                                \
+#define IMAGE_COLUMNS                                                                                                  \
     "number, id, revision, sha256, media_type, width, height, bytes, created_at, updated_at, label, metadata"
 /* Fills *out from a row that begins with IMAGE_COLUMNS. */
 void catalog_read_image(struct query *r, struct image_row *out);
@@ -20,7 +20,9 @@ void catalog_read_image(struct query *r, struct image_row *out);
  * told as a fault of the field "filter". */
 struct selection *catalog_select(struct session *s, int64_t collection, const struct filter *f, struct err *e);
 
-struct vector_place { int64_t generation, image; };
+struct vector_place {
+    int64_t generation, image;
+};
 /* What the checksum in `column` says of a value that was read. */
 enum vector_state vector_state(struct query *r, int column, struct vector_place p, const void *value, size_t len);
 /* Adds or replaces, with its checksum.  `value` NULL: this revision cannot be embedded. */

@@ -30,7 +30,8 @@ bool catalog_vector_put(struct session *s, struct vector_place p, int64_t revisi
                    " ON CONFLICT (generation, image) DO UPDATE SET revision = excluded.revision,"
                    " value = excluded.value, checksum = excluded.checksum",
                    VALUES(sql_int(p.generation), sql_int(p.image), sql_int(revision), sql_blob(bytes, len),
-                          sql_int(checksum_of(p, bytes, len))), e);
+                          sql_int(checksum_of(p, bytes, len))),
+                   e);
 }
 
 bool catalog_vector_drop(struct session *s, int64_t generation, int64_t image, struct err *e)
@@ -43,18 +44,21 @@ bool catalog_vectors(struct session *s, int64_t generation, uint32_t dimensions,
                      bool (*each)(void *arg, const struct catalog_vector *v, struct err *e), void *arg, struct err *e)
 {
     bool ok = true;
-    struct query *r = sql_begin(s->q,
-                                "SELECT i.number, i.revision, i.id, i.label, i.metadata IS NOT NULL, v.value, v.checksum"
-                                " FROM vector v JOIN image i ON i.number = v.image"
-                                " WHERE v.generation = ?1 AND v.image BETWEEN ?2 AND ?3 AND v.revision = i.revision"
-                                " AND length(v.value) > 0 ORDER BY v.image LIMIT ?4",
-                                VALUES(sql_int(generation), sql_int(range.first), sql_int(range.last),
-                                       sql_int(range.limit)), e);
+    struct query *r =
+        sql_begin(s->q,
+                  "SELECT i.number, i.revision, i.id, i.label, i.metadata IS NOT NULL, v.value, v.checksum"
+                  " FROM vector v JOIN image i ON i.number = v.image"
+                  " WHERE v.generation = ?1 AND v.image BETWEEN ?2 AND ?3 AND v.revision = i.revision"
+                  " AND length(v.value) > 0 ORDER BY v.image LIMIT ?4",
+                  VALUES(sql_int(generation), sql_int(range.first), sql_int(range.last), sql_int(range.limit)), e);
     while (ok && sql_row(r)) {
         size_t len;
-        struct catalog_vector v = {
-            .number = sql_get_int(r, 0), .revision = sql_get_int(r, 1), .id = sql_get_text(r, 2),
-            .label = sql_get_text(r, 3), .has_metadata = sql_get_int(r, 4) != 0, .value = sql_get_blob(r, 5, &len)};
+        struct catalog_vector v = {.number = sql_get_int(r, 0),
+                                   .revision = sql_get_int(r, 1),
+                                   .id = sql_get_text(r, 2),
+                                   .label = sql_get_text(r, 3),
+                                   .has_metadata = sql_get_int(r, 4) != 0,
+                                   .value = sql_get_blob(r, 5, &len)};
         v.checksum = vector_state(r, 6, (struct vector_place){generation, v.number}, v.value, len);
         if (len != dimensions * sizeof *v.value)
             v.checksum = VECTOR_DAMAGED;
@@ -85,9 +89,11 @@ static size_t read_unchecked(struct query *r, size_t limit, struct unchecked *ou
 bool catalog_vectors_check(struct session *s, int64_t *row, int64_t limit, bool *left, struct err *e)
 {
     struct unchecked *items = mem_new((size_t)limit, sizeof *items);
-    struct query *r = sql_begin(s->q,
-                                "SELECT rowid, generation, image, value FROM vector WHERE rowid > ?1 AND checksum IS NULL"
-                                " ORDER BY rowid LIMIT ?2", VALUES(sql_int(*row), sql_int(limit)), e);
+    struct query *r =
+        sql_begin(s->q,
+                  "SELECT rowid, generation, image, value FROM vector WHERE rowid > ?1 AND checksum IS NULL"
+                  " ORDER BY rowid LIMIT ?2",
+                  VALUES(sql_int(*row), sql_int(limit)), e);
     size_t n = read_unchecked(r, (size_t)limit, items);
     bool ok = sql_end(r, e) && catalog_begin(s, e);
     for (size_t i = 0; ok && i < n; i++)

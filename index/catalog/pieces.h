@@ -11,7 +11,7 @@
 struct pieces {
     struct scalar *at; /* [n] */
     size_t n;
-    uint64_t *met;     /* [2n + 1]: the bits of the conditions that a piece meets */
+    uint64_t *met; /* [2n + 1]: the bits of the conditions that a piece meets */
 };
 
 /* Of one kind of values, for those conditions of `f` whose bits are in `leaves`. */

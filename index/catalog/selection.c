@@ -28,8 +28,7 @@ struct selection *selection_new(size_t n_pages, struct err *e)
 bool selection_has(const struct selection *x, int64_t number)
 {
     size_t at = (size_t)number / PAGE;
-    return number >= 0 && at < x->n_pages && x->pages[at] &&
-           (x->pages[at]->present >> ((size_t)number % PAGE) & 1);
+    return number >= 0 && at < x->n_pages && x->pages[at] && (x->pages[at]->present >> ((size_t)number % PAGE) & 1);
 }
 
 size_t selection_count(const struct selection *x)

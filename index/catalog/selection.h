@@ -21,11 +21,11 @@ struct page { /* of 64 numbers */
 struct selection {
     struct page **pages; /* [n_pages]; NULL where none of its numbers is present */
     size_t n_pages;
-    struct arena arena;  /* holds the pages */
+    struct arena arena; /* holds the pages */
 };
 
 struct selection *selection_new(size_t n_pages, struct err *e); /* NULL without memory */
-void selection_free(struct selection *x); /* NULL is fine */
+void selection_free(struct selection *x);                       /* NULL is fine */
 /* Numbers beyond the last page are passed over. */
 void selection_add(struct selection *x, int64_t number, uint64_t bits);
 bool selection_has(const struct selection *x, int64_t number);

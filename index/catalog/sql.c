@@ -25,7 +25,7 @@ enum {
 struct query {
     struct sql *q;
     sqlite3_stmt *st;
-    bool once;  /* finalised at its end */
+    bool once; /* finalised at its end */
     bool in_use;
     struct err failure; /* of a step; told by sql_end() */
 };
@@ -53,28 +53,20 @@ static enum err_code code_of_io(sqlite3 *db, int rc)
 static enum err_code code_of(sqlite3 *db, int rc)
 {
     switch (rc & 0xff) {
-    case SQLITE_FULL:
-        return ERR_FULL;
+    case SQLITE_FULL: return ERR_FULL;
     case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return ERR_BUSY;
-    case SQLITE_CONSTRAINT:
-        return ERR_CONFLICT;
+    case SQLITE_LOCKED: return ERR_BUSY;
+    case SQLITE_CONSTRAINT: return ERR_CONFLICT;
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-        return ERR_CORRUPT;
+    case SQLITE_NOTADB: return ERR_CORRUPT;
     case SQLITE_IOERR:
-    case SQLITE_CANTOPEN:
-        return code_of_io(db, rc);
+    case SQLITE_CANTOPEN: return code_of_io(db, rc);
     case SQLITE_PROTOCOL:
     case SQLITE_READONLY:
     case SQLITE_PERM:
-    case SQLITE_AUTH:
-        return ERR_IO;
-    case SQLITE_TOOBIG:
-        return ERR_TOO_LARGE;
-    default:
-        return ERR_INTERNAL;
+    case SQLITE_AUTH: return ERR_IO;
+    case SQLITE_TOOBIG: return ERR_TOO_LARGE;
+    default: return ERR_INTERNAL;
     }
 }
 
@@ -206,17 +198,12 @@ static struct query *kept(struct sql *q, const char *text, struct err *e)
 static int bind_one(sqlite3_stmt *st, int i, const struct sql_value *v)
 {
     switch (v->kind) {
-    case SQL_INT:
-        return sqlite3_bind_int64(st, i, v->i);
-    case SQL_REAL:
-        return sqlite3_bind_double(st, i, v->r);
-    case SQL_TEXT: /* NULL text binds SQL's NULL */
-        return sqlite3_bind_text(st, i, v->text, -1, SQLITE_STATIC);
-    case SQL_BLOB:
-        return sqlite3_bind_blob64(st, i, v->blob, v->len, SQLITE_STATIC);
+    case SQL_INT: return sqlite3_bind_int64(st, i, v->i);
+    case SQL_REAL: return sqlite3_bind_double(st, i, v->r);
+    case SQL_TEXT: /* NULL text binds SQL's NULL */ return sqlite3_bind_text(st, i, v->text, -1, SQLITE_STATIC);
+    case SQL_BLOB: return sqlite3_bind_blob64(st, i, v->blob, v->len, SQLITE_STATIC);
     case SQL_NULL:
-    default:
-        return sqlite3_bind_null(st, i);
+    default: return sqlite3_bind_null(st, i);
     }
 }
 
@@ -289,17 +276,18 @@ bool sql_script(struct sql *q, const char *text, struct err *e)
 bool sql_forget_table(struct sql *q, const char *table, struct err *e)
 {
     char text[160];
-    snprintf(text, sizeof text,
-             "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE tbl_name = '%s'; PRAGMA writable_schema = RESET",
-             table);
+    snprintf(
+        text, sizeof text,
+        "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE tbl_name = '%s'; PRAGMA writable_schema = RESET",
+        table);
     sqlite3_db_config(q->db, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
     bool ok = sql_script(q, text, e);
     sqlite3_db_config(q->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     return ok;
 }
 
-bool sql_number(struct sql *q, const char *text, const struct sql_value *v, size_t n, int64_t otherwise,
-                int64_t *out, struct err *e)
+bool sql_number(struct sql *q, const char *text, const struct sql_value *v, size_t n, int64_t otherwise, int64_t *out,
+                struct err *e)
 {
     struct query *r = sql_begin(q, text, v, n, e);
     *out = sql_row(r) ? sql_get_int(r, 0) : otherwise;

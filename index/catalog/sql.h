@@ -47,16 +47,25 @@ struct sql_value { /* borrowed until the statement ends */
     size_t len;
 };
 
-static inline struct sql_value sql_int(int64_t v) { return (struct sql_value){.kind = SQL_INT, .i = v}; }
-static inline struct sql_value sql_real(double v) { return (struct sql_value){.kind = SQL_REAL, .r = v}; }
-static inline struct sql_value sql_text(const char *v) { return (struct sql_value){.kind = SQL_TEXT, .text = v}; }
+static inline struct sql_value sql_int(int64_t v)
+{
+    return (struct sql_value){.kind = SQL_INT, .i = v};
+}
+static inline struct sql_value sql_real(double v)
+{
+    return (struct sql_value){.kind = SQL_REAL, .r = v};
+}
+static inline struct sql_value sql_text(const char *v)
+{
+    return (struct sql_value){.kind = SQL_TEXT, .text = v};
+}
 static inline struct sql_value sql_blob(const void *v, size_t len)
 {
     return (struct sql_value){.kind = SQL_BLOB, .blob = v, .len = len};
 }
 
 /* The parameters ?1, ?2, ... as two arguments: the array and its length. */
-#define VALUES(...) \
+#define VALUES(...)                                                                                                    \
     (const struct sql_value[]){__VA_ARGS__}, sizeof((const struct sql_value[]){__VA_ARGS__}) / sizeof(struct sql_value)
 #define NO_VALUES NULL, 0
 
@@ -71,8 +80,7 @@ MUST_CHECK bool sql_forget_table(struct sql *q, const char *table, struct err *e
 MUST_CHECK bool sql_run(struct sql *q, const char *text, const struct sql_value *v, size_t n, struct err *e);
 /* Starts a statement that answers rows.  NULL on failure, which sql_row() and sql_end() accept. */
 struct query *sql_begin(struct sql *q, const char *text, const struct sql_value *v, size_t n, struct err *e);
-struct query *sql_begin_once(struct sql *q, const char *text, const struct sql_value *v, size_t n,
-                                    struct err *e);
+struct query *sql_begin_once(struct sql *q, const char *text, const struct sql_value *v, size_t n, struct err *e);
 bool sql_row(struct query *r); /* steps to the next row; false at the end and on failure */
 /* Ends the statement, wherever it stands, and says whether all went well. */
 bool sql_end(struct query *r, struct err *e);
@@ -93,9 +101,11 @@ int64_t sql_changed(struct sql *q); /* rows that the last statement touched */
 
 /* ---- the write-ahead log (the writer's connection only) ---- */
 
-void sql_keep_log(struct sql *q); /* the file stays when the last connection closes */
+void sql_keep_log(struct sql *q);     /* the file stays when the last connection closes */
 int64_t sql_log_bytes(struct sql *q); /* committed and not yet copied into the database file */
-int64_t sql_log_length(struct sql *q); /* of the log, with what was copied: it begins anew at a commit that finds all copied and no reader in it */
+int64_t sql_log_length(
+    struct sql *
+        q); /* of the log, with what was copied: it begins anew at a commit that finds all copied and no reader in it */
 /* Copies it there.  `empty` also cuts the log to nothing, unless a reader still needs it.  A reader in the
  * way is no failure. */
 MUST_CHECK bool sql_checkpoint(struct sql *q, bool empty, struct err *e);

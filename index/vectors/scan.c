@@ -18,8 +18,7 @@ enum { LANES = 16, STEP = 4 * LANES };
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
 
 /* Four independent sums hide the latency of the multiply-adds.  `next` is fetched meanwhile. */
-__attribute__((always_inline)) static inline float product(const float *a, const float *b, size_t d,
-                                                           const float *next)
+__attribute__((always_inline)) static inline float product(const float *a, const float *b, size_t d, const float *next)
 {
     lanes s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
     size_t i = 0;

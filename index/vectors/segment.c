@@ -11,10 +11,10 @@
 #include "index/vectors/segment_file.h"
 
 enum {
-    LINKS = 32,       /* M: on the upper levels; twice as many on the lowest */
-    BREADTH = 100,    /* efConstruction */
-    BATCH = 256,      /* rows added between two looks at `stop` */
-    GONE_PART = 10,   /* a file may have lost one in so many rows */
+    LINKS = 32,     /* M: on the upper levels; twice as many on the lowest */
+    BREADTH = 100,  /* efConstruction */
+    BATCH = 256,    /* rows added between two looks at `stop` */
+    GONE_PART = 10, /* a file may have lost one in so many rows */
 };
 
 struct segment {
@@ -173,8 +173,12 @@ bool segment_search(const struct segment *s, const struct segment_query *q, stru
 bool segment_save(const struct segment *s, const char *path, int64_t generation, struct err *e)
 {
     const struct members *m = &s->members;
-    struct segment_file f = {.generation = generation, .d = m->d, .M = LINKS, .n_members = m->n,
-                             .numbers = m->numbers, .digests = m->digests};
+    struct segment_file f = {.generation = generation,
+                             .d = m->d,
+                             .M = LINKS,
+                             .n_members = m->n,
+                             .numbers = m->numbers,
+                             .digests = m->digests};
     if (faiss_IndexHNSWRows_graph(s->index, &f.graph) != 0)
         return faiss_failed(e, "reading a graph");
     int32_t *rows = mem_new(m->n, sizeof *rows);

@@ -41,8 +41,8 @@ const struct members *segment_members(const struct segment *s);
 uint64_t segment_bytes(const struct segment *s);
 
 struct segment_query {
-    const float *vector; /* [d], unit length, finite */
-    size_t k, ef;        /* ef: how many wanted members to keep in sight; at least k are */
+    const float *vector;                              /* [d], unit length, finite */
+    size_t k, ef;                                     /* ef: how many wanted members to keep in sight; at least k are */
     bool (*wanted)(const void *context, size_t slot); /* NULL: all */
     const void *context;
 };

@@ -40,8 +40,14 @@ static void *put(void *at, const void *from, size_t n, size_t size)
 bool segment_file_write(const struct segment_file *f, const char *path, struct err *e)
 {
     const struct faiss_graph *g = &f->graph;
-    struct header h = {.byte_order = BYTE_ORDER_MARK, .M = (uint32_t)f->M, .generation = f->generation, .d = f->d,
-                       .n = g->n, .n_links = g->n_links, .n_members = f->n_members, .entry = g->entry};
+    struct header h = {.byte_order = BYTE_ORDER_MARK,
+                       .M = (uint32_t)f->M,
+                       .generation = f->generation,
+                       .d = f->d,
+                       .n = g->n,
+                       .n_links = g->n_links,
+                       .n_members = f->n_members,
+                       .entry = g->entry};
     size_t size;
     memcpy(h.magic, magic, sizeof magic);
     if (!size_of(&h, &size))

@@ -36,7 +36,7 @@ struct chunk {
     atomic_size_t refs;
     size_t d;
     size_t living; /* under the vindex's lock */
-    float *rows;            /* [CHUNK_SLOTS, d], 64-byte aligned; owned */
+    float *rows;   /* [CHUNK_SLOTS, d], 64-byte aligned; owned */
     struct slot slots[CHUNK_SLOTS];
     _Atomic uint64_t died[CHUNK_SLOTS]; /* version at which the slot died; ALIVE */
 };
@@ -84,8 +84,7 @@ static inline _Atomic uint64_t *picture_died(const struct picture *p, size_t slo
 /* Whether the slot had not died by `version`. */
 static inline bool picture_alive(const struct picture *p, size_t slot, uint64_t version)
 {
-    return picture_chunk(p, slot) &&
-           atomic_load_explicit(picture_died(p, slot), memory_order_relaxed) > version;
+    return picture_chunk(p, slot) && atomic_load_explicit(picture_died(p, slot), memory_order_relaxed) > version;
 }
 
 #endif

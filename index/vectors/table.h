@@ -17,7 +17,7 @@
 
 #define TABLE_END SIZE_MAX
 
-struct table { /* zero-initialised is empty and ready */
+struct table {                /* zero-initialised is empty and ready */
     struct table_cell *cells; /* owned */
     size_t room, n;           /* room: 0 or a power of two, at most 3/4 full */
 };

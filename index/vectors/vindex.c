@@ -125,8 +125,8 @@ void vindex_append(struct vindex *x, const struct entry *entry, const float *vec
     make_room(x);
     size_t slot = x->count;
     struct slot *s = picture_slot(x->picture, slot);
-    *s = (struct slot){entry->number, entry->revision, mem_text(entry->id), mem_text(entry->label),
-                       entry->has_metadata};
+    *s =
+        (struct slot){entry->number, entry->revision, mem_text(entry->id), mem_text(entry->label), entry->has_metadata};
     memcpy(picture_row(x->picture, slot), vector, x->o.dimensions * sizeof *vector);
     enlist(x, slot);
     x->count++;
@@ -179,8 +179,8 @@ bool vindex_relabel(struct vindex *x, const struct entry *entry, struct err *e)
     }
     pthread_rwlock_unlock(&x->lock);
     free(label);
-    return slot != NO_SLOT || err_set(e, ERR_NOT_FOUND, "no image with the number %lld is in the index",
-                                      (long long)entry->number);
+    return slot != NO_SLOT ||
+           err_set(e, ERR_NOT_FOUND, "no image with the number %lld is in the index", (long long)entry->number);
 }
 
 /* ---- asking ---- */

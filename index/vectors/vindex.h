@@ -23,7 +23,7 @@ struct vindex_options {
     uint32_t dimensions;
     enum index_kind kind;
     int64_t generation;
-    const char *cache_dir;  /* segments/<generation>; NULL: no files */
+    const char *cache_dir;     /* segments/<generation>; NULL: no files */
     size_t hnsw_from, seal_at; /* as in store_options; 0: defaults */
     bool background;
 };
@@ -55,8 +55,8 @@ MUST_CHECK bool vindex_vector(struct vindex *x, const char *id, float *out, stru
 
 /* As view_search(); `numbers` (ascending, from the catalogue) stands for `q->filter`, whose numbers they are: all are
  * searched when both are NULL.  A hit's `metadata` is "" where the catalogue has some. */
-MUST_CHECK bool vindex_search(struct vindex *x, const struct search *q, const int64_t *numbers,
-                              size_t n_numbers, struct hits *out, struct err *e);
+MUST_CHECK bool vindex_search(struct vindex *x, const struct search *q, const int64_t *numbers, size_t n_numbers,
+                              struct hits *out, struct err *e);
 
 struct vindex_stats {
     size_t living, dead, fresh, segments;

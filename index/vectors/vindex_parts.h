@@ -37,12 +37,12 @@ struct vindex {
     /* Guards what follows.  Held for short whiles only: never over a scan, a build or a file. */
     pthread_rwlock_t lock;
     struct picture *picture;
-    size_t count;         /* slots published */
-    uint64_t version;     /* of the last change */
-    size_t living, sealed_living; /* all; those below sealed_end */
-    size_t held;          /* slots in chunks that are still there */
+    size_t count;                  /* slots published */
+    uint64_t version;              /* of the last change */
+    size_t living, sealed_living;  /* all; those below sealed_end */
+    size_t held;                   /* slots in chunks that are still there */
     struct table by_number, by_id; /* living slots */
-    bool ready;           /* building may begin */
+    bool ready;                    /* building may begin */
 
     struct builder builder;
 };

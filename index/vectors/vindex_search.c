@@ -18,7 +18,7 @@ struct scope {
     bool is_listed;
     size_t *listed; /* the slots of a filter, ascending; owned */
     size_t n_listed, n_listed_sealed;
-    uint8_t *bitmap; /* of listed slots below sealed_end; owned; NULL until it is needed */
+    uint8_t *bitmap;  /* of listed slots below sealed_end; owned; NULL until it is needed */
     size_t *excluded; /* ascending; owned */
     size_t n_excluded;
 };
@@ -222,8 +222,8 @@ static float *unit_query(const float *vector, size_t d, struct err *e)
     return unit;
 }
 
-bool vindex_search(struct vindex *x, const struct search *q, const int64_t *numbers, size_t n_numbers,
-                   struct hits *out, struct err *e)
+bool vindex_search(struct vindex *x, const struct search *q, const int64_t *numbers, size_t n_numbers, struct hits *out,
+                   struct err *e)
 {
     if (q->limit < 1)
         return err_field(e, "limit", "must be at least 1");

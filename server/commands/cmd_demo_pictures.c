@@ -29,12 +29,14 @@ static bool write_picture(const char *dir, uint32_t kind, uint64_t seed, uint32_
 int cmd_demo_pictures(int argc, char **argv)
 {
     const char *each_text = NULL, *from_text = NULL, *side_text = NULL;
-    const struct flag flags[] = {
-        {.name = "each", .text = &each_text}, {.name = "from", .text = &from_text}, {.name = "side", .text = &side_text}};
+    const struct flag flags[] = {{.name = "each", .text = &each_text},
+                                 {.name = "from", .text = &from_text},
+                                 {.name = "side", .text = &side_text}};
     uint64_t each = 12, from = 1, side = 256;
     struct err e = {0};
     if (!flags_take(&argc, argv, flags, COUNT(flags), &e) || !flag_number("each", each_text, 1, MAX_EACH, &each, &e) ||
-        !flag_number("from", from_text, 0, UINT32_MAX, &from, &e) || !flag_number("side", side_text, 8, 4096, &side, &e))
+        !flag_number("from", from_text, 0, UINT32_MAX, &from, &e) ||
+        !flag_number("side", side_text, 8, 4096, &side, &e))
         return command_misused("demo-pictures", &e);
     if (argc != 1) {
         err_set(&e, ERR_BAD_INPUT, "demo-pictures needs the name of one folder");

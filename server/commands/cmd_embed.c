@@ -12,8 +12,8 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/pool.h"
-#include "server/process/app_settings.h"
 #include "server/commands/command.h"
+#include "server/process/app_settings.h"
 #include "server/process/shipped_model.h"
 
 struct crew { /* the threads share the list: each takes the next picture, and prints when its turn has come */
@@ -22,7 +22,7 @@ struct crew { /* the threads share the list: each takes the next picture, and pr
     struct image_limits limits;
     char **paths;
     size_t n;
-    pthread_mutex_t mu;   /* guards what follows, and standard output */
+    pthread_mutex_t mu; /* guards what follows, and standard output */
     pthread_cond_t turn;
     size_t taken, printed, failed;
 };
@@ -112,9 +112,13 @@ static bool run_crew(struct crew *c, struct err *e)
     size_t threads = min_size(cores_usable(), c->n);
     struct member *members = mem_new(threads, sizeof *members);
     bool ok = true;
-    struct pool *pool = pool_new(&(struct pool_options){.name = "embed", .threads = threads, .capacity = threads,
-                                                        .thread_open = open_lane, .thread_close = close_lane,
-                                                        .context = c->encoder}, e);
+    struct pool *pool = pool_new(&(struct pool_options){.name = "embed",
+                                                        .threads = threads,
+                                                        .capacity = threads,
+                                                        .thread_open = open_lane,
+                                                        .thread_close = close_lane,
+                                                        .context = c->encoder},
+                                 e);
     for (size_t i = 0; pool && ok && i < threads; i++) {
         members[i] = (struct member){{.run = run_member}, c};
         ok = pool_add(pool, &(struct work *){&members[i].work}, 1, e);
@@ -168,8 +172,13 @@ static int run(const struct conf *conf, char **paths, size_t n)
     struct encoder *enc = open_encoder(conf, file, &e);
     if (!enc)
         return command_failed(&e);
-    struct crew c = {.encoder = enc, .model = id, .limits = image_settings(conf), .paths = paths, .n = n,
-                     .mu = PTHREAD_MUTEX_INITIALIZER, .turn = PTHREAD_COND_INITIALIZER};
+    struct crew c = {.encoder = enc,
+                     .model = id,
+                     .limits = image_settings(conf),
+                     .paths = paths,
+                     .n = n,
+                     .mu = PTHREAD_MUTEX_INITIALIZER,
+                     .turn = PTHREAD_COND_INITIALIZER};
     bool ok = run_crew(&c, &e);
     encoder_release(enc);
     if (!ok)

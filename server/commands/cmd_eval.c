@@ -7,13 +7,14 @@
 #include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "server/process/app_settings.h"
 #include "server/commands/command.h"
 #include "server/commands/eval_transfer.h"
 #include "server/commands/labelled.h"
+#include "server/process/app_settings.h"
 
 /* recall@1 of finding each picture by an altered copy of itself, as a JSON object. */
-static bool measure_invariance(const struct labelled *j, struct encoder *enc, struct pool *pool, struct buf *out, struct err *e)
+static bool measure_invariance(const struct labelled *j, struct encoder *enc, struct pool *pool, struct buf *out,
+                               struct err *e)
 {
     float *altered = mem_aligned(j->n * encoder_dimensions(enc), sizeof *altered);
     struct json_writer w = jw_to(out);
@@ -22,14 +23,16 @@ static bool measure_invariance(const struct labelled *j, struct encoder *enc, st
     for (enum alteration a = ALTER_CROP; ok && a < ALTERATIONS; a++) {
         ok = evaluate_embed_altered(enc, j->dataset, j->items, j->n, a, pool, altered, e);
         if (ok)
-            jw_real(&w, alteration_name(a), instance_measure(altered, j->x, j->n, encoder_dimensions(enc), NULL).recall_1);
+            jw_real(&w, alteration_name(a),
+                    instance_measure(altered, j->x, j->n, encoder_dimensions(enc), NULL).recall_1);
     }
     jw_end(&w);
     free(altered);
     return ok;
 }
 
-static void print(const char *model, const struct labelled *test, const struct evaluation *v, const struct buf *invariance)
+static void print(const char *model, const struct labelled *test, const struct evaluation *v,
+                  const struct buf *invariance)
 {
     struct buf figures = {0}, out = {0};
     struct json_writer w = jw_to(&out);
@@ -49,8 +52,8 @@ static void print(const char *model, const struct labelled *test, const struct e
 }
 
 struct options {
-    const char *train;   /* folder of the bank; NULL: none */
-    double temperature;  /* of kNN */
+    const char *train;  /* folder of the bank; NULL: none */
+    double temperature; /* of kNN */
     bool no_probe, invariance;
 };
 
@@ -60,17 +63,26 @@ static bool run(const struct conf *conf, const struct options *opt, struct err *
     struct encoder_options o = encoder_settings(conf);
     struct encoder *enc = NULL;
     struct buf invariance = {0};
-    struct pool *pool = pool_new(&(struct pool_options){.name = "eval", .threads = cores_usable(),
-                                                        .capacity = cores_usable()}, e);
+    struct pool *pool =
+        pool_new(&(struct pool_options){.name = "eval", .threads = cores_usable(), .capacity = cores_usable()}, e);
     struct model *m = pool ? model_load(conf->model, NULL, e) : NULL;
     bool ok = m && (enc = encoder_new(m, &o, e)) && labelled_open(&test, conf->data, conf, enc, pool, e) &&
-              (!opt->train || (labelled_open(&bank, opt->train, conf, enc, pool, e) && labelled_agree(&bank, "--train", &test, "--data", e))) &&
+              (!opt->train || (labelled_open(&bank, opt->train, conf, enc, pool, e) &&
+                               labelled_agree(&bank, "--train", &test, "--data", e))) &&
               (!opt->invariance || measure_invariance(&test, enc, pool, &invariance, e));
     if (ok) {
-        struct evaluation v = evaluate(&(struct evaluate_input){
-            .x = test.x, .labels = test.labels, .n = test.n, .d = encoder_dimensions(enc),
-            .classes = test.manifest.n_labels, .bank = bank.x, .bank_labels = bank.labels, .n_bank = bank.n,
-            .knn_temperature = opt->temperature, .probe_grid = opt->no_probe ? 0 : 9, .episodes = 600, .seed = 1});
+        struct evaluation v = evaluate(&(struct evaluate_input){.x = test.x,
+                                                                .labels = test.labels,
+                                                                .n = test.n,
+                                                                .d = encoder_dimensions(enc),
+                                                                .classes = test.manifest.n_labels,
+                                                                .bank = bank.x,
+                                                                .bank_labels = bank.labels,
+                                                                .n_bank = bank.n,
+                                                                .knn_temperature = opt->temperature,
+                                                                .probe_grid = opt->no_probe ? 0 : 9,
+                                                                .episodes = 600,
+                                                                .seed = 1});
         print(conf->model, &test, &v, &invariance);
     }
     buf_clear(&invariance);
@@ -110,17 +122,16 @@ int cmd_eval(int argc, char **argv)
     struct conf conf;
     struct err e = {0};
     struct asked a = {0};
-    const struct flag flags[] = {{.name = "train", .text = &a.opt.train},
-                                 {.name = "temperature", .text = &a.temperature},
-                                 {.name = "protocol", .text = &a.protocol},
-                                 {.name = "json", .on = &a.json},
-                                 {.name = "no-probe", .on = &a.opt.no_probe},
-                                 {.name = "invariance", .on = &a.opt.invariance}};
+    const struct flag flags[] = {
+        {.name = "train", .text = &a.opt.train},     {.name = "temperature", .text = &a.temperature},
+        {.name = "protocol", .text = &a.protocol},   {.name = "json", .on = &a.json},
+        {.name = "no-probe", .on = &a.opt.no_probe}, {.name = "invariance", .on = &a.opt.invariance}};
     int code = command_begin("eval", &conf, &argc, argv, flags, COUNT(flags));
     if (code == EXIT_DONE && !check_asked(&a, &conf, argc, &e))
         code = command_misused("eval", &e);
-    else if (code == EXIT_DONE && !(a.protocol ? eval_transfer(&conf, (const char *const *)argv, (size_t)argc, a.opt.temperature, a.json, &e)
-                                               : run(&conf, &a.opt, &e)))
+    else if (code == EXIT_DONE &&
+             !(a.protocol ? eval_transfer(&conf, (const char *const *)argv, (size_t)argc, a.opt.temperature, a.json, &e)
+                          : run(&conf, &a.opt, &e)))
         code = command_failed(&e);
     conf_clear(&conf);
     return code;

@@ -87,8 +87,8 @@ static void print_counts(const struct import_counts *n, double seconds)
 {
     size_t sent = n->added + n->replaced + n->labelled;
     double rate = seconds > 0 ? (double)(sent + n->unchanged) / seconds : 0;
-    printf("%zu added, %zu replaced, %zu labelled, %zu unchanged, %zu refused, %zu skipped", n->added, n->replaced, n->labelled,
-           n->unchanged, n->refused, n->skipped);
+    printf("%zu added, %zu replaced, %zu labelled, %zu unchanged, %zu refused, %zu skipped", n->added, n->replaced,
+           n->labelled, n->unchanged, n->refused, n->skipped);
     for (const struct import_kind_count *k = n->kinds; k->kind; k++)
         printf("%s%zu %s", k == n->kinds ? " (" : ", ", k->n, k->kind);
     printf("%s; %.1f s, %.1f/s\n", n->skipped ? ")" : "", seconds, rate);
@@ -104,8 +104,10 @@ static int run(const struct options *o, const struct conf *c, const char *dir)
     struct err e = {0};
     char *key = NULL;
     double start = clock_s();
-    const struct import_options what = {.collection = o->collection ? o->collection : "default", .dir = dir,
-                                        .max_bytes = (size_t)c->max_body_bytes, .quiet = o->quiet};
+    const struct import_options what = {.collection = o->collection ? o->collection : "default",
+                                        .dir = dir,
+                                        .max_bytes = (size_t)c->max_body_bytes,
+                                        .quiet = o->quiet};
 
     bool ok = import_list_make(dir, &list, &e) && read_key(o, c, &key, &e) && (t = open_target(o, c, key, &e)) &&
               import_run(t, &what, &list, &counts, &e);

@@ -7,12 +7,12 @@
 #include "api/requests/keys.h"
 #include "base/num.h"
 #include "index/store.h"
-#include "server/process/app_settings.h"
 #include "server/commands/command.h"
+#include "server/process/app_settings.h"
 
 struct options {
     const char *role, *name;
-    bool first; /* only when there is no key yet */
+    bool first;           /* only when there is no key yet */
     bool admin_elsewhere; /* the settings have an admin key, so those of the folder need none */
 };
 
@@ -105,7 +105,8 @@ static const struct action *find_action(int argc, char **argv, struct err *e)
 int cmd_key(int argc, char **argv)
 {
     struct options o = {0};
-    const struct flag flags[] = {{.name = "role", .text = &o.role}, {.name = "name", .text = &o.name}, {.name = "first", .on = &o.first}};
+    const struct flag flags[] = {
+        {.name = "role", .text = &o.role}, {.name = "name", .text = &o.name}, {.name = "first", .on = &o.first}};
     struct conf c;
     struct err e = {0};
     enum role role;

@@ -70,8 +70,8 @@ static int model_new(const struct options *o, char **files)
     struct model *m = model_new_random(&a, &p, seed, &e);
     bool ok = m && encoder_make_goldens(m, &e) && model_save(m, files[0], &e);
     if (ok)
-        printf("%s: untrained %s, %u dimensions, fingerprint %.12s\n", files[0], arch_name(&a),
-               arch_dimensions(&a), m->fingerprint);
+        printf("%s: untrained %s, %u dimensions, fingerprint %.12s\n", files[0], arch_name(&a), arch_dimensions(&a),
+               m->fingerprint);
     model_free(m);
     return ok ? EXIT_DONE : command_failed(&e);
 }
@@ -149,7 +149,8 @@ static bool settle_foreign(struct model *m, const struct options *o, struct err 
     struct arch a = m->arch;
     struct preprocess p = m->pre;
     if (o->arch || o->width || o->projection || o->seed || o->like)
-        return err_set(e, ERR_BAD_INPUT, "import takes --stem, --size, --fit and --force only: the rest is in the file");
+        return err_set(e, ERR_BAD_INPUT,
+                       "import takes --stem, --size, --fit and --force only: the rest is in the file");
     if (!shape_of(o, &a, &p, e))
         return false;
     if ((a.stem == STEM_IMAGENET) != (m->arch.stem == STEM_IMAGENET))
@@ -174,8 +175,8 @@ static int model_import(const struct options *o, char **files)
         ok = settle_foreign(m, o, &e) && may_write(files[1], o->force, &e) && encoder_make_goldens(m, &e) &&
              model_save(m, files[1], &e);
     if (ok)
-        printf("%s: %s, %u dimensions, fingerprint %.12s\n", files[1], arch_name(&m->arch),
-               arch_dimensions(&m->arch), m->fingerprint);
+        printf("%s: %s, %u dimensions, fingerprint %.12s\n", files[1], arch_name(&m->arch), arch_dimensions(&m->arch),
+               m->fingerprint);
     model_free(m);
     return ok ? EXIT_DONE : command_failed(&e);
 }

@@ -45,7 +45,7 @@ struct run { /* what the command was asked for, and what it reads */
     struct train_config configs[STAGES_MAX];
     struct train_config *config; /* of the stage that runs */
     struct manifest pictures, validation;
-    struct manifest learned;     /* in the stages before */
+    struct manifest learned; /* in the stages before */
     bool resume, inexact, json;
     const char *preview;
 };
@@ -82,10 +82,17 @@ static int failed(const struct err *e)
 
 static struct trainer_options options_of(struct run *r, struct train_display *display)
 {
-    return (struct trainer_options){
-        .config = r->config, .manifest = &r->pictures, .validation = r->config->validation ? &r->validation : NULL,
-        .learned = &r->learned, .limits = image_default_limits, .resume = r->resume, .allow_inexact = r->inexact, .stop = asked_to_stop,
-        .progress = show_progress, .listener = show_line, .context = display};
+    return (struct trainer_options){.config = r->config,
+                                    .manifest = &r->pictures,
+                                    .validation = r->config->validation ? &r->validation : NULL,
+                                    .learned = &r->learned,
+                                    .limits = image_default_limits,
+                                    .resume = r->resume,
+                                    .allow_inexact = r->inexact,
+                                    .stop = asked_to_stop,
+                                    .progress = show_progress,
+                                    .listener = show_line,
+                                    .context = display};
 }
 
 static int train(struct run *r)

@@ -8,10 +8,12 @@
 
 static void tell(void *arg, const struct verify_finding *f)
 {
-    static const char *const done[] = {[VERIFY_TOLD] = "found", [VERIFY_REPAIRED] = "repaired", [VERIFY_LOST] = "NOT repaired"};
+    static const char *const done[] = {
+        [VERIFY_TOLD] = "found", [VERIFY_REPAIRED] = "repaired", [VERIFY_LOST] = "NOT repaired"};
     char line[2000];
     (void)arg;
-    snprintf(line, sizeof line, "%s: %s: %s%s%s", done[f->outcome], f->what, f->name, f->remark[0] ? " " : "", f->remark);
+    snprintf(line, sizeof line, "%s: %s: %s%s%s", done[f->outcome], f->what, f->name, f->remark[0] ? " " : "",
+             f->remark);
     make_printable(line);
     puts(line);
 }
@@ -24,11 +26,14 @@ static int verify(const struct conf *c, bool repair)
     if (!store_verify(&o, &r, &e)) {
         int code = command_failed(&e);
         if (e.code == ERR_BUSY)
-            fprintf(stderr, "anchord: stop the server first; while it runs, POST /v1/backups checks the image files and models\n");
+            fprintf(
+                stderr,
+                "anchord: stop the server first; while it runs, POST /v1/backups checks the image files and models\n");
         return code;
     }
-    printf("%lld image files, %lld vectors, %lld models, %lld segments: %lld damaged, %lld repaired\n", (long long)r.image_files,
-           (long long)r.vectors, (long long)r.models, (long long)r.segments, (long long)r.findings, (long long)r.repaired);
+    printf("%lld image files, %lld vectors, %lld models, %lld segments: %lld damaged, %lld repaired\n",
+           (long long)r.image_files, (long long)r.vectors, (long long)r.models, (long long)r.segments,
+           (long long)r.findings, (long long)r.repaired);
     if (r.findings > 0 && !repair)
         puts("`anchord verify --repair` mends what can be made again");
     return r.findings == r.repaired ? EXIT_DONE : EXIT_FAILED;

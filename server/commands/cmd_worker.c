@@ -149,7 +149,9 @@ static int tell_failure(const struct err *e)
 static void end_over_memory(uint64_t used, uint64_t most)
 {
     char text[160];
-    snprintf(text, sizeof text, "it needs more memory than the %llu MB that it may have (%llu MB so far): lower batch_size, or raise job_memory_bytes",
+    snprintf(text, sizeof text,
+             "it needs more memory than the %llu MB that it may have (%llu MB so far): lower batch_size, or raise "
+             "job_memory_bytes",
              (unsigned long long)(most >> 20), (unsigned long long)(used >> 20));
     say_failed("out_of_memory", text);
     _exit(EXIT_FAILED);
@@ -172,7 +174,8 @@ static int tell_outcome(const struct train_outcome *o)
 
 /* ---- the run ---- */
 
-static bool read_job(const char *folder, struct train_config *c, struct manifest *m, struct manifest *validation, struct err *e)
+static bool read_job(const char *folder, struct train_config *c, struct manifest *m, struct manifest *validation,
+                     struct err *e)
 {
     char path[4096];
     void *text;
@@ -195,10 +198,17 @@ static int work(const char *folder)
     struct train_outcome out;
     struct err e = {0};
     bool ok = read_job(folder, &c, &m, &validation, &e) &&
-              trainer_run(&(struct trainer_options){
-                  .config = &c, .manifest = &m, .validation = c.validation ? &validation : NULL, .limits = image_default_limits,
-                  .resume = true, .stop = asked_to_stop, .pace = pace, .progress = tell_progress, .listener = tell_line,
-                  .context = &w}, &out, &e);
+              trainer_run(&(struct trainer_options){.config = &c,
+                                                    .manifest = &m,
+                                                    .validation = c.validation ? &validation : NULL,
+                                                    .limits = image_default_limits,
+                                                    .resume = true,
+                                                    .stop = asked_to_stop,
+                                                    .pace = pace,
+                                                    .progress = tell_progress,
+                                                    .listener = tell_line,
+                                                    .context = &w},
+                          &out, &e);
     int code = ok ? tell_outcome(&out) : tell_failure(&e);
     manifest_clear(&m);
     manifest_clear(&validation);
@@ -213,7 +223,8 @@ int cmd_worker(int argc, char **argv)
     uint64_t memory = 0;
     const struct flag flags[] = {{.name = "memory", .text = &limit}};
     log_set_level(LOG_WARN);
-    if (!flags_take(&argc, argv, flags, COUNT(flags), &e) || !flag_number("memory", limit, 1 << 20, INT64_MAX, &memory, &e))
+    if (!flags_take(&argc, argv, flags, COUNT(flags), &e) ||
+        !flag_number("memory", limit, 1 << 20, INT64_MAX, &memory, &e))
         return command_misused("worker", &e);
     if (argc != 1) {
         err_set(&e, ERR_BAD_INPUT, "worker takes one folder");

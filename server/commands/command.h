@@ -37,7 +37,7 @@ int command_misused(const char *command, const struct err *e);
 
 /* Settings first (conf_load; exit code 78 when they are refused), then the command's own flags (2).  Gives 0
  * and leaves the operands in argv, or prints and gives the code.  `c` is to be cleared in either case. */
-MUST_CHECK int command_begin(const char *command, struct conf *c, int *argc, char **argv,
-                             const struct flag *flags, size_t n);
+MUST_CHECK int command_begin(const char *command, struct conf *c, int *argc, char **argv, const struct flag *flags,
+                             size_t n);
 
 #endif

@@ -11,9 +11,9 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "engine/judging/transfer.h"
-#include "server/process/app_settings.h"
 #include "server/commands/command.h"
 #include "server/commands/labelled.h"
+#include "server/process/app_settings.h"
 
 enum { SEED = 1, NAME_LEAST = 6 };
 static const double TEST_PART = 0.2;
@@ -26,7 +26,7 @@ struct judge { /* what is the same for all folders */
 };
 
 struct row {
-    const char *dir;   /* borrowed */
+    const char *dir; /* borrowed */
     size_t n_train, n_test, labels;
     struct transfer t;
 };
@@ -46,10 +46,17 @@ static bool measure(const struct judge *j, const float *x, const int32_t *labels
     if (r->labels < 2)
         return err_set(e, ERR_BAD_INPUT, "there is one label only, so nothing to tell apart");
     if (!r->n_train || !r->n_test)
-        return err_set(e, ERR_BAD_INPUT, "no label has four different pictures, so none can be held out to test on: lay `train` and `test` folders");
-    r->t = transfer_measure(&(struct transfer_input){.x = x, .labels = labels, .n_train = r->n_train, .n = r->n_train + r->n_test,
-                                                     .d = encoder_dimensions(j->encoder), .classes = r->labels,
-                                                     .knn_temperature = j->temperature, .seed = SEED});
+        return err_set(
+            e, ERR_BAD_INPUT,
+            "no label has four different pictures, so none can be held out to test on: lay `train` and `test` folders");
+    r->t = transfer_measure(&(struct transfer_input){.x = x,
+                                                     .labels = labels,
+                                                     .n_train = r->n_train,
+                                                     .n = r->n_train + r->n_test,
+                                                     .d = encoder_dimensions(j->encoder),
+                                                     .classes = r->labels,
+                                                     .knn_temperature = j->temperature,
+                                                     .seed = SEED});
     return true;
 }
 
@@ -66,7 +73,8 @@ static size_t append(const struct labelled *from, size_t d, int side, float *x, 
 }
 
 /* b NULL: a is split. */
-static bool measure_parts(const struct judge *j, struct labelled *a, const struct labelled *b, struct row *r, struct err *e)
+static bool measure_parts(const struct judge *j, struct labelled *a, const struct labelled *b, struct row *r,
+                          struct err *e)
 {
     size_t n = a->n + (b ? b->n : 0), d = encoder_dimensions(j->encoder);
     float *x = mem_aligned(n * d, sizeof *x);
@@ -89,7 +97,8 @@ static bool judge_folder(const struct judge *j, const char *dir, struct row *r, 
     bool parts = has_part(dir, "train", train_dir) && has_part(dir, "test", test_dir);
     *r = (struct row){.dir = dir};
     bool ok = labelled_open(&train, parts ? train_dir : dir, j->conf, j->encoder, j->pool, e) &&
-              (!parts || (labelled_open(&test, test_dir, j->conf, j->encoder, j->pool, e) && labelled_agree(&train, "train", &test, "test", e))) &&
+              (!parts || (labelled_open(&test, test_dir, j->conf, j->encoder, j->pool, e) &&
+                          labelled_agree(&train, "train", &test, "test", e))) &&
               measure_parts(j, &train, parts ? &test : NULL, r, e);
     labelled_clear(&train);
     labelled_clear(&test);
@@ -137,7 +146,8 @@ static void explain(const struct row *rows, size_t n)
         if (f->episodes)
             continue;
         print_name(rows[i].dir, 0);
-        printf(": too few for few-shot: %zu labels have %zu pictures or more, and %d are needed\n", f->classes, f->least, TRANSFER_WAYS);
+        printf(": too few for few-shot: %zu labels have %zu pictures or more, and %d are needed\n", f->classes,
+               f->least, TRANSFER_WAYS);
     }
 }
 
@@ -214,7 +224,8 @@ static bool judge_all(const struct judge *j, const char *const *dirs, size_t n, 
     struct row *rows = mem_new(n, sizeof *rows);
     size_t width = name_width(dirs, n), done = 0;
     if (!json)
-        printf("%-*s  %7s  %7s  %6s  %9s  %-16s  %s\n", (int)width, "folder", "train", "test", "labels", "many-shot", "few-shot (5 x 5)", "kNN");
+        printf("%-*s  %7s  %7s  %6s  %9s  %-16s  %s\n", (int)width, "folder", "train", "test", "labels", "many-shot",
+               "few-shot (5 x 5)", "kNN");
     for (; done < n && judge_folder(j, dirs[done], &rows[done], e); done++)
         if (!json)
             print_row(&rows[done], width);
@@ -231,13 +242,15 @@ static bool judge_all(const struct judge *j, const char *const *dirs, size_t n, 
     return done == n;
 }
 
-bool eval_transfer(const struct conf *conf, const char *const *dirs, size_t n, double temperature, bool json, struct err *e)
+bool eval_transfer(const struct conf *conf, const char *const *dirs, size_t n, double temperature, bool json,
+                   struct err *e)
 {
     const struct encoder_options o = encoder_settings(conf);
     struct judge j = {.conf = conf, .temperature = temperature};
     struct model *m = model_load(conf->model, NULL, e);
     bool ok = m && (j.encoder = encoder_new(m, &o, e)) &&
-              (j.pool = pool_new(&(struct pool_options){.name = "eval", .threads = cores_usable(), .capacity = cores_usable()}, e)) &&
+              (j.pool = pool_new(
+                   &(struct pool_options){.name = "eval", .threads = cores_usable(), .capacity = cores_usable()}, e)) &&
               judge_all(&j, dirs, n, json, e);
     pool_free(j.pool);
     encoder_release(j.encoder);

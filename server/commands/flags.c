@@ -53,8 +53,8 @@ bool flag_number(const char *name, const char *text, uint64_t min, uint64_t max,
     errno = 0;
     unsigned long long v = strtoull(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end || errno || v < min || v > max)
-        return err_set(e, ERR_BAD_INPUT, "--%s must be a whole number from %llu to %llu", name,
-                       (unsigned long long)min, (unsigned long long)max);
+        return err_set(e, ERR_BAD_INPUT, "--%s must be a whole number from %llu to %llu", name, (unsigned long long)min,
+                       (unsigned long long)max);
     *out = v;
     return true;
 }

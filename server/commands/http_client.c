@@ -18,12 +18,12 @@ enum { TIMEOUT_S = 120, HEAD_MAX = 64 * 1024, BODY_MAX = 64 << 20 };
 
 struct http_client {
     char host[256], port[8];
-    char *key;     /* owned; NULL: none */
+    char *key; /* owned; NULL: none */
     bool tls;
     struct tls_trust trust; /* texts owned */
     int fd;                 /* -1: not connected */
     struct tls_link *link;  /* NULL: plain */
-    struct buf in; /* received and not used yet */
+    struct buf in;          /* received and not used yet */
 };
 
 /* ---- the address ---- */
@@ -48,9 +48,7 @@ static bool parse_url(struct http_client *c, const char *url, struct err *e)
     if (host_len >= sizeof c->host || port_len >= sizeof c->port)
         return err_set(e, ERR_BAD_INPUT, "%.80s: too long", url);
     snprintf(c->host, sizeof c->host, "%.*s", to_int(host_len), host + literal);
-    snprintf(c->port, sizeof c->port, "%.*s", to_int(colon ? port_len : 3), colon    ? colon + 1
-                                                                                    : c->tls ? "443"
-                                                                                             : "80");
+    snprintf(c->port, sizeof c->port, "%.*s", to_int(colon ? port_len : 3), colon ? colon + 1 : c->tls ? "443" : "80");
     return true;
 }
 

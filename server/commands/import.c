@@ -28,7 +28,7 @@ struct import {
     size_t taken, done;
     struct import_counts counts;
     struct import_progress progress;
-    struct err err;           /* the first failure that ends the import */
+    struct err err; /* the first failure that ends the import */
 };
 
 struct member { /* one thread's part */
@@ -103,7 +103,8 @@ static bool has_content(const struct known *k, const struct content *c)
 }
 
 /* Makes the image that was just found this file's by giving it the path, unless another thread was faster. */
-static bool adopt(struct member *m, const struct import_file *f, const struct content *c, struct known *k, bool *ours, struct err *e)
+static bool adopt(struct member *m, const struct import_file *f, const struct content *c, struct known *k, bool *ours,
+                  struct err *e)
 {
     char id[IMAGE_ID_MAX + 1];
     memcpy(id, k->id, sizeof id);
@@ -123,7 +124,8 @@ static bool adopt(struct member *m, const struct import_file *f, const struct co
 }
 
 /* An image of version 0.1.0; *k is empty when there is none. */
-static bool find_old(struct member *m, const struct import_file *f, const struct content *c, struct known *k, struct err *e)
+static bool find_old(struct member *m, const struct import_file *f, const struct content *c, struct known *k,
+                     struct err *e)
 {
     bool ours = false;
     for (int i = 0; m->import->had_images && i < IMPORT_OLD_IDS; i++) {
@@ -146,7 +148,8 @@ static bool find_old(struct member *m, const struct import_file *f, const struct
 enum found { FAILED, REFUSED, FOUND };
 
 /* *k: the file's image, or with the id that it will have and no document. */
-static enum found find_image(struct member *m, const struct import_file *f, const struct content *c, struct known *k, struct err *e)
+static enum found find_image(struct member *m, const struct import_file *f, const struct content *c, struct known *k,
+                             struct err *e)
 {
     if (!asker_look_up(&m->asker, f->id, k, e))
         return FAILED;
@@ -195,7 +198,8 @@ static char *metadata_of(const struct known *k, const struct import_file *f)
     return text;
 }
 
-static bool put(struct member *m, const struct import_file *f, const struct content *c, const struct known *k, struct err *e)
+static bool put(struct member *m, const struct import_file *f, const struct content *c, const struct known *k,
+                struct err *e)
 {
     const char *label = missing_label(k, f);
     char *metadata = metadata_of(k, f);
@@ -205,7 +209,8 @@ static bool put(struct member *m, const struct import_file *f, const struct cont
 }
 
 /* The content is there already: only label and path may be missing. */
-static bool complete(struct member *m, const struct import_file *f, const struct known *k, size_t **which, struct err *e)
+static bool complete(struct member *m, const struct import_file *f, const struct known *k, size_t **which,
+                     struct err *e)
 {
     struct import_counts *counts = &m->import->counts;
     const char *label = missing_label(k, f);
@@ -323,7 +328,10 @@ static bool check_collection(struct import *im, struct err *e)
 bool import_run(struct import_target *t, const struct import_options *o, const struct import_list *list,
                 struct import_counts *out, struct err *e)
 {
-    struct import im = {.target = t, .options = o, .list = list, .adopting = PTHREAD_MUTEX_INITIALIZER,
+    struct import im = {.target = t,
+                        .options = o,
+                        .list = list,
+                        .adopting = PTHREAD_MUTEX_INITIALIZER,
                         .mu = PTHREAD_MUTEX_INITIALIZER};
     if (!check_collection(&im, e))
         return false;

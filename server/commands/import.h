@@ -29,9 +29,9 @@ struct import_counts {
 
 struct import_options {
     const char *collection;
-    const char *dir;   /* where the list was made */
-    size_t max_bytes;  /* a larger file is named and not read */
-    bool quiet;        /* what is skipped is counted and not named */
+    const char *dir;  /* where the list was made */
+    size_t max_bytes; /* a larger file is named and not read */
+    bool quiet;       /* what is skipped is counted and not named */
 };
 
 /* Imports with as many threads as the target likes.  On failure `out` tells how far it came. */

@@ -101,8 +101,8 @@ bool asker_collection(struct asker *a, int64_t *images, struct err *e)
     bool ok = doc != NULL && json_get_int(doc, "images", 0, INT64_MAX, images, e);
     json_free(doc);
     if (!ok && a->reply.status == 404)
-        return err_set(e, ERR_NOT_FOUND, "there is no collection %s: make it first with PUT /v1/collections/%s", a->collection,
-                       a->collection);
+        return err_set(e, ERR_NOT_FOUND, "there is no collection %s: make it first with PUT /v1/collections/%s",
+                       a->collection, a->collection);
     return ok || asker_told(a, ERR_BAD_INPUT, e);
 }
 
@@ -167,8 +167,13 @@ bool asker_patch(struct asker *a, const char *id, const char *label, const char 
     }
     jw_end(&w);
     write_path(a, id, &target);
-    bool ok = ask(a, &(struct import_ask){.method = METHOD_PATCH, .path = target.data, .content_type = "application/json",
-                                          .body = body.data, .len = body.len}, e);
+    bool ok = ask(a,
+                  &(struct import_ask){.method = METHOD_PATCH,
+                                       .path = target.data,
+                                       .content_type = "application/json",
+                                       .body = body.data,
+                                       .len = body.len},
+                  e);
     buf_clear(&body);
     buf_clear(&target);
     return ok;

@@ -16,7 +16,8 @@ struct asker {
     struct http_reply reply; /* the last one */
 };
 
-struct asker asker_open(struct import_target *t, const char *collection, struct err *e); /* ->link is NULL when it failed */
+struct asker asker_open(struct import_target *t, const char *collection,
+                        struct err *e); /* ->link is NULL when it failed */
 void asker_close(struct asker *a);
 
 bool asker_is_ok(const struct asker *a); /* 2xx */
@@ -26,7 +27,7 @@ bool asker_told(const struct asker *a, enum err_code code, struct err *e);
 /* ERR_NOT_FOUND when there is none; *images: how many it has. */
 MUST_CHECK bool asker_collection(struct asker *a, int64_t *images, struct err *e);
 
-struct known { /* what the collection has of an image; texts are borrowed from the document */
+struct known {        /* what the collection has of an image; texts are borrowed from the document */
     struct json *doc; /* NULL: there is no such image */
     char id[IMAGE_ID_MAX + 1];
     const char *sha256, *label;

@@ -39,12 +39,13 @@ static const struct signature {
 static const struct ending {
     const char *text, *kind; /* NULL: to be sent */
 } endings[] = {
-    {".jpg", NULL},        {".jpeg", NULL},       {".jpe", NULL},        {".jfif", NULL},      {".png", NULL},       {".webp", NULL},
-    {".heic", "HEIC"},     {".heif", "HEIC"},     {".hif", "HEIC"},      {".avif", "AVIF"},    {".gif", "GIF"},      {".jxl", "JPEG XL"},
-    {".jp2", "JPEG 2000"}, {".j2k", "JPEG 2000"}, {".psd", "Photoshop"}, {".svg", "SVG"},      {".ico", "icon"},     {".tif", "TIFF"},
-    {".tiff", "TIFF"},     {".bmp", "BMP"},       {".cr2", camera_raw},  {".cr3", camera_raw}, {".nef", camera_raw}, {".arw", camera_raw},
-    {".dng", camera_raw},  {".orf", camera_raw},  {".rw2", camera_raw},  {".raf", camera_raw}, {".pef", camera_raw}, {".srw", camera_raw},
-    {".mov", "film"},      {".mp4", "film"},      {".avi", "film"},      {".mkv", "film"},
+    {".jpg", NULL},       {".jpeg", NULL},      {".jpe", NULL},        {".jfif", NULL},       {".png", NULL},
+    {".webp", NULL},      {".heic", "HEIC"},    {".heif", "HEIC"},     {".hif", "HEIC"},      {".avif", "AVIF"},
+    {".gif", "GIF"},      {".jxl", "JPEG XL"},  {".jp2", "JPEG 2000"}, {".j2k", "JPEG 2000"}, {".psd", "Photoshop"},
+    {".svg", "SVG"},      {".ico", "icon"},     {".tif", "TIFF"},      {".tiff", "TIFF"},     {".bmp", "BMP"},
+    {".cr2", camera_raw}, {".cr3", camera_raw}, {".nef", camera_raw},  {".arw", camera_raw},  {".dng", camera_raw},
+    {".orf", camera_raw}, {".rw2", camera_raw}, {".raf", camera_raw},  {".pef", camera_raw},  {".srw", camera_raw},
+    {".mov", "film"},     {".mp4", "film"},     {".avi", "film"},      {".mkv", "film"},
 };
 
 /* False when neither tells. */

@@ -31,8 +31,8 @@ struct walk {
     char path[PATH_MAX]; /* of the folder at hand, with the root in front */
     size_t root;         /* how much of it is the root and its slash */
     int depth;
-    void *taken;         /* tree of struct folder */
-    struct paths links;  /* to folders, for later; with the root in front */
+    void *taken;        /* tree of struct folder */
+    struct paths links; /* to folders, for later; with the root in front */
 };
 
 static void add_file(struct import_list *l, const char *path)

@@ -24,8 +24,8 @@ struct import_skipped { /* what is no file */
 };
 
 struct import_list {
-    struct import_file *files;       /* sorted by path; owned */
-    struct import_skipped *skipped;  /* owned */
+    struct import_file *files;      /* sorted by path; owned */
+    struct import_skipped *skipped; /* owned */
     size_t n, n_skipped;
 };
 

@@ -17,7 +17,8 @@ char *import_text(const char *path)
     struct buf b = {0};
     for (const char *p = path; *p;) {
         size_t n = utf8_length(p);
-        bool control = (unsigned char)*p < 32 || *p == 127 || (n == 2 && (unsigned char)p[0] == 0xc2 && (unsigned char)p[1] < 0xa0);
+        bool control = (unsigned char)*p < 32 || *p == 127 ||
+                       (n == 2 && (unsigned char)p[0] == 0xc2 && (unsigned char)p[1] < 0xa0);
         if (n == 0 || control) /* byte by byte */
             buf_print(&b, "%%%02X", (unsigned char)*p++);
         else
@@ -72,7 +73,8 @@ char *import_label(const char *path)
 
 static bool fits_old_id(char c)
 {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           c == '.';
 }
 
 /* Gives its full length, which may be more than `size` has room for. */

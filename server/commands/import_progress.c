@@ -26,7 +26,8 @@ void import_progress_show(struct import_progress *p, size_t done)
         fprintf(stderr, "%zu of %zu, %.1f/s, %s left\n", done, p->total, rate, left);
         return;
     }
-    fprintf(stderr, "\r[%s] %zu/%zu  %.1f/s  %s left \033[K", bar_text(done, p->total, bar), done, p->total, rate, left);
+    fprintf(stderr, "\r[%s] %zu/%zu  %.1f/s  %s left \033[K", bar_text(done, p->total, bar), done, p->total, rate,
+            left);
     fflush(stderr);
 }
 

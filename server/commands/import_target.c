@@ -12,8 +12,8 @@
 #include "server/process/app_settings.h"
 
 struct import_target {
-    struct app *app;       /* the folder; NULL when it is a server */
-    char *url, *key;       /* the server; owned; key may be NULL */
+    struct app *app;        /* the folder; NULL when it is a server */
+    char *url, *key;        /* the server; owned; key may be NULL */
     struct tls_trust trust; /* texts owned */
     size_t threads;
 };
@@ -94,9 +94,16 @@ void import_link_close(struct import_link *l)
 
 static void ask_folder(struct import_link *l, const struct import_ask *q, struct http_reply *r)
 {
-    const struct request request = {.method = q->method, .listener = LISTENER_ADMIN, .path = q->path,
-                                    .query = q->query, .n_query = q->n_query, .content_type = q->content_type,
-                                    .request_id = "import", .body = q->body, .body_len = q->len, .role = ROLE_ADMIN};
+    const struct request request = {.method = q->method,
+                                    .listener = LISTENER_ADMIN,
+                                    .path = q->path,
+                                    .query = q->query,
+                                    .n_query = q->n_query,
+                                    .content_type = q->content_type,
+                                    .request_id = "import",
+                                    .body = q->body,
+                                    .body_len = q->len,
+                                    .role = ROLE_ADMIN};
     struct call call;
     call_begin(&call, l->target->app, &request);
     call_run(&call, l->lanes);
@@ -115,10 +122,14 @@ static bool ask_server(struct import_link *l, const struct import_ask *q, struct
         buf_print(&target, "%c%s=", i ? '&' : '?', q->query[i].name);
         percent_encode(q->query[i].value, &target);
     }
-    const struct http_ask ask = {
-        .method = q->method == METHOD_PUT ? "PUT" : q->method == METHOD_PATCH ? "PATCH" :
-                  q->method == METHOD_HEAD ? "HEAD" : "GET",
-        .target = target.data, .content_type = q->content_type, .body = q->body, .len = q->len};
+    const struct http_ask ask = {.method = q->method == METHOD_PUT     ? "PUT"
+                                           : q->method == METHOD_PATCH ? "PATCH"
+                                           : q->method == METHOD_HEAD  ? "HEAD"
+                                                                       : "GET",
+                                 .target = target.data,
+                                 .content_type = q->content_type,
+                                 .body = q->body,
+                                 .len = q->len};
     bool ok = http_client_ask(l->client, &ask, r, e);
     buf_clear(&target);
     return ok;

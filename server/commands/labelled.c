@@ -27,10 +27,11 @@ static size_t *labelled_items(const struct manifest *m, size_t *n)
     return items;
 }
 
-bool labelled_open(struct labelled *l, const char *dir, const struct conf *conf, struct encoder *enc,
-                   struct pool *pool, struct err *e)
+bool labelled_open(struct labelled *l, const char *dir, const struct conf *conf, struct encoder *enc, struct pool *pool,
+                   struct err *e)
 {
-    const struct dataset_options o = {.size = encoder_preprocess(enc)->resize, .limits = image_settings(conf), .pool = pool};
+    const struct dataset_options o = {
+        .size = encoder_preprocess(enc)->resize, .limits = image_settings(conf), .pool = pool};
     if (!manifest_read_folder(&l->manifest, dir, e) || !(l->dataset = dataset_open(&l->manifest, &o, e)))
         return false;
     if (!l->manifest.n_labels)
@@ -43,12 +44,15 @@ bool labelled_open(struct labelled *l, const char *dir, const struct conf *conf,
     return evaluate_embed(enc, l->dataset, l->items, l->n, pool, l->x, e);
 }
 
-bool labelled_agree(const struct labelled *a, const char *a_name, const struct labelled *b, const char *b_name, struct err *e)
+bool labelled_agree(const struct labelled *a, const char *a_name, const struct labelled *b, const char *b_name,
+                    struct err *e)
 {
     if (a->manifest.n_labels != b->manifest.n_labels)
-        return err_set(e, ERR_BAD_INPUT, "%.80s has %zu labels, %.80s has %zu", a_name, a->manifest.n_labels, b_name, b->manifest.n_labels);
+        return err_set(e, ERR_BAD_INPUT, "%.80s has %zu labels, %.80s has %zu", a_name, a->manifest.n_labels, b_name,
+                       b->manifest.n_labels);
     for (size_t i = 0; i < a->manifest.n_labels; i++)
         if (strcmp(a->manifest.labels[i], b->manifest.labels[i]) != 0)
-            return err_set(e, ERR_BAD_INPUT, "%.80s and %.80s differ in the label %.80s", a_name, b_name, a->manifest.labels[i]);
+            return err_set(e, ERR_BAD_INPUT, "%.80s and %.80s differ in the label %.80s", a_name, b_name,
+                           a->manifest.labels[i]);
     return true;
 }

@@ -19,7 +19,7 @@ MUST_CHECK bool labelled_open(struct labelled *l, const char *dir, const struct 
                               struct pool *pool, struct err *e);
 void labelled_clear(struct labelled *l);
 /* Both have the same labels, so their numbers mean the same; a_name and b_name are for the refusal. */
-MUST_CHECK bool labelled_agree(const struct labelled *a, const char *a_name, const struct labelled *b, const char *b_name,
-                               struct err *e);
+MUST_CHECK bool labelled_agree(const struct labelled *a, const char *a_name, const struct labelled *b,
+                               const char *b_name, struct err *e);
 
 #endif

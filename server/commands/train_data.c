@@ -25,7 +25,8 @@ static bool pin_collection(const struct train_config *c, const char *list, struc
     snprintf(pictures, sizeof pictures, "%s/pictures", c->out);
     struct store *s = store_open(&(struct store_options){.dir = c->store}, e);
     if (!s && e->code == ERR_BUSY)
-        return err_wrap(e, "a running server trains on its own collections (POST /v1/fine_tuning/jobs), or stop it first");
+        return err_wrap(e,
+                        "a running server trains on its own collections (POST /v1/fine_tuning/jobs), or stop it first");
     bool ok = s && store_pin(s, c->collection, pictures, add_pinned, &m, e);
     store_close(s);
     if (ok) {

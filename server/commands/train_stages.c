@@ -57,7 +57,9 @@ static bool check_stage(const struct json *stage, size_t i, struct err *e)
     for (size_t k = 0; k < COUNT(refused) - (i == 0); k++) {
         snprintf(where, sizeof where, "stages[%zu].%s", i, refused[k]);
         if (json_member(stage, refused[k]))
-            return err_field(e, where, "cannot be given: a stage has a folder below `out`, and begins with the model of the one before");
+            return err_field(
+                e, where,
+                "cannot be given: a stage has a folder below `out`, and begins with the model of the one before");
     }
     return true;
 }

@@ -36,7 +36,8 @@ static bool load_locked(struct auth *a, unsigned version, struct err *e)
 {
     struct key_row *rows = NULL;
     size_t n = 0;
-    struct work_limit limit = {.until = clock_ns() + (int64_t)LOAD_SECONDS * 1000000000, .rows = INT64_MAX, .seconds = LOAD_SECONDS};
+    struct work_limit limit = {
+        .until = clock_ns() + (int64_t)LOAD_SECONDS * 1000000000, .rows = INT64_MAX, .seconds = LOAD_SECONDS};
     struct work_limit *before = work_limit_set(&limit);
     bool ok = a->source.list(a->source.context, &rows, &n, e);
     work_limit_set(before);

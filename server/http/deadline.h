@@ -22,12 +22,12 @@
 
 #include "base/err.h"
 
-#define DEADLINE_NEVER INT64_MAX
+#define DEADLINE_NEVER  INT64_MAX
 #define DEADLINE_PASSED INT64_MIN
 
-enum late { /* what becomes of a client that is late */
-    LATE_CUT,   /* the connection ends */
-    LATE_ANSWER /* a request is awaited and nothing of an answer was sent: it is told so first */
+enum late {             /* what becomes of a client that is late */
+            LATE_CUT,   /* the connection ends */
+            LATE_ANSWER /* a request is awaited and nothing of an answer was sent: it is told so first */
 };
 
 struct deadline {
@@ -38,7 +38,7 @@ struct deadline {
     struct deadline *prev, *next;
 };
 
-struct deadlines_options { /* both are called by the same thread */
+struct deadlines_options {                           /* both are called by the same thread */
     void (*tick)(void *context);                     /* about five times a second; NULL: nothing */
     void (*late)(void *context, struct deadline *c); /* writes the answer; must be quick.  NULL: all are only cut */
     void *context;

@@ -27,31 +27,50 @@ enum {
 };
 
 enum framing_state {
-    FRAMING_START, FRAMING_START_LF, FRAMING_METHOD, FRAMING_TARGET, FRAMING_VERSION, FRAMING_LINE_LF,
-    FRAMING_FIELD, FRAMING_NAME, FRAMING_VALUE, FRAMING_VALUE_LF, FRAMING_END_LF,
-    FRAMING_BODY, FRAMING_SIZE,
-    FRAMING_EXT, FRAMING_EXT_NAME, FRAMING_EXT_NAME_END, FRAMING_EXT_VALUE, FRAMING_EXT_TOKEN, FRAMING_EXT_QUOTED,
-    FRAMING_EXT_ESCAPE, FRAMING_EXT_END,
-    FRAMING_SIZE_LF, FRAMING_DATA, FRAMING_DATA_CR, FRAMING_DATA_LF,
+    FRAMING_START,
+    FRAMING_START_LF,
+    FRAMING_METHOD,
+    FRAMING_TARGET,
+    FRAMING_VERSION,
+    FRAMING_LINE_LF,
+    FRAMING_FIELD,
+    FRAMING_NAME,
+    FRAMING_VALUE,
+    FRAMING_VALUE_LF,
+    FRAMING_END_LF,
+    FRAMING_BODY,
+    FRAMING_SIZE,
+    FRAMING_EXT,
+    FRAMING_EXT_NAME,
+    FRAMING_EXT_NAME_END,
+    FRAMING_EXT_VALUE,
+    FRAMING_EXT_TOKEN,
+    FRAMING_EXT_QUOTED,
+    FRAMING_EXT_ESCAPE,
+    FRAMING_EXT_END,
+    FRAMING_SIZE_LF,
+    FRAMING_DATA,
+    FRAMING_DATA_CR,
+    FRAMING_DATA_LF,
     FRAMING_STATES
 };
 
 enum framing_field { FRAMING_ANY_FIELD, FRAMING_LENGTH, FRAMING_CODING };
 
-struct framing { /* all zero: a connection begins */
-    const char *why;  /* refused: the reason, for the client; static */
-    unsigned status;  /* ... and 400, 413, 414, 431 or 505; 0: not refused */
+struct framing {     /* all zero: a connection begins */
+    const char *why; /* refused: the reason, for the client; static */
+    unsigned status; /* ... and 400, 413, 414, 431 or 505; 0: not refused */
     size_t held;
-    uint64_t heads;   /* that were proven */
+    uint64_t heads; /* that were proven */
     /* the rest is framing.c's */
     enum framing_state state;
-    enum framing_field field;      /* whose value is read */
-    uint64_t left;                 /* bytes of the body or of the chunk; the length while it is read */
-    unsigned at;                   /* of the version, of a name, of "chunked" */
-    bool old, length, coding;      /* HTTP/1.0; which fields were there */
-    bool digits, over;             /* of a number; blanks behind a value */
+    enum framing_field field; /* whose value is read */
+    uint64_t left;            /* bytes of the body or of the chunk; the length while it is read */
+    unsigned at;              /* of the version, of a name, of "chunked" */
+    bool old, length, coding; /* HTTP/1.0; which fields were there */
+    bool digits, over;        /* of a number; blanks behind a value */
     bool blank_line, trailer;
-    char name[FRAMING_KNOWN_MAX];  /* in small letters */
+    char name[FRAMING_KNOWN_MAX]; /* in small letters */
 };
 
 /* Gives how many of the bytes were read: all, or those up to the one that is refused. */

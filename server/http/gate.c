@@ -86,8 +86,7 @@ static bool check_key(struct gate *g, struct visit *v, struct err *e)
         }
         return false;
     }
-    return v->caller.role >= v->route.role ||
-           err_set(e, ERR_FORBIDDEN, "the role of this key does not allow this");
+    return v->caller.role >= v->route.role || err_set(e, ERR_FORBIDDEN, "the role of this key does not allow this");
 }
 
 /* A page cannot read what it may not, but it can have it computed: its visitor's browser has no key to ask for, and is let in
@@ -96,15 +95,15 @@ static bool check_page(const struct visit *v, struct err *e)
 {
     bool admin = v->listener == LISTENER_ADMIN;
     return !v->foreign || v->route.role == ROLE_NONE || v->caller.key_id[0] ||
-           err_set(e, ERR_ORIGIN, "this web origin may not call without a key (setting %scors_origins)", admin ? "admin_" : "");
+           err_set(e, ERR_ORIGIN, "this web origin may not call without a key (setting %scors_origins)",
+                   admin ? "admin_" : "");
 }
 
 static bool check_rate(struct gate *g, struct visit *v, struct err *e)
 {
     const char *name = v->caller.key_id[0] ? v->caller.key_id : v->address;
     return v->route.role == ROLE_NONE || ratelimit_take(g->rates, name, clock_ns(), &v->retry_after) ||
-           err_set(e, ERR_RATE_LIMITED, "more requests than the %g a second that are allowed",
-                   g->o.conf->rate_limit);
+           err_set(e, ERR_RATE_LIMITED, "more requests than the %g a second that are allowed", g->o.conf->rate_limit);
 }
 
 bool gate_admit(struct gate *g, struct visit *v, struct err *e)

@@ -17,10 +17,10 @@ struct gate_route { /* finds routes; api_route() in the program */
 };
 
 struct gate_options {
-    const struct conf *conf;      /* borrowed */
-    struct auth *auth;            /* borrowed */
+    const struct conf *conf; /* borrowed */
+    struct auth *auth;       /* borrowed */
     struct gate_route route;
-    bool loopback[2];             /* [enum listener] */
+    bool loopback[2]; /* [enum listener] */
 };
 
 struct gate;
@@ -31,19 +31,19 @@ struct visit {
     /* in */
     enum listener listener;
     const struct head *head;
-    const char *address;       /* of the client, as rates count it */
-    bool local;                /* the client is on this machine's loopback */
+    const char *address; /* of the client, as rates count it */
+    bool local;          /* the client is on this machine's loopback */
     /* out; texts are borrowed from the head or static */
     struct head_facts facts;
-    struct route_info route;   /* label NULL: none was found */
+    struct route_info route; /* label NULL: none was found */
     struct caller caller;
-    const char *allow;         /* NULL: no Allow header is needed; valid until this thread's next visit */
-    const char *allow_origin;  /* NULL: no Access-Control-Allow-Origin */
-    bool foreign;              /* a page that is not listed asks */
-    bool is_options;           /* it passed, and the answer is an empty one */
-    bool is_preflight;         /* ... of CORS */
-    unsigned retry_after;      /* seconds; 0: no such header */
-    const char *reason;        /* a short name for the metrics when it did not pass */
+    const char *allow;        /* NULL: no Allow header is needed; valid until this thread's next visit */
+    const char *allow_origin; /* NULL: no Access-Control-Allow-Origin */
+    bool foreign;             /* a page that is not listed asks */
+    bool is_options;          /* it passed, and the answer is an empty one */
+    bool is_preflight;        /* ... of CORS */
+    unsigned retry_after;     /* seconds; 0: no such header */
+    const char *reason;       /* a short name for the metrics when it did not pass */
 };
 
 MUST_CHECK bool gate_admit(struct gate *g, struct visit *v, struct err *e);

@@ -93,8 +93,8 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
         free(c);
         *context = NULL;
     }
-    metric_add(METRIC_http_connections, what == MHD_CONNECTION_NOTIFY_STARTED ? 1 : -1,
-               listener_names[l->listener], NULL);
+    metric_add(METRIC_http_connections, what == MHD_CONNECTION_NOTIFY_STARTED ? 1 : -1, listener_names[l->listener],
+               NULL);
 }
 
 /* Whatever a library makes of its bytes, there are not more requests than the strict reader has seen. */
@@ -127,8 +127,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
     return ok ? MHD_YES : MHD_NO;
 }
 
-static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
-                         enum MHD_RequestTerminationCode why)
+static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode why)
 {
     struct listening *l = cls;
     struct connection *c = *context;
@@ -192,8 +191,8 @@ static struct MHD_Daemon *start_daemon(struct http *h, enum listener which)
     const struct http_options *o = &h->front.o;
     const struct conf *conf = o->conf;
     struct listening *l = &h->listening[which];
-    unsigned flags = MHD_USE_ERROR_LOG | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
-                     (o->tls_cert ? MHD_USE_TLS : 0);
+    unsigned flags =
+        MHD_USE_ERROR_LOG | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (o->tls_cert ? MHD_USE_TLS : 0);
     char *cert = mem_text(o->tls_cert), *key = mem_text(o->tls_key); /* MHD's pointers are not const */
     struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_MEM_CERT, 0, cert},
@@ -205,19 +204,13 @@ static struct MHD_Daemon *start_daemon(struct http *h, enum listener which)
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
 
     struct MHD_Daemon *d = MHD_start_daemon(
-        flags, 0, NULL, NULL, on_request, l,
-        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-        MHD_OPTION_LISTEN_SOCKET, o->sockets[which],
-        MHD_OPTION_THREAD_POOL_SIZE, (unsigned)conf->http_threads,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)max_size((size_t)conf->max_connections, (size_t)conf->http_threads),
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)conf->max_connections_per_address,
-        MHD_OPTION_CONNECTION_TIMEOUT, silence_most(conf),
-        MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, l,
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
-        MHD_OPTION_ARRAY, o->tls_cert ? tls : none,
-        MHD_OPTION_END);
+        flags, 0, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET,
+        o->sockets[which], MHD_OPTION_THREAD_POOL_SIZE, (unsigned)conf->http_threads, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)max_size((size_t)conf->max_connections, (size_t)conf->http_threads),
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)conf->max_connections_per_address, MHD_OPTION_CONNECTION_TIMEOUT,
+        silence_most(conf), MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, l, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+        MHD_OPTION_ARRAY, o->tls_cert ? tls : none, MHD_OPTION_END);
     free(cert);
     free(key);
     return d;

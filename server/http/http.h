@@ -12,8 +12,8 @@
 #ifndef ANCHORD_SERVER_HTTP_HTTP_H
 #define ANCHORD_SERVER_HTTP_HTTP_H
 
-#include "base/conf.h"
 #include "api/requests/dispatch.h"
+#include "base/conf.h"
 #include "server/http/gate.h"
 
 struct http_service { /* who answers; dispatch.h in the program */
@@ -25,12 +25,12 @@ struct http_service { /* who answers; dispatch.h in the program */
 };
 
 struct http_options {
-    const struct conf *conf;       /* borrowed, as all here */
+    const struct conf *conf; /* borrowed, as all here */
     struct gate *gate;
     struct http_service service;
-    int sockets[2];                /* [enum listener], listening; taken over */
+    int sockets[2];                 /* [enum listener], listening; taken over */
     const char *tls_cert, *tls_key; /* PEM texts; NULL: no TLS */
-    void (*tick)(void *context);   /* called a few times a second; NULL: nothing */
+    void (*tick)(void *context);    /* called a few times a second; NULL: nothing */
     void *tick_context;
 };
 

@@ -14,7 +14,7 @@
 #include "base/num.h"
 
 enum {
-    BLOCK = 64 << 10,      /* that the library asks for at a time; what has no more is given at once */
+    BLOCK = 64 << 10,       /* that the library asks for at a time; what has no more is given at once */
     UNSENT_MOST = 2 * BLOCK /* that the kernel takes before some of it has left */
 };
 
@@ -25,7 +25,7 @@ struct sending {
     bool is_file;
     int fd;
     uint64_t len;
-    int64_t start;         /* clock_ns() */
+    int64_t start; /* clock_ns() */
 };
 
 static void free_sending(void *cls)
@@ -59,7 +59,8 @@ static bool set_deadline(const struct sending *s, uint64_t end)
 {
     const struct conf *conf = s->c->front->o.conf;
     int64_t all = deadline_of_transfer(s->start, conf->body_timeout_seconds, end, conf->min_body_rate);
-    int64_t pause = deadline_of_transfer(clock_ns(), conf->body_timeout_seconds, UNSENT_MOST + BLOCK, conf->min_body_rate);
+    int64_t pause =
+        deadline_of_transfer(clock_ns(), conf->body_timeout_seconds, UNSENT_MOST + BLOCK, conf->min_body_rate);
     return deadline_set(&s->c->deadline, all < pause ? all : pause, LATE_CUT);
 }
 
@@ -100,8 +101,8 @@ static ssize_t give_nothing(void *cls, uint64_t position, char *out, size_t room
  * connection's end. */
 static struct MHD_Response *not_modified(int64_t whole)
 {
-    struct MHD_Response *r = MHD_create_response_from_callback(whole > 0 ? (uint64_t)whole : MHD_SIZE_UNKNOWN, 1,
-                                                               give_nothing, NULL, NULL);
+    struct MHD_Response *r =
+        MHD_create_response_from_callback(whole > 0 ? (uint64_t)whole : MHD_SIZE_UNKNOWN, 1, give_nothing, NULL, NULL);
     if (r && whole <= 0)
         MHD_set_response_options(r, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
     return r;

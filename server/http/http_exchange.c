@@ -18,11 +18,11 @@
 #include "server/http/http_stream.h"
 
 enum {
-    DROP_MAX = 1 << 20,       /* bytes read beyond a limit before the client is told in the middle of its body */
-    DROP_MAX_TLS = 64 << 20,  /* ... and under TLS, where only libmicrohttpd can tell it, before it is cut */
+    DROP_MAX = 1 << 20,      /* bytes read beyond a limit before the client is told in the middle of its body */
+    DROP_MAX_TLS = 64 << 20, /* ... and under TLS, where only libmicrohttpd can tell it, before it is cut */
     CHARGE_STEP = 256 << 10,
-    FIRST_ROOM = 64 << 10,    /* of a body whose length is not known */
-    PATH_SHOWN = 256          /* bytes of a path in a log line */
+    FIRST_ROOM = 64 << 10, /* of a body whose length is not known */
+    PATH_SHOWN = 256       /* bytes of a path in a log line */
 };
 
 struct connection *connection_of(struct MHD_Connection *mhd)
@@ -134,8 +134,7 @@ static bool send_stream(struct connection *c)
     free_body(c);
     x->phase = PHASE_SENT;
     int64_t due = deadline_of_transfer(clock_ns(), conf_of(c)->body_timeout_seconds, 0, conf_of(c)->min_body_rate);
-    bool ok = deadline_set(&c->deadline, due, LATE_CUT) &&
-              c->front->queue(c->mhd, (unsigned)x->status, r) == MHD_YES;
+    bool ok = deadline_set(&c->deadline, due, LATE_CUT) && c->front->queue(c->mhd, (unsigned)x->status, r) == MHD_YES;
     MHD_destroy_response(r);
     return ok;
 }
@@ -204,8 +203,8 @@ struct field_list {
     size_t n, room;
 };
 
-static enum MHD_Result collect(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
-                               const char *value, size_t value_len)
+static enum MHD_Result collect(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len, const char *value,
+                               size_t value_len)
 {
     struct field_list *l = cls;
     UNUSED(kind);
@@ -351,13 +350,12 @@ static bool grow_body(struct connection *c, size_t more, struct err *e)
 bool exchange_take_body(struct connection *c, const void *data, size_t len)
 {
     struct exchange *x = &c->exchange;
-    int64_t due = deadline_of_transfer(x->start, conf_of(c)->body_timeout_seconds,
-                                       x->received + x->dropped + len, conf_of(c)->min_body_rate);
+    int64_t due = deadline_of_transfer(x->start, conf_of(c)->body_timeout_seconds, x->received + x->dropped + len,
+                                       conf_of(c)->min_body_rate);
     if (!deadline_set(&c->deadline, due, LATE_ANSWER))
         return false;
     if (!x->over.code) {
-        bool fits = x->body_len + len <= x->visit.route.body_max ? grow_body(c, len, &x->over)
-                                                                 : too_large(x, &x->over);
+        bool fits = x->body_len + len <= x->visit.route.body_max ? grow_body(c, len, &x->over) : too_large(x, &x->over);
         if (fits) {
             memcpy(x->body + x->body_len, data, len);
             x->body_len += len;
@@ -440,19 +438,17 @@ bool exchange_begin(struct connection *c, const char *method, const char *path, 
     }
     x->phase = PHASE_BODY;
     atomic_store(&c->unread, false);
-    return deadline_set(&c->deadline, deadline_of_transfer(x->start, conf_of(c)->body_timeout_seconds, 0,
-                                                           conf_of(c)->min_body_rate), LATE_ANSWER);
+    return deadline_set(&c->deadline,
+                        deadline_of_transfer(x->start, conf_of(c)->body_timeout_seconds, 0, conf_of(c)->min_body_rate),
+                        LATE_ANSWER);
 }
 
 bool exchange_continue(struct connection *c)
 {
     switch (c->exchange.phase) {
-    case PHASE_BODY:
-        return start_work(c);
-    case PHASE_ANSWER:
-        return send_answer(c);
-    default:
-        return true; /* called again while suspended: nothing to do */
+    case PHASE_BODY: return start_work(c);
+    case PHASE_ANSWER: return send_answer(c);
+    default: return true; /* called again while suspended: nothing to do */
     }
 }
 
@@ -464,8 +460,8 @@ static void write_access_log(const struct connection *c, double seconds)
         return;
     log_later("access", "method=%s path=%s status=%d in=%zu out=%zu ms=%.2f key=%s address=%s request_id=%s",
               x->visit.facts.method == METHOD_OTHER ? "-" : x->head.method, log_quote(x->head.path, path, sizeof path),
-              x->status, x->received, x->sent, seconds * 1e3,
-              x->visit.caller.key_id[0] ? x->visit.caller.key_id : "-", c->address, x->id);
+              x->status, x->received, x->sent, seconds * 1e3, x->visit.caller.key_id[0] ? x->visit.caller.key_id : "-",
+              c->address, x->id);
 }
 
 void exchange_end(struct connection *c)

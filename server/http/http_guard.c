@@ -12,9 +12,9 @@ static const struct {
     const char *name;
     enum method method;
 } methods[] = {
-    {"GET", METHOD_GET},     {"HEAD", METHOD_HEAD},     {"PUT", METHOD_PUT},         {"POST", METHOD_POST},
-    {"PATCH", METHOD_PATCH}, {"DELETE", METHOD_DELETE}, {"OPTIONS", METHOD_OPTIONS},
-    {"TRACE", METHOD_TRACE}, /* of no path, which each path says with its Allow */
+    {"GET", METHOD_GET},         {"HEAD", METHOD_HEAD},   {"PUT", METHOD_PUT},
+    {"POST", METHOD_POST},       {"PATCH", METHOD_PATCH}, {"DELETE", METHOD_DELETE},
+    {"OPTIONS", METHOD_OPTIONS}, {"TRACE", METHOD_TRACE}, /* of no path, which each path says with its Allow */
 };
 
 /* The fields that somebody behind the guard reads; each may be there once. */
@@ -75,8 +75,8 @@ static bool is_url_text(const char *s, size_t len, bool query)
     for (size_t i = 0; i < len; i++) {
         if (s[i] < 33 ? !(query && s[i] == ' ') : s[i] > 126)
             return false;
-        if (s[i] == '%' && (len - i < 3 || !is_hex(s[i + 1]) || !is_hex(s[i + 2]) ||
-                            (s[i + 1] == '0' && s[i + 2] == '0')))
+        if (s[i] == '%' &&
+            (len - i < 3 || !is_hex(s[i + 1]) || !is_hex(s[i + 2]) || (s[i + 1] == '0' && s[i + 2] == '0')))
             return false;
     }
     return true;

@@ -19,7 +19,7 @@ struct head_field {
     size_t name_len, value_len;
 };
 
-struct head { /* as it came over the wire */
+struct head {                     /* as it came over the wire */
     const char *method, *version; /* "GET", "HTTP/1.1" */
     const char *path;             /* still percent-encoded, without the query */
     const struct head_field *fields;
@@ -30,10 +30,11 @@ struct head { /* as it came over the wire */
 
 struct head_facts { /* texts are borrowed from the head; NULL: not there */
     enum method method;
-    int64_t content_length;  /* -1: none */
+    int64_t content_length; /* -1: none */
     bool chunked;
     bool expects_continue;
-    const char *fetch_site, *fetch_dest; /* what browsers say of requests that have no Origin: of pictures, scripts, links */
+    const char *fetch_site,
+        *fetch_dest; /* what browsers say of requests that have no Origin: of pictures, scripts, links */
     const char *host, *origin, *authorization, *api_key, *x_api_key;
     const char *content_type, *content_encoding, *accept, *if_match, *if_none_match;
     const char *generation, *request_id, *last_event_id, *wanted_method, *wanted_headers;

@@ -11,7 +11,7 @@
 #include "base/num.h"
 
 enum {
-    BLOCK = 16 << 10,       /* bytes that the library asks for at a time */
+    BLOCK = 16 << 10,        /* bytes that the library asks for at a time */
     SOCKET_BUFFER = 64 << 10 /* what the kernel keeps for a reader that is slow */
 };
 
@@ -39,8 +39,9 @@ static bool take_piece(struct connection *c)
     x->piece = x->errand.call.response.body;
     x->errand.call.response.body = (struct buf){.meter = x->piece.meter}; /* which writes when the piece is gone */
     x->given = 0;
-    return deadline_set(&c->deadline, deadline_of_transfer(clock_ns(), conf->body_timeout_seconds, x->piece.len,
-                                                           conf->min_body_rate), LATE_CUT);
+    return deadline_set(&c->deadline,
+                        deadline_of_transfer(clock_ns(), conf->body_timeout_seconds, x->piece.len, conf->min_body_rate),
+                        LATE_CUT);
 }
 
 /* libmicrohttpd asks again and again while it gets nothing from a connection that is not suspended. */

@@ -27,11 +27,11 @@ struct wire {
     struct framing framing;
     int fd;
     bool tls;
-    bool ended;       /* the client sends nothing more */
-    bool told;        /* of the request line that is there */
-    uint64_t begun;   /* requests that libmicrohttpd has begun */
-    struct buf kept;  /* read and not passed on; all but the last framing.held bytes are proven */
-    size_t passed;    /* of the first of those */
+    bool ended;      /* the client sends nothing more */
+    bool told;       /* of the request line that is there */
+    uint64_t begun;  /* requests that libmicrohttpd has begun */
+    struct buf kept; /* read and not passed on; all but the last framing.held bytes are proven */
+    size_t passed;   /* of the first of those */
     void (*on_line)(struct wire *w);
 };
 

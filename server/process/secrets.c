@@ -39,8 +39,8 @@ bool secrets_read(struct secrets *out, const struct conf *c, struct err *e)
                        *c->tls_cert_file ? "tls_cert_file" : "tls_key_file");
     if (*c->admin_key && *c->admin_key_file)
         return err_set(e, ERR_BAD_INPUT, "admin_key: admin_key_file is set too; one of them is enough");
-    out->admin_key = *c->admin_key ? mem_text(c->admin_key)
-                                   : read_text("admin_key_file", c->admin_key_file, KEY_FILE_MAX, e);
+    out->admin_key =
+        *c->admin_key ? mem_text(c->admin_key) : read_text("admin_key_file", c->admin_key_file, KEY_FILE_MAX, e);
     out->cert = read_text("tls_cert_file", c->tls_cert_file, PEM_MAX, e);
     out->key = read_text("tls_key_file", c->tls_key_file, PEM_MAX, e);
     return out->admin_key && out->cert && out->key;

@@ -7,7 +7,7 @@
 
 #include "base/conf.h"
 
-struct secrets { /* all owned */
+struct secrets {      /* all owned */
     char *admin_key;  /* "": none */
     char *cert, *key; /* PEM; "": no TLS */
 };

@@ -80,7 +80,8 @@ static void a_file_that_is_written_over_itself_stays_as_it_is(void **state)
         bytes[i] = (unsigned char)(i * 31 % 251);
     snprintf(path, sizeof path, "%s/log", dir);
     assert_ok(file_renew(path, &e), e); /* not there is fine */
-    assert_ok(file_replace(path, bytes, LEN, &e) && file_renew(path, &e) && file_read(path, 2 * LEN, &now, &len, &e), e);
+    assert_ok(file_replace(path, bytes, LEN, &e) && file_renew(path, &e) && file_read(path, 2 * LEN, &now, &len, &e),
+              e);
     assert_int_equal(len, LEN);
     assert_memory_equal(now, bytes, LEN);
     assert_err(file_renew(dir, &e), e, ERR_IO); /* a folder is no file */
@@ -149,9 +150,11 @@ static void base64_skips_white_space_and_refuses_junk(void **state)
 static void base64_is_read_in_every_spelling_and_no_other(void **state)
 {
     UNUSED(state);
-    static const char *const same[] = {"+/+/vw==", "-_-_vw==", "+/-_vw", "-_-_vw", "%2B%2F%2b%2fvw%3D%3D", " +/+/vw==\n", "+/+/v%0Aw", "+/+/vw= ="};
-    static const char *const bad[] = {"+/+/vw=", "+/+/vw===", "+/+/v", "+/+/vx==", "=", "====", "+/+/vw==AA==", "+/+/v=w=", "+/+/%2", "+/+/%zz",
-                                      "+/+/vw*=", "+/+/vw==x", "+/+/=", "\xc3\xa4", "%"};
+    static const char *const same[] = {"+/+/vw==",    "-_-_vw==",  "+/-_vw",   "-_-_vw", "%2B%2F%2b%2fvw%3D%3D",
+                                       " +/+/vw==\n", "+/+/v%0Aw", "+/+/vw= ="};
+    static const char *const bad[] = {"+/+/vw=",  "+/+/vw===",    "+/+/v",    "+/+/vx==", "=",
+                                      "====",     "+/+/vw==AA==", "+/+/v=w=", "+/+/%2",   "+/+/%zz",
+                                      "+/+/vw*=", "+/+/vw==x",    "+/+/=",    "\xc3\xa4", "%"};
     struct err e = {0};
     void *out;
     size_t len;
@@ -286,7 +289,8 @@ static void each_item_is_dealt_once_whatever_the_pool(void **state)
     for (size_t threads = 0; threads < 4; threads++) {
         static struct marks m;
         m = (struct marks){0};
-        struct pool *p = threads ? pool_new(&(struct pool_options){.name = "t", .threads = threads, .capacity = 1}, &e) : NULL;
+        struct pool *p =
+            threads ? pool_new(&(struct pool_options){.name = "t", .threads = threads, .capacity = 1}, &e) : NULL;
         pool_each(p, COUNT(m.seen), mark, note_tick, &m);
         for (size_t i = 0; i < COUNT(m.seen); i++)
             assert_int_equal(m.seen[i], 1);

@@ -8,7 +8,8 @@ static void a_file_is_beaten_by_the_environment_and_that_by_flags(void **state)
 {
     UNUSED(state);
     char *dir = t_make_dir(), path[300], env_listen[] = "ANCHORD_LISTEN=0.0.0.0:1", env_port[] = "ANCHORD_PORT=tcp://x",
-         env_hosts[] = "ANCHORD_ALLOWED_HOSTS=a.example, b.example", env_data[] = "ANCHORD_DATA=/x", env_other[] = "HOME=/";
+         env_hosts[] = "ANCHORD_ALLOWED_HOSTS=a.example, b.example", env_data[] = "ANCHORD_DATA=/x",
+         env_other[] = "HOME=/";
     char *env[] = {env_listen, env_port, env_hosts, env_data, env_other, NULL};
     struct conf c;
     struct err e = {0};
@@ -42,7 +43,9 @@ static void a_file_is_beaten_by_the_environment_and_that_by_flags(void **state)
 static void what_is_unknown_or_impossible_is_refused_by_name(void **state)
 {
     UNUSED(state);
-    static const struct { const char *json, *name; } cases[] = {
+    static const struct {
+        const char *json, *name;
+    } cases[] = {
         {"{\"lisen\":\"x\"}", "lisen"},
         {"{\"light_threads\":0}", "light_threads"},
         {"{\"light_threads\":\"2\"}", "light_threads"},
@@ -104,13 +107,25 @@ static void a_wrong_variable_or_flag_is_refused_by_name(void **state)
 static void the_variables_of_an_orchestrator_stop_nobody(void **state)
 {
     UNUSED(state);
-    static const char *const passed_over[] = {
-        "ANCHORD_SERVICE_HOST=10.0.0.1", "ANCHORD_SERVICE_PORT=80", "ANCHORD_SERVICE_PORT_HTTP=80", "ANCHORD_PORT=tcp://10.0.0.1:80",
-        "ANCHORD_PORT_80_TCP=tcp://x", "ANCHORD_PORT_80_TCP_PROTO=tcp", "ANCHORD_ADMIN_SERVICE_HOST=1", "ANCHORD_ADMIN_PORT=tcp://x",
-        "ANCHORD_ADMIN_PORT_8081_TCP_ADDR=10.0.0.2", "ANCHORD_ADMIN_SERVICE_PORT_METRICS=1", "ANCHORD_PUBLIC_SERVICE_PORT=8080",
-        "ANCHORD_A_B_PORT_53_UDP=udp://x", "ANCHORD_VERSION=1.2", "ANCHORD_IMAGE=x", "ANCHORD_KEY=y", "ANCHORD_NAME=/a/b"};
-    static const char *const refused[] = {"ANCHORD_SERVICE_HOSTS=1", "ANCHORD_PORTS=1", "ANCHORD_IMPORT=1", "ANCHORD_PORT_X=1",
-                                          "ANCHORD_PORT_80=1", "ANCHORD_LISEN_PORT2=1", "ANCHORD_SERVICE_PORTS=1"};
+    static const char *const passed_over[] = {"ANCHORD_SERVICE_HOST=10.0.0.1",
+                                              "ANCHORD_SERVICE_PORT=80",
+                                              "ANCHORD_SERVICE_PORT_HTTP=80",
+                                              "ANCHORD_PORT=tcp://10.0.0.1:80",
+                                              "ANCHORD_PORT_80_TCP=tcp://x",
+                                              "ANCHORD_PORT_80_TCP_PROTO=tcp",
+                                              "ANCHORD_ADMIN_SERVICE_HOST=1",
+                                              "ANCHORD_ADMIN_PORT=tcp://x",
+                                              "ANCHORD_ADMIN_PORT_8081_TCP_ADDR=10.0.0.2",
+                                              "ANCHORD_ADMIN_SERVICE_PORT_METRICS=1",
+                                              "ANCHORD_PUBLIC_SERVICE_PORT=8080",
+                                              "ANCHORD_A_B_PORT_53_UDP=udp://x",
+                                              "ANCHORD_VERSION=1.2",
+                                              "ANCHORD_IMAGE=x",
+                                              "ANCHORD_KEY=y",
+                                              "ANCHORD_NAME=/a/b"};
+    static const char *const refused[] = {"ANCHORD_SERVICE_HOSTS=1", "ANCHORD_PORTS=1",   "ANCHORD_IMPORT=1",
+                                          "ANCHORD_PORT_X=1",        "ANCHORD_PORT_80=1", "ANCHORD_LISEN_PORT2=1",
+                                          "ANCHORD_SERVICE_PORTS=1"};
     char variable[80], *env[] = {variable, NULL};
     struct conf c;
     struct err e = {0};

@@ -15,8 +15,24 @@ static void malformed_documents_are_refused(void **state)
 {
     UNUSED(state);
     static const char *const bad[] = {
-        "", "{", "{}x", "{\"a\":1,\"a\":2}", "[1,]", "nul", "{\"a\":NaN}", "[1e400]", "\xff", "[\"\xc0\xaf\"]",
-        "7", "\"text\"", "[18446744073709551616]", "[-9223372036854775809]", "[\"\\u0000\"]", "{\"\\u0000\":1}", "[018446744073709551615]", "\xef\xbb\xbf{}",
+        "",
+        "{",
+        "{}x",
+        "{\"a\":1,\"a\":2}",
+        "[1,]",
+        "nul",
+        "{\"a\":NaN}",
+        "[1e400]",
+        "\xff",
+        "[\"\xc0\xaf\"]",
+        "7",
+        "\"text\"",
+        "[18446744073709551616]",
+        "[-9223372036854775809]",
+        "[\"\\u0000\"]",
+        "{\"\\u0000\":1}",
+        "[018446744073709551615]",
+        "\xef\xbb\xbf{}",
     };
     for (size_t i = 0; i < COUNT(bad); i++) {
         struct err e;
@@ -111,7 +127,8 @@ static void floats_read_back_bit_for_bit(void **state)
 {
     UNUSED(state);
     struct rng r = rng_new(4);
-    float fixed[] = {0, -0.0f, 1, -1, 0.1f, 0.5f, 1e-5f, 9.9999e-6f, 0.99999994f, 0.9999999f, 1e-30f, 3e38f, 123456.789f, 1e-45f};
+    float fixed[] = {0,          -0.0f,       1,          -1,     0.1f,  0.5f,        1e-5f,
+                     9.9999e-6f, 0.99999994f, 0.9999999f, 1e-30f, 3e38f, 123456.789f, 1e-45f};
     for (int i = 0; i < 200000; i++) {
         float x = (size_t)i < COUNT(fixed) ? fixed[i] : (float)(rng_normal(&r) * pow(10, rng_between(&r, -6, 1)));
         struct buf b = {0};
@@ -156,7 +173,9 @@ static void what_is_written_is_valid_json_whatever_the_text(void **state)
 static void a_merge_patch_follows_rfc_7396(void **state)
 {
     UNUSED(state);
-    static const struct { const char *target, *patch, *want; } cases[] = {
+    static const struct {
+        const char *target, *patch, *want;
+    } cases[] = {
         {"{\"a\":\"b\"}", "{\"a\":\"c\"}", "{\"a\":\"c\"}"},
         {"{\"a\":\"b\"}", "{\"b\":\"c\"}", "{\"a\":\"b\",\"b\":\"c\"}"},
         {"{\"a\":\"b\",\"b\":1}", "{\"a\":null}", "{\"b\":1}"},
@@ -224,12 +243,18 @@ static void what_is_refused_is_told_by_its_own_words(void **state)
 {
     UNUSED(state);
     static const char *const cases[][2] = {
-        {"[18446744073709551616]", "a number is out of range"}, {"[-9223372036854775809]", "a number is out of range"},
-        {"[1e400]", "a number is out of range"},                {"[\"a\\u0000\"]", "the character \\u0000"},
-        {"{\"a\\u0000\":1}", "the character \\u0000"},        {"7", "must be an object"},
-        {"\"text\"", "must be an object"},                      {"null", "must be an object"},
-        {"true", "must be an object"},                          {"[1,]", "not valid JSON"},
-        {"[18446744073709551615,]", "not valid JSON"},          {"[18446744073709551615", "not valid JSON"},
+        {"[18446744073709551616]", "a number is out of range"},
+        {"[-9223372036854775809]", "a number is out of range"},
+        {"[1e400]", "a number is out of range"},
+        {"[\"a\\u0000\"]", "the character \\u0000"},
+        {"{\"a\\u0000\":1}", "the character \\u0000"},
+        {"7", "must be an object"},
+        {"\"text\"", "must be an object"},
+        {"null", "must be an object"},
+        {"true", "must be an object"},
+        {"[1,]", "not valid JSON"},
+        {"[18446744073709551615,]", "not valid JSON"},
+        {"[18446744073709551615", "not valid JSON"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct err e = {0};

@@ -5,7 +5,7 @@
 
 #include "base/recent.h"
 
-#define S INT64_C(1000000000)
+#define S  INT64_C(1000000000)
 #define MS INT64_C(1000000)
 
 static void it_is_what_sorting_gives_within_a_bucket(void **state)

@@ -149,8 +149,7 @@ static void parameter_counts_are_the_published_ones(void **state)
     static const struct {
         const char *name;
         size_t parameters;
-    } cases[] = {{"resnet18", 11689512 - 513000}, {"resnet34", 21797672 - 513000},
-                 {"resnet50", 25557032 - 2049000}};
+    } cases[] = {{"resnet18", 11689512 - 513000}, {"resnet34", 21797672 - 513000}, {"resnet50", 25557032 - 2049000}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct arch a;
         struct err e = {0};

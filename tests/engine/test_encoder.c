@@ -4,8 +4,8 @@
 #include <pthread.h>
 
 #include "base/mem.h"
-#include "engine/pictures/draw.h"
 #include "engine/encoder.h"
+#include "engine/pictures/draw.h"
 #include "tests/lib/embedding_error.h"
 #include "tests/lib/hashed.h"
 #include "tests/lib/pictures.h"
@@ -78,7 +78,8 @@ static void an_encoder_tells_what_it_is(void **state)
 static enum precision picked(const char *isa)
 {
     char command[600], word[16] = "";
-    snprintf(command, sizeof command, "%s%s '%s' precision", isa ? "ONEDNN_MAX_CPU_ISA=" : "env", isa ? isa : "", program);
+    snprintf(command, sizeof command, "%s%s '%s' precision", isa ? "ONEDNN_MAX_CPU_ISA=" : "env", isa ? isa : "",
+             program);
     FILE *f = popen(command, "r");
     assert_non_null(f);
     assert_int_equal(fscanf(f, "%15s", word), 1);
@@ -195,7 +196,8 @@ static struct buf as_png(const struct buf *jpeg)
     struct err e = {0};
     struct image img = {0};
     struct buf png = {0};
-    assert_ok(image_decode(jpeg->data, jpeg->len, &image_default_limits, 0, &img, &e) && image_write_png(&img, &png, &e), e);
+    assert_ok(
+        image_decode(jpeg->data, jpeg->len, &image_default_limits, 0, &img, &e) && image_write_png(&img, &png, &e), e);
     image_clear(&img);
     return png;
 }
@@ -247,8 +249,7 @@ static void a_bad_picture_is_refused_and_the_lane_goes_on(void **state)
     float vector[D];
     tight.pixels = 100;
     assert_err(lane_embed(lane, "no picture", 10, &image_default_limits, vector, NULL, &e), e, ERR_MEDIA_TYPE);
-    assert_err(lane_embed(lane, jpeg.data, jpeg.len / 2, &image_default_limits, vector, NULL, &e), e,
-               ERR_UNDECODABLE);
+    assert_err(lane_embed(lane, jpeg.data, jpeg.len / 2, &image_default_limits, vector, NULL, &e), e, ERR_UNDECODABLE);
     assert_err(lane_embed(lane, jpeg.data, jpeg.len, &tight, vector, NULL, &e), e, ERR_TOO_LARGE);
     e = (struct err){0};
     assert_ok(lane_embed(lane, jpeg.data, jpeg.len, &image_default_limits, vector, NULL, &e), e);

@@ -53,13 +53,15 @@ static void every_weight_belongs_to_one_node_of_its_kind(void **state)
 static void a_resnet18_at_224_has_the_shapes_of_the_paper(void **state)
 {
     UNUSED(state);
-    static const struct { enum node_kind kind; size_t side, c; } want[] = {
-        {NODE_INPUT, 224, 3},    {NODE_CONV, 112, 64},  {NODE_MAXPOOL, 56, 64}, {NODE_CONV, 56, 64},
-        {NODE_CONV, 56, 64},     {NODE_CONV, 56, 64},   {NODE_CONV, 56, 64},    {NODE_CONV, 28, 128},
-        {NODE_CONV, 28, 128},    {NODE_CONV, 28, 128},  {NODE_CONV, 28, 128},   {NODE_CONV, 28, 128},
-        {NODE_CONV, 14, 256},    {NODE_CONV, 14, 256},  {NODE_CONV, 14, 256},   {NODE_CONV, 14, 256},
-        {NODE_CONV, 14, 256},    {NODE_CONV, 7, 512},   {NODE_CONV, 7, 512},    {NODE_CONV, 7, 512},
-        {NODE_CONV, 7, 512},     {NODE_CONV, 7, 512},   {NODE_AVGPOOL, 1, 512}, {NODE_UNIT, 1, 512},
+    static const struct {
+        enum node_kind kind;
+        size_t side, c;
+    } want[] = {
+        {NODE_INPUT, 224, 3}, {NODE_CONV, 112, 64}, {NODE_MAXPOOL, 56, 64}, {NODE_CONV, 56, 64},  {NODE_CONV, 56, 64},
+        {NODE_CONV, 56, 64},  {NODE_CONV, 56, 64},  {NODE_CONV, 28, 128},   {NODE_CONV, 28, 128}, {NODE_CONV, 28, 128},
+        {NODE_CONV, 28, 128}, {NODE_CONV, 28, 128}, {NODE_CONV, 14, 256},   {NODE_CONV, 14, 256}, {NODE_CONV, 14, 256},
+        {NODE_CONV, 14, 256}, {NODE_CONV, 14, 256}, {NODE_CONV, 7, 512},    {NODE_CONV, 7, 512},  {NODE_CONV, 7, 512},
+        {NODE_CONV, 7, 512},  {NODE_CONV, 7, 512},  {NODE_AVGPOOL, 1, 512}, {NODE_UNIT, 1, 512},
     };
     struct graph raw, fused;
     graph_build(&archs[0], 224, &raw);

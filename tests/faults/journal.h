@@ -19,7 +19,7 @@ enum journal_kind {
     JOURNAL_SYNC,     /* records before `upto` that concern `file` are on stable storage */
     JOURNAL_SYNC_FAILED, /* those of them that no sync has covered before never will be: the kernel calls their pages
                             clean, goes on showing them, and no later sync writes them */
-    JOURNAL_NAME,     /* the path that follows is about to mean inode `file` (0: nothing) instead of `before` */
+    JOURNAL_NAME,        /* the path that follows is about to mean inode `file` (0: nothing) instead of `before` */
     JOURNAL_RENAME,   /* two paths follow, each with its zero: `file` moves from one to the other, replacing `before` */
     JOURNAL_SYNC_DIR, /* records before `upto` that concern names in the folder that follows are on stable storage */
 };

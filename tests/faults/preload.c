@@ -33,11 +33,11 @@ static struct {
     char root[MAX_PATH], folder[MAX_PATH];
     size_t root_len;
     const char *nosync, *fail;
-    int journal;         /* -1: none */
+    int journal; /* -1: none */
     uint64_t records;
     char path[MAX_FD][256]; /* of the watched files that are open; empty: not watched */
     uint64_t inode[MAX_FD];
-    int twin[MAX_FD];    /* the same file, open for reading */
+    int twin[MAX_FD]; /* the same file, open for reading */
 } faults = {.journal = -1};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -195,8 +195,14 @@ static void note_data(int fd, uint64_t offset, uint64_t len, bool cut)
         if (there && syscall(SYS_pread64, faults.twin[fd], old, there, offset) != (long)there)
             abort();
         last = left == n || offset + n >= size;
-        note((struct journal_record){.kind = JOURNAL_DATA, .len = (uint32_t)there, .file = faults.inode[fd], .offset = offset,
-                                     .end = cut ? UINT64_MAX : last ? offset + left : offset + n, .old_size = size},
+        note((struct journal_record){.kind = JOURNAL_DATA,
+                                     .len = (uint32_t)there,
+                                     .file = faults.inode[fd],
+                                     .offset = offset,
+                                     .end = cut    ? UINT64_MAX
+                                            : last ? offset + left
+                                                   : offset + n,
+                                     .old_size = size},
              old, NULL, 0);
         offset += n;
         left -= n;
@@ -205,8 +211,10 @@ static void note_data(int fd, uint64_t offset, uint64_t len, bool cut)
 
 static void note_name(const char *path, uint64_t before, uint64_t after)
 {
-    note((struct journal_record){.kind = JOURNAL_NAME, .len = (uint32_t)strlen(path) + 1, .file = after,
-                                 .before = before}, path, NULL, 0);
+    note(
+        (struct journal_record){
+            .kind = JOURNAL_NAME, .len = (uint32_t)strlen(path) + 1, .file = after, .before = before},
+        path, NULL, 0);
 }
 
 /* ---- opening and closing ---- */
@@ -251,26 +259,44 @@ static int do_open(int dirfd, const char *name, int flags, mode_t mode)
     return fd;
 }
 
-#define OPEN(name, ...)                                   \
-    int name(__VA_ARGS__, int flags, ...);                \
+#define OPEN(name, ...)                                                                                                \
+    int name(__VA_ARGS__, int flags, ...);                                                                             \
     int name(__VA_ARGS__, int flags, ...)
-#define MODE_OF(flags)                                    \
-    mode_t mode = 0;                                      \
-    if ((flags) & (O_CREAT | O_TMPFILE)) {                \
-        va_list ap;                                       \
-        va_start(ap, flags);                              \
-        mode = va_arg(ap, mode_t);                        \
-        va_end(ap);                                       \
+#define MODE_OF(flags)                                                                                                 \
+    mode_t mode = 0;                                                                                                   \
+    if ((flags) & (O_CREAT | O_TMPFILE)) {                                                                             \
+        va_list ap;                                                                                                    \
+        va_start(ap, flags);                                                                                           \
+        mode = va_arg(ap, mode_t);                                                                                     \
+        va_end(ap);                                                                                                    \
     }
 
-OPEN(open, const char *path) { MODE_OF(flags) return do_open(AT_FDCWD, path, flags, mode); }
-OPEN(open64, const char *path) { MODE_OF(flags) return do_open(AT_FDCWD, path, flags, mode); }
-OPEN(openat, int dir, const char *path) { MODE_OF(flags) return do_open(dir, path, flags, mode); }
-OPEN(openat64, int dir, const char *path) { MODE_OF(flags) return do_open(dir, path, flags, mode); }
+OPEN(open, const char *path)
+{
+    MODE_OF(flags) return do_open(AT_FDCWD, path, flags, mode);
+}
+OPEN(open64, const char *path)
+{
+    MODE_OF(flags) return do_open(AT_FDCWD, path, flags, mode);
+}
+OPEN(openat, int dir, const char *path)
+{
+    MODE_OF(flags) return do_open(dir, path, flags, mode);
+}
+OPEN(openat64, int dir, const char *path)
+{
+    MODE_OF(flags) return do_open(dir, path, flags, mode);
+}
 int __open_2(const char *path, int flags);
-int __open_2(const char *path, int flags) { return do_open(AT_FDCWD, path, flags, 0); }
+int __open_2(const char *path, int flags)
+{
+    return do_open(AT_FDCWD, path, flags, 0);
+}
 int __open64_2(const char *path, int flags);
-int __open64_2(const char *path, int flags) { return do_open(AT_FDCWD, path, flags, 0); }
+int __open64_2(const char *path, int flags)
+{
+    return do_open(AT_FDCWD, path, flags, 0);
+}
 
 int close(int fd)
 {
@@ -302,8 +328,14 @@ static ssize_t do_pwrite(int fd, const void *bytes, size_t n, off_t offset)
     return got;
 }
 
-ssize_t pwrite(int fd, const void *bytes, size_t n, off_t offset) { return do_pwrite(fd, bytes, n, offset); }
-ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t offset) { return do_pwrite(fd, bytes, n, offset); }
+ssize_t pwrite(int fd, const void *bytes, size_t n, off_t offset)
+{
+    return do_pwrite(fd, bytes, n, offset);
+}
+ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t offset)
+{
+    return do_pwrite(fd, bytes, n, offset);
+}
 
 ssize_t write(int fd, const void *bytes, size_t n)
 {
@@ -337,8 +369,14 @@ static int do_truncate(int fd, off_t size)
     return rc;
 }
 
-int ftruncate(int fd, off_t size) { return do_truncate(fd, size); }
-int ftruncate64(int fd, off64_t size) { return do_truncate(fd, size); }
+int ftruncate(int fd, off_t size)
+{
+    return do_truncate(fd, size);
+}
+int ftruncate64(int fd, off64_t size)
+{
+    return do_truncate(fd, size);
+}
 
 /* ---- names ---- */
 
@@ -354,8 +392,10 @@ int renameat(int from_dir, const char *from, int to_dir, const char *to)
     if (faults.journal >= 0 && file) {
         keep(a, file);
         keep(b, before);
-        note((struct journal_record){.kind = JOURNAL_RENAME, .len = (uint32_t)strlen(a) + 1, .file = file,
-                                     .before = before}, a, b, strlen(b) + 1);
+        note(
+            (struct journal_record){
+                .kind = JOURNAL_RENAME, .len = (uint32_t)strlen(a) + 1, .file = file, .before = before},
+            a, b, strlen(b) + 1);
     }
     int rc = (int)syscall(SYS_renameat, from_dir, from, to_dir, to), saved = errno;
     pthread_mutex_unlock(&lock);
@@ -363,7 +403,10 @@ int renameat(int from_dir, const char *from, int to_dir, const char *to)
     return rc;
 }
 
-int rename(const char *from, const char *to) { return renameat(AT_FDCWD, from, AT_FDCWD, to); }
+int rename(const char *from, const char *to)
+{
+    return renameat(AT_FDCWD, from, AT_FDCWD, to);
+}
 
 int unlinkat(int dirfd, const char *name, int flags)
 {
@@ -384,7 +427,10 @@ int unlinkat(int dirfd, const char *name, int flags)
     return rc;
 }
 
-int unlink(const char *path) { return unlinkat(AT_FDCWD, path, 0); }
+int unlink(const char *path)
+{
+    return unlinkat(AT_FDCWD, path, 0);
+}
 
 int mkdirat(int dirfd, const char *name, mode_t mode)
 {
@@ -402,7 +448,10 @@ int mkdirat(int dirfd, const char *name, mode_t mode)
     return rc;
 }
 
-int mkdir(const char *path, mode_t mode) { return mkdirat(AT_FDCWD, path, mode); }
+int mkdir(const char *path, mode_t mode)
+{
+    return mkdirat(AT_FDCWD, path, mode);
+}
 
 /* ---- syncing: with a journal it is only noted, since the page cache outlives the kill ---- */
 
@@ -412,8 +461,10 @@ static int sync_dir(const char *path)
         return -1;
     if (faults.journal >= 0 && !pretends("dir")) {
         pthread_mutex_lock(&lock);
-        note((struct journal_record){.kind = JOURNAL_SYNC_DIR, .len = (uint32_t)strlen(path) + 1,
-                                     .upto = faults.records}, path, NULL, 0);
+        note((struct journal_record){.kind = JOURNAL_SYNC_DIR,
+                                     .len = (uint32_t)strlen(path) + 1,
+                                     .upto = faults.records},
+             path, NULL, 0);
         pthread_mutex_unlock(&lock);
     }
     return 0;
@@ -425,7 +476,8 @@ static int sync_file(const char *path, uint64_t inode, const char *call)
         int saved = errno;
         pthread_mutex_lock(&lock);
         if (faults.journal >= 0)
-            note((struct journal_record){.kind = JOURNAL_SYNC_FAILED, .file = inode, .upto = faults.records}, NULL, NULL, 0);
+            note((struct journal_record){.kind = JOURNAL_SYNC_FAILED, .file = inode, .upto = faults.records}, NULL,
+                 NULL, 0);
         pthread_mutex_unlock(&lock);
         errno = saved;
         return -1;
@@ -451,5 +503,11 @@ static int do_sync(int fd, const char *call, long number)
     return rc != 0 || faults.journal >= 0 ? rc : (int)syscall(number, fd);
 }
 
-int fsync(int fd) { return do_sync(fd, "fsync", SYS_fsync); }
-int fdatasync(int fd) { return do_sync(fd, "fdatasync", SYS_fdatasync); }
+int fsync(int fd)
+{
+    return do_sync(fd, "fsync", SYS_fsync);
+}
+int fdatasync(int fd)
+{
+    return do_sync(fd, "fdatasync", SYS_fdatasync);
+}

@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!datetime_parse(text, &micros))
         return 0;
     FUZZ_CHECK(micros >= -62167305600 * 1000000 && micros <= 253402387260 * 1000000); /* and a day for the zones */
-    text[10] = 0; /* the date alone */
+    text[10] = 0;                                                                     /* the date alone */
     FUZZ_CHECK(datetime_parse(text, &again));
     FUZZ_CHECK(again % 1000000 == 0 && micros - again >= -86400 * 1000000ll && micros - again <= 2 * 86400 * 1000000ll);
     FUZZ_CHECK(sscanf(text, "%d-%d-%d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday) == 3);

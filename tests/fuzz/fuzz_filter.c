@@ -8,8 +8,12 @@
 #include "tests/lib/naive_filter.h"
 
 static struct naive_image images[] = {
-    {.id = "a", .label = "a", .metadata = "{\"n\":1,\"t\":\"x\",\"b\":true,\"l\":[1,2.5,\"x\"],\"o\":{\"p\":1,\"q\":[{\"r\":7}]}}"},
-    {.id = "b", .label = NULL, .metadata = "{\"n\":[-1,9007199254740993],\"t\":\"2024-05-17T08:30:00Z\",\"label\":\"a\",\"x\":null}"},
+    {.id = "a",
+     .label = "a",
+     .metadata = "{\"n\":1,\"t\":\"x\",\"b\":true,\"l\":[1,2.5,\"x\"],\"o\":{\"p\":1,\"q\":[{\"r\":7}]}}"},
+    {.id = "b",
+     .label = NULL,
+     .metadata = "{\"n\":[-1,9007199254740993],\"t\":\"2024-05-17T08:30:00Z\",\"label\":\"a\",\"x\":null}"},
     {.id = "c", .label = "", .metadata = NULL},
     {.id = "d", .label = "x", .metadata = "{\"\":\"\",\"id\":1,\"n\":1e300,\"l\":[],\"b\":false,\"t\":\"\"}"},
 };
@@ -26,9 +30,15 @@ static void put(const struct collection_row *c, size_t i)
 {
     static const float vector[1] = {1};
     struct image_row row;
-    struct image_put p = {.id = images[i].id, .label = images[i].label, .metadata = images[i].metadata,
-                          .media_type = "image/png", .width = 10 * (uint32_t)(i + 1), .height = 20, .len = i,
-                          .vector = vector, .generation = c->generation};
+    struct image_put p = {.id = images[i].id,
+                          .label = images[i].label,
+                          .metadata = images[i].metadata,
+                          .media_type = "image/png",
+                          .width = 10 * (uint32_t)(i + 1),
+                          .height = 20,
+                          .len = i,
+                          .vector = vector,
+                          .generation = c->generation};
     hash_text(p.id, 1, p.sha256);
     FUZZ_CHECK(catalog_image_put(world.session, c, &p, NULL, &row, NULL));
     world.numbers[i] = row.number;

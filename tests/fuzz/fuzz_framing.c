@@ -28,7 +28,8 @@ static void check_same(const struct verdict *a, const struct verdict *b)
 {
     FUZZ_CHECK(a->read == b->read && a->f.status == b->f.status && a->f.why == b->f.why);
     FUZZ_CHECK(a->f.heads == b->f.heads && a->f.held == b->f.held);
-    FUZZ_CHECK(framing_content(&a->f) == framing_content(&b->f) && framing_in_fields(&a->f) == framing_in_fields(&b->f));
+    FUZZ_CHECK(framing_content(&a->f) == framing_content(&b->f) &&
+               framing_in_fields(&a->f) == framing_in_fields(&b->f));
 }
 
 /* A line, or NULL when none ends here: CR LF at its end and neither byte, nor a NUL, in it. */

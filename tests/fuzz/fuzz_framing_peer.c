@@ -24,8 +24,8 @@ struct story { /* the requests of one connection, as one of the two tells it */
         bool complete;
     } requests[MOST];
     size_t n;
-    bool refused;    /* something was answered with an error */
-    bool may_close;  /* a request asked for the end of the connection, or may have */
+    bool refused;   /* something was answered with an error */
+    bool may_close; /* a request asked for the end of the connection, or may have */
     bool over;
 };
 
@@ -146,10 +146,10 @@ static void start(void)
 {
     void *symbol = dlsym(RTLD_NEXT, "MHD_queue_response");
     memcpy(&queue, &symbol, sizeof symbol);
-    daemon_of_it = MHD_start_daemon(MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, NULL,
-                                    MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, on_line, NULL,
-                                    MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL,
-                                    MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_END);
+    daemon_of_it =
+        MHD_start_daemon(MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                         MHD_OPTION_URI_LOG_CALLBACK, on_line, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL,
+                         MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_END);
     nothing = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     FUZZ_CHECK(queue && daemon_of_it && nothing);
 }

@@ -7,13 +7,13 @@
 #include "tests/fuzz/fuzz.h"
 
 /* Small, so that the time goes into the parsers and not into pixels. */
-static const struct image_limits limits = {.bytes = 1 << 20, .pixels = 1 << 18, .side = 2048, .scans = 20,
-                                           .millis = 2000};
+static const struct image_limits limits = {
+    .bytes = 1 << 20, .pixels = 1 << 18, .side = 2048, .scans = 20, .millis = 2000};
 
 static void check_decoded(const struct image *img, const struct image_info *info)
 {
-    static const struct preprocess p = {.resize = 20, .size = 16, .mean = {0.5f, 0.5f, 0.5f},
-                                        .std = {0.5f, 0.5f, 0.5f}};
+    static const struct preprocess p = {
+        .resize = 20, .size = 16, .mean = {0.5f, 0.5f, 0.5f}, .std = {0.5f, 0.5f, 0.5f}};
     float out[16 * 16 * 3];
     FUZZ_CHECK(img->width == info->width && img->height == info->height);
     FUZZ_CHECK(preprocess_run(&p, img, out, NULL));

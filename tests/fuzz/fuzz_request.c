@@ -53,8 +53,7 @@ static bool parse_first_line(char *line, struct request *q, struct pair *pairs, 
     static const struct {
         char letter;
         enum method method;
-    } methods[] = {
-        {'G', METHOD_GET}, {'U', METHOD_PUT}, {'P', METHOD_POST}, {'A', METHOD_PATCH}, {'D', METHOD_DELETE}};
+    } methods[] = {{'G', METHOD_GET}, {'U', METHOD_PUT}, {'P', METHOD_POST}, {'A', METHOD_PATCH}, {'D', METHOD_DELETE}};
     if (!line || strlen(line) < 2)
         return false;
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
@@ -92,8 +91,7 @@ static void check_response(const struct response *r)
     if (r->content_type && strcmp(r->content_type, "application/json") == 0) {
         struct json *v = json_parse(r->body.data, r->body.len, (size_t)1 << 30, NULL);
         FUZZ_CHECK(v);
-        FUZZ_CHECK((r->status >= 400 && r->status != 503) ==
-                       (json_member(json_member(v, "error"), "code") != NULL) ||
+        FUZZ_CHECK((r->status >= 400 && r->status != 503) == (json_member(json_member(v, "error"), "code") != NULL) ||
                    r->status == 503);
         json_free(v);
     }

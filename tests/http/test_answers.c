@@ -30,10 +30,14 @@ static void put_images(uint16_t port)
     for (size_t i = 0; i < IMAGES; i++) {
         char target[64];
         snprintf(target, sizeof target, "/v1/collections/default/images/p%zu", i);
-        ask_bytes(&(struct ask){.method = "PUT", .target = target, .type = "image/jpeg", .body = photo.data, .len = photo.len},
-                  &puts[i]);
+        ask_bytes(
+            &(struct ask){
+                .method = "PUT", .target = target, .type = "image/jpeg", .body = photo.data, .len = photo.len},
+            &puts[i]);
     }
-    assert_ok(load_run(&(struct load){.port = port, .connections = 16, .total = IMAGES, .requests = puts, .n = IMAGES}, &r, &e), e);
+    assert_ok(load_run(&(struct load){.port = port, .connections = 16, .total = IMAGES, .requests = puts, .n = IMAGES},
+                       &r, &e),
+              e);
     assert_int_equal(r.ok, IMAGES);
     for (size_t i = 0; i < IMAGES; i++)
         buf_clear(&puts[i]);
@@ -52,8 +56,11 @@ static struct buf searches(size_t n)
 
 static struct ask search_with(const struct buf *body)
 {
-    return (struct ask){.method = "POST", .target = "/v1/collections/default/search", .type = "application/json",
-                        .body = body->data, .len = body->len};
+    return (struct ask){.method = "POST",
+                        .target = "/v1/collections/default/search",
+                        .type = "application/json",
+                        .body = body->data,
+                        .len = body->len};
 }
 
 /* Sends the request and reads no more than the kernel takes. */
@@ -117,13 +124,18 @@ static void answers_that_nobody_reads_hold_no_more_than_their_memory(void **stat
     }
     seen_section("Answers that nobody reads");
     seen(served + refused == CLIENTS && served && refused && most - before <= MEMORY + SLACK + EXTRA,
-         "8 times 4 searches x 1,000 hits with vectors, answer_memory_bytes 16 MB", "some 200, the others 503, at most 48 MB more",
-         "%zu of them 200, %zu 503, %zu MB more", served, refused, (most - before) / MB);
+         "8 times 4 searches x 1,000 hits with vectors, answer_memory_bytes 16 MB",
+         "some 200, the others 503, at most 48 MB more", "%zu of them 200, %zu 503, %zu MB more", served, refused,
+         (most - before) / MB);
     assert_int_equal(served + refused, CLIENTS);
     assert_true(served > 0 && refused > 0);
     assert_true(most - before <= MEMORY + SLACK + EXTRA);
-    expect_status(&c, 200, &(struct ask){.method = "POST", .target = "/v1/collections/default/search",
-                                         .type = "application/json", .body = "{\"id\":\"p1\"}", .len = 11});
+    expect_status(&c, 200,
+                  &(struct ask){.method = "POST",
+                                .target = "/v1/collections/default/search",
+                                .type = "application/json",
+                                .body = "{\"id\":\"p1\"}",
+                                .len = 11});
     for (size_t i = 0; i < CLIENTS; i++)
         client_close(&deaf[i]);
     wait_until_free(&s);
@@ -157,7 +169,8 @@ static void slow_readers_of_a_large_image_cost_no_memory_for_it(void **state)
     for (size_t i = 0; i < READERS; i++)
         assert_int_equal(status_of(&slow[i]), 200);
     size_t grown = server_rss(&s) - before;
-    seen(grown <= SLACK + EXTRA, "24 readers of one 8 MB image that do not read", "at most 32 MB more", "%zu MB more", grown / MB);
+    seen(grown <= SLACK + EXTRA, "24 readers of one 8 MB image that do not read", "at most 32 MB more", "%zu MB more",
+         grown / MB);
     assert_true(server_rss(&s) <= before || grown <= SLACK + EXTRA);
     assert_true(server_fds(&s) > fds + READERS);
     assert_true(client_ask(&c, &get, &r)); /* and who reads gets it whole */
@@ -178,7 +191,8 @@ static void slow_readers_of_a_large_image_cost_no_memory_for_it(void **state)
 static void a_304_has_the_length_of_the_200_or_none(void **state)
 {
     UNUSED(state);
-    static const char *const targets[] = {"/v1/collections/default/images/a", "/v1/collections/default/images/a/content"};
+    static const char *const targets[] = {"/v1/collections/default/images/a",
+                                          "/v1/collections/default/images/a/content"};
     struct server s;
     struct buf file = {0};
     struct reply r = {0};

@@ -16,8 +16,8 @@ static struct server server;
 
 struct route {
     const char *method, *path;
-    enum who needs;   /* NOBODY, READER, WRITER or ADMIN */
-    bool admin_only;  /* on the admin listener only */
+    enum who needs;  /* NOBODY, READER, WRITER or ADMIN */
+    bool admin_only; /* on the admin listener only */
 };
 
 /* Requests that harm nothing when they pass: what they name is not there, or their body is empty. */
@@ -75,9 +75,13 @@ static void make_key(struct client *c, const char *role, char *out, size_t size,
 {
     char body[100];
     snprintf(body, sizeof body, "{\"role\": \"%s\", \"name\": \"a-%s\"}", role, role);
-    struct json *made = expect(c, 201, &(struct ask){.method = "POST", .target = "/v1/keys", .key = admin_key,
-                                                     .type = "application/json", .body = body,
-                                                     .len = strlen(body)});
+    struct json *made = expect(c, 201,
+                               &(struct ask){.method = "POST",
+                                             .target = "/v1/keys",
+                                             .key = admin_key,
+                                             .type = "application/json",
+                                             .body = body,
+                                             .len = strlen(body)});
     snprintf(out, size, "%s", text_at(made, "key"));
     if (id)
         snprintf(id, id_size, "%s", text_at(made, "id"));
@@ -118,9 +122,14 @@ static int ask_status(uint16_t port, const struct route *r, enum who who)
     struct client c = client_to(port);
     struct reply reply = {0};
     bool sends = strcmp(r->method, "GET") != 0 && strcmp(r->method, "DELETE") != 0;
-    client_ask(&c, &(struct ask){.method = r->method, .target = r->path, .type = sends ? "application/json" : NULL,
-                                 .key = keys[who][0] ? keys[who] : NULL, .body = sends ? "[]" : NULL,
-                                 .len = sends ? 2 : 0}, &reply);
+    client_ask(&c,
+               &(struct ask){.method = r->method,
+                             .target = r->path,
+                             .type = sends ? "application/json" : NULL,
+                             .key = keys[who][0] ? keys[who] : NULL,
+                             .body = sends ? "[]" : NULL,
+                             .len = sends ? 2 : 0},
+               &reply);
     int status = reply.status;
     reply_clear(&reply);
     client_close(&c);
@@ -162,7 +171,10 @@ static void every_route_obeys_the_role_of_the_key_on_both_listeners(void **state
                 int rule = expected(&routes[i], who, admin);
                 good = good && cell_fits(status, rule);
                 snprintf(want + strlen(want), sizeof want - strlen(want), "%s%s", who ? " " : "",
-                         rule == -1 ? "404/405" : rule == 0 ? "ok" : rule == 401 ? "401" : "403");
+                         rule == -1    ? "404/405"
+                         : rule == 0   ? "ok"
+                         : rule == 401 ? "401"
+                                       : "403");
                 snprintf(got + strlen(got), sizeof got - strlen(got), "%s%d", who ? " " : "", status);
             }
             snprintf(what, sizeof what, "%s %s on %s", routes[i].method, routes[i].path, admin ? "admin" : "public");
@@ -247,8 +259,8 @@ static void an_upload_without_a_key_is_refused_before_its_body(void **state)
     assert_true(client_send_text(&c, head));
     client_receive(&c, false, 2, &r);
     seen_section("Keys: bodies");
-    seen(r.status == 401 && !r.continued, "30 MB with Expect: 100-continue and no key", "401, no 100", "%d%s",
-         r.status, r.continued ? " after 100" : ", no 100");
+    seen(r.status == 401 && !r.continued, "30 MB with Expect: 100-continue and no key", "401, no 100", "%d%s", r.status,
+         r.continued ? " after 100" : ", no 100");
     assert_int_equal(r.status, 401);
     assert_false(r.continued);
     reply_clear(&r);
@@ -280,7 +292,10 @@ static void no_key_is_in_the_data_folder_the_log_or_an_answer(void **state)
         bool on_disk = file_holds(server.dir, secret), in_log = file_holds(server.log, secret),
              shown = strstr(r.body.data, secret) != NULL;
         seen(!on_disk && !in_log && !shown, what, "nowhere", "%s%s%s", on_disk ? "in the data folder " : "",
-             in_log ? "in the log " : "", shown ? "in GET /v1/keys" : on_disk || in_log ? "" : "nowhere");
+             in_log ? "in the log " : "",
+             shown               ? "in GET /v1/keys"
+             : on_disk || in_log ? ""
+                                 : "nowhere");
     }
     reply_clear(&r);
     client_close(&c);
@@ -319,8 +334,8 @@ static void try_to_listen(const char *listen, const char *admin_listen, bool wit
     char dir[] = "/tmp/anchord-exposed-XXXXXX", key[120], what[160], *text = NULL;
     snprintf(key, sizeof key, "ANCHORD_ADMIN_KEY=%s", admin_key);
     const char *env[] = {with_key ? key : NULL, NULL};
-    const char *args[] = {"serve", "--data", dir, "--listen", listen, "--admin-listen", admin_listen,
-                          "--model", small_model(), NULL};
+    const char *args[] = {"serve",          "--data",     dir,       "--listen",    listen,
+                          "--admin-listen", admin_listen, "--model", small_model(), NULL};
     assert_non_null(mkdtemp(dir));
     int status = program_run(args, env, &text);
     snprintf(what, sizeof what, "serve on %s, admin on %s, %s", listen, admin_listen, with_key ? "a key" : "no key");
@@ -352,8 +367,12 @@ static void foreign_pages_may_not_write_and_listed_ones_may(void **state)
     int before = seen_bad();
     begin(&s, &(struct server_options){.env = env});
     struct client c = client_to(s.port);
-    struct ask write = {.method = "POST", .target = "/v1/collections/default/images/count", .body = "{}", .len = 2,
-                        .type = "application/json", .headers = "Origin: https://evil.example\r\n"};
+    struct ask write = {.method = "POST",
+                        .target = "/v1/collections/default/images/count",
+                        .body = "{}",
+                        .len = 2,
+                        .type = "application/json",
+                        .headers = "Origin: https://evil.example\r\n"};
     seen_section("Other origins");
     probe_ask(&s, "POST from a foreign origin", "403", "origin_not_allowed", &write);
     write.headers = "Origin: https://app.example\r\n";
@@ -377,7 +396,8 @@ static void foreign_pages_may_not_write_and_listed_ones_may(void **state)
         struct ask get = {.method = "GET", .target = gets[i].target, .headers = gets[i].headers};
         probe_ask(&s, gets[i].headers, gets[i].pattern, gets[i].pattern[0] == '4' ? "origin_not_allowed" : NULL, &get);
     }
-    struct ask preflight = {.method = "OPTIONS", .target = "/v1/models",
+    struct ask preflight = {.method = "OPTIONS",
+                            .target = "/v1/models",
                             .headers = "Origin: https://evil.example\r\nAccess-Control-Request-Method: GET\r\n"};
     client_ask(&c, &preflight, &r);
     char *allowed = reply_header(&r, "access-control-allow-origin", value, sizeof value);

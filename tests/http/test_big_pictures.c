@@ -43,8 +43,14 @@ static void *send_one(void *arg)
     struct sender *s = arg;
     struct client c = client_to(s->port);
     struct reply r = {0};
-    client_ask(&c, &(struct ask){.method = "POST", .target = "/v1/embeddings", .type = "image/jpeg", .body = s->file->data,
-                                 .len = s->file->len, .timeout = 300}, &r);
+    client_ask(&c,
+               &(struct ask){.method = "POST",
+                             .target = "/v1/embeddings",
+                             .type = "image/jpeg",
+                             .body = s->file->data,
+                             .len = s->file->len,
+                             .timeout = 300},
+               &r);
     atomic_fetch_add(r.status == 200 ? &s->embedded : r.status == 503 ? &s->refused : &s->other, 1);
     reply_clear(&r);
     client_close(&c);
@@ -86,7 +92,8 @@ static void many_large_pictures_at_once_stay_within_the_memory_for_decoding(void
     struct sender sender = {.port = s.port, .file = &file};
     ask_bytes(&(struct ask){.method = "GET", .target = "/v1/models"}, &ask);
     atomic_bool stop = false;
-    struct others others = {.load = {.port = s.port, .connections = 1, .total = 1000000, .requests = &ask, .n = 1, .stop = &stop}};
+    struct others others = {
+        .load = {.port = s.port, .connections = 1, .total = 1000000, .requests = &ask, .n = 1, .stop = &stop}};
     size_t before = server_rss(&s), allowed = (size->budget + AT_ONCE * file.len + SLACK) * T_BULKIER;
     double start = clock_s();
     assert_int_equal(pthread_create(&other, NULL, ask_on, &others), 0);
@@ -99,7 +106,8 @@ static void many_large_pictures_at_once_stay_within_the_memory_for_decoding(void
     pthread_join(other, NULL);
     size_t grown = over(server_peak(&s), before);
     bool good = grown <= allowed && atomic_load(&sender.embedded) == AT_ONCE && others.result.ok > 100 &&
-                others.result.failed + others.result.refused + others.result.broken == 0 && others.result.p99 < 0.1 * T_SLOWER;
+                others.result.failed + others.result.refused + others.result.broken == 0 &&
+                others.result.p99 < 0.1 * T_SLOWER;
     snprintf(what, sizeof what, "%d progressive JPEGs of %.0f million pixels at once, %zu MB for decoding", AT_ONCE,
              size->width * 1e-6 * size->height, size->budget >> 20);
     seen_section("Images: many large ones at once");

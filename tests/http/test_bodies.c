@@ -1,14 +1,13 @@
 /* test_bodies.c - JSON that is malformed, too much, or says what cannot be; what is refused, and what it costs. */
 #include "tests/t.h"
 
-
 #include "base/base64.h"
 #include "base/json_writer.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/probe.h"
 #include "tests/lib/seen.h"
 
-#define SEARCH "/v1/collections/default/search"
+#define SEARCH    "/v1/collections/default/search"
 #define COUNT_URL "/v1/collections/default/images/count"
 
 static struct server server;
@@ -36,8 +35,10 @@ static int stop(void **state)
 static void probe_json(const char *what, const char *pattern, const char *code, const char *target, const char *json,
                        size_t len)
 {
-    probe_ask(&server, what, pattern, code, &(struct ask){.method = "POST", .target = target, .body = json, .len = len,
-                                                          .type = "application/json", .timeout = 10});
+    probe_ask(
+        &server, what, pattern, code,
+        &(struct ask){
+            .method = "POST", .target = target, .body = json, .len = len, .type = "application/json", .timeout = 10});
 }
 
 /* ---- syntax: what RFC 8259 does not allow ---- */
@@ -46,14 +47,63 @@ static void text_that_is_no_json_is_refused(void **state)
 {
     UNUSED(state);
     static const char *const bad[] = {
-        " ", "{", "}", "[", "{]", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,}", "{,\"a\":1}", "{\"a\" 1}", "{a:1}",
-        "{'a':1}", "{\"a\":01}", "{\"a\":-}", "{\"a\":1.}", "{\"a\":.5}", "{\"a\":1e}", "{\"a\":+1}", "{\"a\":0x1}",
-        "{\"a\":NaN}", "{\"a\":Infinity}", "{\"a\":1e999}", "{\"a\":tru}", "{\"a\":True}", "{\"a\":\"\\x\"}",
-        "{\"a\":\"\\u12\"}", "{\"a\":\"\\ud800\"}", "{\"a\":\"\\ud800\\u0041\"}", "{\"a\":\"\t\"}", "{\"a\":\"\n\"}",
-        "{\"a\":\"", "{\"a\":\"\\", "{\"a\":\"\\u", "{\"a\":1}}", "{\"a\":1} x", "{}{}", "// no\n{}", "{}/* no */",
-        "\xef\xbb\xbf{}", "{\"a\":\"\xff\"}", "{\"a\":\"\xc0\xaf\"}", "{\"a\":\"\xed\xa0\x80\"}", "\xff\xfe{\x00}",
-        "{\"a\":1,\"a\":2}", "[1", "[1,]", "[,1]", "[1 2]", "[\"a\":1]", "null", "true", "7", "\"text\"", "[]",
-        "{\"a\":99999999999999999999999}", "{\"ids\":[\"a\\u0000b\"]}",
+        " ",
+        "{",
+        "}",
+        "[",
+        "{]",
+        "{\"a\"",
+        "{\"a\":",
+        "{\"a\":1",
+        "{\"a\":1,}",
+        "{,\"a\":1}",
+        "{\"a\" 1}",
+        "{a:1}",
+        "{'a':1}",
+        "{\"a\":01}",
+        "{\"a\":-}",
+        "{\"a\":1.}",
+        "{\"a\":.5}",
+        "{\"a\":1e}",
+        "{\"a\":+1}",
+        "{\"a\":0x1}",
+        "{\"a\":NaN}",
+        "{\"a\":Infinity}",
+        "{\"a\":1e999}",
+        "{\"a\":tru}",
+        "{\"a\":True}",
+        "{\"a\":\"\\x\"}",
+        "{\"a\":\"\\u12\"}",
+        "{\"a\":\"\\ud800\"}",
+        "{\"a\":\"\\ud800\\u0041\"}",
+        "{\"a\":\"\t\"}",
+        "{\"a\":\"\n\"}",
+        "{\"a\":\"",
+        "{\"a\":\"\\",
+        "{\"a\":\"\\u",
+        "{\"a\":1}}",
+        "{\"a\":1} x",
+        "{}{}",
+        "// no\n{}",
+        "{}/* no */",
+        "\xef\xbb\xbf{}",
+        "{\"a\":\"\xff\"}",
+        "{\"a\":\"\xc0\xaf\"}",
+        "{\"a\":\"\xed\xa0\x80\"}",
+        "\xff\xfe{\x00}",
+        "{\"a\":1,\"a\":2}",
+        "[1",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "[\"a\":1]",
+        "null",
+        "true",
+        "7",
+        "\"text\"",
+        "[]",
+        "{\"a\":99999999999999999999999}",
+        "{\"ids\":[\"a\\u0000b\"]}",
     };
     int before = seen_bad();
     seen_section("JSON: not well formed (POST .../images/count)");
@@ -72,25 +122,197 @@ static void text_that_is_no_json_is_refused(void **state)
 
 /* Each is a JSON value; as the value of an unknown key it makes a request that is well formed and refused by that name. */
 static const char *const values[] = {
-    "0", "-0", "7", "-7", "1.5", "0.5", "1e5", "1E5", "1e+5", "1e-5", "1.25e2", "123456789012345678", "9223372036854775808", "18446744073709551615", "1e-400", "-0.0",
-    "true", "false", "null", "\"\"", "\"a\"", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\u00e9\"", "\"\\ud83d\\ude00\"",
-    "\"\xc3\xa9\"", "\"\xe2\x82\xac\"", "\"\xf0\x9f\x98\x80\"", "\"\x7f\"", "[]", "[0]", "[0,1]", "[[],[[]]]", "[null,true,\"x\"]",
-    "{}", "{\"b\":0}", "{\"b\":{\"c\":[1,{}]}}", "{\"\":0}", "{\"a\":1,\"b\":2}", " [ 0 , 1 ] ", "\t{\r\n\"b\" : 0 }\n",
+    "0",
+    "-0",
+    "7",
+    "-7",
+    "1.5",
+    "0.5",
+    "1e5",
+    "1E5",
+    "1e+5",
+    "1e-5",
+    "1.25e2",
+    "123456789012345678",
+    "9223372036854775808",
+    "18446744073709551615",
+    "1e-400",
+    "-0.0",
+    "true",
+    "false",
+    "null",
+    "\"\"",
+    "\"a\"",
+    "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"",
+    "\"\\u00e9\"",
+    "\"\\ud83d\\ude00\"",
+    "\"\xc3\xa9\"",
+    "\"\xe2\x82\xac\"",
+    "\"\xf0\x9f\x98\x80\"",
+    "\"\x7f\"",
+    "[]",
+    "[0]",
+    "[0,1]",
+    "[[],[[]]]",
+    "[null,true,\"x\"]",
+    "{}",
+    "{\"b\":0}",
+    "{\"b\":{\"c\":[1,{}]}}",
+    "{\"\":0}",
+    "{\"a\":1,\"b\":2}",
+    " [ 0 , 1 ] ",
+    "\t{\r\n\"b\" : 0 }\n",
 };
 
 /* Each is none. */
 static const char *const no_values[] = {
-    "", "00", "01", "-01", "-", "+1", "--1", "1.", ".5", "-.5", "1.e5", "1e", "1e+", "1e-", "1ee5", "1e5.5", "1.2.3", "0x1f", "0b1", "0o7", "1_000", "1,000,",
-    "1 000", "1a", "NaN", "-NaN", "nan", "Infinity", "-Infinity", "inf", "1e400", "-1e400", "18446744073709551616", "\xef\xbc\x91",
-    "True", "FALSE", "nul", "nulll", "tru", "truee", "undefined", "None", "t", "n\xc3\xbcll",
-    "\"", "\"a", "'a'", "a", "\"a\"b", "\"a\" \"b\"", "\"\\\"", "\"\\", "\"\\a\"", "\"\\v\"", "\"\\0\"", "\"\\x41\"", "\"\\'\"", "\"\\U0041\"", "\"\\u\"", "\"\\u0\"", "\"\\u004\"",
-    "\"\\u004g\"", "\"\\u 041\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\ud800\"", "\"\\ud800x\"", "\"\\udc00\\ud800\"", "\"\\u0000\"",
-    "\"\x01\"", "\"\x08\"", "\"\x1f\"", "\"a\tb\"", "\"a\nb\"", "\"a\rb\"",
-    "\"\x80\"", "\"\xc3\"", "\"\xc3\x28\"", "\"\xc0\x80\"", "\"\xc1\xbf\"", "\"\xe0\x80\x80\"", "\"\xe2\x82\"", "\"\xed\xa0\x80\"", "\"\xed\xbf\xbf\"",
-    "\"\xf0\x80\x80\x80\"", "\"\xf0\x9f\x98\"", "\"\xf4\x90\x80\x80\"", "\"\xf5\x80\x80\x80\"", "\"\xf8\x88\x80\x80\x80\"", "\"\xfe\"", "\"\xff\"",
-    "[", "]", "[0", "[0,", "[,0]", "[0,]", "[0,,1]", "[0 1]", "[0;1]", "[0:1]", "[\"a\":1]", "[}", "[0}", "(0)", "[[0]", "[0]]", "[...]", "[0,\x0c]", "[\xc2\xa0]", "[\xe2\x81\xa0]", "[*]",
-    "{", "}", "{0}", "{\"b\"}", "{\"b\":}", "{\"b\":0", "{\"b\":0,}", "{,\"b\":0}", "{\"b\":0,,\"c\":0}", "{\"b\" 0}", "{\"b\"::0}", "{\"b\":0 \"c\":0}", "{\"b\":0;\"c\":0}", "{b:0}", "{'b':0}",
-    "{0:0}", "{null:0}", "{[]:0}", "{\"b\":0]", "{\"b\"=0}", "{\"b\":0,\"b\":1}", "{\"b\":0}}", "{\"b\\u0000\":0}", "{\"\xff\":0}", "{\"a\":\"b\"}#", "{\"b\":0/**/}", "{\"b\":0}//", "/**/0", "#0", "<0>", "\xef\xbb\xbf" "0", "\x0b" "0", "0\x0c",
+    "",
+    "00",
+    "01",
+    "-01",
+    "-",
+    "+1",
+    "--1",
+    "1.",
+    ".5",
+    "-.5",
+    "1.e5",
+    "1e",
+    "1e+",
+    "1e-",
+    "1ee5",
+    "1e5.5",
+    "1.2.3",
+    "0x1f",
+    "0b1",
+    "0o7",
+    "1_000",
+    "1,000,",
+    "1 000",
+    "1a",
+    "NaN",
+    "-NaN",
+    "nan",
+    "Infinity",
+    "-Infinity",
+    "inf",
+    "1e400",
+    "-1e400",
+    "18446744073709551616",
+    "\xef\xbc\x91",
+    "True",
+    "FALSE",
+    "nul",
+    "nulll",
+    "tru",
+    "truee",
+    "undefined",
+    "None",
+    "t",
+    "n\xc3\xbcll",
+    "\"",
+    "\"a",
+    "'a'",
+    "a",
+    "\"a\"b",
+    "\"a\" \"b\"",
+    "\"\\\"",
+    "\"\\",
+    "\"\\a\"",
+    "\"\\v\"",
+    "\"\\0\"",
+    "\"\\x41\"",
+    "\"\\'\"",
+    "\"\\U0041\"",
+    "\"\\u\"",
+    "\"\\u0\"",
+    "\"\\u004\"",
+    "\"\\u004g\"",
+    "\"\\u 041\"",
+    "\"\\ud800\"",
+    "\"\\udc00\"",
+    "\"\\ud800\\ud800\"",
+    "\"\\ud800x\"",
+    "\"\\udc00\\ud800\"",
+    "\"\\u0000\"",
+    "\"\x01\"",
+    "\"\x08\"",
+    "\"\x1f\"",
+    "\"a\tb\"",
+    "\"a\nb\"",
+    "\"a\rb\"",
+    "\"\x80\"",
+    "\"\xc3\"",
+    "\"\xc3\x28\"",
+    "\"\xc0\x80\"",
+    "\"\xc1\xbf\"",
+    "\"\xe0\x80\x80\"",
+    "\"\xe2\x82\"",
+    "\"\xed\xa0\x80\"",
+    "\"\xed\xbf\xbf\"",
+    "\"\xf0\x80\x80\x80\"",
+    "\"\xf0\x9f\x98\"",
+    "\"\xf4\x90\x80\x80\"",
+    "\"\xf5\x80\x80\x80\"",
+    "\"\xf8\x88\x80\x80\x80\"",
+    "\"\xfe\"",
+    "\"\xff\"",
+    "[",
+    "]",
+    "[0",
+    "[0,",
+    "[,0]",
+    "[0,]",
+    "[0,,1]",
+    "[0 1]",
+    "[0;1]",
+    "[0:1]",
+    "[\"a\":1]",
+    "[}",
+    "[0}",
+    "(0)",
+    "[[0]",
+    "[0]]",
+    "[...]",
+    "[0,\x0c]",
+    "[\xc2\xa0]",
+    "[\xe2\x81\xa0]",
+    "[*]",
+    "{",
+    "}",
+    "{0}",
+    "{\"b\"}",
+    "{\"b\":}",
+    "{\"b\":0",
+    "{\"b\":0,}",
+    "{,\"b\":0}",
+    "{\"b\":0,,\"c\":0}",
+    "{\"b\" 0}",
+    "{\"b\"::0}",
+    "{\"b\":0 \"c\":0}",
+    "{\"b\":0;\"c\":0}",
+    "{b:0}",
+    "{'b':0}",
+    "{0:0}",
+    "{null:0}",
+    "{[]:0}",
+    "{\"b\":0]",
+    "{\"b\"=0}",
+    "{\"b\":0,\"b\":1}",
+    "{\"b\":0}}",
+    "{\"b\\u0000\":0}",
+    "{\"\xff\":0}",
+    "{\"a\":\"b\"}#",
+    "{\"b\":0/**/}",
+    "{\"b\":0}//",
+    "/**/0",
+    "#0",
+    "<0>",
+    "\xef\xbb\xbf"
+    "0",
+    "\x0b"
+    "0",
+    "0\x0c",
 };
 
 /* {"odd":VALUE}; gives the status, and whether the error names the key. */
@@ -99,7 +321,10 @@ static int ask_odd(struct client *c, const char *value, bool *by_name)
     struct buf b = {0};
     struct reply r = {0};
     buf_print(&b, "{\"odd\":%s}", value);
-    client_ask(c, &(struct ask){.method = "POST", .target = COUNT_URL, .type = "application/json", .body = b.data, .len = b.len}, &r);
+    client_ask(
+        c,
+        &(struct ask){.method = "POST", .target = COUNT_URL, .type = "application/json", .body = b.data, .len = b.len},
+        &r);
     *by_name = r.body.data && strstr(r.body.data, "\"param\":\"odd\"");
     int status = r.status;
     reply_clear(&r);
@@ -144,7 +369,8 @@ static void a_request_with_any_byte_cut_or_changed_is_read_or_refused(void **sta
     UNUSED(state);
     static const char whole[] = "{\"filter\":{\"must\":[{\"key\":\"a.b\",\"match\":{\"any\":[\"x\",-1,true]}},"
                                 "{\"key\":\"n\",\"range\":{\"gt\":-1.5e3,\"lte\":0}}],\"must_not\":[]}}";
-    static const char others[] = {0, 1, ' ', '"', '\\', '{', '}', '[', ']', ',', ':', '0', 'e', '-', (char)0x80, (char)0xff};
+    static const char others[] = {0,   1,   ' ', '"', '\\', '{', '}',        '[',
+                                  ']', ',', ':', '0', 'e',  '-', (char)0x80, (char)0xff};
     struct client c = client_to(server.port);
     struct ask q = {.method = "POST", .target = COUNT_URL, .type = "application/json", .body = whole};
     struct reply r = {0};
@@ -249,7 +475,8 @@ static void values_that_cannot_be_are_refused_by_name(void **state)
         {"ef 0", "{\"id\":\"there\",\"ef\":-5}", "ef"},
         {"a filter that is a list", "{\"id\":\"there\",\"filter\":[]}", NULL},
         {"a filter with an unknown word", "{\"id\":\"there\",\"filter\":{\"maybe\":[]}}", NULL},
-        {"a range with a text", "{\"id\":\"there\",\"filter\":{\"must\":[{\"key\":\"a\",\"range\":{\"gt\":\"x\"}}]}}", NULL},
+        {"a range with a text", "{\"id\":\"there\",\"filter\":{\"must\":[{\"key\":\"a\",\"range\":{\"gt\":\"x\"}}]}}",
+         NULL},
         {"an image that is no base64", "{\"image\":\"!!!\"}", "image"},
         {"no positive examples", "{\"positive\":[]}", NULL},
     };
@@ -259,14 +486,19 @@ static void values_that_cannot_be_are_refused_by_name(void **state)
         struct client c = client_to(server.port);
         struct reply r = {0};
         char want[100], got[100] = "";
-        client_ask(&c, &(struct ask){.method = "POST", .target = SEARCH, .type = "application/json",
-                                     .body = bad[i].json, .len = strlen(bad[i].json)}, &r);
+        client_ask(&c,
+                   &(struct ask){.method = "POST",
+                                 .target = SEARCH,
+                                 .type = "application/json",
+                                 .body = bad[i].json,
+                                 .len = strlen(bad[i].json)},
+                   &r);
         const char *param = r.body.data ? strstr(r.body.data, "\"param\":\"") : NULL;
         if (param)
             snprintf(got, sizeof got, "%.*s", (int)strcspn(param + 9, "\""), param + 9);
         snprintf(want, sizeof want, "400 %s", bad[i].param ? bad[i].param : "");
-        seen(r.status == 400 && (!bad[i].param || strcmp(bad[i].param, got) == 0), bad[i].what, want, "%d %s",
-             r.status, got);
+        seen(r.status == 400 && (!bad[i].param || strcmp(bad[i].param, got) == 0), bad[i].what, want, "%d %s", r.status,
+             got);
         reply_clear(&r);
         client_close(&c);
     }
@@ -294,11 +526,20 @@ static void requests_for_embeddings_are_checked_item_by_item(void **state)
     probe_embedding("an unknown model", "404", "not_found", "{\"model\":\"none\",\"input\":\"QUJD\"}");
     probe_embedding("an unknown encoding", "400", "invalid_request",
                     "{\"model\":\"small\",\"input\":\"QUJD\",\"encoding_format\":\"hex\"}");
-    probe_embedding("dimensions 0", "400", "invalid_request", "{\"model\":\"small\",\"input\":\"QUJD\",\"dimensions\":0}");
-    probe_embedding("base64 of no picture", "415/422", NULL, "{\"model\":\"small\",\"input\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJw==\"}");
-    buf_print(&body, "{\"model\":\"small\",\"input\":[\"%s\",\"%s\",\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJw==\",\"%s\"]}", code.data, code.data, code.data);
-    expect_error(&c, 422, "undecodable_image", "input[2]", &(struct ask){
-        .method = "POST", .target = "/v1/embeddings", .type = "application/json", .body = body.data, .len = body.len});
+    probe_embedding("dimensions 0", "400", "invalid_request",
+                    "{\"model\":\"small\",\"input\":\"QUJD\",\"dimensions\":0}");
+    probe_embedding("base64 of no picture", "415/422", NULL,
+                    "{\"model\":\"small\",\"input\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJw==\"}");
+    buf_print(&body,
+              "{\"model\":\"small\",\"input\":[\"%s\",\"%s\",\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJw=="
+              "\",\"%s\"]}",
+              code.data, code.data, code.data);
+    expect_error(&c, 422, "undecodable_image", "input[2]",
+                 &(struct ask){.method = "POST",
+                               .target = "/v1/embeddings",
+                               .type = "application/json",
+                               .body = body.data,
+                               .len = body.len});
     seen(true, "four items, the third is no picture", "422 with param input[2]", "422 with param input[2]");
     body.len--;
     buf_text(&body, ",\"on_error\":\"item\"}");
@@ -321,8 +562,9 @@ static void put_with(const char *what, const char *pattern, const char *query)
 {
     struct buf target = {0};
     buf_print(&target, "/v1/collections/default/images/m?%s", query);
-    probe_ask(&server, what, pattern, NULL, &(struct ask){.method = "PUT", .target = target.data, .type = "image/jpeg",
-                                                          .body = photo.data, .len = photo.len});
+    probe_ask(&server, what, pattern, NULL,
+              &(struct ask){
+                  .method = "PUT", .target = target.data, .type = "image/jpeg", .body = photo.data, .len = photo.len});
     buf_clear(&target);
 }
 
@@ -353,8 +595,8 @@ static void metadata_has_its_limits(void **state)
 static void hostile_text_is_stored_as_it_is_and_forges_no_log_line(void **state)
 {
     UNUSED(state);
-    static const char *const texts[] = {"'; DROP TABLE image; --", "$(reboot)", "\\\" OR 1=1", "<script>alert(1)</script>",
-                                        "%s%n%x", "../../etc/passwd"};
+    static const char *const texts[] = {"'; DROP TABLE image; --",   "$(reboot)", "\\\" OR 1=1",
+                                        "<script>alert(1)</script>", "%s%n%x",    "../../etc/passwd"};
     struct client c = client_to(server.port);
     seen_section("Hostile text");
     for (size_t i = 0; i < COUNT(texts); i++) {
@@ -366,17 +608,22 @@ static void hostile_text_is_stored_as_it_is_and_forges_no_log_line(void **state)
         jw_text(&w, "text", texts[i]);
         jw_end(&w);
         jw_end(&w);
-        struct json *made = expect(&c, 200, &(struct ask){
-            .method = "PATCH", .target = "/v1/collections/default/images/there", .type = "application/json",
-            .body = body.data, .len = body.len});
-        bool same = strcmp(text_at(made, "label"), texts[i]) == 0 && strcmp(text_at(made, "metadata.text"), texts[i]) == 0;
+        struct json *made = expect(&c, 200,
+                                   &(struct ask){.method = "PATCH",
+                                                 .target = "/v1/collections/default/images/there",
+                                                 .type = "application/json",
+                                                 .body = body.data,
+                                                 .len = body.len});
+        bool same =
+            strcmp(text_at(made, "label"), texts[i]) == 0 && strcmp(text_at(made, "metadata.text"), texts[i]) == 0;
         seen(same, texts[i], "stored as it is", "%s", same ? "stored as it is" : "changed");
         assert_true(same);
         json_free(made);
         buf_clear(&body);
     }
     probe_ask(&server, "a line break and a forged log line in the request id", "200/400", NULL,
-              &(struct ask){.method = "GET", .target = "/healthz?x=%0Alevel%3Derror%20msg%3Dforged",
+              &(struct ask){.method = "GET",
+                            .target = "/healthz?x=%0Alevel%3Derror%20msg%3Dforged",
                             .headers = "X-Request-Id: a level=error msg=forged\r\n"});
     assert_int_equal(server_log_count(&server, "\nlevel=error msg=forged"), 0);
     client_close(&c);
@@ -388,12 +635,22 @@ static void searching_what_is_empty_or_small_gives_what_there_is(void **state)
 {
     UNUSED(state);
     struct client c = client_to(server.port);
-    json_free(expect(&c, 201, &(struct ask){.method = "PUT", .target = "/v1/collections/empty", .body = "{}", .len = 2,
-                                            .type = "application/json"}));
-    struct json *none = expect(&c, 200, &(struct ask){.method = "POST", .target = "/v1/collections/empty/search",
-                                                      .type = "image/jpeg", .body = photo.data, .len = photo.len});
-    struct json *few = expect(&c, 200, &(struct ask){.method = "POST", .target = SEARCH "?limit=1000",
-                                                     .type = "image/jpeg", .body = photo.data, .len = photo.len});
+    json_free(expect(
+        &c, 201,
+        &(struct ask){
+            .method = "PUT", .target = "/v1/collections/empty", .body = "{}", .len = 2, .type = "application/json"}));
+    struct json *none = expect(&c, 200,
+                               &(struct ask){.method = "POST",
+                                             .target = "/v1/collections/empty/search",
+                                             .type = "image/jpeg",
+                                             .body = photo.data,
+                                             .len = photo.len});
+    struct json *few = expect(&c, 200,
+                              &(struct ask){.method = "POST",
+                                            .target = SEARCH "?limit=1000",
+                                            .type = "image/jpeg",
+                                            .body = photo.data,
+                                            .len = photo.len});
     seen_section("Searches with few images");
     seen(count_at(none, "data") == 0, "a search in an empty collection", "200, nothing found", "200, %zu found",
          count_at(none, "data"));

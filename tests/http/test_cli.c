@@ -62,9 +62,10 @@ static char *shell(const char *line, int *status)
 static void on_a_terminal_an_error_has_a_line_of_its_own(void **state)
 {
     UNUSED(state);
-    static const char config[] = "{\"data\":\"%s/pictures\",\"out\":\"%s/run\",\"batch_size\":64,\"per_label\":2,\"steps\":2,"
-                                 "\"arch\":{\"name\":\"resnet18\",\"stem\":\"small2\",\"width\":8,\"size\":32},"
-                                 "\"method\":{\"type\":\"infonce\",\"infonce\":{\"positives\":\"labels\"}}}";
+    static const char config[] =
+        "{\"data\":\"%s/pictures\",\"out\":\"%s/run\",\"batch_size\":64,\"per_label\":2,\"steps\":2,"
+        "\"arch\":{\"name\":\"resnet18\",\"stem\":\"small2\",\"width\":8,\"size\":32},"
+        "\"method\":{\"type\":\"infonce\",\"infonce\":{\"positives\":\"labels\"}}}";
     char *dir = t_make_dir(), text[1000], line[1000], path[400];
     int status;
     for (int i = 0; i < 6; i++) {
@@ -87,8 +88,9 @@ static char *start_container(const char *before, const char *data, int *status)
     char line[1200], folder[600];
     snprintf(folder, sizeof folder, "%s", program_path());
     *strrchr(folder, '/') = 0;
-    snprintf(line, sizeof line, "PATH=%s:$PATH ANCHORD_DATA=%s %s sh configs/container-start.sh serve --listen 127.0.0.1:x 2>&1",
-             folder, data, before);
+    snprintf(line, sizeof line,
+             "PATH=%s:$PATH ANCHORD_DATA=%s %s sh configs/container-start.sh serve --listen 127.0.0.1:x 2>&1", folder,
+             data, before);
     return shell(line, status);
 }
 
@@ -380,8 +382,10 @@ static void a_backup_is_restored_into_a_new_folder_and_nowhere_else(void **state
     command_only(0, "import", "--data", data, "--model", small_model(), pictures, NULL);
     assert_ok(server_start(&s, &(struct server_options){.dir = data}, &e), e);
     c = client_to(s.admin);
-    assert_true(client_ask(&c, &(struct ask){.method = "POST", .target = "/v1/backups", .type = "application/json",
-                                             .body = "{}", .len = 2}, &r));
+    assert_true(client_ask(
+        &c,
+        &(struct ask){.method = "POST", .target = "/v1/backups", .type = "application/json", .body = "{}", .len = 2},
+        &r));
     assert_int_equal(r.status, 201);
     struct json *made = json_parse(r.body.data, r.body.len, 0, &e);
     assert_ok(made, e);

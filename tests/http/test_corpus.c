@@ -27,12 +27,21 @@ static struct buf *add_original(void)
 static void make_originals(void)
 {
     static const struct jpeg_form jpegs[] = {
-        {0}, {.progressive = true}, {.colours = JPEG_GREY}, {.colours = JPEG_RGB}, {.colours = JPEG_CMYK},
-        {.colours = JPEG_YCCK, .progressive = true}, {.arithmetic = true}, {.deep_tables = true, .progressive = true},
-        {.restart = 2}, {.across = 4, .down = 1}, {.across = 1, .down = 2, .progressive = true},
+        {0},
+        {.progressive = true},
+        {.colours = JPEG_GREY},
+        {.colours = JPEG_RGB},
+        {.colours = JPEG_CMYK},
+        {.colours = JPEG_YCCK, .progressive = true},
+        {.arithmetic = true},
+        {.deep_tables = true, .progressive = true},
+        {.restart = 2},
+        {.across = 4, .down = 1},
+        {.across = 1, .down = 2, .progressive = true},
     };
     static const struct png_form pngs[] = {
-        {2, 8, false, false}, {6, 8, true, false}, {0, 1, false, true}, {3, 2, true, true}, {4, 16, false, false}, {2, 16, true, true},
+        {2, 8, false, false}, {6, 8, true, false},   {0, 1, false, true},
+        {3, 2, true, true},   {4, 16, false, false}, {2, 16, true, true},
     };
     struct image img = t_picture(7, SIDE, SIDE);
     for (size_t i = 0; i < COUNT(jpegs); i++)
@@ -152,9 +161,15 @@ static const struct way {
     const char *name;
     void (*damage)(struct buf *b, size_t step, size_t steps);
 } ways[] = {
-    {"cut off", cut}, {"cut from the front", cut_from_the_front}, {"a piece missing", drop_the_middle},
-    {"one bit flipped", flip_a_bit}, {"one byte set", set_a_byte}, {"a number set to its limit", set_a_number},
-    {"a part twice", repeat_a_part}, {"two parts swapped", swap_two_parts}, {"noise in 32 bytes", put_noise},
+    {"cut off", cut},
+    {"cut from the front", cut_from_the_front},
+    {"a piece missing", drop_the_middle},
+    {"one bit flipped", flip_a_bit},
+    {"one byte set", set_a_byte},
+    {"a number set to its limit", set_a_number},
+    {"a part twice", repeat_a_part},
+    {"two parts swapped", swap_two_parts},
+    {"noise in 32 bytes", put_noise},
     {"the end of another picture", graft},
 };
 
@@ -168,8 +183,14 @@ struct tally {
 static void send_one(struct client *c, const struct buf *b, struct tally *t)
 {
     struct reply r = {0};
-    client_ask(c, &(struct ask){.method = "POST", .target = "/v1/embeddings", .type = "image/jpeg",
-                                .body = b->data ? b->data : "", .len = b->len, .timeout = 30}, &r);
+    client_ask(c,
+               &(struct ask){.method = "POST",
+                             .target = "/v1/embeddings",
+                             .type = "image/jpeg",
+                             .body = b->data ? b->data : "",
+                             .len = b->len,
+                             .timeout = 30},
+               &r);
     bool refusal = r.status == 400 || r.status == 413 || r.status == 415 || r.status == 422;
     if (r.status == 200)
         t->embedded++;

@@ -21,7 +21,8 @@ static void open_place(struct place *p)
 
 static void import_says(const struct place *p, const char *words)
 {
-    char *out = command(0, "import", "--data", p->data, "--model", small_model(), "--precision", "fp32", p->pictures, NULL);
+    char *out =
+        command(0, "import", "--data", p->data, "--model", small_model(), "--precision", "fp32", p->pictures, NULL);
     assert_contains(out, words);
     free(out);
 }

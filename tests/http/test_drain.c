@@ -51,8 +51,10 @@ static void sigterm_under_load_answers_every_request_that_was_sent(void **state)
     atomic_bool quiet = false;
     struct buf put = {0};
     begin(&s, &(struct server_options){.env = env});
-    ask_bytes(&(struct ask){.method = "POST", .target = "/v1/embeddings", .type = "image/jpeg", .body = photo.data,
-                            .len = photo.len}, &put);
+    ask_bytes(
+        &(struct ask){
+            .method = "POST", .target = "/v1/embeddings", .type = "image/jpeg", .body = photo.data, .len = photo.len},
+        &put);
     struct client idle = client_to(s.port), late = client_to(s.port);
     expect_status(&idle, 200, &(struct ask){.method = "GET", .target = "/healthz"});
     struct behind b = {.load = {.port = s.port, .connections = 64, .requests = &put, .n = 1, .stop = &quiet}};
@@ -67,8 +69,8 @@ static void sigterm_under_load_answers_every_request_that_was_sent(void **state)
     double took = clock_s() - since;
     pthread_join(b.thread, NULL);
     seen_section("Signals");
-    seen(status == 0 && b.result.broken == 0 && b.result.failed == 0 && refused,
-         "SIGTERM while 64 uploads wait", "every one answered, new connections refused, exit code 0",
+    seen(status == 0 && b.result.broken == 0 && b.result.failed == 0 && refused, "SIGTERM while 64 uploads wait",
+         "every one answered, new connections refused, exit code 0",
          "%zu without an answer, %zu with 503, new connections %s, exit code %d after %.2f s", b.result.broken,
          b.result.refused, refused ? "refused" : "taken", status, took);
     assert_true(b.ok);
@@ -207,7 +209,9 @@ static void a_stop_ends_in_its_time_whatever_its_clients_do(void **state)
     }
     t_remove_dir(dir);
     bool good = longest < DRAIN_S + 1.5 * T_SLOWER;
-    seen(good, "SIGTERM, drain time 2 s, while 600 kept connections go on asking, bodies are half sent and an answer is not read",
+    seen(good,
+         "SIGTERM, drain time 2 s, while 600 kept connections go on asking, bodies are half sent and an answer is not "
+         "read",
          "exit code 0 after 2 s", "exit code 0 after %.1f s", longest);
     assert_true(good);
 }

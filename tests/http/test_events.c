@@ -11,7 +11,9 @@
 
 #define JOBS "/v1/fine_tuning/jobs"
 #define LONG ",\"method\":{\"type\":\"triplet\",\"triplet\":{\"hyperparameters\":{\"n_epochs\":10000}}}"
-#define SHORT ",\"promote\":\"never\",\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"n_epochs\":6,\"batch_size\":8}}}"
+#define SHORT                                                                                                          \
+    ",\"promote\":\"never\",\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"n_epochs\":6,"        \
+    "\"batch_size\":8}}}"
 enum { IMAGES = 24, EVENTS_MAX = 64, WAIT_S = 200 };
 
 static struct server server;
@@ -64,8 +66,9 @@ static struct client follow(const char *id, const char *query, const char *heade
 {
     struct client c = client_to(server.admin);
     char head[400];
-    snprintf(head, sizeof head, "GET " JOBS "/%s/events%s HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n%s\r\n", id,
-             query, headers);
+    snprintf(head, sizeof head,
+             "GET " JOBS "/%s/events%s HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n%s\r\n", id, query,
+             headers);
     assert_true(client_connect(&c) && client_send_text(&c, head));
     return c;
 }
@@ -109,7 +112,9 @@ static size_t ids_of(const struct reply *r, char ids[EVENTS_MAX][64])
         char want[200];
         assert_true(n < EVENTS_MAX);
         assert_int_equal(sscanf(at, "id: %63s", ids[n]), 1);
-        snprintf(want, sizeof want, "id: %s\nevent: fine_tuning.job.event\ndata: {\"object\":\"fine_tuning.job.event\",\"id\":\"%s\",", ids[n], ids[n]);
+        snprintf(want, sizeof want,
+                 "id: %s\nevent: fine_tuning.job.event\ndata: {\"object\":\"fine_tuning.job.event\",\"id\":\"%s\",",
+                 ids[n], ids[n]);
         if (strncmp(at, want, strlen(want)) != 0)
             fail_msg("not %s: %.300s", want, at);
         n++;
@@ -168,7 +173,10 @@ static void a_stream_has_every_event_in_order_and_ends_with_the_job(void **state
 static void what_cannot_be_gone_on_with_is_refused(void **state)
 {
     UNUSED(state);
-    static const struct { const char *query, *header, *param; int status; } cases[] = {
+    static const struct {
+        const char *query, *header, *param;
+        int status;
+    } cases[] = {
         {"?after=ftevent-0000000001-ftjob-0000000000000000", "", "after", 400},
         {"", "Last-Event-ID: 7\r\n", "last-event-id", 400},
         {"?limit=3", "", "limit", 400},

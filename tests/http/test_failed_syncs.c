@@ -28,8 +28,9 @@ static int put(struct trial *t, const char *id)
     snprintf(target, sizeof target, IMAGES "/%s", id);
     picture(3, PICTURE_SIDE, &body);
     buf_text(&body, id);
-    client_ask(&c, &(struct ask){.method = "PUT", .target = target, .type = "image/jpeg", .body = body.data,
-                                 .len = body.len}, &reply);
+    client_ask(
+        &c, &(struct ask){.method = "PUT", .target = target, .type = "image/jpeg", .body = body.data, .len = body.len},
+        &reply);
     int status = reply.status;
     reply_clear(&reply);
     buf_clear(&body);
@@ -73,8 +74,8 @@ static bool probe(const char *call, const char *part, int expected, char what[20
     assert_ok(trial_start(&t, &e), e);
     int before = get_content(&t, "before"), again = get_content(&t, "during"), after1 = get_content(&t, "after1"),
         after2 = get_content(&t, "after2");
-    snprintf(what, 200, "%s of %s: before %d, during %d and %d, after %d and %d", call, part, before, during, again, after1,
-             after2);
+    snprintf(what, 200, "%s of %s: before %d, during %d and %d, after %d and %d", call, part, before, during, again,
+             after1, after2);
     trial_end(&t);
     return before == 200 && after1 == 200 && after2 == 200 && (during != 200 || again == 200);
 }
@@ -132,18 +133,31 @@ struct fault {
 };
 
 static const struct fault faults[] = {
-    {"fdatasync", EIO, "anchord.db-wal"}, {"fdatasync", EIO, "anchord.db-wal"}, {"fdatasync", EIO, "anchord.db$"},
-    {"write", EIO, "anchord.db-wal"},     {"write", EIO, "anchord.db$"},        {"write", EIO, "/blobs/"},
-    {"fsync", EIO, ".tmp"},               {"fsync", EIO, "/blobs/"},            {"fsync", EIO, "/data$"},
-    {"rename", EIO, "/blobs/"},           {"unlink", EIO, "/blobs/"},           {"mkdir", EIO, "/data/"},
-    {"ftruncate", EIO, "anchord.db-wal"}, {"open", EIO, "/blobs/"},             {"write", ENOSPC, "/blobs/"},
-    {"write", ENOSPC, "anchord.db"},      {"open", ENOSPC, "/data/"},           {"mkdir", ENOSPC, "/data/"},
+    {"fdatasync", EIO, "anchord.db-wal"},
+    {"fdatasync", EIO, "anchord.db-wal"},
+    {"fdatasync", EIO, "anchord.db$"},
+    {"write", EIO, "anchord.db-wal"},
+    {"write", EIO, "anchord.db$"},
+    {"write", EIO, "/blobs/"},
+    {"fsync", EIO, ".tmp"},
+    {"fsync", EIO, "/blobs/"},
+    {"fsync", EIO, "/data$"},
+    {"rename", EIO, "/blobs/"},
+    {"unlink", EIO, "/blobs/"},
+    {"mkdir", EIO, "/data/"},
+    {"ftruncate", EIO, "anchord.db-wal"},
+    {"open", EIO, "/blobs/"},
+    {"write", ENOSPC, "/blobs/"},
+    {"write", ENOSPC, "anchord.db"},
+    {"open", ENOSPC, "/data/"},
+    {"mkdir", ENOSPC, "/data/"},
 };
 
 static void strike(struct trial *t)
 {
     const struct fault *f = &faults[rng_below(&t->rng, COUNT(faults))];
-    trial_break(t, f->call, f->number, f->part, (int)rng_below(&t->rng, 3)); /* once, twice or for as long as it lasts */
+    trial_break(t, f->call, f->number, f->part,
+                (int)rng_below(&t->rng, 3)); /* once, twice or for as long as it lasts */
 }
 
 static void rest(struct trial *t, unsigned least, unsigned most)
@@ -220,8 +234,9 @@ static void run(enum death death, size_t rounds)
     size_t done = 0;
     for (; done < rounds && !t.broken; done++)
         round_of(&t);
-    print_message("%zu rounds, %zu acknowledged, %zu refused, %zu unsynced changes taken back, slowest start %.2f s%s%s\n",
-                  done, r->acks, r->refused, t.lost_writes, t.slowest_start, t.broken ? "; " : "", t.what);
+    print_message(
+        "%zu rounds, %zu acknowledged, %zu refused, %zu unsynced changes taken back, slowest start %.2f s%s%s\n", done,
+        r->acks, r->refused, t.lost_writes, t.slowest_start, t.broken ? "; " : "", t.what);
     if (t.broken)
         fail_msg("%s", t.what);
     assert_true(r->acks > 5 * rounds);

@@ -94,8 +94,9 @@ static int put(struct rig *r, const char *id, size_t extra)
     buf_text(&body, id); /* another file for each id */
     for (size_t i = 0; i < extra; i++)
         buf_char(&body, (char)(i * 31));
-    client_ask(&c, &(struct ask){.method = "PUT", .target = target, .type = "image/jpeg", .body = body.data,
-                                 .len = body.len}, &reply);
+    client_ask(
+        &c, &(struct ask){.method = "PUT", .target = target, .type = "image/jpeg", .body = body.data, .len = body.len},
+        &reply);
     int status = reply.status;
     reply_clear(&reply);
     buf_clear(&body);
@@ -122,15 +123,16 @@ static void probe_io_error(const char *what, const char *call, const char *part)
     rig_new(&r);
     assert_int_equal(put(&r, "before", 0), 201);
     rig_break(&r, call, EIO, part, 1);
-    int during = put(&r, "during", 0), after = put(&r, "after", 0), read = ask_status(&r, "GET", IMAGES "/before/content"),
-        ready = ask_status(&r, "GET", "/readyz");
+    int during = put(&r, "during", 0), after = put(&r, "after", 0),
+        read = ask_status(&r, "GET", IMAGES "/before/content"), ready = ask_status(&r, "GET", "/readyz");
     rig_mend(&r);
     server_stop(&r.server);
     rig_start(&r);
     int kept = ask_status(&r, "GET", IMAGES "/before/content"), again = put(&r, "again", 0);
     bool good = during == 500 && after == 500 && read == 200 && ready == 503 && kept == 200 && again == 201;
     seen(good, what, "500, and no more writes; reading goes on; a restart mends it",
-         "put %d, next put %d, get %d, readyz %d; after a restart get %d, put %d", during, after, read, ready, kept, again);
+         "put %d, next put %d, get %d, readyz %d; after a restart get %d, put %d", during, after, read, ready, kept,
+         again);
     rig_free(&r);
     assert_true(good);
 }
@@ -182,9 +184,13 @@ static void what_passes_is_refused_until_it_has_passed(void **state)
 static void nothing_is_lost_by_faults_under_load(void **state)
 {
     UNUSED(state);
-    static const struct { const char *call; int number; const char *part; } faults[] = {
-        {"fdatasync", EIO, "anchord.db-wal"}, {"fsync", EIO, "/blobs/"}, {"write", EIO, "anchord.db-wal"},
-        {"write", ENOSPC, "/blobs/"}, {"rename", EIO, "/blobs/"}, {"open", EMFILE, "/blobs/"},
+    static const struct {
+        const char *call;
+        int number;
+        const char *part;
+    } faults[] = {
+        {"fdatasync", EIO, "anchord.db-wal"}, {"fsync", EIO, "/blobs/"},  {"write", EIO, "anchord.db-wal"},
+        {"write", ENOSPC, "/blobs/"},         {"rename", EIO, "/blobs/"}, {"open", EMFILE, "/blobs/"},
     };
     struct rig r;
     struct ledger *l = ledger_new(8, 5);
@@ -282,7 +288,8 @@ static void a_disk_that_uploads_filled_is_left_by_deleting(void **state)
     int kept = ask_status(&r, "GET", IMAGES "/again/content");
     bool good = full == 507 && stored > 10 && reads == 200 && deleted == stored && again == 201 && kept == 200;
     seen(good, "a disk of 24 MB filled by uploads, then emptied by deletes", "507 when full, deletes work, room again",
-         "%d stored, then %d; get %d; %d deleted; put %d; after a restart get %d", stored, full, reads, deleted, again, kept);
+         "%d stored, then %d; get %d; %d deleted; put %d; after a restart get %d", stored, full, reads, deleted, again,
+         kept);
     remove_small_disk(&r);
     assert_true(good);
 }
@@ -351,8 +358,12 @@ static void import_second(struct rig *r)
     size_t len = 0;
     snprintf(path, sizeof path, "%s/model", r->scratch);
     assert_ok(model_save(m, path, &e) && file_read(path, 16 << 20, &bytes, &len, &e), e);
-    expect_status(&admin, 201, &(struct ask){.method = "POST", .target = "/v1/models?id=second", .body = bytes,
-                                             .len = len, .type = "application/octet-stream"});
+    expect_status(&admin, 201,
+                  &(struct ask){.method = "POST",
+                                .target = "/v1/models?id=second",
+                                .body = bytes,
+                                .len = len,
+                                .type = "application/octet-stream"});
     unlink(path);
     free(bytes);
     model_free(m);
@@ -407,8 +418,12 @@ static void a_change_of_model_waits_for_room(void **state)
     snprintf(other, sizeof other, "%s/other", r.scratch);
     struct client admin = client_to(r.server.admin);
     fill_up(&r, "other");
-    expect_status(&admin, 507, &(struct ask){.method = "POST", .target = "/v1/collections/default/model",
-                                             .type = "application/json", .body = "{\"model\":\"second\"}", .len = 18});
+    expect_status(&admin, 507,
+                  &(struct ask){.method = "POST",
+                                .target = "/v1/collections/default/model",
+                                .type = "application/json",
+                                .body = "{\"model\":\"second\"}",
+                                .len = 18});
     unlink(other);
     assert_int_equal(put(&r, "pause", 0), 201);
     usleep(1500000); /* then the log is empty, and takes room when it is written to */
@@ -421,7 +436,8 @@ static void a_change_of_model_waits_for_room(void **state)
     unlink(other);
     bool done = newest_becomes(&admin, "state", "active"), found = finds(&r, "second");
     bool good = stored == 20 && waits && serves && building && done && found;
-    seen(good, "a change of model on a disk filled to the last byte", "it waits and says so, searches go on; done when there is room",
+    seen(good, "a change of model on a disk filled to the last byte",
+         "it waits and says so, searches go on; done when there is room",
          "waits %d, searches %d, state %s; with room: done %d, searches by the new model %d", waits, serves, state_then,
          done, found);
     free(state_then);

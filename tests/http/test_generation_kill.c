@@ -40,8 +40,10 @@ static void import_models(struct trial *t)
         snprintf(path, sizeof path, "%s/model", t->scratch);
         snprintf(target, sizeof target, "/v1/models?id=%s", model_ids[i]);
         assert_ok(model_save(m, path, &e) && file_read(path, 16 << 20, &bytes, &len, &e), e);
-        expect_status(&admin, 201, &(struct ask){.method = "POST", .target = target, .body = bytes, .len = len,
-                                                 .type = "application/octet-stream"});
+        expect_status(
+            &admin, 201,
+            &(struct ask){
+                .method = "POST", .target = target, .body = bytes, .len = len, .type = "application/octet-stream"});
         free(bytes);
         model_free(m);
     }
@@ -53,8 +55,8 @@ static void import_models(struct trial *t)
 struct seen_generations {
     int64_t active, building, wanted_done, wanted_total;
     size_t n_active, n_building;
-    int model;           /* of the active one */
-    bool complete;       /* what is built lacks nothing */
+    int model;     /* of the active one */
+    bool complete; /* what is built lacks nothing */
 };
 
 static int model_number(const char *id)
@@ -117,9 +119,13 @@ static int64_t begin_change(struct client *admin, bool back, int model)
     struct err e = {0};
     int64_t wanted = 0;
     snprintf(json, sizeof json, "{\"model\":\"%s\"}", model_ids[model]);
-    client_ask(admin, &(struct ask){.method = "POST", .target = back ? COLLECTION "/rollback" : COLLECTION "/model",
-                                    .type = "application/json", .body = back ? "{}" : json,
-                                    .len = back ? 2 : strlen(json)}, &r);
+    client_ask(admin,
+               &(struct ask){.method = "POST",
+                             .target = back ? COLLECTION "/rollback" : COLLECTION "/model",
+                             .type = "application/json",
+                             .body = back ? "{}" : json,
+                             .len = back ? 2 : strlen(json)},
+               &r);
     struct json *doc = r.status == 202 ? json_parse(r.body.data, r.body.len, 0, &e) : NULL;
     if (doc)
         wanted = int_at(doc, "generation");
@@ -203,10 +209,11 @@ static void run(struct trial *t, struct tally *tally)
     import_models(t);
     for (size_t i = 0; i < t->kills && !t->broken; i++)
         one_death(t, tally, i);
-    print_message("%zu deaths: %zu while building, %zu with nothing missing, %zu in a roll-back; afterwards %zu times the "
-                  "old generation, %zu times the new one; %zu went on; %zu acknowledged, slowest start %.2f s%s%s\n",
-                  t->kills, tally->building, tally->at_switch, tally->rolling_back, tally->old, tally->new,
-                  tally->went_on, ledger_report(t->ledger)->acks, t->slowest_start, t->broken ? "; " : "", t->what);
+    print_message(
+        "%zu deaths: %zu while building, %zu with nothing missing, %zu in a roll-back; afterwards %zu times the "
+        "old generation, %zu times the new one; %zu went on; %zu acknowledged, slowest start %.2f s%s%s\n",
+        t->kills, tally->building, tally->at_switch, tally->rolling_back, tally->old, tally->new, tally->went_on,
+        ledger_report(t->ledger)->acks, t->slowest_start, t->broken ? "; " : "", t->what);
 }
 
 static void dies_well(enum death death)

@@ -20,7 +20,7 @@
 enum { WRITERS = 4, SEARCHERS = 4, OWN = 12, STATIC = 352, IDS = WRITERS * OWN + STATIC, MODELS = 3, SPANS = 4096 };
 
 #define COLLECTION "/v1/collections/flat"
-#define JSON "application/json"
+#define JSON       "application/json"
 
 struct span { /* when a generation may have answered, and when it must have */
     int64_t generation;
@@ -32,13 +32,13 @@ struct shared {
     struct server server;
     struct history *history;
     struct buf pictures[HISTORY_PICTURES];
-    float *vectors[MODELS];          /* [HISTORY_PICTURES, dimensions] */
-    double *scores[MODELS];          /* [HISTORY_PICTURES, HISTORY_PICTURES] */
+    float *vectors[MODELS]; /* [HISTORY_PICTURES, dimensions] */
+    double *scores[MODELS]; /* [HISTORY_PICTURES, HISTORY_PICTURES] */
     uint32_t dimensions;
     double tolerance;
     atomic_bool stop;
     _Atomic int64_t stamp;
-    pthread_mutex_t lock;            /* guards what follows */
+    pthread_mutex_t lock; /* guards what follows */
     struct span spans[SPANS];
     size_t n_spans;
     size_t errors, wrong, writes, searches, conflicts;
@@ -82,7 +82,8 @@ static void embed_pictures(int which, const struct model *m, enum precision prec
     sh.scores[which] = calloc(HISTORY_PICTURES * HISTORY_PICTURES, sizeof(double));
     for (size_t i = 0; i < HISTORY_PICTURES; i++)
         assert_ok(lane_embed(lane, sh.pictures[i].data, sh.pictures[i].len, &image_default_limits,
-                             sh.vectors[which] + i * d, NULL, &e), e);
+                             sh.vectors[which] + i * d, NULL, &e),
+                  e);
     for (size_t i = 0; i < HISTORY_PICTURES; i++)
         for (size_t k = 0; k < HISTORY_PICTURES; k++)
             for (size_t j = 0; j < d; j++)
@@ -161,7 +162,8 @@ static bool read_hits(const struct json *doc, struct history_hit *hits, size_t *
     *n = json_count(data);
     for (size_t i = 0; i < *n; i++) {
         const struct json *hit = json_item(data, i);
-        const char *id = json_as_text(json_member(hit, "id"), NULL), *label = json_as_text(json_member(hit, "label"), NULL);
+        const char *id = json_as_text(json_member(hit, "id"), NULL),
+                   *label = json_as_text(json_member(hit, "label"), NULL);
         if (*n > IDS || !id || id[0] != 'i' || !label || !json_as_number(json_member(hit, "score"), &hits[i].score))
             return false;
         hits[i].id = strtoul(id + 1, NULL, 10);
@@ -215,13 +217,15 @@ static void search_one(struct client *c, struct rng *rng, int *model)
     } else {
         buf_print(&body, "{\"model\":\"%s\",\"vector\":[", model_ids[*model]);
         for (size_t i = 0; i < sh.dimensions; i++)
-            buf_print(&body, "%s%.9g", i ? "," : "",
-                      (double)sh.vectors[*model][(size_t)a.query * sh.dimensions + i]);
+            buf_print(&body, "%s%.9g", i ? "," : "", (double)sh.vectors[*model][(size_t)a.query * sh.dimensions + i]);
         buf_text(&body, "]}");
     }
     a.from = clock_s();
-    client_ask(c, &(struct ask){.method = "POST", .target = target, .type = kind ? JSON : "image/jpeg", .body = body.data,
-                                .len = body.len}, &r);
+    client_ask(
+        c,
+        &(struct ask){
+            .method = "POST", .target = target, .type = kind ? JSON : "image/jpeg", .body = body.data, .len = body.len},
+        &r);
     a.to = clock_s();
     if (kind == 2 && r.status == 409) { /* the model is another by now: so it must be */
         *model = (*model + 1) % MODELS;
@@ -321,14 +325,17 @@ static void open_all(const char *precision)
         snprintf(path, sizeof path, "%s.model", sh.server.dir);
         snprintf(target, sizeof target, "/v1/models?id=%s", model_ids[i]);
         assert_ok(model_save(m, path, &e) && file_read(path, 16 << 20, &bytes, &len, &e), e);
-        expect_status(&admin, i ? 201 : 200, &(struct ask){.method = "POST", .target = target, .body = bytes, .len = len,
-                                                           .type = "application/octet-stream"});
+        expect_status(
+            &admin, i ? 201 : 200,
+            &(struct ask){
+                .method = "POST", .target = target, .body = bytes, .len = len, .type = "application/octet-stream"});
         embed_pictures(i, m, p);
         free(bytes);
         model_free(m);
     }
-    json_free(expect(&admin, 201, &(struct ask){.method = "PUT", .target = COLLECTION, .type = JSON,
-                                                .body = "{\"index\":\"flat\"}", .len = 16}));
+    json_free(expect(
+        &admin, 201,
+        &(struct ask){.method = "PUT", .target = COLLECTION, .type = JSON, .body = "{\"index\":\"flat\"}", .len = 16}));
     client_close(&admin);
 }
 
@@ -349,8 +356,13 @@ static void check_all_found(struct client *c)
     struct reply r = {0};
     for (int i = 0; i < HISTORY_PICTURES; i++) {
         struct history_answer a = {.tolerance = sh.tolerance, .query = i, .limit = 1000, .from = clock_s()};
-        client_ask(c, &(struct ask){.method = "POST", .target = COLLECTION "/search?limit=1000", .type = "image/jpeg",
-                                    .body = sh.pictures[i].data, .len = sh.pictures[i].len}, &r);
+        client_ask(c,
+                   &(struct ask){.method = "POST",
+                                 .target = COLLECTION "/search?limit=1000",
+                                 .type = "image/jpeg",
+                                 .body = sh.pictures[i].data,
+                                 .len = sh.pictures[i].len},
+                   &r);
         a.to = clock_s();
         assert_int_equal(r.status, 200);
         check_answer(&a, &r, "at rest");
@@ -411,9 +423,10 @@ static void nobody_notices(void **state)
     for (size_t i = 0; i < WRITERS + SEARCHERS; i++)
         pthread_join(threads[i], NULL);
     check_all_found(&admin);
-    print_message("%zu changes and roll-backs, the longest %.2f s; %zu writes, %zu searches, %zu told that the model is "
-                  "another; %zu errors, %zu wrong answers%s%s\n", changes, longest, sh.writes, sh.searches, sh.conflicts,
-                  sh.errors, sh.wrong, sh.first[0] ? ": " : "", sh.first);
+    print_message(
+        "%zu changes and roll-backs, the longest %.2f s; %zu writes, %zu searches, %zu told that the model is "
+        "another; %zu errors, %zu wrong answers%s%s\n",
+        changes, longest, sh.writes, sh.searches, sh.conflicts, sh.errors, sh.wrong, sh.first[0] ? ": " : "", sh.first);
     assert_int_equal(sh.errors, 0);
     assert_int_equal(sh.wrong, 0);
     assert_true(changes >= 3 && sh.writes > 100 && sh.searches > 100);

@@ -49,9 +49,13 @@ static int64_t stored(void)
 /* Puts the bytes, notes the row, empties b. */
 static void probe_image(const char *what, const char *pattern, const char *code, struct buf *b, double max_s)
 {
-    probe_ask(&server, what, pattern, code, &(struct ask){.method = "PUT", .target = IMAGE, .type = "image/jpeg",
-                                                          .body = b->data ? b->data : "", .len = b->len,
-                                                          .timeout = max_s * T_SLOWER});
+    probe_ask(&server, what, pattern, code,
+              &(struct ask){.method = "PUT",
+                            .target = IMAGE,
+                            .type = "image/jpeg",
+                            .body = b->data ? b->data : "",
+                            .len = b->len,
+                            .timeout = max_s * T_SLOWER});
     buf_clear(b);
 }
 
@@ -66,8 +70,8 @@ static void probe_bytes(const char *what, const char *pattern, const char *code,
 static size_t frame_at(const struct buf *b)
 {
     for (size_t i = 2; i + 9 < b->len; i++)
-        if ((unsigned char)b->data[i] == 0xff && ((unsigned char)b->data[i + 1] == 0xc0 ||
-                                                  (unsigned char)b->data[i + 1] == 0xc2))
+        if ((unsigned char)b->data[i] == 0xff &&
+            ((unsigned char)b->data[i + 1] == 0xc0 || (unsigned char)b->data[i + 1] == 0xc2))
             return i;
     fail_msg("there is no frame header");
     return 0;
@@ -103,7 +107,8 @@ static void claimed_sizes_are_checked_before_decoding(void **state)
 static void what_is_no_known_picture_is_refused_whatever_its_header_says(void **state)
 {
     UNUSED(state);
-    static const char gif[] = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,",
+    static const char gif[] =
+        "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,",
                       html[] = "<html><script>alert(1)</script></html>", zip[] = "PK\x03\x04\x14\x00\x00\x00",
                       soi[] = "\xff\xd8", riff[] = "RIFF\xff\xff\xff\xffWEBPVP8 ",
                       png[] = "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\xff\xff\xff\xff\xff\xff\xff\xff\x08\x02\x00\x00\x00";
@@ -157,8 +162,8 @@ static void floods_of_markers_cost_no_time(void **state)
 /* A progressive JPEG of 4096 x 4096 grey pixels whose scans are empty: each costs the decoder a whole pass. */
 static void scan_bomb(struct buf *b, size_t scans)
 {
-    static const unsigned char frame[] = {8, 0x10, 0, 0x10, 0, 1, 1, 0x11, 0},
-                               first[] = {1, 1, 0, 0, 0, 0}, table[] = {0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+    static const unsigned char frame[] = {8, 0x10, 0, 0x10, 0, 1, 1, 0x11, 0}, first[] = {1, 1, 0, 0, 0, 0},
+                               table[] = {0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
                                more[] = {1, 1, 0, 1, 63, 0};
     unsigned char quant[65] = {0}, ac[18] = {0x10, 1};
     memset(quant + 1, 1, 64);
@@ -227,8 +232,8 @@ static void a_picture_with_any_one_byte_changed_crashes_nothing(void **state)
         refused += status >= 400 && status < 500;
         other += status < 200 || status >= 500;
     }
-    seen(other == 0 && server_alive(&server), "a small JPEG with each of its bytes changed in turn",
-         "taken or 4xx", "%zu taken, %zu refused, %zu other", taken, refused, other);
+    seen(other == 0 && server_alive(&server), "a small JPEG with each of its bytes changed in turn", "taken or 4xx",
+         "%zu taken, %zu refused, %zu other", taken, refused, other);
     assert_int_equal(other, 0);
     assert_true(taken > 0 && refused > 0);
     client_close(&c);
@@ -317,9 +322,12 @@ static void turned_pictures_tell_their_upright_size(void **state)
         buf_add(&b, plain.data, 2);
         put_marker(&b, 0xe1, exif, sizeof exif);
         buf_add(&b, plain.data + 2, plain.len - 2);
-        struct json *made = expect(&c, orientation == 1 ? 201 : 200, &(struct ask){
-            .method = "PUT", .target = "/v1/collections/default/images/turned", .type = "image/jpeg",
-            .body = b.data, .len = b.len});
+        struct json *made = expect(&c, orientation == 1 ? 201 : 200,
+                                   &(struct ask){.method = "PUT",
+                                                 .target = "/v1/collections/default/images/turned",
+                                                 .type = "image/jpeg",
+                                                 .body = b.data,
+                                                 .len = b.len});
         assert_int_equal(int_at(made, "width"), orientation < 5 ? 60 : 30);
         assert_int_equal(int_at(made, "height"), orientation < 5 ? 30 : 60);
         json_free(made);
@@ -351,8 +359,7 @@ static void what_follows_a_picture_is_kept_byte_for_byte(void **state)
     seen(strcmp(sent, got) == 0, "a JPEG with a ZIP and 4 MB behind it", "stored bytes = sent bytes", "%s",
          strcmp(sent, got) == 0 ? "equal" : "different");
     assert_string_equal(sent, got);
-    expect_status(&c, 204, &(struct ask){.method = "DELETE",
-                                         .target = "/v1/collections/default/images/polyglot"});
+    expect_status(&c, 204, &(struct ask){.method = "DELETE", .target = "/v1/collections/default/images/polyglot"});
     reply_clear(&r);
     buf_clear(&b);
     client_close(&c);
@@ -373,8 +380,9 @@ static void flat_pictures_get_a_finite_vector_or_a_plain_refusal(void **state)
         assert_ok(image_write_png(&img, &b, &e), e);
         image_clear(&img);
         snprintf(what, sizeof what, "a picture of nothing but shade %u", shades[i]);
-        probe_ask(&server, what, "200/422", NULL, &(struct ask){.method = "POST", .target = "/v1/embeddings",
-                                                                .type = "image/png", .body = b.data, .len = b.len});
+        probe_ask(&server, what, "200/422", NULL,
+                  &(struct ask){
+                      .method = "POST", .target = "/v1/embeddings", .type = "image/png", .body = b.data, .len = b.len});
         buf_clear(&b);
     }
     assert_int_equal(seen_bad(), before);
@@ -390,8 +398,13 @@ static void *race(void *arg)
     struct client c = client_to(server.port);
     struct reply r = {0};
     UNUSED(arg);
-    client_ask(&c, &(struct ask){.method = "PUT", .target = "/v1/collections/default/images/raced",
-                                 .type = "image/jpeg", .body = tiny.data, .len = tiny.len}, &r);
+    client_ask(&c,
+               &(struct ask){.method = "PUT",
+                             .target = "/v1/collections/default/images/raced",
+                             .type = "image/jpeg",
+                             .body = tiny.data,
+                             .len = tiny.len},
+               &r);
     atomic_fetch_add(r.status == 201 ? &created : r.status == 200 ? &replaced : &failed, 1);
     reply_clear(&r);
     client_close(&c);

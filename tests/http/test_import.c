@@ -29,12 +29,13 @@ struct counts {
 static void import_counts(const struct place *p, int exit_code, const char *flag, const char *value,
                           const struct counts *want)
 {
-    char *out = command(exit_code, "import", "--json", "--data", p->data, "--model", small_model(), "--precision", "fp32",
-                        p->pictures, flag, value, NULL);
+    char *out = command(exit_code, "import", "--json", "--data", p->data, "--model", small_model(), "--precision",
+                        "fp32", p->pictures, flag, value, NULL);
     const char *line = strstr(out, "{\"added\"");
     struct counts got = {0};
-    if (!line || sscanf(line, "{\"added\":%d,\"replaced\":%d,\"labelled\":%d,\"unchanged\":%d,\"refused\":%d,\"passed_over\":%d",
-                        &got.added, &got.replaced, &got.labelled, &got.unchanged, &got.refused, &got.passed_over) != 6)
+    if (!line ||
+        sscanf(line, "{\"added\":%d,\"replaced\":%d,\"labelled\":%d,\"unchanged\":%d,\"refused\":%d,\"passed_over\":%d",
+               &got.added, &got.replaced, &got.labelled, &got.unchanged, &got.refused, &got.passed_over) != 6)
         fail_msg("no counts in %s", out);
     if (memcmp(&got, want, sizeof got) != 0)
         fail_msg("got %s", line);
@@ -55,8 +56,13 @@ static struct json *ask(const struct server *s, const char *method, const char *
     struct client c = client_to(s->port);
     struct reply r = {0};
     struct err e = {0};
-    assert_true(client_ask(&c, &(struct ask){.method = method, .target = target, .body = body,
-                                             .type = body ? "application/json" : NULL, .len = body ? strlen(body) : 0}, &r));
+    assert_true(client_ask(&c,
+                           &(struct ask){.method = method,
+                                         .target = target,
+                                         .body = body,
+                                         .type = body ? "application/json" : NULL,
+                                         .len = body ? strlen(body) : 0},
+                           &r));
     if (r.status != status)
         fail_msg("%s %s: %d %s", method, target, r.status, r.body.data ? r.body.data : "");
     struct json *doc = json_parse(r.body.data, r.body.len, 0, &e);
@@ -88,9 +94,9 @@ static void pictures_get_ids_and_labels_and_the_damaged_are_named(void **state)
     write_picture(p.pictures, "cat/1.jpg", 1);
     write_picture(p.pictures, "cat/old/1.jpg", 2);
     write_picture(p.pictures, "top.jpeg", 3);
-    write_picture(p.pictures, "no ending", 4);                       /* a picture by its content */
+    write_picture(p.pictures, "no ending", 4); /* a picture by its content */
     write_file(p.pictures, "cat/brok\ren\xc3\xa4.jpg", "\xff\xd8\xff\xe0", 4);
-    write_file(p.pictures, "cat/empty.png", "", 0);                  /* a picture by its name */
+    write_file(p.pictures, "cat/empty.png", "", 0); /* a picture by its name */
     write_file(p.pictures, "notes.txt", "hello", 5);
     char *out = command(1, "import", "--data", p.data, "--model", small_model(), p.pictures, NULL);
     assert_contains(out, "refused: cat/brok%0Den\xc3\xa4.jpg: ");
@@ -117,8 +123,10 @@ static void check_changes(struct place *p, bool through_server)
     write_picture(p->pictures, "dog/3.jpg", 3);
     import_counts(p, 0, NULL, NULL, &(struct counts){.added = 3});
     struct server s = serve(p, NULL);
-    json_free(ask(&s, "PATCH", "/v1/collections/default/images/cat%2F1.jpg", "{\"label\":\"tom\",\"metadata\":{\"price\":7}}", 200));
-    json_free(ask(&s, "PATCH", "/v1/collections/default/images/dog%2F3.jpg", "{\"label\":null,\"metadata\":null}", 200));
+    json_free(ask(&s, "PATCH", "/v1/collections/default/images/cat%2F1.jpg",
+                  "{\"label\":\"tom\",\"metadata\":{\"price\":7}}", 200));
+    json_free(
+        ask(&s, "PATCH", "/v1/collections/default/images/dog%2F3.jpg", "{\"label\":null,\"metadata\":null}", 200));
     if (!through_server)
         assert_int_equal(server_stop(&s), 0);
 
@@ -129,7 +137,8 @@ static void check_changes(struct place *p, bool through_server)
 
     if (!through_server)
         s = serve(p, NULL);
-    check_image(&s, "cat%2F1.jpg", "tom", "{\"path\":\"cat/1.jpg\",\"price\":7}"); /* replaced, and what the user wrote kept */
+    check_image(&s, "cat%2F1.jpg", "tom",
+                "{\"path\":\"cat/1.jpg\",\"price\":7}"); /* replaced, and what the user wrote kept */
     check_image(&s, "dog%2F3.jpg", "dog", "{\"path\":\"dog/3.jpg\"}");
     assert_int_equal(server_stop(&s), 0);
 }
@@ -140,7 +149,8 @@ static void a_file_over_the_limit_is_named_and_the_rest_goes_on(void **state)
     struct place p = place_make();
     write_picture(p.pictures, "small.jpg", 1);
     write_large_picture(p.pictures, "large.jpg", 2);
-    char *out = command(1, "import", "--data", p.data, "--model", small_model(), "--max-body-bytes", "20000", p.pictures, NULL);
+    char *out =
+        command(1, "import", "--data", p.data, "--model", small_model(), "--max-body-bytes", "20000", p.pictures, NULL);
     assert_contains(out, "refused: large.jpg: ");
     assert_contains(out, "the limit is 20000");
     assert_contains(out, "1 added");
@@ -217,16 +227,28 @@ static void what_is_passed_over_is_named_with_its_kind(void **state)
     UNUSED(state);
     struct place p = place_make();
     write_picture(p.pictures, "1.jpg", 1);
-    write_file(p.pictures, "IMG_1.HEIC", "\0\0\0\x18" "ftypheic", 12);
-    write_file(p.pictures, "trip/IMG_2.jpg", "\0\0\0\x18" "ftypheic", 12);
+    write_file(p.pictures, "IMG_1.HEIC",
+               "\0\0\0\x18"
+               "ftypheic",
+               12);
+    write_file(p.pictures, "trip/IMG_2.jpg",
+               "\0\0\0\x18"
+               "ftypheic",
+               12);
     write_file(p.pictures, "party.gif", "GIF89a", 6);
     write_file(p.pictures, "1.AAE", "<?xml", 5);
     char target[500];
     snprintf(target, sizeof target, "%s/gone.jpg", p.pictures);
     assert_int_equal(symlink("nowhere", target), 0);
     char *out = command(0, "import", "--data", p.data, "--model", small_model(), p.pictures, NULL);
-    static const char *const lines[] = {"skipped: IMG_1.HEIC: HEIC", "skipped: trip/IMG_2.jpg: HEIC", "skipped: party.gif: GIF",
-                                        "skipped: 1.AAE: no picture", "skipped: gone.jpg: link to nothing", "5 skipped (", "2 HEIC", "1 GIF"};
+    static const char *const lines[] = {"skipped: IMG_1.HEIC: HEIC",
+                                        "skipped: trip/IMG_2.jpg: HEIC",
+                                        "skipped: party.gif: GIF",
+                                        "skipped: 1.AAE: no picture",
+                                        "skipped: gone.jpg: link to nothing",
+                                        "5 skipped (",
+                                        "2 HEIC",
+                                        "1 GIF"};
     for (size_t i = 0; i < COUNT(lines); i++)
         assert_contains(out, lines[i]);
     free(out);
@@ -247,7 +269,8 @@ static void neighbours_change_neither_ids_nor_notes(void **state)
     write_picture(p.pictures, "b/cat.jpg", 3);
     import_counts(&p, 0, NULL, NULL, &(struct counts){.added = 3});
     struct server s = serve(&p, NULL);
-    json_free(ask(&s, "PATCH", "/v1/collections/default/images/%E7%8C%AB%2F%E4%B8%89%E6%AF%9B.jpg", "{\"metadata\":{\"note\":\"hers\"}}", 200));
+    json_free(ask(&s, "PATCH", "/v1/collections/default/images/%E7%8C%AB%2F%E4%B8%89%E6%AF%9B.jpg",
+                  "{\"metadata\":{\"note\":\"hers\"}}", 200));
     assert_int_equal(server_stop(&s), 0);
     write_file(p.pictures, "trip/IMG_0.AAE", "<?xml", 5);
     write_file(p.pictures, "trip/IMG_0.CR2", "II*\0\x10\0\0\0CR\x02\0", 12);
@@ -256,8 +279,10 @@ static void neighbours_change_neither_ids_nor_notes(void **state)
     write_picture(p.pictures, "b/cat.jpeg", 6);
     import_counts(&p, 0, NULL, NULL, &(struct counts){.added = 3, .unchanged = 3, .passed_over = 2});
     s = serve(&p, NULL);
-    check_image(&s, "%E7%8C%AB%2F%E4%B8%89%E6%AF%9B.jpg", "\xe7\x8c\xab", "{\"path\":\"\xe7\x8c\xab/\xe4\xb8\x89\xe6\xaf\x9b.jpg\",\"note\":\"hers\"}");
-    check_image(&s, "%E7%8C%AB%2F%E4%B8%80%E6%AF%9B.jpg", "\xe7\x8c\xab", "{\"path\":\"\xe7\x8c\xab/\xe4\xb8\x80\xe6\xaf\x9b.jpg\"}");
+    check_image(&s, "%E7%8C%AB%2F%E4%B8%89%E6%AF%9B.jpg", "\xe7\x8c\xab",
+                "{\"path\":\"\xe7\x8c\xab/\xe4\xb8\x89\xe6\xaf\x9b.jpg\",\"note\":\"hers\"}");
+    check_image(&s, "%E7%8C%AB%2F%E4%B8%80%E6%AF%9B.jpg", "\xe7\x8c\xab",
+                "{\"path\":\"\xe7\x8c\xab/\xe4\xb8\x80\xe6\xaf\x9b.jpg\"}");
     check_image(&s, "b%2Fcat.jpg", "b", "{\"path\":\"b/cat.jpg\"}");
     assert_int_equal(server_stop(&s), 0);
     t_remove_dir(p.dir);
@@ -276,7 +301,8 @@ static void put_picture(const struct server *s, const struct place *p, const cha
         putc(ch, to);
     fclose(f);
     fclose(to);
-    assert_true(client_ask(&c, &(struct ask){.method = "PUT", .target = target, .type = "image/jpeg", .body = bytes, .len = len}, &r));
+    assert_true(client_ask(
+        &c, &(struct ask){.method = "PUT", .target = target, .type = "image/jpeg", .body = bytes, .len = len}, &r));
     assert_int_equal(r.status, status);
     free(bytes);
     reply_clear(&r);
@@ -293,9 +319,10 @@ static void an_id_of_another_picture_is_never_taken(void **state)
     write_picture(p.pictures, "2.jpg", 2);
     write_picture(p.pictures, "3.jpg", 3);
     struct server s = serve(&p, NULL);
-    PUT_OLD("2.jpg", "1.jpg");                                                  /* another content, by hand */
-    PUT_OLD("2.jpg", "2.jpg?label=mine");                                       /* the same content: it becomes the file's */
-    PUT_OLD("1.jpg", "3.jpg?metadata=%7B%22path%22%3A%22/home/me/x.jpg%22%7D"); /* a path of the user's own says nothing */
+    PUT_OLD("2.jpg", "1.jpg");            /* another content, by hand */
+    PUT_OLD("2.jpg", "2.jpg?label=mine"); /* the same content: it becomes the file's */
+    PUT_OLD("1.jpg",
+            "3.jpg?metadata=%7B%22path%22%3A%22/home/me/x.jpg%22%7D"); /* a path of the user's own says nothing */
     char *out = command(1, "import", "--data", p.data, p.pictures, NULL);
     assert_contains(out, "refused: 1.jpg: an image has this id that was not imported from this path");
     assert_contains(out, "refused: 3.jpg: an image has this id");
@@ -324,7 +351,8 @@ static void folders_of_the_first_version_keep_their_ids(void **state)
     static const char *const twins[] = {"cat/1.jpg", "cat/1.jpeg"};
     for (size_t i = 0; i < 2; i++) {
         hash_text(twins[i], strlen(twins[i]), marked);
-        snprintf(target, sizeof target, "/v1/collections/default/images/cat.1-%.8s?label=cat&metadata=%%7B%%22n%%22%%3A%zu%%7D", marked, i);
+        snprintf(target, sizeof target,
+                 "/v1/collections/default/images/cat.1-%.8s?label=cat&metadata=%%7B%%22n%%22%%3A%zu%%7D", marked, i);
         put_picture(&s, &p, twins[i], target, 201);
     }
     PUT_OLD("cafe\xcc\x81/my photo.jpg", "cafe__.my_photo?label=cafe%CC%81");
@@ -362,7 +390,8 @@ static void a_collection_that_is_not_there_ends_the_import_before_it_begins(void
     UNUSED(state);
     struct place p = place_make();
     write_picture(p.pictures, "cat/1.jpg", 1);
-    char *out = command(1, "import", "--data", p.data, "--model", small_model(), "--collection", "birds", p.pictures, NULL);
+    char *out =
+        command(1, "import", "--data", p.data, "--model", small_model(), "--collection", "birds", p.pictures, NULL);
     assert_contains(out, "there is no collection birds");
     assert_contains(out, "PUT /v1/collections/birds");
     free(out);

@@ -12,7 +12,9 @@
 #include "tests/lib/expect.h"
 
 #define JOBS "/v1/fine_tuning/jobs"
-#define STEPS(n) ",\"promote\":\"never\",\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"n_epochs\":" #n ",\"batch_size\":8}}}"
+#define STEPS(n)                                                                                                       \
+    ",\"promote\":\"never\",\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"n_epochs\":" #n       \
+    ",\"batch_size\":8}}}"
 enum { IMAGES = 24, WAIT_S = 120 };
 
 static struct buf photo;
@@ -97,8 +99,9 @@ static void expect_end(const struct server *s, const char *id, const char *statu
         struct buf text = {0};
         json_dump(job, &text);
         bool over = strcmp(text_at(job, "status"), "queued") != 0 && strcmp(text_at(job, "status"), "running") != 0;
-        if (over && (strcmp(text_at(job, "status"), status) != 0 ||
-                     (code && (strcmp(text_at(job, "error.code"), code) != 0 || !strstr(text_at(job, "error.message"), words)))))
+        if (over &&
+            (strcmp(text_at(job, "status"), status) != 0 || (code && (strcmp(text_at(job, "error.code"), code) != 0 ||
+                                                                      !strstr(text_at(job, "error.message"), words)))))
             fail_msg("not %s, %s: %.900s", status, code ? code : "", text.data);
         if (!over && clock_s() > until)
             fail_msg("it does not end: %.900s", text.data);
@@ -149,7 +152,8 @@ static pid_t worker_of(const char *part)
 static pid_t wait_for_worker(const char *id, pid_t old)
 {
     pid_t pid = 0;
-    for (double until = clock_s() + t_patience(20); clock_s() < until && (!(pid = worker_of(id)) || pid == old); usleep(5000))
+    for (double until = clock_s() + t_patience(20); clock_s() < until && (!(pid = worker_of(id)) || pid == old);
+         usleep(5000))
         ;
     assert_true(pid > 0 && pid != old);
     return pid;
@@ -274,7 +278,9 @@ static void a_full_disk_fails_the_job_and_nothing_else(void **state)
     snprintf(preload, sizeof preload, "LD_PRELOAD=%s/tests/faults/preload.so", getenv("B"));
     snprintf(dir, sizeof dir, "FAULTS_DIR=%s", data);
     snprintf(fault, sizeof fault, "FAULTS_FAIL=%s", sentinel);
-    begin(&s, &(struct server_options){.dir = data, .env = (const char *[]){preload, dir, fault, "ASAN_OPTIONS=verify_asan_link_order=0", NULL}});
+    begin(&s, &(struct server_options){
+                  .dir = data,
+                  .env = (const char *[]){preload, dir, fault, "ASAN_OPTIONS=verify_asan_link_order=0", NULL}});
     fill(&s);
     FILE *f = fopen(sentinel, "w");
     assert_non_null(f);
@@ -296,7 +302,9 @@ static void a_full_disk_fails_the_job_and_nothing_else(void **state)
 
 enum victim { WORKER, SERVER, BOTH, VICTIMS };
 
-#define PROMOTED ",\"promote\":\"always\",\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"n_epochs\":10,\"batch_size\":8}}}"
+#define PROMOTED                                                                                                       \
+    ",\"promote\":\"always\",\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"n_epochs\":10,"      \
+    "\"batch_size\":8}}}"
 
 static void wait_for_switch(const struct server *s)
 {

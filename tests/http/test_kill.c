@@ -47,8 +47,9 @@ static void run(struct trial *t)
         one_kill(t);
     t->acks = r->acks;
     print_message("%zu of %zu kills had requests in flight, %zu acknowledged, %zu refused, %zu unsynced changes "
-                  "taken back, slowest start %.2f s%s%s\n", t->landed, t->kills, t->acks, r->refused,
-                  t->lost_writes, t->slowest_start, t->broken ? "; " : "", t->what);
+                  "taken back, slowest start %.2f s%s%s\n",
+                  t->landed, t->kills, t->acks, r->refused, t->lost_writes, t->slowest_start, t->broken ? "; " : "",
+                  t->what);
 }
 
 /* All promises held, and the test was a test: each kill hit requests, and there was something to lose. */

@@ -52,7 +52,10 @@ static void seventeen_clients_that_leave_in_the_middle_of_30_mb_leave_room_for_o
     for (size_t i = 0; i < LEAVING; i++) {
         struct client c = client_to(s.port);
         struct buf head = {0};
-        buf_print(&head, "PUT " IMAGE_URL " HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: %zu\r\n\r\n", body.len);
+        buf_print(&head,
+                  "PUT " IMAGE_URL
+                  " HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: %zu\r\n\r\n",
+                  body.len);
         assert_true(client_connect(&c) && client_send(&c, head.data, head.len, 10));
         (void)client_send(&c, body.data, SENT, 20 * T_SLOWER); /* the last may be refused */
         client_close(&c);
@@ -66,13 +69,19 @@ static void seventeen_clients_that_leave_in_the_middle_of_30_mb_leave_room_for_o
         usleep(5000);
     bool free_again = clock_s() < end;
     seen_section("Clients that leave in the middle of 30 MB");
-    seen(free_again, "17 clients send 15 MB and leave", "memory and descriptors as before", "%.0f bytes, %zu descriptors, before %zu",
-         gauge(&admin, "anchord_http_body_memory_bytes"), server_fds(&s), fds);
+    seen(free_again, "17 clients send 15 MB and leave", "memory and descriptors as before",
+         "%.0f bytes, %zu descriptors, before %zu", gauge(&admin, "anchord_http_body_memory_bytes"), server_fds(&s),
+         fds);
     assert_true(free_again);
     print_message("closed after %.3f s\n", closed);
     for (size_t i = 0; i < 5; i++)
-        expect_status(&next, i ? 200 : 201, &(struct ask){.method = "PUT", .target = IMAGE_URL, .type = "image/jpeg", .body = body.data,
-                                                          .len = body.len, .timeout = 20 * T_SLOWER});
+        expect_status(&next, i ? 200 : 201,
+                      &(struct ask){.method = "PUT",
+                                    .target = IMAGE_URL,
+                                    .type = "image/jpeg",
+                                    .body = body.data,
+                                    .len = body.len,
+                                    .timeout = 20 * T_SLOWER});
     client_close(&admin);
     client_close(&next);
     buf_clear(&body);

@@ -11,7 +11,7 @@
 #include "tests/lib/seen.h"
 
 #define HEAD(method, target) method " " target " HTTP/1.1\r\nHost: localhost\r\n"
-#define UPLOAD HEAD("POST", "/v1/embeddings") "Content-Type: image/jpeg\r\n"
+#define UPLOAD               HEAD("POST", "/v1/embeddings") "Content-Type: image/jpeg\r\n"
 
 static struct buf photo;
 
@@ -84,8 +84,8 @@ static void slow_clients_are_cut_off_at_their_deadline(void **state)
     double since = clock_s();
     bool closed = client_drained(&c, 6);
     double took = clock_s() - since;
-    seen(closed && took >= 1.5 && took <= t_patience(4), "a kept connection that asks nothing more", "closed after 2 to 4 s",
-         "%s after %.1f s", closed ? "closed" : "open", took);
+    seen(closed && took >= 1.5 && took <= t_patience(4), "a kept connection that asks nothing more",
+         "closed after 2 to 4 s", "%s after %.1f s", closed ? "closed" : "open", took);
     assert_true(closed && took <= t_patience(4));
     client_close(&c);
     finish(&s);
@@ -127,8 +127,9 @@ static void a_client_that_never_reads_is_cut_off_and_costs_little(void **state)
     } while (server_fds(&s) > fds && clock_s() - since < t_patience(15));
     double took = clock_s() - since;
     size_t grown = (most - before) >> 20;
-    seen(took < t_patience(15) && grown <= 40 * T_BULKIER, "200 pipelined requests for 8 MB, no answer read", "cut off, at most 40 MB more",
-         "%s after %.1f s, %zu MB more", took < t_patience(15) ? "cut off" : "still open", took, grown);
+    seen(took < t_patience(15) && grown <= 40 * T_BULKIER, "200 pipelined requests for 8 MB, no answer read",
+         "cut off, at most 40 MB more", "%s after %.1f s, %zu MB more",
+         took < t_patience(15) ? "cut off" : "still open", took, grown);
     assert_true(took < t_patience(15) && grown <= 40 * T_BULKIER);
     client_close(&c);
     buf_clear(&asks);
@@ -284,10 +285,14 @@ static void overload_is_refused_quickly_while_work_goes_on(void **state)
     struct err e = {0};
     begin(&s, &(struct server_options){.env = env, .model = "", .args = args});
     struct buf put = request("POST", "/v1/embeddings", "image/jpeg", photo.data, photo.len);
-    assert_ok(load_run(&(struct load){.port = s.port, .connections = 4, .seconds = 1.5, .requests = &put, .n = 1},
-                       &peak, &e), e);
-    assert_ok(load_run(&(struct load){.port = s.port, .connections = 64, .seconds = 3, .rate = 4 * peak.rate,
-                                      .requests = &put, .n = 1}, &over, &e), e);
+    assert_ok(
+        load_run(&(struct load){.port = s.port, .connections = 4, .seconds = 1.5, .requests = &put, .n = 1}, &peak, &e),
+        e);
+    assert_ok(load_run(
+                  &(struct load){
+                      .port = s.port, .connections = 64, .seconds = 3, .rate = 4 * peak.rate, .requests = &put, .n = 1},
+                  &over, &e),
+              e);
     bool good = over.refused > 0 && over.failed == 0 && over.broken == 0 && over.rate >= 0.6 * peak.rate;
     seen(good, "uploads at four times what it can do", "some 503, quickly; the work goes on",
          "%.0f/s done (%.0f/s at the peak), %zu times 503 with p99 %.0f ms, %zu other", over.rate, peak.rate,
@@ -333,8 +338,10 @@ static void bodies_together_stay_within_their_memory(void **state)
     assert_true(good);
     struct client c = client_to(s.port);
     usleep(300000);
-    expect_status(&c, 200, &(struct ask){.method = "POST", .target = "/v1/embeddings", .type = "image/jpeg",
-                                         .body = photo.data, .len = photo.len});
+    expect_status(
+        &c, 200,
+        &(struct ask){
+            .method = "POST", .target = "/v1/embeddings", .type = "image/jpeg", .body = photo.data, .len = photo.len});
     client_close(&c);
     finish(&s);
 }
@@ -352,8 +359,10 @@ static void a_rate_limit_holds_and_says_when_to_come_back(void **state)
     char wait[32] = "";
     begin(&s, &(struct server_options){.env = env});
     struct buf get = request("GET", "/v1/models", NULL, NULL, 0);
-    assert_ok(load_run(&(struct load){.port = s.port, .connections = 4, .seconds = 3, .rate = 200, .requests = &get,
-                                      .n = 1}, &fast, &e), e);
+    assert_ok(
+        load_run(&(struct load){.port = s.port, .connections = 4, .seconds = 3, .rate = 200, .requests = &get, .n = 1},
+                 &fast, &e),
+        e);
     struct client c = client_to(s.port), other = client_to(s.port);
     for (int i = 0; i < 30 && r.status != 429; i++)
         client_ask(&c, &(struct ask){.method = "GET", .target = "/v1/models"}, &r);
@@ -363,7 +372,8 @@ static void a_rate_limit_holds_and_says_when_to_come_back(void **state)
     bool good = fast.ok >= 140 && fast.ok <= 180 && fast.failed == 0 && atoi(wait) >= 1;
     seen_section("Too fast");
     seen(good, "200 requests a second for 3 s where 50 and a burst of 10 are allowed",
-         "about 160 answered, the others 429", "%zu answered, %zu times 429, Retry-After: %s", fast.ok, fast.refused, wait);
+         "about 160 answered, the others 429", "%zu answered, %zu times 429, Retry-After: %s", fast.ok, fast.refused,
+         wait);
     assert_true(good);
     client_close(&c);
     client_close(&other);
@@ -419,8 +429,9 @@ static void the_number_of_threads_does_not_follow_the_load(void **state)
     struct buf list[2] = {request("POST", "/v1/collections/default/search", "image/jpeg", photo.data, photo.len),
                           request("PUT", "/v1/collections/default/images/b", "image/jpeg", photo.data, photo.len)};
     size_t before = server_threads(&s);
-    assert_ok(load_run(&(struct load){.port = s.port, .connections = 64, .total = 600, .requests = list, .n = 2},
-                       &out, &e), e);
+    assert_ok(
+        load_run(&(struct load){.port = s.port, .connections = 64, .total = 600, .requests = list, .n = 2}, &out, &e),
+        e);
     size_t after = server_threads(&s);
     seen(before == after && out.ok == 600, "64 clients that search and upload at once", "as many threads as before",
          "%zu threads, before %zu; %zu of 600 answered", after, before, out.ok);

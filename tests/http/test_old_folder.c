@@ -19,8 +19,8 @@ struct old {
     char *scratch, dir[300];
     struct json *golden;
     struct server s;
-    struct client c;   /* to the admin listener */
-    const char *key;   /* of golden */
+    struct client c; /* to the admin listener */
+    const char *key; /* of golden */
 };
 
 static void unpack(struct old *o)
@@ -142,9 +142,13 @@ static struct json *ask(struct old *o, int status, const char *key, const char *
     assert_int_equal(sscanf(line, "%7s %399s", method, target), 2);
     if (body)
         json_dump(body, &text);
-    struct json *reply = expect(&o->c, status, &(struct ask){.method = method, .target = target, .key = key,
-                                                             .type = body ? "application/json" : NULL,
-                                                             .body = text.data, .len = text.len});
+    struct json *reply = expect(&o->c, status,
+                                &(struct ask){.method = method,
+                                              .target = target,
+                                              .key = key,
+                                              .type = body ? "application/json" : NULL,
+                                              .body = text.data,
+                                              .len = text.len});
     buf_clear(&text);
     return reply;
 }
@@ -203,8 +207,12 @@ static void each_picture_has_the_bytes_that_its_hash_says_and_is_found_by_them(v
         hash_text(r.body.data, r.body.len, hash);
         assert_string_equal(hash, text_at(image, "sha256"));
     }
-    struct json *found = expect(&o.c, 200, &(struct ask){.method = "POST", .target = GARDEN "/search?limit=1", .key = o.key,
-                                                         .body = r.body.data, .len = r.body.len});
+    struct json *found = expect(&o.c, 200,
+                                &(struct ask){.method = "POST",
+                                              .target = GARDEN "/search?limit=1",
+                                              .key = o.key,
+                                              .body = r.body.data,
+                                              .len = r.body.len});
     assert_true(real_at(found, "data.0.score") > 0.9999); /* this program's encoder makes the vectors of then */
     json_free(found);
     json_free(list);
@@ -256,8 +264,12 @@ static void its_backup_restores_and_answers_as_it_did(void **state)
 }
 
 /* What 0.1.0 stores for these metadata, seen in its catalogue. */
-static const struct { const char *id, *metadata, *number; } old_numbers[] = {
-    {"f1", "{\"h\":1e19}", "1e19"}, {"f2", "{\"h\":9.2233720368547758e18}", "9223372036854775808.0"}, {"f3", "{\"h\":1.0000000000000001e300}", "1e300"},
+static const struct {
+    const char *id, *metadata, *number;
+} old_numbers[] = {
+    {"f1", "{\"h\":1e19}", "1e19"},
+    {"f2", "{\"h\":9.2233720368547758e18}", "9223372036854775808.0"},
+    {"f3", "{\"h\":1.0000000000000001e300}", "1e300"},
     {"f4", "{\"h\":9223372036854775807}", "9223372036854775807"},
 };
 
@@ -270,7 +282,8 @@ static void write_old_numbers(const struct old *o)
     for (size_t i = 0; i < COUNT(old_numbers); i++) {
         snprintf(line, sizeof line,
                  "UPDATE image SET metadata = '%s' WHERE id = '%s';"
-                 "INSERT INTO attribute (image, collection, key, number) SELECT number, collection, 'h', %s FROM image WHERE id = '%s'",
+                 "INSERT INTO attribute (image, collection, key, number) SELECT number, collection, 'h', %s FROM image "
+                 "WHERE id = '%s'",
                  old_numbers[i].metadata, old_numbers[i].id, old_numbers[i].number, old_numbers[i].id);
         assert_int_equal(sqlite3_exec(db, line, NULL, NULL, NULL), SQLITE_OK);
         assert_int_equal(sqlite3_changes(db), 1);
@@ -280,9 +293,16 @@ static void write_old_numbers(const struct old *o)
 
 static void numbers_are_counted(struct old *o)
 {
-    static const struct { const char *condition; int64_t want; } cases[] = {
-        {"\"match\":{\"value\":1e19}", 1}, {"\"match\":{\"value\":9223372036854775808}", 1}, {"\"match\":{\"value\":1e300}", 1},
-        {"\"range\":{\"gte\":9e18}", 4}, {"\"range\":{\"gt\":9223372036854775808}", 2}, {"\"range\":{\"lt\":1e19}", 2},
+    static const struct {
+        const char *condition;
+        int64_t want;
+    } cases[] = {
+        {"\"match\":{\"value\":1e19}", 1},
+        {"\"match\":{\"value\":9223372036854775808}", 1},
+        {"\"match\":{\"value\":1e300}", 1},
+        {"\"range\":{\"gte\":9e18}", 4},
+        {"\"range\":{\"gt\":9223372036854775808}", 2},
+        {"\"range\":{\"lt\":1e19}", 2},
     };
     struct err e = {0};
     char text[300];

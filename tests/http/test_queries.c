@@ -14,7 +14,7 @@
 #include "tests/lib/figures.h"
 #include "tests/lib/load.h"
 
-#define JSON "application/json"
+#define JSON    "application/json"
 #define DEFAULT "/v1/collections/default"
 
 enum { CLIENTS = 16, CONDITIONS = 64, WATCHES = 150, FULL = 100000 };
@@ -27,7 +27,8 @@ struct sizes {
 static struct sizes sizes(void)
 {
     const char *images = getenv("IMAGES"), *keys = getenv("KEYS"), *seconds = getenv("SECONDS");
-    return (struct sizes){.images = images ? (unsigned)atoi(images) : 3000, .keys = keys ? (unsigned)atoi(keys) : 4,
+    return (struct sizes){.images = images ? (unsigned)atoi(images) : 3000,
+                          .keys = keys ? (unsigned)atoi(keys) : 4,
                           .seconds = seconds ? atof(seconds) : 1};
 }
 
@@ -54,8 +55,15 @@ static void add_image(struct session *s, const struct collection_row *c, const c
     for (unsigned k = 0; k < keys; k++)
         buf_print(&metadata, ",\"k%u\":%u", k, 1000 + (i * 7919 + k) % 1000);
     buf_char(&metadata, '}');
-    struct image_put put = {.id = id, .media_type = "image/jpeg", .label = i % 2 ? "odd" : NULL, .metadata = metadata.data,
-                            .vector = v, .generation = c->generation, .len = 1, .width = i % 500, .height = 100};
+    struct image_put put = {.id = id,
+                            .media_type = "image/jpeg",
+                            .label = i % 2 ? "odd" : NULL,
+                            .metadata = metadata.data,
+                            .vector = v,
+                            .generation = c->generation,
+                            .len = 1,
+                            .width = i % 500,
+                            .height = 100};
     memcpy(put.sha256, sha256, HASH_HEX);
     assert_ok(catalog_image_put(s, c, &put, NULL, &row, &e), e);
     image_row_clear(&row);
@@ -105,7 +113,9 @@ static void make_dear(struct buf out[DEAR], unsigned keys)
     static const char *const targets[] = {DEFAULT "/images/count", DEFAULT "/search", DEFAULT "/search"};
     for (unsigned i = 0; i < DEAR; i++) {
         struct buf body = {0};
-        buf_text(&body, i % 3 == 0 ? "{\"filter\":" : i % 3 == 1 ? "{\"id\":\"i1\",\"filter\":" : "{\"searches\":[{\"id\":\"i2\",\"filter\":");
+        buf_text(&body, i % 3 == 0   ? "{\"filter\":"
+                        : i % 3 == 1 ? "{\"id\":\"i1\",\"filter\":"
+                                     : "{\"searches\":[{\"id\":\"i2\",\"filter\":");
         add_filter(&body, i / 3, keys);
         for (unsigned k = 1; i % 3 == 2 && k < 10; k++) {
             buf_text(&body, "},{\"id\":\"i2\",\"filter\":");
@@ -113,8 +123,9 @@ static void make_dear(struct buf out[DEAR], unsigned keys)
         }
         buf_text(&body, i % 3 == 2 ? "}]}" : "}");
         out[i] = (struct buf){0};
-        ask_bytes(&(struct ask){.method = "POST", .target = targets[i % 3], .type = JSON, .body = body.data, .len = body.len},
-                  &out[i]);
+        ask_bytes(
+            &(struct ask){.method = "POST", .target = targets[i % 3], .type = JSON, .body = body.data, .len = body.len},
+            &out[i]);
         buf_clear(&body);
     }
 }
@@ -125,7 +136,9 @@ static struct load_result ask_beside(uint16_t port, const struct buf *request)
 {
     struct load_result r = {0};
     struct err e = {0};
-    assert_ok(load_run(&(struct load){.port = port, .connections = 1, .total = WATCHES, .requests = request, .n = 1}, &r, &e), e);
+    assert_ok(
+        load_run(&(struct load){.port = port, .connections = 1, .total = WATCHES, .requests = request, .n = 1}, &r, &e),
+        e);
     assert_int_equal(r.ok, WATCHES);
     return r;
 }
@@ -164,8 +177,13 @@ static void the_dearest_filters_hold_up_nobody_else(void **state)
     begin(&s, &o);
     struct client c = client_to(s.port);
     struct reply r = {0};
-    assert_true(client_ask(&c, &(struct ask){.method = "PUT", .target = DEFAULT "/images/first", .type = "image/jpeg",
-                                             .body = photo.data, .len = photo.len}, &r));
+    assert_true(client_ask(&c,
+                           &(struct ask){.method = "PUT",
+                                         .target = DEFAULT "/images/first",
+                                         .type = "image/jpeg",
+                                         .body = photo.data,
+                                         .len = photo.len},
+                           &r));
     const char *found = strstr(r.body.data, "\"sha256\":\"");
     assert_non_null(found);
     snprintf(sha256, sizeof sha256, "%s", found + 10);
@@ -177,10 +195,14 @@ static void the_dearest_filters_hold_up_nobody_else(void **state)
     begin(&s, &o);
     make_dear(dear, z.keys);
     ask_bytes(&(struct ask){.method = "GET", .target = "/healthz"}, &watch);
-    ask_bytes(&(struct ask){.method = "POST", .target = DEFAULT "/search", .type = JSON, .body = "{\"id\":\"i7\"}", .len = 11}, &by_id);
+    ask_bytes(
+        &(struct ask){
+            .method = "POST", .target = DEFAULT "/search", .type = JSON, .body = "{\"id\":\"i7\"}", .len = 11},
+        &by_id);
     struct load_result idle = ask_beside(s.port, &watch), idle_by_id = ask_beside(s.port, &by_id);
     atomic_bool stop = false;
-    struct storm storm = {.load = {.port = s.port, .connections = CLIENTS, .seconds = 600, .requests = dear, .n = DEAR, .stop = &stop}};
+    struct storm storm = {
+        .load = {.port = s.port, .connections = CLIENTS, .seconds = 600, .requests = dear, .n = DEAR, .stop = &stop}};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, rage, &storm), 0);
     usleep((useconds_t)(z.seconds * 5e5));

@@ -166,8 +166,9 @@ static void a_second_program_on_the_same_folder_is_turned_away(void **state)
 /* ---- damage ---- */
 
 enum damage { EMPTIED, HALVED, FLIPPED_HEAD, FLIPPED_MIDDLE, REMOVED, A_FOLDER, DAMAGES };
-static const char *const damage_names[] = {"emptied", "cut in half", "a bit flipped at the start",
-                                           "a bit flipped in the middle", "removed", "replaced by a folder"};
+static const char *const damage_names[] = {
+    "emptied", "cut in half",         "a bit flipped at the start", "a bit flipped in the middle",
+    "removed", "replaced by a folder"};
 
 static void flip(const char *path, off_t at)
 {
@@ -184,24 +185,12 @@ static void hurt(const char *path, enum damage d)
     struct stat st;
     assert_int_equal(stat(path, &st), 0);
     switch (d) {
-    case EMPTIED:
-        assert_int_equal(truncate(path, 0), 0);
-        break;
-    case HALVED:
-        assert_int_equal(truncate(path, st.st_size / 2), 0);
-        break;
-    case FLIPPED_HEAD:
-        flip(path, 3);
-        break;
-    case FLIPPED_MIDDLE:
-        flip(path, st.st_size / 2);
-        break;
-    case REMOVED:
-        assert_int_equal(unlink(path), 0);
-        break;
-    default:
-        assert_int_equal(unlink(path), 0);
-        assert_int_equal(mkdir(path, 0700), 0);
+    case EMPTIED: assert_int_equal(truncate(path, 0), 0); break;
+    case HALVED: assert_int_equal(truncate(path, st.st_size / 2), 0); break;
+    case FLIPPED_HEAD: flip(path, 3); break;
+    case FLIPPED_MIDDLE: flip(path, st.st_size / 2); break;
+    case REMOVED: assert_int_equal(unlink(path), 0); break;
+    default: assert_int_equal(unlink(path), 0); assert_int_equal(mkdir(path, 0700), 0);
     }
 }
 
@@ -223,7 +212,10 @@ static void damaged_segments_are_rebuilt(void **state)
         char *after = up ? ask_searches(&s) : NULL;
         bool same = after && strcmp(before, after) == 0;
         snprintf(what, sizeof what, "every segment file %s", damage_names[d]);
-        seen(same, what, "starts, same answers", "%s", !up ? "does not start" : same ? "same answers" : "other answers");
+        seen(same, what, "starts, same answers", "%s",
+             !up    ? "does not start"
+             : same ? "same answers"
+                    : "other answers");
         assert_true(same);
         free(after);
         assert_int_equal(server_stop(&s), 0);

@@ -59,10 +59,18 @@ static void a_page_that_is_listed_for_one_listener_may_not_call_the_other(void *
     UNUSED(state);
     static const char *const env[] = {"ANCHORD_CORS_ORIGINS=https://app.example",
                                       "ANCHORD_ADMIN_CORS_ORIGINS=https://admin.example", NULL};
-    static const struct ask one = {.method = "POST", .target = "/v1/collections/default/images/count", .body = "{}", .len = 2,
-                                   .type = "application/json", .headers = "Origin: https://app.example\r\n"},
-                            other = {.method = "POST", .target = "/v1/collections/default/images/count", .body = "{}", .len = 2,
-                                     .type = "application/json", .headers = "Origin: https://admin.example\r\n"};
+    static const struct ask one = {.method = "POST",
+                                   .target = "/v1/collections/default/images/count",
+                                   .body = "{}",
+                                   .len = 2,
+                                   .type = "application/json",
+                                   .headers = "Origin: https://app.example\r\n"},
+                            other = {.method = "POST",
+                                     .target = "/v1/collections/default/images/count",
+                                     .body = "{}",
+                                     .len = 2,
+                                     .type = "application/json",
+                                     .headers = "Origin: https://admin.example\r\n"};
     struct server s;
     begin(&s, &(struct server_options){.env = env});
     struct client c = client_to(s.port), admin = client_to(s.admin);
@@ -84,12 +92,14 @@ static void a_listed_page_may_send_the_headers_that_it_asks_for(void **state)
     char value[200];
     begin(&s, &(struct server_options){.env = env});
     struct client c = client_to(s.port);
-    struct ask q = {.method = "OPTIONS", .target = "/v1/embeddings",
+    struct ask q = {.method = "OPTIONS",
+                    .target = "/v1/embeddings",
                     .headers = "Origin: https://app.example\r\nAccess-Control-Request-Method: POST\r\n"
                                "Access-Control-Request-Headers: authorization,x-stainless-os\r\n"};
     assert_true(client_ask(&c, &q, &r));
     assert_int_equal(r.status, 204);
-    assert_string_equal(reply_header(&r, "access-control-allow-headers", value, sizeof value), "authorization,x-stainless-os");
+    assert_string_equal(reply_header(&r, "access-control-allow-headers", value, sizeof value),
+                        "authorization,x-stainless-os");
     q.headers = "Origin: https://evil.example\r\nAccess-Control-Request-Method: POST\r\n"
                 "Access-Control-Request-Headers: x-stainless-os\r\n";
     assert_true(client_ask(&c, &q, &r));
@@ -159,7 +169,7 @@ static void a_hangup_takes_a_renewed_certificate_and_key_and_nothing_that_is_wro
     write_pem(dir, &second);
     write_file(dir, "admin", KEY_TWO "\n", strlen(KEY_TWO) + 1);
     hangup(&s, " reloaded ", 1);
-    command_only(0, "health", "--data", s.dir, NULL); /* it knows the server by its new certificate */
+    command_only(0, "health", "--data", s.dir, NULL);         /* it knows the server by its new certificate */
     write_file(dir, "key.pem", first.key, strlen(first.key)); /* of another certificate */
     hangup(&s, "nothing was changed", 1);
     write_file(dir, "cert.pem", "", 0);

@@ -35,7 +35,8 @@ static size_t variations(size_t usual)
 /* What came back, told in a few words; the expected ones when it is right. */
 static void tell(const char *answers, size_t good, bool closed, char out[80])
 {
-    size_t all = t_times(answers, "HTTP/1.1 "), ok = t_times(answers, "HTTP/1.1 200"), refused = t_times(answers, "HTTP/1.1 400");
+    size_t all = t_times(answers, "HTTP/1.1 "), ok = t_times(answers, "HTTP/1.1 200"),
+           refused = t_times(answers, "HTTP/1.1 400");
     const char *last = strstr(answers, "HTTP/1.1 400");
     bool object = last && strstr(last, "{\"error\":{\"message\":") && strstr(last, "\"code\":\"invalid_request\"}}");
     bool right = ok == good && refused == 1 && all == good + 1 && object && closed;
@@ -130,7 +131,8 @@ static void behind_a_good_request_it_is_run(void **state)
     struct reply r = {0};
     picture(1, 64, &jpeg);
     expect_put_image(&c, 201, VICTIM, jpeg.data, jpeg.len);
-    buf_print(&bytes, "POST %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: 2\r\n\r\n{}%s", program.post, program.type, program.second);
+    buf_print(&bytes, "POST %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: 2\r\n\r\n{}%s", program.post,
+              program.type, program.second);
     assert_true(client_send(&c, bytes.data, bytes.len, 5));
     for (int i = 0; i < 2; i++) {
         assert_true(client_receive(&c, false, 5 * T_SLOWER, &r));
@@ -196,7 +198,8 @@ static void nor_under_tls(void **state)
             atomic_store(&double_executed, 0);
             one_over_tls(f.port, k, i, what, &good);
             if (strcmp(what, "400 close") != 0 || (size_t)atomic_load(&double_executed) != good)
-                fail_msg("%s, variation %zu: %s; %d run, %zu were good", broken_name(k), i, what, atomic_load(&double_executed), good);
+                fail_msg("%s, variation %zu: %s; %d run, %zu were good", broken_name(k), i, what,
+                         atomic_load(&double_executed), good);
         }
     fixture_close(&f);
 }

@@ -14,7 +14,7 @@
 #include "tests/lib/seen.h"
 
 #define IMAGES "/v1/collections/default/images"
-#define JSON "application/json"
+#define JSON   "application/json"
 
 enum { IDS = 60, PICTURES = 12, ROUNDS = 600, LOG_MAX = 64 << 20, MORE_MAX = 8 << 20 };
 enum { READERS = 8 }; /* descriptors of further readers of the catalogue, opened when several are at work at once */
@@ -157,12 +157,16 @@ static void nothing_grows_while_everything_happens(void **state)
     struct client c = client_to(s.port);
     struct err e = {0};
     struct load_result warm; /* each thread opens the catalogue when it first needs it */
-    assert_ok(load_run(&(struct load){.port = s.port, .connections = CONNECTIONS, .total = ROUNDS, .requests = requests, .n = ROUNDS},
-                       &warm, &e), e);
+    assert_ok(load_run(
+                  &(struct load){
+                      .port = s.port, .connections = CONNECTIONS, .total = ROUNDS, .requests = requests, .n = ROUNDS},
+                  &warm, &e),
+              e);
     expect_status(&c, 200, &(struct ask){.method = "GET", .target = "/healthz"});
     usleep(200000);
     struct sample before = sample(&s);
-    struct soak soak = {.load = {.port = s.port, .connections = CONNECTIONS, .seconds = seconds, .requests = requests, .n = ROUNDS}};
+    struct soak soak = {
+        .load = {.port = s.port, .connections = CONNECTIONS, .seconds = seconds, .requests = requests, .n = ROUNDS}};
     double begun = clock_s();
     assert_int_equal(pthread_create(&thread, NULL, run_load, &soak), 0);
     struct sample first = watch(&s, begun + seconds / 2, &log), second = watch(&s, begun + seconds, &log);
@@ -174,14 +178,17 @@ static void nothing_grows_while_everything_happens(void **state)
     size_t more = second.rss > first.rss ? second.rss - first.rss : 0;
     /* one thread more: the index is rebuilt in the background */
     bool good = r->broken == 0 && r->refused == 0 && r->ok > 3 * r->failed && r->max < 1.0 * T_SLOWER &&
-                more <= (size_t)MORE_MAX * T_BULKIER && second.threads <= before.threads + 1 && server_fds(&s) <= before.fds + READERS && log <= LOG_MAX;
+                more <= (size_t)MORE_MAX * T_BULKIER && second.threads <= before.threads + 1 &&
+                server_fds(&s) <= before.fds + READERS && log <= LOG_MAX;
     char what[100];
     snprintf(what, sizeof what, "everything at once over %d connections for %.0f s", CONNECTIONS, seconds);
     seen_section("Everything at once");
     seen(good, what, "no answer lost, none after 1 s, nothing grows in the second half",
-         "%zu done, %zu refused as wrong or not there, %zu lost; slowest %.0f ms; %zu MB, %zu MB more in the second half; %zu threads; "
-         "%zu descriptors, before %zu; log at most %zu MB", r->ok, r->failed, r->broken, r->max * 1e3, second.rss >> 20, more >> 20,
-         second.threads, server_fds(&s), before.fds, log >> 20);
+         "%zu done, %zu refused as wrong or not there, %zu lost; slowest %.0f ms; %zu MB, %zu MB more in the second "
+         "half; %zu threads; "
+         "%zu descriptors, before %zu; log at most %zu MB",
+         r->ok, r->failed, r->broken, r->max * 1e3, second.rss >> 20, more >> 20, second.threads, server_fds(&s),
+         before.fds, log >> 20);
     assert_true(good);
     assert_consistent(&c);
     client_close(&c);

@@ -7,8 +7,8 @@
 
 #include <pthread.h>
 
-#include "base/mem.h"
 #include "base/hash.h"
+#include "base/mem.h"
 #include "tests/lib/expect.h"
 
 enum { WRITERS = 4, EACH = 25, LINE = 16 * 1024 };
@@ -47,7 +47,10 @@ static bool is_send(const char *call)
 /* A call that another thread's line cuts in two counts where it ends; an answer counts where it begins. */
 static void read_trace(struct calls *c)
 {
-    static struct { int pid; char *begun; } open_calls[256];
+    static struct {
+        int pid;
+        char *begun;
+    } open_calls[256];
     static char line[LINE];
     FILE *f = fopen(trace, "r");
     assert_non_null(f);
@@ -117,8 +120,13 @@ static void *upload(void *arg)
     for (size_t i = first; i < first + EACH; i++) {
         char target[100];
         snprintf(target, sizeof target, "/v1/collections/default/images/s%zu", i);
-        client_ask(&c, &(struct ask){.method = "PUT", .target = target, .type = "image/jpeg",
-                                     .body = pictures[i].data, .len = pictures[i].len}, &r);
+        client_ask(&c,
+                   &(struct ask){.method = "PUT",
+                                 .target = target,
+                                 .type = "image/jpeg",
+                                 .body = pictures[i].data,
+                                 .len = pictures[i].len},
+                   &r);
     }
     reply_clear(&r);
     client_close(&c);
@@ -129,8 +137,10 @@ static bool start_traced(void)
 {
     struct err e = {0};
     char dir[] = "/tmp/anchord-trace-XXXXXX";
-    const char *const under[] = {"strace", "-D", "-f", "-y", "-s", "4096", "-o", trace, "-e",
-                                 "trace=fsync,fdatasync,rename,renameat,sendto,sendmsg,write,writev", NULL};
+    const char *const under[] = {
+        "strace", "-D", "-f",  "-y", "-s",
+        "4096",   "-o", trace, "-e", "trace=fsync,fdatasync,rename,renameat,sendto,sendmsg,write,writev",
+        NULL};
     if (!mkdtemp(dir) || system("strace -o /dev/null true 2> /dev/null") != 0)
         return false;
     snprintf(trace, sizeof trace, "%s/trace", dir);

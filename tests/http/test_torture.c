@@ -12,10 +12,10 @@
 #include "tests/lib/seen.h"
 
 #define COUNT_URL "/v1/collections/default/images/count"
-#define HOST "Host: localhost\r\n"
-#define JSON "Content-Type: application/json\r\n"
-#define POST "POST " COUNT_URL " HTTP/1.1\r\n" HOST JSON
-#define HIDDEN "GET /smuggled HTTP/1.1\r\n" HOST "\r\n"
+#define HOST      "Host: localhost\r\n"
+#define JSON      "Content-Type: application/json\r\n"
+#define POST      "POST " COUNT_URL " HTTP/1.1\r\n" HOST JSON
+#define HIDDEN    "GET /smuggled HTTP/1.1\r\n" HOST "\r\n"
 #define GET(path) "GET " path " HTTP/1.1\r\n" HOST "\r\n"
 
 static struct server server;
@@ -32,23 +32,20 @@ static const struct case_ framing[] = {
      POST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" HIDDEN},
     {"Transfer-Encoding and Content-Length", "400 close",
      POST "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" HIDDEN},
-    {"two Content-Lengths that differ", "400 close",
-     POST "Content-Length: 2\r\nContent-Length: 50\r\n\r\n{}" HIDDEN},
+    {"two Content-Lengths that differ", "400 close", POST "Content-Length: 2\r\nContent-Length: 50\r\n\r\n{}" HIDDEN},
     {"two equal Content-Lengths", "400 close", POST "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}" HIDDEN},
     {"a space before the colon of Transfer-Encoding", "400 close",
      POST "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n" HIDDEN},
     {"a space before the colon of Content-Length", "400 close", POST "Content-Length : 52\r\n\r\n" HIDDEN},
     {"Transfer-Encoding: identity", "400 close", POST "Transfer-Encoding: identity\r\n\r\n{}" HIDDEN},
-    {"Transfer-Encoding: gzip, chunked", "400 close",
-     POST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n" HIDDEN},
+    {"Transfer-Encoding: gzip, chunked", "400 close", POST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n" HIDDEN},
     {"Transfer-Encoding: xchunked", "400 close", POST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" HIDDEN},
     {"Transfer-Encoding: chunked, chunked", "400 close",
      POST "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n" HIDDEN},
     {"Transfer-Encoding twice", "400 close",
      POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n" HIDDEN},
     {"Transfer-Encoding: \\vchunked", "400 close", POST "Transfer-Encoding: \vchunked\r\n\r\n0\r\n\r\n" HIDDEN},
-    {"Transfer-Encoding: \"chunked\"", "400 close",
-     POST "Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n" HIDDEN},
+    {"Transfer-Encoding: \"chunked\"", "400 close", POST "Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n" HIDDEN},
     {"HTTP/1.0 with Transfer-Encoding", "400 close",
      "POST " COUNT_URL " HTTP/1.0\r\n" HOST JSON "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"},
     {"Content-Length: -1", "4xx close", POST "Content-Length: -1\r\n\r\n"},
@@ -64,14 +61,16 @@ static const struct case_ framing[] = {
     {"chunk size 0x3", "4xx close", POST "Transfer-Encoding: chunked\r\n\r\n0x2\r\n{}\r\n0\r\n\r\n"},
     {"chunk size of 17 digits", "4xx close", POST "Transfer-Encoding: chunked\r\n\r\n10000000000000002\r\n{}"},
     {"a chunk without its CRLF", "4xx close", POST "Transfer-Encoding: chunked\r\n\r\n2\r\n{}xx0\r\n\r\n"},
-    {"a body where the route takes none", "4xx close?", "GET /healthz HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc"},
+    {"a body where the route takes none", "4xx close?",
+     "GET /healthz HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc"},
 };
 
 static const struct case_ heads[] = {
     {"no Host", "400 close", "GET /healthz HTTP/1.1\r\n\r\n"},
     {"two Hosts", "400 close", "GET /healthz HTTP/1.1\r\n" HOST HOST "\r\n"},
     {"a foreign Host", "403/421 close?", "GET /v1/models HTTP/1.1\r\nHost: rebound.example\r\n\r\n"},
-    {"two Authorizations", "400 close", "GET /healthz HTTP/1.1\r\n" HOST "Authorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n"},
+    {"two Authorizations", "400 close",
+     "GET /healthz HTTP/1.1\r\n" HOST "Authorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n"},
     {"two Content-Types", "400 close", POST JSON "Content-Length: 2\r\n\r\n{}"},
     {"a header name with a space", "400 close", "GET /healthz HTTP/1.1\r\n" HOST "X Y: 1\r\n\r\n"},
     {"a header name with a control character", "400 close", "GET /healthz HTTP/1.1\r\n" HOST "X\x01Y: 1\r\n\r\n"},
@@ -104,8 +103,7 @@ static const struct case_ heads[] = {
     {"UTF-8 in an id", "400/404", GET("/v1/collections/default/images/%c3%a9")},
     {"an unknown query parameter", "400", GET("/v1/collections/default/images?limitt=3")},
     {"a query parameter twice", "400", GET("/v1/collections/default/images?limit=3&limit=4")},
-    {"Expect: 100-continue", "200",
-     POST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}"},
+    {"Expect: 100-continue", "200", POST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}"},
     {"Expect: something else", "417 close?", POST "Expect: 200-maybe\r\nContent-Length: 2\r\n\r\n{}"},
     {"Content-Length over the limit", "413 close", POST "Content-Length: 99999999999\r\n\r\n{}"},
     {"Content-Encoding: gzip", "415 close?", POST "Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}"},
@@ -117,8 +115,8 @@ static const struct case_ heads[] = {
 
 static int start(void **state)
 {
-    static const char *const env[] = {"ANCHORD_HEADER_TIMEOUT_SECONDS=2", "ANCHORD_BODY_TIMEOUT_SECONDS=2",
-                                      "ANCHORD_MAX_BODY_BYTES=1048576", "ANCHORD_MAX_JSON_BYTES=1048576",
+    static const char *const env[] = {"ANCHORD_HEADER_TIMEOUT_SECONDS=2",  "ANCHORD_BODY_TIMEOUT_SECONDS=2",
+                                      "ANCHORD_MAX_BODY_BYTES=1048576",    "ANCHORD_MAX_JSON_BYTES=1048576",
                                       "ASAN_OPTIONS=quarantine_size_mb=4", NULL}; /* else freed memory stays resident */
     UNUSED(state);
     begin(&server, &(struct server_options){.env = env});
@@ -341,8 +339,8 @@ static void a_client_that_leaves_in_the_middle_leaves_nothing_behind(void **stat
     size_t grown = server_rss(&server) > rss ? (server_rss(&server) - rss) >> 20 : 0;
     seen_section("HTTP: clients that leave");
     seen(server_fds(&server) <= fds && grown <= 16 * T_BULKIER, "1,000 connections cut in the middle of a request",
-         "descriptors as before, under 16 MB more", "%zu descriptors, before %zu; %zu MB more",
-         server_fds(&server), fds, grown);
+         "descriptors as before, under 16 MB more", "%zu descriptors, before %zu; %zu MB more", server_fds(&server),
+         fds, grown);
     assert_int_equal(server_fds(&server), fds);
     assert_true(grown <= 16 * T_BULKIER);
 }
@@ -368,9 +366,7 @@ static void mutate(struct buf *b, struct rng *rng)
     for (uint64_t n = 1 + rng_below(rng, 4); n > 0 && b->len > 2; n--) {
         size_t at = (size_t)rng_below(rng, b->len - 1);
         switch (rng_below(rng, 4)) {
-        case 0:
-            b->data[at] = (char)rng_below(rng, 256);
-            break;
+        case 0: b->data[at] = (char)rng_below(rng, 256); break;
         case 1:
             memmove(b->data + at, b->data + at + 1, b->len - at);
             b->len--;
@@ -379,8 +375,7 @@ static void mutate(struct buf *b, struct rng *rng)
             buf_char(b, ' ');
             memmove(b->data + at + 1, b->data + at, b->len - at - 1);
             break;
-        default:
-            b->data[at] ^= (char)(1 << rng_below(rng, 8));
+        default: b->data[at] ^= (char)(1 << rng_below(rng, 8));
         }
     }
 }

@@ -41,7 +41,7 @@ static void put(const char *id, size_t which, int status)
     expect_put_image(&c, status, target, pictures[which].data, pictures[which].len);
 }
 
-static void delete(const char *id, int status)
+static void delete (const char *id, int status)
 {
     char target[200];
     snprintf(target, sizeof target, IMAGES "/%s", id);
@@ -52,8 +52,12 @@ static struct json *search_by_image(size_t which, int limit)
 {
     char target[100];
     snprintf(target, sizeof target, SEARCH "?limit=%d", limit);
-    return expect(&c, 200, &(struct ask){.method = "POST", .target = target, .type = "image/jpeg",
-                                         .body = pictures[which].data, .len = pictures[which].len});
+    return expect(&c, 200,
+                  &(struct ask){.method = "POST",
+                                .target = target,
+                                .type = "image/jpeg",
+                                .body = pictures[which].data,
+                                .len = pictures[which].len});
 }
 
 static void the_front_says_who_it_is(void **state)
@@ -79,9 +83,13 @@ static void an_upload_tells_what_was_stored_and_gives_it_back(void **state)
     char hex[HASH_HEX];
     struct reply r = {0};
     hash_text(pictures[0].data, pictures[0].len, hex);
-    struct json *made = expect(&c, 201, &(struct ask){
-        .method = "PUT", .target = IMAGES "/first?label=red&metadata=%7B%22shelf%22%3A%20%223%2Fa%22%7D",
-        .type = "image/jpeg", .body = pictures[0].data, .len = pictures[0].len});
+    struct json *made =
+        expect(&c, 201,
+               &(struct ask){.method = "PUT",
+                             .target = IMAGES "/first?label=red&metadata=%7B%22shelf%22%3A%20%223%2Fa%22%7D",
+                             .type = "image/jpeg",
+                             .body = pictures[0].data,
+                             .len = pictures[0].len});
     assert_string_equal(text_at(made, "id"), "first");
     assert_string_equal(text_at(made, "sha256"), hex);
     assert_string_equal(text_at(made, "label"), "red");
@@ -103,7 +111,7 @@ static void an_upload_tells_what_was_stored_and_gives_it_back(void **state)
     assert_string_equal(reply_header(&r, "x-content-type-options", value, sizeof value), "nosniff");
     assert_non_null(reply_header(&r, "x-request-id", value, sizeof value));
     reply_clear(&r);
-    delete("first", 204);
+    delete ("first", 204);
 }
 
 static void what_was_just_added_is_found_at_once(void **state)
@@ -127,9 +135,12 @@ static void what_was_just_added_is_found_at_once(void **state)
 static char *vector_of(size_t which)
 {
     struct buf text = {0};
-    struct json *answer = expect(&c, 200, &(struct ask){.method = "POST", .target = "/v1/embeddings",
-                                                        .type = "image/jpeg", .body = pictures[which].data,
-                                                        .len = pictures[which].len});
+    struct json *answer = expect(&c, 200,
+                                 &(struct ask){.method = "POST",
+                                               .target = "/v1/embeddings",
+                                               .type = "image/jpeg",
+                                               .body = pictures[which].data,
+                                               .len = pictures[which].len});
     assert_string_equal(text_at(answer, "data.0.object"), "embedding");
     assert_int_equal(count_at(answer, "data.0.embedding"), 64);
     json_dump(value_at(answer, "data.0.embedding"), &text);
@@ -174,9 +185,12 @@ static void the_three_ways_to_ask_for_embeddings_give_the_same_numbers(void **st
     buf_add(&parts, pictures[2].data, pictures[2].len);
     buf_text(&parts, "\r\n--cut--\r\n");
     struct json *by_json = expect_post(&c, 200, "/v1/embeddings", body.data);
-    struct json *by_form = expect(&c, 200, &(struct ask){
-        .method = "POST", .target = "/v1/embeddings", .type = "multipart/form-data; boundary=cut",
-        .body = parts.data, .len = parts.len});
+    struct json *by_form = expect(&c, 200,
+                                  &(struct ask){.method = "POST",
+                                                .target = "/v1/embeddings",
+                                                .type = "multipart/form-data; boundary=cut",
+                                                .body = parts.data,
+                                                .len = parts.len});
     const struct json *got[] = {value_at(by_json, "data.0.embedding"), value_at(by_json, "data.1.embedding"),
                                 value_at(by_form, "data.0.embedding")};
     for (size_t i = 0; i < COUNT(got); i++) {
@@ -214,15 +228,15 @@ static void a_replaced_image_is_found_by_its_new_look_only(void **state)
         }
     }
     json_free(found);
-    delete("changing", 204);
+    delete ("changing", 204);
 }
 
 static void a_deleted_image_is_gone_from_every_answer(void **state)
 {
     UNUSED(state);
     put("doomed", 3, 201);
-    delete("doomed", 204);
-    delete("doomed", 404);
+    delete ("doomed", 204);
+    delete ("doomed", 404);
     expect_error(&c, 404, "not_found", NULL, &(struct ask){.method = "GET", .target = IMAGES "/doomed"});
     expect_status(&c, 404, &(struct ask){.method = "GET", .target = IMAGES "/doomed/content"});
     struct json *found = search_by_image(3, 1000), *list = expect_get(&c, 200, IMAGES "?limit=1000");
@@ -240,8 +254,8 @@ static void labels_and_metadata_change_without_a_new_upload_and_filter_the_searc
 {
     UNUSED(state);
     static const char patch[] = "{\"label\": \"blue\", \"metadata\": {\"price\": 12, \"shop\": \"x\"}}";
-    struct ask change = {.method = "PATCH", .target = IMAGES "/p7", .type = "application/json", .body = patch,
-                         .len = sizeof patch - 1};
+    struct ask change = {
+        .method = "PATCH", .target = IMAGES "/p7", .type = "application/json", .body = patch, .len = sizeof patch - 1};
     struct json *changed = expect(&c, 200, &change);
     assert_string_equal(text_at(changed, "label"), "blue");
     assert_int_equal(int_at(changed, "metadata.price"), 12);
@@ -267,7 +281,10 @@ static void a_collection_is_made_asked_and_removed(void **state)
 {
     UNUSED(state);
     static const char same[] = "{\"model\": \"small\", \"index\": \"flat\"}", other[] = "{\"index\": \"hnsw\"}";
-    struct ask make = {.method = "PUT", .target = "/v1/collections/shop", .type = "application/json", .body = same,
+    struct ask make = {.method = "PUT",
+                       .target = "/v1/collections/shop",
+                       .type = "application/json",
+                       .body = same,
                        .len = sizeof same - 1};
     expect_error(&c, 404, "not_found", NULL, &(struct ask){.method = "GET", .target = "/v1/collections/shop"});
     json_free(expect(&c, 201, &make));
@@ -287,8 +304,12 @@ static void a_collection_is_made_asked_and_removed(void **state)
 static void writes_can_be_made_to_depend_on_what_is_there(void **state)
 {
     UNUSED(state);
-    struct ask q = {.method = "PUT", .target = IMAGES "/guarded", .type = "image/jpeg", .body = pictures[0].data,
-                    .len = pictures[0].len, .headers = "If-None-Match: *\r\n"};
+    struct ask q = {.method = "PUT",
+                    .target = IMAGES "/guarded",
+                    .type = "image/jpeg",
+                    .body = pictures[0].data,
+                    .len = pictures[0].len,
+                    .headers = "If-None-Match: *\r\n"};
     struct reply r = {0};
     char etag[200], line[260];
     json_free(expect(&c, 201, &q));
@@ -302,7 +323,7 @@ static void writes_can_be_made_to_depend_on_what_is_there(void **state)
     q.len = pictures[1].len;
     json_free(expect(&c, 200, &q));
     expect_error(&c, 412, "precondition_failed", NULL, &q);
-    delete("guarded", 204);
+    delete ("guarded", 204);
 }
 
 static void pages_show_each_image_once(void **state)

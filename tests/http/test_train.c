@@ -42,10 +42,12 @@ static int remove_pictures(void **state)
 static const char *config(char out[400], const char *name, const char *data, const char *more)
 {
     char text[1200], file[100];
-    int n = snprintf(text, sizeof text,
-                     "{\n  \"data\": \"%s/%s\",\n  \"out\": \"%s/%s\",\n  %s,\n"
-                     "  \"augmentation\": \"cifar\", \"threads\": 1%s\n}\n", dir, data, dir, name,
-                     strstr(more, "\"model\"") ? "\"seed\": 1" : "\"arch\": {\"stem\": \"small2\", \"width\": 8}", more);
+    int n =
+        snprintf(text, sizeof text,
+                 "{\n  \"data\": \"%s/%s\",\n  \"out\": \"%s/%s\",\n  %s,\n"
+                 "  \"augmentation\": \"cifar\", \"threads\": 1%s\n}\n",
+                 dir, data, dir, name,
+                 strstr(more, "\"model\"") ? "\"seed\": 1" : "\"arch\": {\"stem\": \"small2\", \"width\": 8}", more);
     snprintf(file, sizeof file, "%s.json", name);
     write_file(dir, file, text, (size_t)n);
     in(out, file);
@@ -64,7 +66,8 @@ static void a_folder_of_pictures_gives_a_model_that_embeds(void **state)
 {
     UNUSED(state);
     char file[400], model[400], photo[400];
-    char *out = command(0, "train", "--config", config(file, "first", "pictures", ",\"epochs\":2,\"batch_size\":32"), NULL);
+    char *out =
+        command(0, "train", "--config", config(file, "first", "pictures", ",\"epochs\":2,\"batch_size\":32"), NULL);
     assert_contains(out, "{\"event\":\"start\",\"step\":0,");
     assert_contains(out, "\"event\":\"evaluation\",\"step\":0,");
     assert_contains(out, "\"event\":\"end\"");
@@ -91,8 +94,8 @@ static void a_preview_is_drawn_without_a_run(void **state)
     UNUSED(state);
     char file[400], sheet[400];
     in(sheet, "sheet.png");
-    command_only(0, "train", "--config", config(file, "preview", "pictures", ",\"epochs\":1,\"batch_size\":16"), "--preview",
-                 sheet, NULL);
+    command_only(0, "train", "--config", config(file, "preview", "pictures", ",\"epochs\":1,\"batch_size\":16"),
+                 "--preview", sheet, NULL);
     assert_true(is_there("sheet.png") && !is_there("preview"));
 }
 
@@ -103,8 +106,10 @@ static void a_stored_collection_is_trained_on_and_free_again_at_once(void **stat
     in(data, "data");
     in(pictures, "pictures");
     command_only(0, "import", "--data", data, "--model", small_model(), "--precision", "fp32", pictures, NULL);
-    int n = snprintf(text, sizeof text, "{\"collection\":\"default\",\"store\":\"%s\",\"out\":\"%s/stored\",\"steps\":2,"
-                     "\"arch\":{\"stem\":\"small2\",\"width\":8},\"batch_size\":16,\"threads\":1}", data, dir);
+    int n = snprintf(text, sizeof text,
+                     "{\"collection\":\"default\",\"store\":\"%s\",\"out\":\"%s/stored\",\"steps\":2,"
+                     "\"arch\":{\"stem\":\"small2\",\"width\":8},\"batch_size\":16,\"threads\":1}",
+                     data, dir);
     write_file(dir, "stored.json", text, (size_t)n);
     in(file, "stored.json");
     char *out = command(0, "train", "--config", file, NULL);
@@ -113,7 +118,8 @@ static void a_stored_collection_is_trained_on_and_free_again_at_once(void **stat
     assert_true(is_there("stored/manifest.jsonl") && is_there("stored/pictures/00"));
     command_only(0, "train", "--config", file, "--resume", NULL); /* from the list, whatever is stored by now */
 
-    n = snprintf(text, sizeof text, "{\"collection\":\"default\",\"store\":\"%s/none\",\"out\":\"%s/none2\",\"steps\":2}", dir, dir);
+    n = snprintf(text, sizeof text,
+                 "{\"collection\":\"default\",\"store\":\"%s/none\",\"out\":\"%s/none2\",\"steps\":2}", dir, dir);
     write_file(dir, "none.json", text, (size_t)n);
     in(file, "none.json");
     out = command(1, "train", "--config", file, NULL);
@@ -173,7 +179,8 @@ static void what_is_wrong_is_told_by_name(void **state)
         {1, "pictures", ",\"epochs\":1,\"batch_size\":8,\"model\":\"/nowhere.safetensors\"", "nowhere.safetensors"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        char *out = command(cases[i].code, "train", "--config", config(file, "wrong", cases[i].data, cases[i].more), NULL);
+        char *out =
+            command(cases[i].code, "train", "--config", config(file, "wrong", cases[i].data, cases[i].more), NULL);
         assert_contains(out, cases[i].word);
         free(out);
     }
@@ -192,7 +199,8 @@ static void a_silly_learning_rate_is_said_to_be_one(void **state)
     char *out = command(1, "train", "--config",
                         config(file, "silly", "pictures",
                                ",\"steps\":80,\"batch_size\":16,\"evaluate_every\":1000,"
-                               "\"optimizer\":{\"learning_rate\":100,\"momentum\":0.999,\"weight_decay\":1}"), NULL);
+                               "\"optimizer\":{\"learning_rate\":100,\"momentum\":0.999,\"weight_decay\":1}"),
+                        NULL);
     assert_contains(out, "lower the learning rate");
     free(out);
     assert_true(is_there("silly/best.safetensors"));
@@ -203,7 +211,8 @@ static void damaged_files_are_named_and_counted(void **state)
     UNUSED(state);
     char file[400];
     write_file(dir, "pictures/flower/broken.jpg", "\xff\xd8\xff\xe0 no picture", 15);
-    char *out = command(0, "train", "--config", config(file, "broken", "pictures", ",\"steps\":1,\"batch_size\":16"), NULL);
+    char *out =
+        command(0, "train", "--config", config(file, "broken", "pictures", ",\"steps\":1,\"batch_size\":16"), NULL);
     assert_contains(out, "\"damaged\":1");
     assert_contains(out, "broken.jpg");
     free(out);
@@ -259,9 +268,11 @@ static void a_run_has_stages(void **state)
 {
     UNUSED(state);
     char file[400], model[400];
-    config(file, "staged", "pictures", ",\"batch_size\":32,\"steps\":2,\"stages\":[{},{\"size\":48,\"steps\":1},{\"steps\":3}]");
+    config(file, "staged", "pictures",
+           ",\"batch_size\":32,\"steps\":2,\"stages\":[{},{\"size\":48,\"steps\":1},{\"steps\":3}]");
     command_only(0, "train", "--config", file, NULL);
-    assert_true(is_there("staged/1/last.safetensors") && is_there("staged/2/last.safetensors") && is_there("staged/3/last.safetensors"));
+    assert_true(is_there("staged/1/last.safetensors") && is_there("staged/2/last.safetensors") &&
+                is_there("staged/3/last.safetensors"));
     in(model, "staged/3/last.safetensors");
     char *out = command(0, "model", "info", model, NULL);
     assert_contains(out, "48"); /* the third keeps the side of the second */
@@ -270,7 +281,8 @@ static void a_run_has_stages(void **state)
     file_remove_tree(model);
     in(model, "staged/1/checkpoint.safetensors");
     assert_int_equal(unlink(model), 0);
-    out = command(0, "train", "--config", file, "--resume", NULL); /* those that have their last model are not run again */
+    out = command(0, "train", "--config", file, "--resume",
+                  NULL); /* those that have their last model are not run again */
     assert_int_equal(t_times(out, "\"event\":\"start\""), 1);
     free(out);
 
@@ -288,9 +300,14 @@ static void a_run_has_stages(void **state)
 
     static const struct {
         const char *stages, *told;
-    } wrong[] = {{"[]", "stages"}, {"{}", "stages"}, {"[1]", "stages[0]"}, {"[{\"out\":\"x\"}]", "stages[0].out"},
-                 {"[{},{\"arch\":{}}]", "stages[1].arch"}, {"[{},{\"model\":\"m\"}]", "stages[1].model"},
-                 {"[{},{\"colour\":1}]", "stage 2: "}, {"[{\"size\":64}]", "size"}};
+    } wrong[] = {{"[]", "stages"},
+                 {"{}", "stages"},
+                 {"[1]", "stages[0]"},
+                 {"[{\"out\":\"x\"}]", "stages[0].out"},
+                 {"[{},{\"arch\":{}}]", "stages[1].arch"},
+                 {"[{},{\"model\":\"m\"}]", "stages[1].model"},
+                 {"[{},{\"colour\":1}]", "stage 2: "},
+                 {"[{\"size\":64}]", "size"}};
     for (size_t i = 0; i < COUNT(wrong); i++) {
         char more[300];
         snprintf(more, sizeof more, ",\"batch_size\":32,\"steps\":2,\"stages\":%s", wrong[i].stages);

@@ -100,9 +100,10 @@ static void damage_everything(const struct place *p)
                         " WHERE generation = 3 AND image = (SELECT number FROM image WHERE id = 'fish-1')");
 }
 
-static const char *const damages[] = {"image file damaged", "image file missing", "of garden/ball-2", "file without a row",
-                                      "model damaged: second", "left.safetensors.AbCdEf", "segment damaged",
-                                      "vectors damaged: garden, generation 3 1 of them"};
+static const char *const damages[] = {"image file damaged",    "image file missing",
+                                      "of garden/ball-2",      "file without a row",
+                                      "model damaged: second", "left.safetensors.AbCdEf",
+                                      "segment damaged",       "vectors damaged: garden, generation 3 1 of them"};
 
 static void a_whole_folder_is_found_whole(void **state)
 {
@@ -153,13 +154,22 @@ static void repair_takes_from_the_backup_and_makes_again_what_it_can(void **stat
     struct client c = client_to(s.port);
     struct reply r = {0};
     for (int i = 0; i < 500 * T_SLOWER && r.status != 200; i++) { /* until its vector is there again */
-        client_ask(&c, &(struct ask){.method = "POST", .target = "/v1/collections/garden/search", .type = "application/json",
-                                     .key = text_at(golden, "key"), .body = "{\"id\":\"fish-1\"}", .len = 15}, &r);
+        client_ask(&c,
+                   &(struct ask){.method = "POST",
+                                 .target = "/v1/collections/garden/search",
+                                 .type = "application/json",
+                                 .key = text_at(golden, "key"),
+                                 .body = "{\"id\":\"fish-1\"}",
+                                 .len = 15},
+                   &r);
         usleep(20000);
     }
     assert_int_equal(r.status, 200);
-    client_ask(&c, &(struct ask){.method = "GET", .target = "/v1/collections/garden/images/ball-2/content",
-                                 .key = text_at(golden, "key")}, &r);
+    client_ask(&c,
+               &(struct ask){.method = "GET",
+                             .target = "/v1/collections/garden/images/ball-2/content",
+                             .key = text_at(golden, "key")},
+               &r);
     assert_int_equal(r.status, 200);
     reply_clear(&r);
     client_close(&c);

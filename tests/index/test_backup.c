@@ -387,7 +387,8 @@ static void *change_models(void *arg)
         struct write add = {.kind = WRITE_MODEL_ADD, .row_model = {.id = "brief"}};
         struct write gone = {.kind = WRITE_MODEL_DELETE, .id = "brief"};
         store_model_path(l->s, "brief", path, sizeof path);
-        l->failed = !file_replace(path, "brief", 5, &e) || !store_write(l->s, &add, &e) || !store_write(l->s, &gone, &e);
+        l->failed =
+            !file_replace(path, "brief", 5, &e) || !store_write(l->s, &add, &e) || !store_write(l->s, &gone, &e);
     }
     return NULL;
 }

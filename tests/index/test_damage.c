@@ -38,7 +38,8 @@ static int close_store(void **state)
 static void put_into(struct fixture *f, const char *collection, const char *id, unsigned content)
 {
     struct err e = {0};
-    assert_ok(stores_put(f->s, &(struct stores_image){.collection = collection, .id = id, .content = content}, NULL, &e), e);
+    assert_ok(
+        stores_put(f->s, &(struct stores_image){.collection = collection, .id = id, .content = content}, NULL, &e), e);
 }
 
 /* Whether the image's bytes can be read. */
@@ -175,8 +176,10 @@ static void content_that_is_deleted_and_stored_again_meanwhile_is_never_called_m
 static void start_generation(struct fixture *f, struct generation_row *row)
 {
     struct err e = {0};
-    struct write model = {.kind = WRITE_MODEL_ADD, .row_model = {.id = "next", .arch = "x", .dimensions = STORES_DIMENSIONS}};
-    struct write w = {.kind = WRITE_GENERATION_START, .collection = "default",
+    struct write model = {.kind = WRITE_MODEL_ADD,
+                          .row_model = {.id = "next", .arch = "x", .dimensions = STORES_DIMENSIONS}};
+    struct write w = {.kind = WRITE_GENERATION_START,
+                      .collection = "default",
                       .row_generation = {.model = "next", .precision = "fp32", .dimensions = STORES_DIMENSIONS}};
     hash_text("next", 4, model.row_model.fingerprint);
     memcpy(w.row_generation.fingerprint, model.row_model.fingerprint, HASH_HEX);
@@ -254,8 +257,9 @@ static int64_t ask_number(struct fixture *f, const char *sql)
 }
 
 /* The last byte of component 0 of image `a` becomes this: sign and the high bits of the exponent. */
-#define SET_BYTE(byte) "UPDATE vector SET value = CAST(substr(value, 1, 3) || x'" byte "' || substr(value, 5) AS BLOB)" \
-                       " WHERE image = (SELECT number FROM image WHERE id = 'a')"
+#define SET_BYTE(byte)                                                                                                 \
+    "UPDATE vector SET value = CAST(substr(value, 1, 3) || x'" byte "' || substr(value, 5) AS BLOB)"                   \
+    " WHERE image = (SELECT number FROM image WHERE id = 'a')"
 
 static size_t count_lacking(struct fixture *f, struct generation_row *row)
 {
@@ -302,7 +306,8 @@ static void put_two(struct fixture *f)
 static void a_damaged_vector_is_not_searched_and_made_again(void **state)
 {
     struct fixture *f = *state;
-    static const char *const damages[] = {SET_BYTE("7e"), SET_BYTE("ff"), SET_BYTE("00"),
+    static const char *const damages[] = {
+        SET_BYTE("7e"), SET_BYTE("ff"), SET_BYTE("00"),
         "UPDATE vector SET value = substr(value, 1, 60) WHERE image = (SELECT number FROM image WHERE id = 'a')",
         "UPDATE vector SET checksum = checksum + 1 WHERE image = (SELECT number FROM image WHERE id = 'a')"};
     put_two(f);

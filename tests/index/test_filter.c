@@ -17,8 +17,10 @@ static const struct {
     {"e", NULL, NULL, 50, 30},
     {"f", "dog", "{\"n\":[10,20],\"colour\":\"1\",\"ok\":1,\"label\":\"cat\"}", 60, 30},
     {"g", "caf\xc3\xa9", "{\"n\":9007199254740993}", 70, 40},
-    {"h", "", "{\"\":\"none\",\"id\":5,\"at\":\"2024-05-17T10:30:00+02:00\",\"none\":null,\"no\":[],\"deep\":{\"k\":[{\"z\":1},"
-              "{\"z\":[2,3]}]},\"o\":{\"p\":{}},\"b[]\":1,\"b[0]\":2}", 80, 40},
+    {"h", "",
+     "{\"\":\"none\",\"id\":5,\"at\":\"2024-05-17T10:30:00+02:00\",\"none\":null,\"no\":[],\"deep\":{\"k\":[{\"z\":1},"
+     "{\"z\":[2,3]}]},\"o\":{\"p\":{}},\"b[]\":1,\"b[0]\":2}",
+     80, 40},
     {"i", "dog", "{\"at\":[\"2023-01-01\",\"no date\",7],\"metadata\":{\"x\":1},\"n\":1e300,\"tags\":[]}", 90, 40},
 };
 
@@ -36,10 +38,16 @@ static void note(struct world *w, size_t k, const struct image_row *row)
 {
     w->numbers[k] = row->number;
     memcpy(w->hashes[k], row->sha256, HASH_HEX);
-    w->naive[k] = (struct naive_image){.id = images[k].id, .label = images[k].label, .metadata = images[k].metadata,
-                                       .media_type = k % 2 ? "image/png" : "image/jpeg", .sha256 = w->hashes[k],
-                                       .width = row->width, .height = row->height, .bytes = row->bytes,
-                                       .created_at = row->created_at, .updated_at = row->updated_at};
+    w->naive[k] = (struct naive_image){.id = images[k].id,
+                                       .label = images[k].label,
+                                       .metadata = images[k].metadata,
+                                       .media_type = k % 2 ? "image/png" : "image/jpeg",
+                                       .sha256 = w->hashes[k],
+                                       .width = row->width,
+                                       .height = row->height,
+                                       .bytes = row->bytes,
+                                       .created_at = row->created_at,
+                                       .updated_at = row->updated_at};
 }
 
 static int build_world(void **state)
@@ -62,9 +70,15 @@ static int build_world(void **state)
         assert_ok(catalog_collection_add(w.session, c, &e), e);
         for (size_t k = 0; k < COUNT(images); k++) {
             struct image_row row;
-            struct image_put put = {.id = images[k].id, .media_type = k % 2 ? "image/png" : "image/jpeg", .label = images[k].label,
-                                    .metadata = images[k].metadata, .vector = vector, .generation = c->generation,
-                                    .width = images[k].width, .height = images[k].height, .len = 100 + k};
+            struct image_put put = {.id = images[k].id,
+                                    .media_type = k % 2 ? "image/png" : "image/jpeg",
+                                    .label = images[k].label,
+                                    .metadata = images[k].metadata,
+                                    .vector = vector,
+                                    .generation = c->generation,
+                                    .width = images[k].width,
+                                    .height = images[k].height,
+                                    .len = 100 + k};
             hash_text(images[k].id, 1, put.sha256);
             assert_ok(catalog_image_put(w.session, c, &put, NULL, &row, &e), e);
             if (i == 0)
@@ -186,8 +200,11 @@ static void what_is_known_of_an_image_is_a_key_too(void **state)
         {"{'must':[{'key':'created_at','range':{'gt':1700000000}}]}", "abcdefghi"},
         {"{'must':[{'key':'created_at','range':{'lt':'2024-01-01T00:00:00Z'}}]}", ""},
         {"{'must':[{'key':'updated_at','range':{'gte':'2024-01-01','lt':9e11}}]}", "abcdefghi"},
-        {"{'must':[{'key':'sha256','match':{'value':'ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb'}}]}", "a"},
-        {"{'must':[{'key':'sha256','match':{'except':['ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb']}}]}",
+        {"{'must':[{'key':'sha256','match':{'value':'ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb'}"
+         "}]}",
+         "a"},
+        {"{'must':[{'key':'sha256','match':{'except':['"
+         "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb']}}]}",
          "bcdefghi"},
         {"{'must_not':[{'key':'width','range':{'gt':10}}]}", "a"},
         {"{'must':[{'key':'label','match':{'except':['cat','dog']}}]}", "g"},
@@ -236,8 +253,10 @@ static void metadata_is_asked_for_in_every_way_of_qdrant(void **state)
         {"{'must':{'key':'colour','match':{'value':'red'}}}", "ac"},
         {"{'must_not':{'should':{'has_id':['a']}}}", "bcdefghi"},
         {"{'min_should':{'min_count':2,'conditions':[{'key':'colour','match':{'value':'red'}},"
-         "{'key':'label','match':{'value':'cat'}},{'key':'ok','match':{'value':true}}]}}", "a"},
-        {"{'must':[{'min_should':{'min_count':1,'conditions':[{'key':'n','match':{'value':2}},{'has_id':['e']}]}}]}", "be"},
+         "{'key':'label','match':{'value':'cat'}},{'key':'ok','match':{'value':true}}]}}",
+         "a"},
+        {"{'must':[{'min_should':{'min_count':1,'conditions':[{'key':'n','match':{'value':2}},{'has_id':['e']}]}}]}",
+         "be"},
         {"{'min_should':{'min_count':0,'conditions':[]}}", "abcdefghi"},
         {"{'min_should':{'min_count':1,'conditions':[]}}", ""},
     };
@@ -267,9 +286,12 @@ static const char *pick(struct dice *d, const char *const *of, unsigned n)
 
 static void roll_value(struct dice *d, struct buf *b, bool date)
 {
-    static const char *const values[] = {"1", "2", "2.0", "3.5", "-4", "9007199254740993", "1e300", "40", "20", "true", "false",
-                                         "\"red\"", "\"cat\"", "\"dog\"", "\"y\"", "\"\"", "\"h\"", "\"1\"", "\"image/png\""};
-    static const char *const dates[] = {"\"2023-01-01\"", "\"2024-05-17T08:30:00Z\"", "\"2030-01-01T00:00:00.5-03:00\""};
+    static const char *const values[] = {
+        "1",     "2",    "2.0",   "3.5",   "-4",           "9007199254740993", "1e300",
+        "40",    "20",   "true",  "false", "\"red\"",      "\"cat\"",          "\"dog\"",
+        "\"y\"", "\"\"", "\"h\"", "\"1\"", "\"image/png\""};
+    static const char *const dates[] = {"\"2023-01-01\"", "\"2024-05-17T08:30:00Z\"",
+                                        "\"2030-01-01T00:00:00.5-03:00\""};
     buf_text(b, date ? pick(d, dates, COUNT(dates)) : pick(d, values, COUNT(values)));
 }
 
@@ -283,8 +305,9 @@ static void roll_numbers(struct dice *d, struct buf *b, bool whole)
 
 static void roll_comparison(struct dice *d, struct buf *b)
 {
-    static const char *const keys[] = {"n", "colour", "tags", "ok", "size.w", "deep.k[].z", "at", "metadata.label", "metadata.",
-                                       "none", "o", "size", "id", "label", "media_type", "width", "height", "bytes"};
+    static const char *const keys[] = {"n",  "colour",         "tags",       "ok",    "size.w", "deep.k[].z",
+                                       "at", "metadata.label", "metadata.",  "none",  "o",      "size",
+                                       "id", "label",          "media_type", "width", "height", "bytes"};
     static const unsigned metadata = 12, texts = 15;
     unsigned key = roll(d, COUNT(keys)), what = roll(d, 5);
     buf_print(b, "{\"key\":\"%s\",", keys[key]);

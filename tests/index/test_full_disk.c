@@ -12,8 +12,8 @@
 #include "tests/lib/small_disk.h"
 
 #define IMAGES "/v1/collections/default/images"
-#define JSON .type = "application/json"
-#define ADMIN .admin = true
+#define JSON   .type = "application/json"
+#define ADMIN  .admin = true
 
 enum { PICTURES = 8 };
 
@@ -83,7 +83,8 @@ static void change_model(void)
     rig_add_model(rig, "spare", 6);
     make_model_file();
     /* a generation to go back to */
-    expect_done(202, "POST /v1/collections/default/model", &(struct extra){ADMIN, JSON, .body = "{\"model\":\"second\"}"});
+    expect_done(202, "POST /v1/collections/default/model",
+                &(struct extra){ADMIN, JSON, .body = "{\"model\":\"second\"}"});
     rig_settle(rig, "default");
 }
 
@@ -146,7 +147,8 @@ static void try_what_grows(const char *disk)
 /* What answered 201 is there, what answered 507 is not. */
 static void create_collection_honestly(void)
 {
-    int made = ask("PUT /v1/collections/honest", &(struct extra){0}), there = ask("GET /v1/collections/honest", &(struct extra){0});
+    int made = ask("PUT /v1/collections/honest", &(struct extra){0}),
+        there = ask("GET /v1/collections/honest", &(struct extra){0});
     assert_int_equal(there, made == 201 ? 200 : 404);
 }
 
@@ -227,7 +229,8 @@ static void what_patches_have_filled_is_left_by_deleting(void **state)
     buf_text(&body, "]}}");
     small_disk_set(rig->dir, LEFT, SMALL_DISK_PLENTY);
     for (; status == 200 && n < MOST; n++)
-        status = ask(n % 2 ? "PATCH " IMAGES "/p0-0" : "PATCH " IMAGES "/p0-1", &(struct extra){JSON, .body = body.data, .len = body.len});
+        status = ask(n % 2 ? "PATCH " IMAGES "/p0-0" : "PATCH " IMAGES "/p0-1",
+                     &(struct extra){JSON, .body = body.data, .len = body.len});
     print_message("%d of them fit\n", n - 1);
     assert_int_equal(status, 507);
     delete_before_the_restart();

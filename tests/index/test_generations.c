@@ -61,7 +61,7 @@ static void put_many(struct fixture *f, unsigned n)
     }
 }
 
-static void delete(struct fixture *f, const char *id)
+static void delete (struct fixture *f, const char *id)
 {
     struct err e = {0};
     assert_ok(stores_delete(f->s, id, &e), e);
@@ -309,7 +309,7 @@ static void a_vector_of_another_revision_is_dropped(void **state)
     put(f, "i0", 40);
     assert_ok(changes_vector(f->s, 2, a.number, a.revision, v, &stored, &e), e);
     assert_false(stored);
-    delete(f, "i1");
+    delete (f, "i1");
     assert_ok(changes_vector(f->s, 2, b.number, b.revision, v, &stored, &e), e);
     assert_false(stored);
     assert_int_equal(missing_at_switch(f, &row), 1);
@@ -331,9 +331,10 @@ static void what_changes_while_it_is_built_is_right_after_the_switch(void **stat
     assert_int_equal(embed(f, &row, 4), 4);
     put(f, "i0", 60); /* had its vector */
     put(f, "i5", 65); /* had none */
-    delete(f, "i1");
-    delete(f, "i4");
-    struct write patch = {.kind = WRITE_IMAGE_PATCH, .collection = "default",
+    delete (f, "i1");
+    delete (f, "i4");
+    struct write patch = {.kind = WRITE_IMAGE_PATCH,
+                          .collection = "default",
                           .patch = {.id = "i2", .set_label = true, .label = "patched"}};
     assert_ok(store_write(f->s, &patch, &e), e); /* the vector of before holds */
     write_clear(&patch);
@@ -398,7 +399,7 @@ static void puts_wait_while_a_switch_lacks_little(void **state)
     assert_int_equal(missing_at_switch(f, &row), 1);
     put_late(f, &late, "late");
     assert_false(done_within(&late, 200));
-    delete(f, "i0"); /* what lacks nothing need not wait */
+    delete (f, "i0"); /* what lacks nothing need not wait */
     assert_ok(stores_put(f->s, &(struct stores_image){.id = "x", .content = 1, .collection = "other"}, NULL, &e), e);
     assert_false(atomic_load(&late.done));
     assert_int_equal(embed(f, &row, 10), 1);
@@ -444,7 +445,7 @@ static void after_a_roll_back_every_image_uploaded_since_is_found(void **state)
     change_to(f, "b");
     put(f, "since", 30);
     put(f, "i1", 31);
-    delete(f, "i2");
+    delete (f, "i2");
     assert_ok(changes_return(f->s, 0, &row, &e), e);
     assert_int_equal(row.number, 1);
     load(f, &row);
@@ -611,9 +612,10 @@ static void they_may_be_skipped(void **state)
     struct fixture *f = *state;
     struct err e = {0};
     put_many(f, 4);
-    struct write w = {.kind = WRITE_GENERATION_START, .collection = "default",
-                      .row_generation = {.model = "b", .precision = "fp32", .dimensions = STORES_DIMENSIONS,
-                                         .skip_unreadable = true}};
+    struct write w = {.kind = WRITE_GENERATION_START,
+                      .collection = "default",
+                      .row_generation = {
+                          .model = "b", .precision = "fp32", .dimensions = STORES_DIMENSIONS, .skip_unreadable = true}};
     hash_text("b", 1, w.row_generation.fingerprint);
     assert_ok(store_write(f->s, &w, &e), e);
     load(f, &w.row_generation);
@@ -675,13 +677,13 @@ static void loading_and_changing_at_once(void **state)
     assert_int_equal(w.count, 500);
     put(f, "i10", 5000);   /* loaded */
     put(f, "i1100", 5001); /* not yet */
-    delete(f, "i20");
-    delete(f, "i1110");
+    delete (f, "i20");
+    delete (f, "i1110");
     assert_int_equal(embed(f, &row, 100), 2);
     put(f, "new", 5002);
     load(f, &row);
     put(f, "i30", 5003);
-    delete(f, "i1120");
+    delete (f, "i1120");
     assert_int_equal(missing_at_switch(f, &row), 2);
     assert_int_equal(embed(f, &row, 100), 2);
     switch_to(f, &row);
@@ -703,8 +705,13 @@ static void a_graph_serves_after_the_switch(void **state)
     struct err e = {0};
     struct generation_row row;
     store_close(f->s);
-    f->s = store_open(&(struct store_options){.dir = f->dir, .min_free_bytes = 1 << 20, .keep_generations = 1,
-                                              .hnsw_from = 200, .seal_at = 100, .background = true}, &e);
+    f->s = store_open(&(struct store_options){.dir = f->dir,
+                                              .min_free_bytes = 1 << 20,
+                                              .keep_generations = 1,
+                                              .hnsw_from = 200,
+                                              .seal_at = 100,
+                                              .background = true},
+                      &e);
     assert_non_null(f->s);
     put_many(f, 600);
     row = change_to(f, "b");
@@ -712,7 +719,7 @@ static void a_graph_serves_after_the_switch(void **state)
     for (int i = 0; i < 300 && generation_is_indexing(f->s, &row); i++)
         usleep(10000);
     put(f, "i7", 9000);
-    delete(f, "i8");
+    delete (f, "i8");
     assert_ok(changes_return(f->s, 0, &row, &e), e);
     assert_ok(changes_complete(f->s, &row, &e), e);
     for (unsigned i = 10; i < 600; i += 7) {
@@ -777,7 +784,8 @@ static void a_collection_goes_with_all_its_generations(void **state)
     struct generation_row made;
     size_t n;
     assert_ok(stores_create(f->s, "other", &e), e);
-    struct write w = {.kind = WRITE_GENERATION_START, .collection = "other",
+    struct write w = {.kind = WRITE_GENERATION_START,
+                      .collection = "other",
                       .row_generation = {.model = "b", .precision = "fp32", .dimensions = STORES_DIMENSIONS}};
     hash_text("b", 1, w.row_generation.fingerprint);
     assert_ok(store_write(f->s, &w, &e), e);

@@ -35,7 +35,10 @@ static int open_store(void **state)
     f->min_free = 1 << 20;
     open_again(f);
     *state = f;
-    return stores_create(f->s, "default", &e) && stores_put(f->s, &(struct stores_image){.id = "a", .content = 1}, NULL, &e) ? 0 : -1;
+    return stores_create(f->s, "default", &e) &&
+                   stores_put(f->s, &(struct stores_image){.id = "a", .content = 1}, NULL, &e)
+               ? 0
+               : -1;
 }
 
 static int close_store(void **state)

@@ -39,8 +39,9 @@ static void pinned_files_outlive_the_images_without_a_second_copy(void **state)
     snprintf(pins, sizeof pins, "%s-pins", dir);
     assert_ok(s && stores_create(s, "default", &e), e);
     assert_ok(stores_put(s, &(struct stores_image){.id = "b", .content = 2, .label = "bee"}, NULL, &e) &&
-              stores_put(s, &(struct stores_image){.id = "a", .content = 1}, NULL, &e) &&
-              stores_put(s, &(struct stores_image){.id = "twin", .content = 2}, NULL, &e), e);
+                  stores_put(s, &(struct stores_image){.id = "a", .content = 1}, NULL, &e) &&
+                  stores_put(s, &(struct stores_image){.id = "twin", .content = 2}, NULL, &e),
+              e);
 
     struct seen seen = {0};
     assert_ok(store_pin(s, "default", pins, see, &seen, &e), e);

@@ -66,7 +66,8 @@ static void an_image_is_stored_found_read_and_deleted(void **state)
     void *bytes;
     size_t len;
     assert_ok(stores_put(f->s, &(struct stores_image){.id = "cat", .content = 1, .label = "a", .metadata = "{\"n\":1}"},
-                         &put_row, &e), e);
+                         &put_row, &e),
+              e);
     put(f, "dog", 2);
     assert_ok(store_image(f->s, "default", "cat", &row, &e), e);
     assert_int_equal(row.number, put_row.number);
@@ -176,8 +177,7 @@ static void preconditions_guard_a_put(void **state)
     image.content = 2;
     image.pre = (struct precondition){.match_revision = row.revision + 1};
     assert_err(stores_put(f->s, &image, NULL, &e), e, ERR_PRECONDITION);
-    image.pre = (struct precondition){.match_revision = row.revision,
-                                      .match_sha256 = "00"};
+    image.pre = (struct precondition){.match_revision = row.revision, .match_sha256 = "00"};
     assert_err(stores_put(f->s, &image, NULL, &e), e, ERR_PRECONDITION);
     assert_int_equal(stores_count_files(f->dir), 1); /* what was refused left no file */
     image.pre.match_sha256 = row.sha256;
@@ -250,8 +250,10 @@ static void a_patch_changes_label_and_metadata_and_keeps_the_vector(void **state
     struct fixture *f = *state;
     struct err e = {0};
     struct image_row before;
-    assert_ok(stores_put(f->s, &(struct stores_image){.id = "a", .content = 3, .label = "x",
-                                                      .metadata = "{\"n\":1,\"m\":2}"}, &before, &e), e);
+    assert_ok(stores_put(f->s,
+                         &(struct stores_image){.id = "a", .content = 3, .label = "x", .metadata = "{\"n\":1,\"m\":2}"},
+                         &before, &e),
+              e);
     struct write w = {.patch = {.set_label = true, .label = "y"}};
     patch(f, &w, "a", "{\"n\":null,\"deep\":{\"k\":[1,2]}}");
     assert_true(w.image.revision > before.revision);
@@ -287,9 +289,9 @@ static void one_refused_write_does_not_hurt_its_group_and_each_sees_those_before
     int done = 0;
     const struct stores_image images[N] = {
         {.id = "a", .content = 1},
-        {.id = "b", .content = 2, .pre = {.must_exist = true}}, /* refused */
-        {.id = "a", .content = 3, .pre = {.must_exist = true}}, /* sees the first */
-        {.id = "c", .content = 4, .metadata = "{\"broken\":"},  /* refused late, when its file is staged */
+        {.id = "b", .content = 2, .pre = {.must_exist = true}},  /* refused */
+        {.id = "a", .content = 3, .pre = {.must_exist = true}},  /* sees the first */
+        {.id = "c", .content = 4, .metadata = "{\"broken\":"},   /* refused late, when its file is staged */
         {.id = "a", .content = 5, .pre = {.must_be_new = true}}, /* refused */
         {.id = "d", .content = 1},
     };
@@ -325,8 +327,9 @@ static void many_are_deleted_by_list_and_by_filter(void **state)
     for (unsigned i = 0; i < 12; i++) {
         char id[16];
         snprintf(id, sizeof id, "i%02u", i);
-        assert_ok(stores_put(f->s, &(struct stores_image){.id = id, .content = i, .label = i % 2 ? "odd" : "even"},
-                             NULL, &e), e);
+        assert_ok(
+            stores_put(f->s, &(struct stores_image){.id = id, .content = i, .label = i % 2 ? "odd" : "even"}, NULL, &e),
+            e);
     }
     struct filter *odd = parse_filter("{\"must\":[{\"key\":\"label\",\"match\":{\"value\":\"odd\"}}]}", &doc);
     const char *ids[] = {"i00", "nothing", "i02"};
@@ -367,8 +370,9 @@ static void images_are_listed_in_pages_by_id(void **state)
         put(f, id, i);
     }
     while (more) {
-        assert_ok(store_images(f->s, "default", &(struct image_page){.after_id = *after ? after : NULL, .limit = 10}, &rows, &n,
-                               &more, &e), e);
+        assert_ok(store_images(f->s, "default", &(struct image_page){.after_id = *after ? after : NULL, .limit = 10},
+                               &rows, &n, &more, &e),
+                  e);
         for (size_t i = 0; i < n; i++) {
             assert_true(strcmp(rows[i].id, last) > 0);
             snprintf(last, sizeof last, "%s", rows[i].id);
@@ -397,7 +401,8 @@ static void a_search_obeys_the_filter_and_shows_metadata(void **state)
     }
     struct filter *filter = parse_filter("{\"must\":[{\"key\":\"n\",\"range\":{\"gte\":4}},"
                                          "{\"key\":\"tags\",\"match\":{\"value\":\"t0\"}},"
-                                         "{\"key\":\"a.b\",\"match\":{\"value\":true}}]}", &doc);
+                                         "{\"key\":\"a.b\",\"match\":{\"value\":true}}]}",
+                                         &doc);
     struct view *v = store_view(f->s, "default", 0, &e);
     stores_vector(1, q);
     assert_ok(view_search(v, &(struct search){.vector = q, .limit = 5, .filter = filter}, &hits, &e), e);
@@ -440,7 +445,8 @@ static void what_another_collection_has_not_is_counted(void **state)
         char id[16];
         snprintf(id, sizeof id, "i%u", i);
         assert_ok(stores_put(f->s, &(struct stores_image){.id = id, .content = i % 4}, NULL, &e), e);
-        assert_ok(stores_put(f->s, &(struct stores_image){.id = id, .content = 2 + i, .collection = "zoo"}, NULL, &e), e);
+        assert_ok(stores_put(f->s, &(struct stores_image){.id = id, .content = 2 + i, .collection = "zoo"}, NULL, &e),
+                  e);
     }
     assert_ok(store_count_unshared(f->s, "default", "zoo", 100, &n, &e), e);
     assert_int_equal(n, 2); /* 0 and 1 */
@@ -496,9 +502,10 @@ static void keys_and_models_are_kept(void **state)
     memset(w.row_key.hash, 0xa5, HASH_SIZE);
     assert_ok(store_write(f->s, &w, &e), e);
     assert_err(store_write(f->s, &w, &e), e, ERR_CONFLICT);
-    struct write m = {.kind = WRITE_MODEL_ADD,
-                      .row_model = {.id = "another", .arch = "resnet18", .dimensions = 512, .size = 224,
-                                    .lineage = (char[]){"{\"seed\":1}"}}};
+    struct write m = {
+        .kind = WRITE_MODEL_ADD,
+        .row_model = {
+            .id = "another", .arch = "resnet18", .dimensions = 512, .size = 224, .lineage = (char[]){"{\"seed\":1}"}}};
     e = (struct err){0};
     assert_ok(store_write(f->s, &m, &e), e);
     m.row_model = (struct model_row){.id = "other", .arch = "resnet50", .trained = true};

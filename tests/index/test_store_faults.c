@@ -25,7 +25,7 @@ enum call {
 #define X(name) CALL_##name,
     CALLS(X)
 #undef X
-    CALL_KINDS
+        CALL_KINDS
 };
 static const char *const call_names[] = {
 #define X(name) #name,
@@ -34,10 +34,10 @@ static const char *const call_names[] = {
 };
 
 static struct {
-    atomic_int call;  /* -1: none fails */
-    atomic_int left;  /* until the failing one; below 0 it has failed */
-    int number;       /* errno */
-    bool persistent;  /* all later ones fail, too */
+    atomic_int call; /* -1: none fails */
+    atomic_int left; /* until the failing one; below 0 it has failed */
+    int number;      /* errno */
+    bool persistent; /* all later ones fail, too */
 } fault = {.call = -1};
 
 static void arm(enum call call, int n, int number, bool persistent)
@@ -74,12 +74,12 @@ static void find(void *real, const char *name)
 }
 
 /* A call with these parameters that fails when it is its turn. */
-#define STAND_IN(type, name, call, parameters, arguments) \
-    type name parameters                                  \
-    {                                                     \
-        type(*real) parameters;                           \
-        find(&real, #name);                               \
-        return strikes(call) ? -1 : real arguments;       \
+#define STAND_IN(type, name, call, parameters, arguments)                                                              \
+    type name parameters                                                                                               \
+    {                                                                                                                  \
+        type(*real) parameters;                                                                                        \
+        find(&real, #name);                                                                                            \
+        return strikes(call) ? -1 : real arguments;                                                                    \
     }
 STAND_IN(int, fsync, CALL_FSYNC, (int fd), (fd))
 STAND_IN(int, fdatasync, CALL_FDATASYNC, (int fd), (fd))
@@ -157,8 +157,8 @@ static bool try_delete(struct scene *c, size_t id, struct err *e)
 
 static bool try_patch(struct scene *c, size_t id, struct err *e)
 {
-    struct write w = {.kind = WRITE_IMAGE_PATCH, .collection = "default",
-                      .patch = {.id = ids[id], .set_label = true, .label = "y"}};
+    struct write w = {
+        .kind = WRITE_IMAGE_PATCH, .collection = "default", .patch = {.id = ids[id], .set_label = true, .label = "y"}};
     bool ok = store_write(c->s, &w, e);
     write_clear(&w);
     return ok;
@@ -167,8 +167,8 @@ static bool try_patch(struct scene *c, size_t id, struct err *e)
 /* A bit of everything.  Once the store is degraded, nothing may be acknowledged. */
 static void play(struct scene *c)
 {
-    static bool (*const steps[])(struct scene *, size_t, struct err *) = {try_put,   try_put, try_put,   try_patch,
-                                                                          try_put,   try_put, try_delete, try_put};
+    static bool (*const steps[])(struct scene *, size_t, struct err *) = {try_put, try_put, try_put,    try_patch,
+                                                                          try_put, try_put, try_delete, try_put};
     static const size_t on[] = {0, 1, 0, 1, 2, 1, 2, 3};
     for (size_t i = 0; i < COUNT(steps); i++) {
         struct err e = {0};
@@ -280,8 +280,8 @@ static int every(struct scene *c, enum call call, int number, bool persistent)
 
 static void nothing_acknowledged_is_lost_when_the_disk_fails_once(void **state)
 {
-    static const enum call calls[] = {CALL_OPEN,   CALL_WRITE,  CALL_PWRITE,   CALL_FSYNC, CALL_FDATASYNC,
-                                      CALL_RENAME, CALL_UNLINK, CALL_FTRUNCATE};
+    static const enum call calls[] = {CALL_OPEN,      CALL_WRITE,  CALL_PWRITE, CALL_FSYNC,
+                                      CALL_FDATASYNC, CALL_RENAME, CALL_UNLINK, CALL_FTRUNCATE};
     int struck[CALL_KINDS], all = 0;
     for (size_t i = 0; i < COUNT(calls); i++)
         all += struck[calls[i]] = every(*state, calls[i], EIO, false);
@@ -410,7 +410,8 @@ static void opening_fails_cleanly_and_the_next_time_it_works(void **state)
 static bool try_model(struct scene *c, const char *id, const char *content, struct err *e)
 {
     char path[400];
-    struct write w = {.kind = WRITE_MODEL_ADD, .row_model = {.arch = "x", .dimensions = STORES_DIMENSIONS}, .file = path};
+    struct write w = {
+        .kind = WRITE_MODEL_ADD, .row_model = {.arch = "x", .dimensions = STORES_DIMENSIONS}, .file = path};
     snprintf(w.row_model.id, sizeof w.row_model.id, "%s", id);
     hash_text(content, strlen(content), w.row_model.fingerprint);
     store_model_draft(c->s, path, sizeof path);
@@ -459,7 +460,8 @@ static void a_model_is_there_with_its_file_or_not_at_all(void **state)
             if (there)
                 model_row_clear(&row);
             if ((ok && !there) || (there && !model_holds(c, id, id)))
-                fail_msg("%s %d: acknowledged %d, row %d, file %d", call_names[calls[i]], n, ok, there, model_holds(c, id, id));
+                fail_msg("%s %d: acknowledged %d, row %d, file %d", call_names[calls[i]], n, ok, there,
+                         model_holds(c, id, id));
             came_back += there && !ok;
         }
     assert_true(came_back > 0);

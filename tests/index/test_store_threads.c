@@ -35,8 +35,8 @@ static void complain(struct shared *x, const char *what, const struct err *e)
 
 static bool patch(struct store *s, const char *id, struct err *e)
 {
-    struct write w = {.kind = WRITE_IMAGE_PATCH, .collection = "default",
-                      .patch = {.id = id, .set_label = true, .label = "patched"}};
+    struct write w = {
+        .kind = WRITE_IMAGE_PATCH, .collection = "default", .patch = {.id = id, .set_label = true, .label = "patched"}};
     bool ok = store_write(s, &w, e);
     write_clear(&w);
     return ok;
@@ -60,8 +60,10 @@ static void *write_on(void *arg)
         } else if (what == 1 && w->content[k]) {
             ok = patch(w->shared->s, id, &e);
         } else {
-            ok = stores_put(w->shared->s, &(struct stores_image){.id = id, .content = content, .label = "new",
-                                                                 .metadata = "{\"n\":1}"}, NULL, &e);
+            ok = stores_put(
+                w->shared->s,
+                &(struct stores_image){.id = id, .content = content, .label = "new", .metadata = "{\"n\":1}"}, NULL,
+                &e);
             w->content[k] = content;
         }
         if (!ok)
@@ -239,10 +241,12 @@ static void *change_on(void *arg)
         snprintf(id, sizeof id, "i%u", k);
         snprintf(metadata, sizeof metadata, "{\"l\":\"%s\",\"c\":%u}", label, content[k]);
         struct json *doc = json_parse(metadata, strlen(metadata), 0, &e);
-        struct write w = {.kind = WRITE_IMAGE_PATCH, .collection = "default",
+        struct write w = {.kind = WRITE_IMAGE_PATCH,
+                          .collection = "default",
                           .patch = {.id = id, .set_label = true, .label = label, .metadata = doc}};
-        if (!(puts ? stores_put(x->s, &(struct stores_image){.id = id, .content = step, .label = label,
-                                                             .metadata = metadata}, NULL, &e)
+        if (!(puts ? stores_put(x->s,
+                                &(struct stores_image){.id = id, .content = step, .label = label, .metadata = metadata},
+                                NULL, &e)
                    : store_write(x->s, &w, &e)))
             complain(x, "change", &e);
         write_clear(&w);

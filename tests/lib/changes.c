@@ -20,7 +20,8 @@ bool changes_model(struct store *s, const char *id, struct err *e)
 
 bool changes_start(struct store *s, const char *model, struct generation_row *out, struct err *e)
 {
-    struct write w = {.kind = WRITE_GENERATION_START, .collection = "default",
+    struct write w = {.kind = WRITE_GENERATION_START,
+                      .collection = "default",
                       .row_generation = {.precision = "fp32", .dimensions = STORES_DIMENSIONS}};
     snprintf(w.row_generation.model, sizeof w.row_generation.model, "%s", model);
     hash_text(model, strlen(model), w.row_generation.fingerprint);
@@ -31,8 +32,8 @@ bool changes_start(struct store *s, const char *model, struct generation_row *ou
 
 bool changes_return(struct store *s, int64_t generation, struct generation_row *out, struct err *e)
 {
-    struct write w = {.kind = WRITE_GENERATION_RETURN, .collection = "default",
-                      .row_generation = {.number = generation}};
+    struct write w = {
+        .kind = WRITE_GENERATION_RETURN, .collection = "default", .row_generation = {.number = generation}};
     bool ok = store_write(s, &w, e);
     *out = w.row_generation;
     return ok;
@@ -69,8 +70,8 @@ bool changes_vector(struct store *s, int64_t generation, int64_t image, int64_t 
                     bool *stored, struct err *e)
 {
     struct generation_vector v = {.image = image, .revision = revision, .value = value};
-    struct write w = {.kind = WRITE_GENERATION_VECTORS, .row_generation = {.number = generation}, .vectors = &v,
-                      .n_vectors = 1};
+    struct write w = {
+        .kind = WRITE_GENERATION_VECTORS, .row_generation = {.number = generation}, .vectors = &v, .n_vectors = 1};
     bool ok = store_write(s, &w, e);
     *stored = w.count == 1;
     return ok;

@@ -27,13 +27,13 @@ struct client {
 };
 
 struct reply {
-    int status;           /* 0: no answer */
-    bool continued;       /* a 100 came first */
-    bool closed;          /* the server closed the connection */
-    bool keep;            /* complete, and the connection may be used again */
-    struct buf head;      /* status line and header lines, as they came */
-    struct buf body;      /* chunks put together */
-    double seconds;       /* from the call until the answer was complete, or until it was given up */
+    int status;      /* 0: no answer */
+    bool continued;  /* a 100 came first */
+    bool closed;     /* the server closed the connection */
+    bool keep;       /* complete, and the connection may be used again */
+    struct buf head; /* status line and header lines, as they came */
+    struct buf body; /* chunks put together */
+    double seconds;  /* from the call until the answer was complete, or until it was given up */
 };
 
 struct ask {
@@ -43,13 +43,13 @@ struct ask {
     const char *headers;         /* further lines, each with its CRLF; NULL: none */
     const void *body;
     size_t len;
-    double timeout;              /* seconds; 0: 30 */
+    double timeout; /* seconds; 0: 30 */
 };
 
 struct client client_to(uint16_t port);
-bool client_connect(struct client *c);  /* fine when connected already */
-void client_close(struct client *c);    /* also drops what was received */
-void client_reset(struct client *c);    /* closes with RST */
+bool client_connect(struct client *c); /* fine when connected already */
+void client_close(struct client *c);   /* also drops what was received */
+void client_reset(struct client *c);   /* closes with RST */
 void client_half_close(struct client *c);
 
 /* All of it or false. */

@@ -22,8 +22,7 @@ char *command(int exit_code, const char *first, ...)
     va_end(ap);
     int code = program_run(args, NULL, &out);
     if (code != exit_code)
-        fail_msg("anchord %s %s: exit code %d, expected %d: %s", args[0], args[1] ? args[1] : "", code, exit_code,
-                 out);
+        fail_msg("anchord %s %s: exit code %d, expected %d: %s", args[0], args[1] ? args[1] : "", code, exit_code, out);
     return out;
 }
 

@@ -109,7 +109,8 @@ static void run_norm(struct exact *x, size_t i)
             channel_moments(in, rows, c, &mean, &variance);
         double factor = t[0][k] / sqrt(variance + (double)ARCH_BN_EPSILON);
         for (size_t r = 0; r < rows; r++)
-            y[r * c + k] = (in[r * c] - mean) * factor + t[1][k] + (op->residual != NO_OP ? x->out[op->residual][r * c + k] : 0);
+            y[r * c + k] =
+                (in[r * c] - mean) * factor + t[1][k] + (op->residual != NO_OP ? x->out[op->residual][r * c + k] : 0);
     }
     if (op->relu)
         rectify(x, i);
@@ -128,7 +129,8 @@ static void run_maxpool(struct exact *x, size_t i)
             size_t iy = oy * op->stride + t / op->window - op->pad, ix = ox * op->stride + t % op->window - op->pad;
             bool wanted = !x->sides[i] || x->sides[i][k] == t;
             if (iy < in->h && ix < in->w && wanted)
-                most = fmax(most, x->out[op->in][((row / out->w / out->h * in->h + iy) * in->w + ix) * op->c + k % op->c]);
+                most =
+                    fmax(most, x->out[op->in][((row / out->w / out->h * in->h + iy) * in->w + ix) * op->c + k % op->c]);
         }
         x->out[i][k] = most;
     }
@@ -170,9 +172,9 @@ static void run_join(struct exact *x, size_t i)
 
 void exact_forward(struct exact *x, const float *pixels)
 {
-    static void (*const run[])(struct exact *, size_t) = {[OP_CONV] = run_conv, [OP_NORM] = run_norm, [OP_MAXPOOL] = run_maxpool,
-                                                          [OP_AVGPOOL] = run_avgpool, [OP_LINEAR] = run_linear,
-                                                          [OP_JOIN] = run_join};
+    static void (*const run[])(struct exact *, size_t) = {
+        [OP_CONV] = run_conv,       [OP_NORM] = run_norm,     [OP_MAXPOOL] = run_maxpool,
+        [OP_AVGPOOL] = run_avgpool, [OP_LINEAR] = run_linear, [OP_JOIN] = run_join};
     for (size_t i = 0; i < x->l->g.n; i++) {
         if (x->l->g.ops[i].kind != OP_INPUT)
             run[x->l->g.ops[i].kind](x, i);

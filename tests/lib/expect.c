@@ -79,8 +79,10 @@ struct json *expect_get(struct client *c, int status, const char *target)
 
 struct json *expect_post(struct client *c, int status, const char *target, const char *json)
 {
-    return expect(c, status, &(struct ask){.method = "POST", .target = target, .type = "application/json",
-                                           .body = json, .len = strlen(json)});
+    return expect(
+        c, status,
+        &(struct ask){
+            .method = "POST", .target = target, .type = "application/json", .body = json, .len = strlen(json)});
 }
 
 void expect_put_image(struct client *c, int status, const char *target, const void *jpeg, size_t len)

@@ -33,21 +33,15 @@ static void fill(const char *name, float *out, size_t n, double low, double high
 
 static void fill_weight(struct weight *w, enum weight_kind kind)
 {
-    double bound = kind == WEIGHT_CONV || kind == WEIGHT_LINEAR
-                       ? sqrt(6 / ((double)w->count / (double)w->shape[0])) : 0.3;
+    double bound =
+        kind == WEIGHT_CONV || kind == WEIGHT_LINEAR ? sqrt(6 / ((double)w->count / (double)w->shape[0])) : 0.3;
     switch (kind) {
-    case WEIGHT_BN_SCALE:
-        fill(w->name, w->data, w->count, 0.3, 1.1);
-        break;
-    case WEIGHT_BN_VARIANCE:
-        fill(w->name, w->data, w->count, 0.3, 1.5);
-        break;
+    case WEIGHT_BN_SCALE: fill(w->name, w->data, w->count, 0.3, 1.1); break;
+    case WEIGHT_BN_VARIANCE: fill(w->name, w->data, w->count, 0.3, 1.5); break;
     case WEIGHT_CONV:
     case WEIGHT_LINEAR:
     case WEIGHT_BN_SHIFT:
-    case WEIGHT_BN_MEAN:
-        fill(w->name, w->data, w->count, -bound, bound);
-        break;
+    case WEIGHT_BN_MEAN: fill(w->name, w->data, w->count, -bound, bound); break;
     }
 }
 

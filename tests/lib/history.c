@@ -111,9 +111,11 @@ static bool id_fits(const struct history *h, const struct history_answer *a, siz
     const struct change *states[2];
     const struct history_hit *hit = a->by_id[id];
     size_t n = possible(&h->ids[id], t, states);
-    double last = a->n == a->limit && a->n > 0 ? a->hits[a->n - 1].score : -2; /* full: what scores less may be missing */
+    double last =
+        a->n == a->limit && a->n > 0 ? a->hits[a->n - 1].score : -2; /* full: what scores less may be missing */
     for (size_t i = 0; i < n; i++) {
-        double score = states[i]->picture == HISTORY_ABSENT ? -2 : a->scores[query * HISTORY_PICTURES + states[i]->picture];
+        double score =
+            states[i]->picture == HISTORY_ABSENT ? -2 : a->scores[query * HISTORY_PICTURES + states[i]->picture];
         if (!hit && (states[i]->picture == HISTORY_ABSENT || score <= last + a->tolerance))
             return true;
         if (hit && states[i]->picture != HISTORY_ABSENT && states[i]->stamp == hit->stamp &&
@@ -165,10 +167,11 @@ static void explain(const struct history *h, const struct history_answer *a, siz
 {
     const struct history_hit *hit = a->by_id[id];
     const struct change *c = &h->ids[id].changes[h->ids[id].n - 1];
-    snprintf(why, size, "%zu hits of %zu; id %zu is answered %s (stamp %lld, score %.6f); last it is picture %d stamp %lld, "
-             "sent %.4f acked %.4f, asked %.4f to %.4f", a->n, a->limit, id, hit ? "there" : "absent",
-             hit ? (long long)hit->stamp : 0, hit ? hit->score : 0, c->picture, (long long)c->stamp, c->sent,
-             c->acked < DBL_MAX ? c->acked : -1, a->from, a->to);
+    snprintf(why, size,
+             "%zu hits of %zu; id %zu is answered %s (stamp %lld, score %.6f); last it is picture %d stamp %lld, "
+             "sent %.4f acked %.4f, asked %.4f to %.4f",
+             a->n, a->limit, id, hit ? "there" : "absent", hit ? (long long)hit->stamp : 0, hit ? hit->score : 0,
+             c->picture, (long long)c->stamp, c->sent, c->acked < DBL_MAX ? c->acked : -1, a->from, a->to);
 }
 
 bool history_allows(struct history *h, struct history_answer *a, char *why, size_t size)

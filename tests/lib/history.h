@@ -35,12 +35,12 @@ struct history_hit {
 };
 
 struct history_answer {
-    double from, to;        /* clock_s() before the request and after the answer */
-    int query;              /* the picture that was asked by; -1: query_id */
-    size_t query_id;        /* asked by this id, which is left out of the answer */
+    double from, to;                /* clock_s() before the request and after the answer */
+    int query;                      /* the picture that was asked by; -1: query_id */
+    size_t query_id;                /* asked by this id, which is left out of the answer */
     const struct history_hit *hits; /* NULL: there is no such id (404) */
     size_t n, limit;
-    const double *scores;   /* [HISTORY_PICTURES, HISTORY_PICTURES]: of the model that the answer names */
+    const double *scores; /* [HISTORY_PICTURES, HISTORY_PICTURES]: of the model that the answer names */
     double tolerance;
     const struct history_hit **by_id; /* the history's */
 };

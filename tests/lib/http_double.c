@@ -14,9 +14,10 @@ static const struct double_route {
     enum role role;
     size_t body_max;
 } routes[] = {
-    {METHOD_GET, "/fast", ROLE_NONE, 0},   {METHOD_GET, "/slow", ROLE_NONE, 0}, {METHOD_POST, "/echo", ROLE_NONE, 700000},
-    {METHOD_POST, "/write", ROLE_WRITE, 1 << 30}, {METHOD_GET, "/none", ROLE_NONE, 0}, {METHOD_GET, "/rated", ROLE_READ, 0},
-    {METHOD_GET, "/stream", ROLE_NONE, 0}, {METHOD_GET, "/flood", ROLE_NONE, 0},
+    {METHOD_GET, "/fast", ROLE_NONE, 0},       {METHOD_GET, "/slow", ROLE_NONE, 0},
+    {METHOD_POST, "/echo", ROLE_NONE, 700000}, {METHOD_POST, "/write", ROLE_WRITE, 1 << 30},
+    {METHOD_GET, "/none", ROLE_NONE, 0},       {METHOD_GET, "/rated", ROLE_READ, 0},
+    {METHOD_GET, "/stream", ROLE_NONE, 0},     {METHOD_GET, "/flood", ROLE_NONE, 0},
 };
 
 atomic_int double_executed;
@@ -205,9 +206,13 @@ void fixture_open(struct fixture *f, const char *const *settings, const char *ke
     }
     f->auth = auth_new(&(struct auth_source){NULL, no_version, no_keys}, key, false, &e);
     f->gate = gate_new(&(struct gate_options){&f->conf, f->auth, {NULL, find}, {true, true}});
-    f->http = http_new(&(struct http_options){.conf = &f->conf, .gate = f->gate, .service = {NULL, submit, go_on},
-                                              .sockets = {sockets[0], sockets[1]}, .tls_cert = cert,
-                                              .tls_key = cert_key}, &e);
+    f->http = http_new(&(struct http_options){.conf = &f->conf,
+                                              .gate = f->gate,
+                                              .service = {NULL, submit, go_on},
+                                              .sockets = {sockets[0], sockets[1]},
+                                              .tls_cert = cert,
+                                              .tls_key = cert_key},
+                       &e);
     if (!f->http)
         fail_msg("%s", e.text);
 }

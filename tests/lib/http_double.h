@@ -32,11 +32,11 @@ bool shelf_wait(size_t n);         /* until so many requests are on it; false af
 /* Answers what is on the shelf, 0.2 s later; a thread's main function. */
 void *shelf_let_go(void *unused);
 
-bool stream_wait(size_t n);        /* until so many answers wait for more; false after 5 s */
+bool stream_wait(size_t n); /* until so many answers wait for more; false after 5 s */
 /* Gives all that wait this text; `end`: and no more, `cut`: it fails there. */
 enum stream_end { STREAM_MORE, STREAM_END, STREAM_CUT };
 void stream_give(const char *text, enum stream_end end);
-extern atomic_int double_pieces;   /* of /flood, since fixture_open() */
+extern atomic_int double_pieces; /* of /flood, since fixture_open() */
 
 /* Fails the test unless the header has this value; `want` NULL: unless it is absent. */
 void assert_header(const struct reply *r, const char *name, const char *want);

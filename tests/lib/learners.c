@@ -2,8 +2,8 @@
 #include "tests/t.h"
 
 #include "base/mem.h"
-#include "tests/lib/hashed.h"
 #include "engine/learning/learner_parts.h"
+#include "tests/lib/hashed.h"
 #include "tests/lib/learners.h"
 
 const struct learner_kind learner_kinds[LEARNER_KINDS] = {
@@ -42,8 +42,11 @@ const struct arch odd_arch = {50, STEM_IMAGENET, 8, 24};
 
 struct learner_options odd_options(const struct learner_kind *k)
 {
-    return (struct learner_options){.precision = k->precision, .backend = k->backend, .batch = ODD_BATCH,
-                                    .head = {{16, true, true}, {12, false, true}, {ODD_OUTPUTS, false, false}}, .n_head = 3,
+    return (struct learner_options){.precision = k->precision,
+                                    .backend = k->backend,
+                                    .batch = ODD_BATCH,
+                                    .head = {{16, true, true}, {12, false, true}, {ODD_OUTPUTS, false, false}},
+                                    .n_head = 3,
                                     .seed = 3};
 }
 

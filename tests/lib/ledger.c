@@ -23,17 +23,17 @@ enum { IDS = 12, PICTURES = 48, SIDE = 40, MAX_WRITERS = 32, MAX_ITEMS = 3, ABSE
 
 #define IMAGES "/v1/collections/default/images"
 
-struct state { /* of one id: which picture, and the number that label and metadata carry */
+struct state {   /* of one id: which picture, and the number that label and metadata carry */
     int picture; /* ABSENT: not there */
     int64_t stamp;
 };
 
 struct entry {
     char id[24];
-    struct state sure;    /* acknowledged */
-    struct state maybe;   /* what the request without an answer would make of it */
-    bool open;            /* there is such a request */
-    bool seen;            /* by the check that is running */
+    struct state sure;  /* acknowledged */
+    struct state maybe; /* what the request without an answer would make of it */
+    bool open;          /* there is such a request */
+    bool seen;          /* by the check that is running */
 };
 
 struct writer {
@@ -41,7 +41,7 @@ struct writer {
     size_t number;
     pthread_t thread;
     struct rng rng;
-    double out_since;     /* when the request without an answer was sent; 0: none */
+    double out_since; /* when the request without an answer was sent; 0: none */
     size_t acks, refused;
 };
 
@@ -114,8 +114,8 @@ static void make_put(struct ledger *l, struct op *op, struct entry *e, struct rn
 {
     plan(l, op, e, (int)rng_below(rng, PICTURES));
     long long stamp = e->maybe.stamp;
-    snprintf(op->target, sizeof op->target, IMAGES "/%s?label=s%lld&metadata=%%7B%%22stamp%%22:%lld%%7D", e->id,
-             stamp, stamp);
+    snprintf(op->target, sizeof op->target, IMAGES "/%s?label=s%lld&metadata=%%7B%%22stamp%%22:%lld%%7D", e->id, stamp,
+             stamp);
     op->method = "PUT";
     op->type = "image/jpeg";
     buf_add(&op->body, l->pictures[e->maybe.picture].data, l->pictures[e->maybe.picture].len);
@@ -205,8 +205,11 @@ static void *write_on(void *arg)
         for (size_t i = 0; i < op.n; i++)
             op.items[i]->open = true;
         w->out_since = clock_s();
-        bool answered = client_ask(&c, &(struct ask){.method = op.method, .target = op.target, .type = op.type,
-                                                     .body = op.body.data, .len = op.body.len}, &r);
+        bool answered = client_ask(
+            &c,
+            &(struct ask){
+                .method = op.method, .target = op.target, .type = op.type, .body = op.body.data, .len = op.body.len},
+            &r);
         known = settle(w, &op, answered, &r);
         buf_clear(&op.body);
     }
@@ -306,8 +309,8 @@ static void check_row(struct ledger *l, const struct json *row)
               (long long)now.stamp);
     } else {
         wrong(l, e->sure.picture == ABSENT ? &r->phantom : &r->lost,
-              "%s: picture %d stamp %lld, acknowledged picture %d stamp %lld", id, now.picture,
-              (long long)now.stamp, e->sure.picture, (long long)e->sure.stamp);
+              "%s: picture %d stamp %lld, acknowledged picture %d stamp %lld", id, now.picture, (long long)now.stamp,
+              e->sure.picture, (long long)e->sure.stamp);
     }
     e->sure = now;
 }
@@ -319,8 +322,8 @@ static void check_missing(struct ledger *l)
             struct entry *e = &l->entries[w][i];
             bool may_be_absent = e->sure.picture == ABSENT || (e->open && e->maybe.picture == ABSENT);
             if (!e->seen && !may_be_absent)
-                wrong(l, &l->report.lost, "%s is not there, acknowledged picture %d stamp %lld", e->id,
-                      e->sure.picture, (long long)e->sure.stamp);
+                wrong(l, &l->report.lost, "%s is not there, acknowledged picture %d stamp %lld", e->id, e->sure.picture,
+                      (long long)e->sure.stamp);
             if (!e->seen)
                 e->sure = (struct state){.picture = ABSENT};
             e->open = false;
@@ -360,9 +363,12 @@ static void check_bytes(struct ledger *l, struct client *c, const struct entry *
 static void check_search(struct ledger *l, struct client *c, int which)
 {
     size_t holders = 0, found = 0;
-    struct json *answer = expect(c, 200, &(struct ask){
-        .method = "POST", .target = "/v1/collections/default/search?limit=1000", .type = "image/jpeg",
-        .body = l->pictures[which].data, .len = l->pictures[which].len});
+    struct json *answer = expect(c, 200,
+                                 &(struct ask){.method = "POST",
+                                               .target = "/v1/collections/default/search?limit=1000",
+                                               .type = "image/jpeg",
+                                               .body = l->pictures[which].data,
+                                               .len = l->pictures[which].len});
     const struct json *data = value_at(answer, "data");
     for (size_t w = 0; w < l->writers; w++)
         for (size_t i = 0; i < IDS; i++)

@@ -24,12 +24,12 @@
 struct ledger;
 
 struct ledger_report {
-    size_t acks;            /* requests acknowledged, all in all */
-    size_t in_flight;       /* requests that were out when the last kill came */
-    size_t refused;         /* 5xx: nothing may have happened */
-    size_t present;         /* ids that are there */
+    size_t acks;      /* requests acknowledged, all in all */
+    size_t in_flight; /* requests that were out when the last kill came */
+    size_t refused;   /* 5xx: nothing may have happened */
+    size_t present;   /* ids that are there */
     size_t lost, phantom, half, unfound, stale, orphans;
-    char first[300];        /* the first thing that was wrong */
+    char first[300]; /* the first thing that was wrong */
 };
 
 struct ledger *ledger_new(size_t writers, uint64_t seed);

@@ -12,7 +12,8 @@ static void draw_to(const char *path, uint32_t kind, uint64_t seed, uint32_t sid
     struct image img = {0};
     struct buf png = {0};
     assert_ok(draw_picture(kind, seed, side, &img, &e) && image_write_png(&img, &png, &e) &&
-              file_replace(path, png.data, png.len, &e), e);
+                  file_replace(path, png.data, png.len, &e),
+              e);
     image_clear(&img);
     buf_clear(&png);
 }
@@ -43,7 +44,8 @@ void lesson_open(struct lesson *l, const char *dir, uint32_t size)
     struct err e = {0};
     *l = (struct lesson){0};
     assert_ok(manifest_read_folder(&l->manifest, dir, &e), e);
-    l->dataset = dataset_open(&l->manifest, &(struct dataset_options){.size = size, .limits = image_default_limits}, &e);
+    l->dataset =
+        dataset_open(&l->manifest, &(struct dataset_options){.size = size, .limits = image_default_limits}, &e);
     assert_ok(l->dataset != NULL, e);
 }
 

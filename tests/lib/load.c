@@ -19,17 +19,17 @@ enum { HEAD_MAX = 16 * 1024, CHUNK = 256 * 1024, STALL_S = 60 };
 
 struct link {
     int fd;
-    bool busy;             /* a request is out */
-    bool writing;          /* epoll also watches for room */
+    bool busy;    /* a request is out */
+    bool writing; /* epoll also watches for room */
     const struct buf *request;
     size_t sent;
-    double since;          /* the moment that its time counts from */
+    double since; /* the moment that its time counts from */
     char head[HEAD_MAX];
     size_t head_len;
     bool in_body;
     size_t body_left;
     int status;
-    bool closing;          /* the answer says that the connection ends with it */
+    bool closing; /* the answer says that the connection ends with it */
 };
 
 struct times {
@@ -99,8 +99,7 @@ static void watch(struct run *r, struct link *k, bool writing)
 static void link_push(struct run *r, struct link *k)
 {
     while (k->busy && k->sent < k->request->len) {
-        ssize_t n = send(k->fd, k->request->data + k->sent, k->request->len - k->sent,
-                         MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = send(k->fd, k->request->data + k->sent, k->request->len - k->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0) {
             watch(r, k, errno == EAGAIN || errno == EINTR);
             return; /* other errors show when reading */

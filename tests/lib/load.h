@@ -24,21 +24,21 @@ struct load {
     double rate;                /* requests a second; 0: closed loop */
     const struct buf *requests; /* whole requests as bytes (ask_bytes()), taken in turn */
     size_t n;
-    size_t first;               /* where to begin among them */
-    const atomic_bool *stop;    /* ends the run early; may be NULL */
+    size_t first;            /* where to begin among them */
+    const atomic_bool *stop; /* ends the run early; may be NULL */
 };
 
 struct load_result {
-    size_t ok;       /* 2xx */
-    size_t refused;  /* 429 and 503 */
-    size_t failed;   /* any other status */
-    size_t broken;   /* the connection ended instead of an answer */
-    size_t unsent;   /* open loop: planned and never sent */
+    size_t ok;      /* 2xx */
+    size_t refused; /* 429 and 503 */
+    size_t failed;  /* any other status */
+    size_t broken;  /* the connection ended instead of an answer */
+    size_t unsent;  /* open loop: planned and never sent */
     double seconds;
-    double rate;                 /* 2xx a second */
-    double p50, p90, p99, max;   /* seconds, of the 2xx */
-    double refused_p99;          /* seconds, of the refused */
-    int odd_status;              /* one of the failed, to look at */
+    double rate;               /* 2xx a second */
+    double p50, p90, p99, max; /* seconds, of the 2xx */
+    double refused_p99;        /* seconds, of the refused */
+    int odd_status;            /* one of the failed, to look at */
 };
 
 /* Fails when it cannot connect, or when nothing is answered for 60 s. */

@@ -105,7 +105,6 @@ static bool equal(const struct json *a, const struct json *b)
     return json_as_bool(a, &x) && json_as_bool(b, &y) && x == y;
 }
 
-
 static bool within(long double x, const struct json *bounds, long double (*of)(const struct json *))
 {
     const struct json *gt = json_member(bounds, "gt"), *gte = json_member(bounds, "gte"),

@@ -12,9 +12,13 @@
 
 static void set_form(j_compress_ptr jpeg, const struct jpeg_form *form)
 {
-    static const jpeg_scan_info one_each[] = {{1, {0}, 0, 63, 0, 0}, {1, {1}, 0, 63, 0, 0}, {1, {2}, 0, 63, 0, 0}, {1, {3}, 0, 63, 0, 0}};
-    static const J_COLOR_SPACE spaces[] = {[JPEG_YCC] = JCS_YCbCr, [JPEG_GREY] = JCS_GRAYSCALE,
-                                           [JPEG_RGB] = JCS_RGB, [JPEG_CMYK] = JCS_CMYK, [JPEG_YCCK] = JCS_YCCK};
+    static const jpeg_scan_info one_each[] = {
+        {1, {0}, 0, 63, 0, 0}, {1, {1}, 0, 63, 0, 0}, {1, {2}, 0, 63, 0, 0}, {1, {3}, 0, 63, 0, 0}};
+    static const J_COLOR_SPACE spaces[] = {[JPEG_YCC] = JCS_YCbCr,
+                                           [JPEG_GREY] = JCS_GRAYSCALE,
+                                           [JPEG_RGB] = JCS_RGB,
+                                           [JPEG_CMYK] = JCS_CMYK,
+                                           [JPEG_YCCK] = JCS_YCCK};
     jpeg_set_defaults(jpeg);
     jpeg_set_colorspace(jpeg, spaces[form->colours]);
     jpeg_set_quality(jpeg, form->quality ? form->quality : 90, !form->deep_tables);
@@ -194,7 +198,7 @@ void t_tiff(unsigned orientation, bool big_endian, struct buf *out)
     add16(out, 42, be);
     add16(out, be ? 0 : 8, be); /* offset of the directory, as two halves */
     add16(out, be ? 8 : 0, be);
-    add16(out, 1, be);          /* entries */
+    add16(out, 1, be); /* entries */
     add16(out, 0x0112, be);
     add16(out, 3, be);          /* SHORT */
     add16(out, be ? 0 : 1, be); /* one of them */

@@ -20,7 +20,7 @@ struct jpeg_form {
 struct png_form {
     int colour_type, depth; /* as libpng names them; palettes have 4 entries */
     bool interlaced;
-    bool keyed;             /* a transparent colour (tRNS): palette entry 0, or black */
+    bool keyed; /* a transparent colour (tRNS): palette entry 0, or black */
 };
 
 /* All append to out and fail the test when they cannot. */
@@ -28,7 +28,7 @@ void t_jpeg(const struct image *img, const struct jpeg_form *form, struct buf *o
 /* Colours are rounded to what the form can hold; alpha, where there is one, is t_alpha(). */
 void t_png(const struct image *img, const struct png_form *form, struct buf *out);
 uint8_t t_alpha(size_t x, size_t y); /* of all degrees */
-uint8_t t_low_byte(uint8_t high); /* what stands below the 8 bits of a 16-bit PNG */
+uint8_t t_low_byte(uint8_t high);    /* what stands below the 8 bits of a 16-bit PNG */
 void t_webp(const struct image *img, bool lossless, bool alpha, struct buf *out);
 
 /* An APP1 segment with one EXIF directory that holds only this orientation. */

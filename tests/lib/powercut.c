@@ -32,7 +32,7 @@ struct name { /* what a path means after the loss */
     uint64_t inode;
 };
 
-struct slot { /* of a hash table with open addressing */
+struct slot {     /* of a hash table with open addressing */
     uint64_t key; /* 0: free */
     union {
         struct bound bound;

@@ -144,8 +144,8 @@ void probe_ask(struct server *s, const char *what, const char *pattern, const ch
     if (r.status)
         snprintf(got, sizeof got, "%d", r.status);
     error_code(&r, got_code, sizeof got_code);
-    row(s, &(struct outcome){what, pattern, code ? code : "", got, got_code, r.seconds,
-                             q->timeout > 0 ? q->timeout : 5});
+    row(s,
+        &(struct outcome){what, pattern, code ? code : "", got, got_code, r.seconds, q->timeout > 0 ? q->timeout : 5});
     reply_clear(&r);
     client_close(&c);
 }

@@ -13,8 +13,7 @@
 #include "tests/lib/process.h"
 
 /* Raw bytes on a connection of their own; 4xx and 5xx must carry the error object, and everything must be over within `max_s` seconds (0: 1). */
-void probe_raw(struct server *s, const char *what, const char *pattern, const void *bytes, size_t len,
-               double max_s);
+void probe_raw(struct server *s, const char *what, const char *pattern, const void *bytes, size_t len, double max_s);
 void probe_text(struct server *s, const char *what, const char *pattern, const char *text);
 /* One well-formed request; for a 4xx or 5xx the body must be the error object.  `code` NULL: any. */
 void probe_ask(struct server *s, const char *what, const char *pattern, const char *code, const struct ask *q);

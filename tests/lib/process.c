@@ -194,8 +194,8 @@ static void add_arg(char **args, const char *text)
 
 static void fill_args(char **args, const struct server *s, const struct server_options *o)
 {
-    const char *const fixed[] = {program_path(), "serve", "--data", s->dir, "--listen", "127.0.0.1:0",
-                                 "--admin-listen", "127.0.0.1:0"};
+    const char *const fixed[] = {program_path(), "serve",       "--data",         s->dir,
+                                 "--listen",     "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"};
     for (size_t i = 0; o->under && o->under[i]; i++)
         add_arg(args, o->under[i]);
     for (size_t i = 0; i < COUNT(fixed); i++)
@@ -304,8 +304,8 @@ bool server_start_status(struct server *s, const struct server_options *o, int *
     if (!prepare_dir(s, o->dir, e))
         return false;
     fill_args(args, s, o);
-    bool ok = launch(s, args, o->env, o->timeout > 0 ? o->timeout : 60, line, sizeof line, e) &&
-              parse_listening(line, s);
+    bool ok =
+        launch(s, args, o->env, o->timeout > 0 ? o->timeout : 60, line, sizeof line, e) && parse_listening(line, s);
     free_list(args);
     return ok || not_listening(s, exit_status, e);
 }

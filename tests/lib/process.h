@@ -22,12 +22,12 @@
 #include "base/err.h"
 
 struct server {
-    pid_t pid;            /* 0: not running */
+    pid_t pid; /* 0: not running */
     uint16_t port, admin;
-    char dir[256];        /* data folder */
-    char log[300];        /* file with its standard error, beside the data folder */
-    double ready_s;       /* from exec to the listening line */
-    int out;              /* its standard output */
+    char dir[256];  /* data folder */
+    char log[300];  /* file with its standard error, beside the data folder */
+    double ready_s; /* from exec to the listening line */
+    int out;        /* its standard output */
     bool own_dir;
 };
 
@@ -45,8 +45,7 @@ const char *program_path(void);
 
 /* Starts and waits for the listening line.  On failure the text names the exit status and the end of the log; the
  * status itself is in *exit_status when that is not NULL. */
-MUST_CHECK bool server_start_status(struct server *s, const struct server_options *o, int *exit_status,
-                                    struct err *e);
+MUST_CHECK bool server_start_status(struct server *s, const struct server_options *o, int *exit_status, struct err *e);
 MUST_CHECK bool server_start(struct server *s, const struct server_options *o, struct err *e);
 
 /* Any other server: runs the command (NULL at the end) until it prints a line that begins with "listening".  Its folder
@@ -57,16 +56,16 @@ enum { STATUS_STILL_RUNNING = -1000 };
 /* Exit code; minus the signal's number when it died of one; STATUS_STILL_RUNNING at the deadline. */
 int server_wait(struct server *s, double timeout);
 void server_signal(struct server *s, int sig);
-int server_stop(struct server *s);  /* SIGTERM, wait 60 s; then SIGKILL */
-int server_kill(struct server *s);  /* SIGKILL */
+int server_stop(struct server *s);    /* SIGTERM, wait 60 s; then SIGKILL */
+int server_kill(struct server *s);    /* SIGKILL */
 void server_remove(struct server *s); /* kills what still runs; removes the scratch folder */
 
-size_t server_rss(const struct server *s);     /* bytes */
-size_t server_peak(const struct server *s);    /* bytes: the most that was resident */
+size_t server_rss(const struct server *s);  /* bytes */
+size_t server_peak(const struct server *s); /* bytes: the most that was resident */
 size_t server_threads(const struct server *s);
 size_t server_fds(const struct server *s);
-double server_cpu(const struct server *s);     /* seconds used so far */
-bool server_alive(struct server *s);           /* the process runs */
+double server_cpu(const struct server *s); /* seconds used so far */
+bool server_alive(struct server *s);       /* the process runs */
 /* The end of the log, as much as fits; gives `out`. */
 const char *server_log_end(const struct server *s, char *out, size_t size);
 /* How often `text` is in the log. */

@@ -75,8 +75,9 @@ void t_icc_segments(const struct buf *icc, size_t part, struct buf *out)
     const size_t all = (icc->len + part - 1) / part;
     for (size_t i = all; i-- > 0;) {
         const size_t at = i * part, n = icc->len - at < part ? icc->len - at : part, size = 2 + 14 + n;
-        const char head[18] = {'\xff', '\xe2', (char)(size >> 8), (char)size, 'I', 'C', 'C', '_', 'P', 'R', 'O', 'F', 'I', 'L', 'E', 0,
-                               (char)(i + 1), (char)all};
+        const char head[18] = {
+            '\xff', '\xe2', (char)(size >> 8), (char)size, 'I', 'C', 'C', '_', 'P', 'R', 'O', 'F', 'I', 'L',
+            'E',    0,      (char)(i + 1),     (char)all};
         buf_add(out, head, sizeof head);
         buf_add(out, icc->data + at, n);
     }

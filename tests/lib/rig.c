@@ -6,8 +6,8 @@
 
 #include "tests/t.h"
 
-#include "base/base64.h"
 #include "api/jobs/jobs.h"
+#include "base/base64.h"
 #include "base/log.h"
 #include "base/percent.h"
 #include "engine/pictures/draw.h"
@@ -19,7 +19,10 @@ static struct app *open_app(const char *dir)
     const struct jobs_options jobs = {.program = program_path(), .queue = 2, .threads = 1, .max_p99_us = 50000};
     struct app_options o = {
         .jobs = &jobs,
-        .store = {.dir = dir, .min_free_bytes = 1, .background = true, .keep_generations = 1,
+        .store = {.dir = dir,
+                  .min_free_bytes = 1,
+                  .background = true,
+                  .keep_generations = 1,
                   .thumbnail_cache_bytes = 16 << 20},
         .reembed_threads = 1,
         .arch = {.depth = 18, .stem = STEM_SMALL2, .width = 8},
@@ -164,8 +167,7 @@ static void parse_line(char *line, struct request *q, struct pair *pairs, size_t
     q->method = method_of(line);
     q->path = path;
     q->query = pairs;
-    for (char *p = query ? strtok_r(query, "&", &save) : NULL; p && q->n_query < room;
-         p = strtok_r(NULL, "&", &save)) {
+    for (char *p = query ? strtok_r(query, "&", &save) : NULL; p && q->n_query < room; p = strtok_r(NULL, "&", &save)) {
         char *value = strchr(p, '=');
         if (value)
             *value++ = 0;
@@ -182,8 +184,7 @@ static struct outcome take_answer(struct call *c)
     r.body.data = buf_take(&c->response.body, &r.body.len);
     r.body.room = r.body.len + 1;
     for (size_t i = 0; i < r.n_headers; i++)
-        r.headers[i] =
-            (struct header){mem_text(c->response.headers[i].name), mem_text(c->response.headers[i].value)};
+        r.headers[i] = (struct header){mem_text(c->response.headers[i].name), mem_text(c->response.headers[i].value)};
     if (c->response.content_type && strcmp(c->response.content_type, "application/json") == 0) {
         struct err e = {0};
         r.json = json_parse(r.body.data, r.body.len, 0, &e);
@@ -208,7 +209,9 @@ struct rig_call *rig_call_new(struct rig *r, struct lanes *lanes, const char *li
         .pin = x->pin,
         .request_id = "test",
         .body = x->body,
-        .body_len = x->len ? x->len : x->body ? strlen(x->body) : 0,
+        .body_len = x->len    ? x->len
+                    : x->body ? strlen(x->body)
+                              : 0,
         .role = x->role != ROLE_NONE || x->anonymous ? x->role : ROLE_ADMIN,
     };
     parse_line(k->line, &k->request, k->pairs, COUNT(k->pairs));
@@ -265,8 +268,7 @@ struct outcome rig_expect(struct rig *r, int status, const char *line, const str
 {
     struct outcome reply = rig_ask(r, line, x);
     if (reply.status != status)
-        fail_msg("%s gave %d, expected %d: %.300s", line, reply.status, status,
-                 reply.body.data ? reply.body.data : "");
+        fail_msg("%s gave %d, expected %d: %.300s", line, reply.status, status, reply.body.data ? reply.body.data : "");
     return reply;
 }
 
@@ -300,8 +302,7 @@ void rig_put_in(struct rig *r, const char *collection, const char *id, unsigned 
     struct buf file = rig_picture(kind, seed);
     snprintf(line, sizeof line, "PUT /v1/collections/%s/images/%s%s%s", collection, id, label ? "?label=" : "",
              label ? label : "");
-    struct outcome reply =
-        rig_ask(r, line, &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});
+    struct outcome reply = rig_ask(r, line, &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});
     if (reply.status != 200 && reply.status != 201)
         fail_msg("%s gave %d: %s", line, reply.status, reply.body.data);
     outcome_clear(&reply);

@@ -2,8 +2,8 @@
 #ifndef ANCHORD_TESTS_LIB_RIG_H
 #define ANCHORD_TESTS_LIB_RIG_H
 
-#include "api/services/app.h"
 #include "api/requests/call.h"
+#include "api/services/app.h"
 #include "api/services/lanes.h"
 #include "base/json.h"
 
@@ -28,8 +28,8 @@ void rig_settle(struct rig *r, const char *collection);
 
 struct outcome {
     int status;
-    struct buf body;       /* owned */
-    struct json *json;     /* NULL when it is none; owned */
+    struct buf body;   /* owned */
+    struct json *json; /* NULL when it is none; owned */
     struct header headers[RESPONSE_HEADERS];
     size_t n_headers;
 };
@@ -44,10 +44,10 @@ double outcome_number(const struct outcome *r, const char *path); /* NaN when ab
 struct extra {
     const char *type;
     const void *body;
-    size_t len;            /* 0: strlen(body) */
+    size_t len; /* 0: strlen(body) */
     const char *if_match, *if_none_match, *pin;
-    bool admin;            /* on the admin listener */
-    enum role role;        /* ROLE_NONE: admin, unless `anonymous` */
+    bool admin;     /* on the admin listener */
+    enum role role; /* ROLE_NONE: admin, unless `anonymous` */
     bool anonymous;
 };
 
@@ -64,10 +64,11 @@ struct rig_call {
     struct call call;
     struct lanes *lanes;
 };
-struct rig_call *rig_call_new(struct rig *r, struct lanes *lanes, const char *line, const struct extra *x); /* what `x` points to must stay */
+struct rig_call *rig_call_new(struct rig *r, struct lanes *lanes, const char *line,
+                              const struct extra *x); /* what `x` points to must stay */
 /* Up to where it hands its writes to the store; fails the test when it comes to its end without. */
 struct rig_call *rig_until_write(struct rig *r, const char *line, const struct extra *x);
-void rig_call_step(struct rig_call *k); /* to its next writes, or to its end */
+void rig_call_step(struct rig_call *k);          /* to its next writes, or to its end */
 struct outcome rig_call_end(struct rig_call *k); /* frees it */
 
 /* Runs it with a JSON body. */

@@ -36,10 +36,11 @@ static struct train_config config_of(const struct runs *f, const char *run, cons
     struct err e = {0};
     char text[1024];
     static const char fresh[] = "\"arch\":{\"stem\":\"small2\",\"width\":8,\"size\":32},";
-    int n = snprintf(text, sizeof text,
-                     "{\"data\":\"%s/pictures\",\"out\":\"%s/%s\",%s"
-                     "\"batch_size\":8,\"augmentation\":\"cifar\",\"held_out\":0.2,\"head\":[{\"outputs\":16}],\"threads\":2%s}",
-                     f->dir, f->dir, run, strstr(more, "\"model\":") ? "" : fresh, more);
+    int n = snprintf(
+        text, sizeof text,
+        "{\"data\":\"%s/pictures\",\"out\":\"%s/%s\",%s"
+        "\"batch_size\":8,\"augmentation\":\"cifar\",\"held_out\":0.2,\"head\":[{\"outputs\":16}],\"threads\":2%s}",
+        f->dir, f->dir, run, strstr(more, "\"model\":") ? "" : fresh, more);
     assert_ok(train_config_parse(&c, text, (size_t)n, &e), e);
     return c;
 }
@@ -63,9 +64,17 @@ struct run_told runs_run(struct runs *f, const char *name, const char *more, boo
     struct manifest m = {0}, validation = {0};
     struct run_told t = {0};
     f->steps = 0;
-    t.ok = manifest_read_folder(&m, c.data, &t.e) && (!c.validation || manifest_read_folder(&validation, c.validation, &t.e)) &&
-           trainer_run(&(struct trainer_options){.config = &c, .manifest = &m, .validation = c.validation ? &validation : NULL, .limits = image_default_limits, .resume = resume,
-                                                 .allow_inexact = inexact, .stop = stop, .progress = count, .context = f},
+    t.ok = manifest_read_folder(&m, c.data, &t.e) &&
+           (!c.validation || manifest_read_folder(&validation, c.validation, &t.e)) &&
+           trainer_run(&(struct trainer_options){.config = &c,
+                                                 .manifest = &m,
+                                                 .validation = c.validation ? &validation : NULL,
+                                                 .limits = image_default_limits,
+                                                 .resume = resume,
+                                                 .allow_inexact = inexact,
+                                                 .stop = stop,
+                                                 .progress = count,
+                                                 .context = f},
                        &t.out, &t.e);
     manifest_clear(&m);
     manifest_clear(&validation);

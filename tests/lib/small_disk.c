@@ -124,8 +124,14 @@ static ssize_t put_at(const char *name, int fd, const void *data, size_t len, in
     return fits == 0 && len > 0 && full() ? -1 : real(fd, data, fits, at);
 }
 
-ssize_t pwrite(int fd, const void *data, size_t len, off_t at) { return put_at("pwrite", fd, data, len, at); }
-ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at) { return put_at("pwrite64", fd, data, len, at); }
+ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
+{
+    return put_at("pwrite", fd, data, len, at);
+}
+ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at)
+{
+    return put_at("pwrite64", fd, data, len, at);
+}
 
 int posix_fallocate(int fd, off_t at, off_t len)
 {
@@ -151,8 +157,14 @@ static int cut(const char *name, int fd, int64_t len)
     return real(fd, len);
 }
 
-int ftruncate(int fd, off_t len) { return cut("ftruncate", fd, len); }
-int ftruncate64(int fd, off64_t len) { return cut("ftruncate64", fd, len); }
+int ftruncate(int fd, off_t len)
+{
+    return cut("ftruncate", fd, len);
+}
+int ftruncate64(int fd, off64_t len)
+{
+    return cut("ftruncate64", fd, len);
+}
 
 /* False, with errno set, when a new name finds no inode. */
 static bool has_inode(const char *path, bool creates)
@@ -170,14 +182,14 @@ static int open_any(const char *name, const char *path, int flags, mode_t mode)
     return has_inode(path, flags & O_CREAT) ? real(path, flags, mode) : -1;
 }
 
-#define OPEN(name)                                                       \
-    int name(const char *path, int flags, ...)                           \
-    {                                                                    \
-        va_list ap;                                                      \
-        va_start(ap, flags);                                             \
-        mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;          \
-        va_end(ap);                                                      \
-        return open_any(#name, path, flags, mode);                       \
+#define OPEN(name)                                                                                                     \
+    int name(const char *path, int flags, ...)                                                                         \
+    {                                                                                                                  \
+        va_list ap;                                                                                                    \
+        va_start(ap, flags);                                                                                           \
+        mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;                                                        \
+        va_end(ap);                                                                                                    \
+        return open_any(#name, path, flags, mode);                                                                     \
     }
 OPEN(open)
 OPEN(open64)

@@ -32,8 +32,9 @@ bool stores_create(struct store *s, const char *collection, struct err *e)
 {
     if (!add_model(s, "anchord-base", e))
         return false;
-    struct write w = {.kind = WRITE_COLLECTION_CREATE,
-                      .row_collection = {.model = "anchord-base", .precision = "fp32", .dimensions = STORES_DIMENSIONS}};
+    struct write w = {
+        .kind = WRITE_COLLECTION_CREATE,
+        .row_collection = {.model = "anchord-base", .precision = "fp32", .dimensions = STORES_DIMENSIONS}};
     snprintf(w.row_collection.name, sizeof w.row_collection.name, "%s", collection);
     hash_text(w.row_collection.model, strlen(w.row_collection.model), w.row_collection.fingerprint);
     return store_write(s, &w, e);
@@ -64,9 +65,15 @@ void stores_fill(struct stores_put *p, struct store *s, const struct stores_imag
     if (!store_collection(s, collection, &c, NULL))
         c.generation = 0;
     p->write = (struct write){.kind = WRITE_IMAGE_PUT, .collection = collection, .pre = image->pre};
-    p->write.put = (struct image_put){.id = image->id, .bytes = p->bytes, .len = len, .media_type = "image/jpeg",
-                                      .width = 8, .height = 6, .label = image->label,
-                                      .metadata = image->metadata, .vector = p->vector,
+    p->write.put = (struct image_put){.id = image->id,
+                                      .bytes = p->bytes,
+                                      .len = len,
+                                      .media_type = "image/jpeg",
+                                      .width = 8,
+                                      .height = 6,
+                                      .label = image->label,
+                                      .metadata = image->metadata,
+                                      .vector = p->vector,
                                       .generation = c.generation};
     hash_text(p->bytes, len, p->write.put.sha256);
 }

@@ -17,9 +17,9 @@ void stores_vector(unsigned number, float out[STORES_DIMENSIONS]);
 
 struct stores_image { /* what to put; only `id` is needed */
     const char *id, *label, *metadata;
-    unsigned content;        /* images with the same number have the same bytes and vector */
-    size_t bytes;            /* 0: a few hundred */
-    const char *collection;  /* NULL: default */
+    unsigned content;       /* images with the same number have the same bytes and vector */
+    size_t bytes;           /* 0: a few hundred */
+    const char *collection; /* NULL: default */
     struct precondition pre;
 };
 

@@ -14,16 +14,16 @@ enum death { KILLED, POWER_LOST, POWER_LOST_PARTLY };
 
 struct trial {
     enum death death;
-    const char *nosync;       /* syncs that only pretend; "" when all are real */
+    const char *nosync; /* syncs that only pretend; "" when all are real */
     size_t kills;
     char scratch[200], data[256], journal[256], sentinel[256];
-    struct rng rng;           /* from $SEED, or the time */
+    struct rng rng; /* from $SEED, or the time */
     struct ledger *ledger;
     struct server server;
     size_t landed, acks, lost_writes;
     double slowest_start;
-    bool broken;              /* something that was promised was not there */
-    char what[400];           /* ... the first */
+    bool broken;    /* something that was promised was not there */
+    char what[400]; /* ... the first */
 };
 
 void trial_begin(struct trial *t, enum death death, const char *nosync, size_t kills, size_t writers);

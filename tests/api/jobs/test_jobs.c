@@ -35,7 +35,8 @@ static int close_rig(void **state)
 
 static struct outcome post(const char *json, int status)
 {
-    struct outcome o = rig_ask(rig, "POST " JOBS, &(struct extra){.admin = true, .type = "application/json", .body = json});
+    struct outcome o =
+        rig_ask(rig, "POST " JOBS, &(struct extra){.admin = true, .type = "application/json", .body = json});
     if (o.status != status)
         fail_msg("%s gave %d: %.300s", json, o.status, o.body.data);
     return o;
@@ -109,7 +110,9 @@ static void a_job_teaches_judges_and_changes_the_model(void **state)
 {
     UNUSED(state);
     char id[40], model[80], line[120];
-    begin(",\"suffix\":\"mine\",\"promote\":\"always\",\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{" QUICK "}}}", id);
+    begin(",\"suffix\":\"mine\",\"promote\":\"always\",\"method\":{\"type\":\"infonce\",\"infonce\":{"
+          "\"hyperparameters\":{" QUICK "}}}",
+          id);
     wait_for(id, "succeeded");
     struct outcome o = get(id, "", 200);
     assert_string_equal(outcome_text(&o, "object"), "fine_tuning.job");
@@ -143,8 +146,10 @@ static void nobody_is_judged_by_what_it_learned_from(void **state)
 {
     UNUSED(state);
     enum { LEARNED = 128, OWN = 6 };
-    static const char job[] = "{\"training_file\":\"dice\",\"validation_file\":\"%s\",\"promote\":\"if_better\",\"method\":{\"type\":\"proxy\","
-                              "\"proxy\":{\"hyperparameters\":{\"n_epochs\":30,\"batch_size\":32,\"learning_rate\":0.003,\"augmentation\":\"none\"}}}}";
+    static const char job[] = "{\"training_file\":\"dice\",\"validation_file\":\"%s\",\"promote\":\"if_better\","
+                              "\"method\":{\"type\":\"proxy\","
+                              "\"proxy\":{\"hyperparameters\":{\"n_epochs\":30,\"batch_size\":32,\"learning_rate\":0."
+                              "003,\"augmentation\":\"none\"}}}}";
     static const char *const names[] = {"dice", "copy", "mixed"};
     char json[600], id[40], label[8], text[16];
     for (size_t k = 0; k < COUNT(names); k++) {
@@ -171,8 +176,9 @@ static void nobody_is_judged_by_what_it_learned_from(void **state)
     wait_for(id, "succeeded");
     o = get(id, "", 200);
     bool promoted = true;
-    if (!json_as_bool(outcome_at(&o, "result.promoted"), &promoted) || promoted || outcome_number(&o, "result.left_out") != LEARNED ||
-        outcome_number(&o, "result.before.images") != OWN || !outcome_text(&o, "result.note"))
+    if (!json_as_bool(outcome_at(&o, "result.promoted"), &promoted) || promoted ||
+        outcome_number(&o, "result.left_out") != LEARNED || outcome_number(&o, "result.before.images") != OWN ||
+        !outcome_text(&o, "result.note"))
         fail_msg("judged by what it learned from: %s", o.body.data);
     outcome_clear(&o);
 }
@@ -209,15 +215,24 @@ static void what_cannot_be_asked_for_is_refused_by_its_field(void **state)
         {ON "\"method\":{\"type\":\"magic\"}}", "method.type"},
         {ON "\"method\":{\"type\":\"triplet\",\"infonce\":{}}}", "method.infonce"},
         {ON "\"method\":{\"type\":\"triplet\",\"triplet\":{\"margin\":1}}}", "method.triplet.margin"},
-        {ON "\"method\":{\"type\":\"triplet\",\"triplet\":{\"hyperparameters\":{\"margin\":7}}}}", "method.triplet.hyperparameters.margin"},
-        {ON "\"method\":{\"type\":\"triplet\",\"triplet\":{\"hyperparameters\":{\"soft\":1}}}}", "method.triplet.hyperparameters.soft"},
-        {ON "\"method\":{\"type\":\"triplet\",\"triplet\":{\"hyperparameters\":{\"mining\":\"x\"}}}}", "method.triplet.hyperparameters.mining"},
-        {ON "\"method\":{\"type\":\"triplet\",\"triplet\":{\"hyperparameters\":{\"temperature\":1}}}}", "method.triplet.hyperparameters.temperature"},
-        {ON "\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"n_epochs\":0}}}}", "method.infonce.hyperparameters.n_epochs"},
-        {ON "\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"learning_rate\":2}}}}", "method.infonce.hyperparameters.learning_rate"},
-        {ON "\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"freeze\":\"all\"}}}}", "method.infonce.hyperparameters.freeze"},
-        {ON "\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"fit\":\"stretch\"}}}}", "method.infonce.hyperparameters.fit"},
-        {ON "\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"augmentation\":\"x\"}}}}", "method.infonce.hyperparameters.augmentation"},
+        {ON "\"method\":{\"type\":\"triplet\",\"triplet\":{\"hyperparameters\":{\"margin\":7}}}}",
+         "method.triplet.hyperparameters.margin"},
+        {ON "\"method\":{\"type\":\"triplet\",\"triplet\":{\"hyperparameters\":{\"soft\":1}}}}",
+         "method.triplet.hyperparameters.soft"},
+        {ON "\"method\":{\"type\":\"triplet\",\"triplet\":{\"hyperparameters\":{\"mining\":\"x\"}}}}",
+         "method.triplet.hyperparameters.mining"},
+        {ON "\"method\":{\"type\":\"triplet\",\"triplet\":{\"hyperparameters\":{\"temperature\":1}}}}",
+         "method.triplet.hyperparameters.temperature"},
+        {ON "\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"n_epochs\":0}}}}",
+         "method.infonce.hyperparameters.n_epochs"},
+        {ON "\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"learning_rate\":2}}}}",
+         "method.infonce.hyperparameters.learning_rate"},
+        {ON "\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"freeze\":\"all\"}}}}",
+         "method.infonce.hyperparameters.freeze"},
+        {ON "\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"fit\":\"stretch\"}}}}",
+         "method.infonce.hyperparameters.fit"},
+        {ON "\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"augmentation\":\"x\"}}}}",
+         "method.infonce.hyperparameters.augmentation"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct outcome o = post(cases[i].json, 400);
@@ -229,12 +244,14 @@ static void what_cannot_be_asked_for_is_refused_by_its_field(void **state)
     outcome_clear(&o);
     outcome_clear((o = get("ftjob-0123456789abcdef", "", 404), &o));
     outcome_clear((o = get("..", "", 400), &o));
-    o = rig_ask(rig, "POST " JOBS, &(struct extra){.admin = true, .role = ROLE_WRITE, .type = "application/json", .body = ON "\"seed\":1}"});
+    o = rig_ask(
+        rig, "POST " JOBS,
+        &(struct extra){.admin = true, .role = ROLE_WRITE, .type = "application/json", .body = ON "\"seed\":1}"});
     assert_int_equal(o.status, 403);
     outcome_clear(&o);
 }
 
-static void delete(const char *id, int status)
+static void delete (const char *id, int status)
 {
     char line[120];
     snprintf(line, sizeof line, "DELETE " JOBS "/%s", id);
@@ -268,7 +285,7 @@ static void a_cancelled_job_leaves_no_weights_and_what_a_kill_left_is_swept(void
     rig_reopen(rig);
     assert_false(has_file(id, "checkpoint.safetensors.AbCdEf"));
     assert_true(has_file(id, "events.jsonl") && has_file(id, "job.json"));
-    delete(id, 204);
+    delete (id, 204);
 }
 
 static void the_queue_is_bounded_and_jobs_are_cancelled_in_time(void **state)
@@ -288,13 +305,13 @@ static void the_queue_is_bounded_and_jobs_are_cancelled_in_time(void **state)
     cancel(third, 200);
 
     double start = clock_s();
-    delete(running, 409);
+    delete (running, 409);
     cancel(running, 200);
     wait_for(running, "cancelled");
     assert_true(clock_s() - start < t_patience(2.5));
     cancel(running, 409);
-    delete(running, 204);
-    delete(running, 404);
+    delete (running, 204);
+    delete (running, 404);
     outcome_clear((o = get(running, "", 404), &o));
     assert_false(has_file(running, "."));
 
@@ -308,7 +325,9 @@ static void a_job_goes_on_after_a_restart(void **state)
     UNUSED(state);
     char id[40], path[400];
     struct stat st;
-    begin(",\"promote\":\"never\",\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"n_epochs\":60,\"batch_size\":16}}}", id);
+    begin(",\"promote\":\"never\",\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"n_epochs\":60,"
+          "\"batch_size\":16}}}",
+          id);
     wait_for_event(id, "judged at step 10"); /* when a checkpoint is saved too */
     usleep(300000);
     rig_reopen(rig);
@@ -344,7 +363,10 @@ static void deleted_images_do_not_disturb_a_job(void **state)
 static void a_worker_that_dies_is_tried_once_more_and_its_last_words_are_told(void **state)
 {
     UNUSED(state);
-    struct job draft = {.objective = objective_find("infonce"), .hyperparameters = strdup("{}"), .collection = "default", .model = "anchord-base"};
+    struct job draft = {.objective = objective_find("infonce"),
+                        .hyperparameters = strdup("{}"),
+                        .collection = "default",
+                        .model = "anchord-base"};
     struct job made;
     struct err e = {0};
     char dir[400];
@@ -414,7 +436,8 @@ static void a_worker_gives_way_while_requests_wait_or_are_slow(void **state)
     UNUSED(state);
     enum { TRIES = 4 }; /* other programs may come and go between two rates */
     char id[40], text[200];
-    begin(",\"method\":{\"type\":\"triplet\",\"triplet\":{\"hyperparameters\":{\"n_epochs\":1000,\"batch_size\":32}}}", id);
+    begin(",\"method\":{\"type\":\"triplet\",\"triplet\":{\"hyperparameters\":{\"n_epochs\":1000,\"batch_size\":32}}}",
+          id);
     wait_for_event(id, "step 1 of");
     bool does = false;
     for (int i = 0; i < TRIES && !does; i++)
@@ -430,7 +453,9 @@ static void the_model_that_a_job_begins_with_is_not_deleted(void **state)
     UNUSED(state);
     char id[40];
     rig_add_model(rig, "spare", 9);
-    begin(",\"model\":\"spare\",\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"n_epochs\":10000}}}", id);
+    begin(
+        ",\"model\":\"spare\",\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"n_epochs\":10000}}}",
+        id);
     outcome_clear((struct outcome[]){rig_expect(rig, 409, "DELETE /v1/models/spare", &(struct extra){.admin = true})});
     cancel(id, 200);
     wait_for(id, "cancelled");
@@ -440,16 +465,28 @@ static void the_model_that_a_job_begins_with_is_not_deleted(void **state)
 static void auto_depends_on_the_pictures_and_the_model(void **state)
 {
     UNUSED(state);
-    struct job j = {.objective = objective_find("infonce"), .hyperparameters = strdup("{\"temperature\":0.05}"), .seed = 3};
+    struct job j = {
+        .objective = objective_find("infonce"), .hyperparameters = strdup("{\"temperature\":0.05}"), .seed = 3};
     struct err e = {0};
     static const struct {
         struct job_ground g;
         const char *has[3];
     } cases[] = {
-        {{.images = 2000, .kinds = 20, .labels = 20, .spared = 200, .folder = "f", .model = "m", .max_minutes = 60}, {"\"positives\":\"labels\"", "\"per_label\":4", "\"learning_rate\":0.001"}},
-        {{.images = 2000, .kinds = 20, .labels = 20, .spared = 200, .folder = "f", .model = "m", .max_minutes = 60, .trained = true}, {"\"freeze_norm\":true", "\"learning_rate\":0.0001", "\"head_rate\":10"}},
-        {{.images = 2000, .spared = 200, .folder = "f", .model = "m", .max_minutes = 60}, {"\"positives\":\"views\"", "\"per_label\":0", "\"augmentation\":\"finetune-views\""}},
-        {{.images = 40, .kinds = 5, .labels = 5, .spared = 10, .folder = "f", .model = "m", .max_minutes = 60}, {"\"batch_size\":20", "\"per_label\":4", "\"temperature\":0.05"}},
+        {{.images = 2000, .kinds = 20, .labels = 20, .spared = 200, .folder = "f", .model = "m", .max_minutes = 60},
+         {"\"positives\":\"labels\"", "\"per_label\":4", "\"learning_rate\":0.001"}},
+        {{.images = 2000,
+          .kinds = 20,
+          .labels = 20,
+          .spared = 200,
+          .folder = "f",
+          .model = "m",
+          .max_minutes = 60,
+          .trained = true},
+         {"\"freeze_norm\":true", "\"learning_rate\":0.0001", "\"head_rate\":10"}},
+        {{.images = 2000, .spared = 200, .folder = "f", .model = "m", .max_minutes = 60},
+         {"\"positives\":\"views\"", "\"per_label\":0", "\"augmentation\":\"finetune-views\""}},
+        {{.images = 40, .kinds = 5, .labels = 5, .spared = 10, .folder = "f", .model = "m", .max_minutes = 60},
+         {"\"batch_size\":20", "\"per_label\":4", "\"temperature\":0.05"}},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct buf config = {0}, settled = {0};
@@ -470,7 +507,8 @@ static void auto_depends_on_the_pictures_and_the_model(void **state)
     buf_clear(&padded);
     buf_clear(&settled);
     struct buf none = {0};
-    assert_err(job_plan(&j, &(struct job_ground){.images = 3, .folder = "f", .model = "m"}, &none, &none, &e), e, ERR_BAD_INPUT);
+    assert_err(job_plan(&j, &(struct job_ground){.images = 3, .folder = "f", .model = "m"}, &none, &none, &e), e,
+               ERR_BAD_INPUT);
     job_clear(&j);
 }
 

@@ -10,7 +10,7 @@
 #include "tests/lib/rig.h"
 
 enum { KINDS = 8, EACH = 4, WAIT_S = 120 };
-#define JOBS "/v1/fine_tuning/jobs"
+#define JOBS       "/v1/fine_tuning/jobs"
 #define COLLECTION "/v1/collections/default"
 
 /* ---- jobs over the API ---- */
@@ -44,9 +44,12 @@ static int close_rig(void **state)
 static struct outcome post(const char *collection, const char *type, const char *values, const char *more, int status)
 {
     char json[600];
-    snprintf(json, sizeof json, "{\"training_file\":\"%s\",\"model\":\"anchord-base\",\"method\":{\"type\":\"%s\",\"%s\":{\"hyperparameters\":{%s}}}%s}",
+    snprintf(json, sizeof json,
+             "{\"training_file\":\"%s\",\"model\":\"anchord-base\",\"method\":{\"type\":\"%s\",\"%s\":{"
+             "\"hyperparameters\":{%s}}}%s}",
              collection, type, type, values, more);
-    struct outcome o = rig_ask(rig, "POST " JOBS, &(struct extra){.admin = true, .type = "application/json", .body = json});
+    struct outcome o =
+        rig_ask(rig, "POST " JOBS, &(struct extra){.admin = true, .type = "application/json", .body = json});
     if (o.status != status)
         fail_msg("%s gave %d: %.300s", json, o.status, o.body.data);
     return o;
@@ -72,9 +75,9 @@ static struct outcome wait_for_end(const char *id)
 static void run_one(const struct objective *o, const char *more)
 {
     char id[40], made[ID_MAX + 1], values[200];
-    snprintf(values, sizeof values, "\"n_epochs\":40,\"batch_size\":16,\"optimizer\":\"adamw\",\"learning_rate\":0.003%s", more);
-    struct outcome r = post("default", o->name, values,
-                            ",\"promote\":\"always\",\"validation_file\":\"judged\"", 200);
+    snprintf(values, sizeof values,
+             "\"n_epochs\":40,\"batch_size\":16,\"optimizer\":\"adamw\",\"learning_rate\":0.003%s", more);
+    struct outcome r = post("default", o->name, values, ",\"promote\":\"always\",\"validation_file\":\"judged\"", 200);
     snprintf(id, sizeof id, "%s", outcome_text(&r, "id"));
     outcome_clear(&r);
     r = wait_for_end(id);
@@ -95,8 +98,12 @@ static void run_one(const struct objective *o, const char *more)
 static void go_on_with(const char *type, const char *recipe)
 {
     char id[40], json[200];
-    snprintf(json, sizeof json, "{\"training_file\":\"default\",\"method\":{\"type\":\"%s\",\"%s\":{\"hyperparameters\":{\"n_epochs\":3}}}}", type, type);
-    struct outcome r = rig_expect(rig, 200, "POST " JOBS, &(struct extra){.admin = true, .type = "application/json", .body = json});
+    snprintf(
+        json, sizeof json,
+        "{\"training_file\":\"default\",\"method\":{\"type\":\"%s\",\"%s\":{\"hyperparameters\":{\"n_epochs\":3}}}}",
+        type, type);
+    struct outcome r =
+        rig_expect(rig, 200, "POST " JOBS, &(struct extra){.admin = true, .type = "application/json", .body = json});
     snprintf(id, sizeof id, "%s", outcome_text(&r, "id"));
     outcome_clear(&r);
     r = wait_for_end(id);
@@ -122,11 +129,13 @@ static void add_collection(const char *name, size_t n)
 {
     char line[120];
     snprintf(line, sizeof line, "PUT /v1/collections/%s", name);
-    outcome_clear((struct outcome[]){rig_expect(rig, 201, line, &(struct extra){.type = "application/json", .body = "{}"})});
+    outcome_clear(
+        (struct outcome[]){rig_expect(rig, 201, line, &(struct extra){.type = "application/json", .body = "{}"})});
     for (unsigned i = 0; i < n; i++) {
         struct buf file = rig_picture(i % KINDS, 100 + i);
         snprintf(line, sizeof line, "PUT /v1/collections/%s/images/p%u", name, i);
-        outcome_clear((struct outcome[]){rig_expect(rig, 201, line, &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len})});
+        outcome_clear((struct outcome[]){
+            rig_expect(rig, 201, line, &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len})});
         buf_clear(&file);
     }
 }
@@ -211,7 +220,8 @@ static double settled_number(const struct planned *p, const char *key)
 
 static struct job_ground ground(size_t labels, size_t each, enum use use)
 {
-    struct job_ground g = {.folder = "f", .model = "m", .max_minutes = 60, .trained = use == USE_FINETUNE, .small = use == USE_SMALL};
+    struct job_ground g = {
+        .folder = "f", .model = "m", .max_minutes = 60, .trained = use == USE_FINETUNE, .small = use == USE_SMALL};
     size_t counts[65] = {0};
     for (size_t l = 1; l <= labels; l++)
         counts[l] = each;
@@ -254,7 +264,10 @@ static void check_profile(const struct objective *o, enum use use)
             fail_msg("%s: %s is not %g", o->name, o->settings[i].name, is);
     }
     planned_clear(&a);
-    plan(&a, o, "{\"optimizer\":\"lars\",\"learning_rate\":0.07,\"augmentation\":\"supcon\",\"freeze\":\"stage1\",\"batch_size\":33}", &g);
+    plan(&a, o,
+         "{\"optimizer\":\"lars\",\"learning_rate\":0.07,\"augmentation\":\"supcon\",\"freeze\":\"stage1\",\"batch_"
+         "size\":33}",
+         &g);
     assert_int_equal(c->optimizer.kind, OPTIMIZER_LARS);
     assert_true(fabs(c->learning_rate - 0.07) < 1e-9 && c->batch == 33 && c->freeze_stages == 2);
     assert_string_equal(c->recipe, "supcon");
@@ -290,12 +303,14 @@ static void auto_suits_few_pictures(void **state)
         {"byol", "{}", "batch_size", 24},
         {"proxy", "{}", "batch_size", 24}, /* no four of each label */
     };
-    const struct job_ground g = ground(8, 8, USE_SMALL), large = ground(8, 1000, USE_SMALL), least = ground(3, 4, USE_SMALL);
+    const struct job_ground g = ground(8, 8, USE_SMALL), large = ground(8, 1000, USE_SMALL),
+                            least = ground(3, 4, USE_SMALL);
     struct planned a;
     for (size_t i = 0; i < COUNT(cases); i++) {
         plan(&a, objective_find(cases[i].type), cases[i].values, &g);
         if (!(fabs(settled_number(&a, cases[i].setting) - cases[i].is) < 1e-9))
-            fail_msg("%s %s: %s is %g", cases[i].type, cases[i].values, cases[i].setting, settled_number(&a, cases[i].setting));
+            fail_msg("%s %s: %s is %g", cases[i].type, cases[i].values, cases[i].setting,
+                     settled_number(&a, cases[i].setting));
         planned_clear(&a);
     }
     plan(&a, objective_find("swav"), "{}", &large); /* batches of 64 do not balance 128 */
@@ -323,7 +338,8 @@ static void small_crops_are_a_group_of_their_own(void **state)
     for (size_t i = 0; i < n; i++) {
         plan(&a, list[i], list[i]->multicrop ? "{\"small_crops\":5}" : "{}", &g);
         const struct crops *c = &a.config.crops;
-        assert_true(c->n == (list[i]->multicrop ? 2 : 1) && c->groups[0].count == a.config.views - (list[i]->multicrop ? 5 : 0));
+        assert_true(c->n == (list[i]->multicrop ? 2 : 1) &&
+                    c->groups[0].count == a.config.views - (list[i]->multicrop ? 5 : 0));
         assert_true(list[i]->multicrop ? c->groups[1].count == 5 && settled_number(&a, "small_crops") == 5
                                        : isnan(settled_number(&a, "small_crops")));
         planned_clear(&a);

@@ -24,8 +24,7 @@ static int close_rig(void **state)
 
 static struct outcome admin(const char *line, const char *json)
 {
-    return rig_ask(rig, line,
-                   &(struct extra){.admin = true, .type = json ? "application/json" : NULL, .body = json});
+    return rig_ask(rig, line, &(struct extra){.admin = true, .type = json ? "application/json" : NULL, .body = json});
 }
 
 static void a_new_folder_has_an_untrained_model_and_a_collection(void **state)
@@ -137,8 +136,7 @@ static struct outcome import(const char *line, const struct buf *file)
 {
     return rig_ask(
         rig, line,
-        &(struct extra){
-            .admin = true, .type = "application/octet-stream", .body = file->data, .len = file->len});
+        &(struct extra){.admin = true, .type = "application/octet-stream", .body = file->data, .len = file->len});
 }
 
 static void an_imported_model_embeds_and_is_deleted_when_unused(void **state)
@@ -251,7 +249,8 @@ static void refused_for(struct model *m, const char *why)
     struct outcome o = import("POST /v1/models?id=wrong", &file);
     if (o.status != 400)
         fail_msg("%d %s", o.status, o.body.data);
-    if (!strstr(outcome_text(&o, "error.message"), "the model fails its check") || !strstr(outcome_text(&o, "error.message"), why))
+    if (!strstr(outcome_text(&o, "error.message"), "the model fails its check") ||
+        !strstr(outcome_text(&o, "error.message"), why))
         fail_msg("%s is not about %s", outcome_text(&o, "error.message"), why);
     outcome_clear(&o);
     buf_clear(&file);
@@ -355,7 +354,8 @@ static void as_long_as_there_are_keys_one_of_them_may_manage_them(void **state)
     assert_conflict(admin("POST /v1/keys", "{\"role\":\"write\"}"));
     assert_int_equal(key_count(), 0);
     assert_true(atomic_load(&rig->app->keys_version) == version);
-    struct outcome chief = admin("POST /v1/keys", "{\"role\":\"admin\"}"), reader = admin("POST /v1/keys", "{\"role\":\"read\"}");
+    struct outcome chief = admin("POST /v1/keys", "{\"role\":\"admin\"}"),
+                   reader = admin("POST /v1/keys", "{\"role\":\"read\"}");
     assert_int_equal(chief.status, 201);
     assert_int_equal(reader.status, 201);
     assert_conflict(delete_key(outcome_text(&chief, "id")));

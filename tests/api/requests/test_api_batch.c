@@ -34,9 +34,9 @@ static void add_file(struct buf *form, const char *filename, const struct buf *f
 static struct outcome send_form(struct buf *form)
 {
     buf_text(form, "--xyz--\r\n");
-    struct outcome o = rig_ask(
-        rig, "POST " IMAGES,
-        &(struct extra){.type = "multipart/form-data; boundary=xyz", .body = form->data, .len = form->len});
+    struct outcome o =
+        rig_ask(rig, "POST " IMAGES,
+                &(struct extra){.type = "multipart/form-data; boundary=xyz", .body = form->data, .len = form->len});
     buf_clear(form);
     return o;
 }
@@ -89,7 +89,8 @@ static void a_form_with_other_parts_or_none_is_refused(void **state)
     o = send_form(&form);
     assert_int_equal(o.status, 400);
     assert_string_equal(outcome_text(&o, "error.param"), "colour");
-    assert_string_equal(outcome_text(&o, "error.message"), "there is no part \"colour\": parts are called file, id, label, metadata");
+    assert_string_equal(outcome_text(&o, "error.message"),
+                        "there is no part \"colour\": parts are called file, id, label, metadata");
     outcome_clear(&o);
 }
 
@@ -129,8 +130,7 @@ static void items_of_a_json_batch_succeed_and_fail_alone(void **state)
     assert_string_equal(outcome_text(&o, "data.0.label"), "x");
     assert_true(outcome_number(&o, "data.0.metadata.a.1") == 2);
     outcome_clear(&o);
-    static const char *const bad[] = {"{}", "{\"images\":[]}", "{\"images\":{}}", "{\"images\":[],\"x\":1}",
-                                      "[]"};
+    static const char *const bad[] = {"{}", "{\"images\":[]}", "{\"images\":{}}", "{\"images\":[],\"x\":1}", "[]"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         o = rig_json(rig, "POST " IMAGES, bad[i]);
         assert_int_equal(o.status, 400);
@@ -160,8 +160,8 @@ static void pages_cover_all_images_once_in_the_order_of_their_ids(void **state)
     outcome_clear(&o);
     struct buf body = {0}, text = rig_base64(3, 3);
     for (int i = 0; i < 10; i++)
-        buf_print(&body, "%s{\"id\":\"i.%d\",\"image\":\"%s\",\"label\":\"%s\"}", i ? "," : "{\"images\":[",
-                  i, text.data, i % 2 ? "odd" : "even");
+        buf_print(&body, "%s{\"id\":\"i.%d\",\"image\":\"%s\",\"label\":\"%s\"}", i ? "," : "{\"images\":[", i,
+                  text.data, i % 2 ? "odd" : "even");
     buf_text(&body, "]}");
     o = rig_json(rig, "POST /v1/collections/pages/images", body.data);
     assert_int_equal(o.status, 200);
@@ -170,19 +170,17 @@ static void pages_cover_all_images_once_in_the_order_of_their_ids(void **state)
     size_t seen = 0;
     bool more = true;
     while (more) {
-        snprintf(line, sizeof line, "GET /v1/collections/pages/images?limit=3%s%s", seen ? "&after=" : "",
-                 last);
+        snprintf(line, sizeof line, "GET /v1/collections/pages/images?limit=3%s%s", seen ? "&after=" : "", last);
         seen += ids_of_page(line, last, sizeof last, &more);
         assert_true(seen <= 10);
     }
     assert_int_equal(seen, 10);
     assert_string_equal(last, "i.9");
-    assert_int_equal(
-        ids_of_page("GET "
-                    "/v1/collections/pages/"
-                    "images?filter={\"must\":[{\"key\":\"label\",\"match\":{\"value\":\"odd\"}}]}",
-                    last, sizeof last, &more),
-        5);
+    assert_int_equal(ids_of_page("GET "
+                                 "/v1/collections/pages/"
+                                 "images?filter={\"must\":[{\"key\":\"label\",\"match\":{\"value\":\"odd\"}}]}",
+                                 last, sizeof last, &more),
+                     5);
     assert_false(more);
     buf_clear(&body);
     buf_clear(&text);
@@ -218,7 +216,8 @@ static void counting_and_deleting_take_filters_or_ids(void **state)
         {"POST /v1/collections/pages/images/delete", "{\"all\":false}", 400, NULL, 0},
         {"POST /v1/collections/pages/images/delete", "{\"all\":\"yes\"}", 400, NULL, 0},
         {"POST /v1/collections/pages/images/delete", "{\"all\":true,\"ids\":[\"i.1\"]}", 400, NULL, 0},
-        {"POST /v1/collections/pages/images/delete", "{\"all\":true,\"filter\":{\"must\":[{\"has_id\":[\"i.1\"]}]}}", 400, NULL, 0},
+        {"POST /v1/collections/pages/images/delete", "{\"all\":true,\"filter\":{\"must\":[{\"has_id\":[\"i.1\"]}]}}",
+         400, NULL, 0},
         {"POST /v1/collections/pages/images/count", "{\"filter\":{}}", 200, "count", 10},
         {"POST /v1/collections/pages/images/delete", "{\"filter\":{\"must\":[{\"has_id\":[]}]}}", 200, "deleted", 0},
         {"POST /v1/collections/pages/images/delete", "{\"ids\":[\"i.0\",\"none\"]}", 200, "deleted", 1},
@@ -230,9 +229,9 @@ static void counting_and_deleting_take_filters_or_ids(void **state)
         {"POST /v1/collections/none/images/delete", "{\"ids\":[\"i.0\"]}", 404, NULL, 0},
     };
     for (size_t i = 0; i < COUNT(steps); i++) {
-        struct outcome o = rig_ask(
-            rig, steps[i].line,
-            &(struct extra){.type = steps[i].json ? "application/json" : NULL, .body = steps[i].json});
+        struct outcome o =
+            rig_ask(rig, steps[i].line,
+                    &(struct extra){.type = steps[i].json ? "application/json" : NULL, .body = steps[i].json});
         if (o.status != steps[i].status)
             fail_msg("%s %s gave %d: %s", steps[i].line, steps[i].json, o.status, o.body.data);
         if (steps[i].member && outcome_number(&o, steps[i].member) != steps[i].n)

@@ -109,8 +109,7 @@ static void base64_vectors_are_little_endian_float32(void **state)
     void *bytes;
     size_t len;
     raw_vector(want);
-    buf_print(&body,
-              "{\"input\":\"%s\",\"encoding_format\":\"base64\",\"model\":\"anchord-base\",\"user\":\"u\"}",
+    buf_print(&body, "{\"input\":\"%s\",\"encoding_format\":\"base64\",\"model\":\"anchord-base\",\"user\":\"u\"}",
               text.data);
     struct outcome o = rig_json(rig, "POST /v1/embeddings", body.data);
     const char *coded = outcome_text(&o, "data.0.embedding");
@@ -128,8 +127,8 @@ static void fewer_dimensions_are_the_first_ones_at_unit_length(void **state)
     UNUSED(state);
     float all[RIG_DIMENSIONS], few[16];
     raw_vector(all);
-    struct outcome o = rig_expect(rig, 200, "POST /v1/embeddings?dimensions=16",
-                                  &(struct extra){.body = file.data, .len = file.len});
+    struct outcome o =
+        rig_expect(rig, 200, "POST /v1/embeddings?dimensions=16", &(struct extra){.body = file.data, .len = file.len});
     read_vector(outcome_at(&o, "data.0.embedding"), few, 16);
     double length = norm(all, 16);
     for (size_t i = 0; i < 16; i++)
@@ -142,8 +141,7 @@ static struct buf form_of(const char *const *files, const size_t *lens, size_t n
 {
     struct buf b = {0};
     for (size_t i = 0; i < n; i++) {
-        buf_print(&b, "--xyz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"%zu.jpg\"\r\n\r\n",
-                  i);
+        buf_print(&b, "--xyz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"%zu.jpg\"\r\n\r\n", i);
         buf_add(&b, files[i], lens[i]);
         buf_text(&b, "\r\n");
     }
@@ -158,12 +156,12 @@ static void a_form_embeds_each_file(void **state)
     struct buf other = rig_picture(5, 5);
     const char *const files[] = {other.data, file.data};
     const size_t lens[] = {other.len, file.len};
-    struct buf form = form_of(
-        files, lens, 2, "--xyz\r\nContent-Disposition: form-data; name=\"encoding_format\"\r\n\r\nfloat\r\n");
+    struct buf form =
+        form_of(files, lens, 2, "--xyz\r\nContent-Disposition: form-data; name=\"encoding_format\"\r\n\r\nfloat\r\n");
     raw_vector(want);
-    struct outcome o = rig_expect(
-        rig, 200, "POST /v1/embeddings",
-        &(struct extra){.type = "multipart/form-data; boundary=xyz", .body = form.data, .len = form.len});
+    struct outcome o =
+        rig_expect(rig, 200, "POST /v1/embeddings",
+                   &(struct extra){.type = "multipart/form-data; boundary=xyz", .body = form.data, .len = form.len});
     assert_int_equal(json_count(outcome_at(&o, "data")), 2);
     assert_true(outcome_number(&o, "data.1.index") == 1);
     read_vector(outcome_at(&o, "data.1.embedding"), got, RIG_DIMENSIONS);

@@ -160,34 +160,81 @@ static void bodies_must_be_of_a_kind_that_the_route_takes(void **state)
 
 /* Each is wrong as JSON, whatever the route. */
 static const char *const malformed[] = {
-    "{", "}", "[", "{\"id\":\"a\"", "{\"id\":\"a\"}}", "{\"id\":\"a\"} x", "{\"id\":\"a\"},", "{'id':'a'}", "{id:\"a\"}", "{\"id\" \"a\"}",
-    "{\"id\":}", "{\"id\":\"a\",}", "{,\"id\":\"a\"}", "{\"id\":\"a\" \"limit\":1}", "{\"id\":\"a\",\"id\":\"a\"}", "\xef\xbb\xbf{\"id\":\"a\"}",
-    "{\"id\":\"a\",\"limit\":01}", "{\"id\":\"a\",\"limit\":+1}", "{\"id\":\"a\",\"limit\":.5}", "{\"id\":\"a\",\"limit\":5.}", "{\"id\":\"a\",\"limit\":0x5}",
-    "{\"id\":\"a\",\"limit\":NaN}", "{\"id\":\"a\",\"limit\":Infinity}", "{\"id\":\"a\",\"limit\":-}", "{\"id\":\"a\",\"limit\":1e}",
-    "{\"id\":\"a\",\"limit\":9223372036854775808}", "{\"id\":\"a\",\"limit\":1e999}", "{\"id\":\"\x01\"}", "{\"id\":\"a\nb\"}", "{\"id\":\"\\x41\"}",
-    "{\"id\":\"\\u00\"}", "{\"id\":\"\\ud800\"}", "{\"id\":\"\\udc00\\ud800\"}", "{\"id\":\"\xff\"}", "{\"id\":\"\xc0\xaf\"}", "{\"id\":\"\xed\xa0\x80\"}",
-    "{\"id\":\"a\",\"x\":tru}", "{\"id\":\"a\",\"x\":True}", "{\"id\":\"a\" /* comment */}", "null", "true", "5", "\"a\"", "[]", "[{\"id\":\"a\"}]", " ", "\n",
+    "{",
+    "}",
+    "[",
+    "{\"id\":\"a\"",
+    "{\"id\":\"a\"}}",
+    "{\"id\":\"a\"} x",
+    "{\"id\":\"a\"},",
+    "{'id':'a'}",
+    "{id:\"a\"}",
+    "{\"id\" \"a\"}",
+    "{\"id\":}",
+    "{\"id\":\"a\",}",
+    "{,\"id\":\"a\"}",
+    "{\"id\":\"a\" \"limit\":1}",
+    "{\"id\":\"a\",\"id\":\"a\"}",
+    "\xef\xbb\xbf{\"id\":\"a\"}",
+    "{\"id\":\"a\",\"limit\":01}",
+    "{\"id\":\"a\",\"limit\":+1}",
+    "{\"id\":\"a\",\"limit\":.5}",
+    "{\"id\":\"a\",\"limit\":5.}",
+    "{\"id\":\"a\",\"limit\":0x5}",
+    "{\"id\":\"a\",\"limit\":NaN}",
+    "{\"id\":\"a\",\"limit\":Infinity}",
+    "{\"id\":\"a\",\"limit\":-}",
+    "{\"id\":\"a\",\"limit\":1e}",
+    "{\"id\":\"a\",\"limit\":9223372036854775808}",
+    "{\"id\":\"a\",\"limit\":1e999}",
+    "{\"id\":\"\x01\"}",
+    "{\"id\":\"a\nb\"}",
+    "{\"id\":\"\\x41\"}",
+    "{\"id\":\"\\u00\"}",
+    "{\"id\":\"\\ud800\"}",
+    "{\"id\":\"\\udc00\\ud800\"}",
+    "{\"id\":\"\xff\"}",
+    "{\"id\":\"\xc0\xaf\"}",
+    "{\"id\":\"\xed\xa0\x80\"}",
+    "{\"id\":\"a\",\"x\":tru}",
+    "{\"id\":\"a\",\"x\":True}",
+    "{\"id\":\"a\" /* comment */}",
+    "null",
+    "true",
+    "5",
+    "\"a\"",
+    "[]",
+    "[{\"id\":\"a\"}]",
+    " ",
+    "\n",
 };
 
 static void malformed_json_is_refused_everywhere(void **state)
 {
     UNUSED(state);
-    static const char *const lines[] = {SEARCH, "POST /v1/embeddings", "POST /v1/collections/default/images", "PATCH /v1/collections/default/images/a",
-                                        "PUT /v1/collections/new", "POST /v1/collections/default/images/delete", "POST /v1/collections/default/images/count"};
+    static const char *const lines[] = {SEARCH,
+                                        "POST /v1/embeddings",
+                                        "POST /v1/collections/default/images",
+                                        "PATCH /v1/collections/default/images/a",
+                                        "PUT /v1/collections/new",
+                                        "POST /v1/collections/default/images/delete",
+                                        "POST /v1/collections/default/images/count"};
     for (size_t i = 0; i < COUNT(malformed); i++)
         for (size_t k = 0; k < COUNT(lines); k++) {
             struct outcome o = rig_json(rig, lines[k], malformed[i]);
             assert_error(&o, malformed[i], 400);
             outcome_clear(&o);
         }
-    struct outcome o = rig_ask(rig, SEARCH, &(struct extra){.type = "application/json", .body = "{\"id\":\"a\"}\0", .len = 11});
+    struct outcome o =
+        rig_ask(rig, SEARCH, &(struct extra){.type = "application/json", .body = "{\"id\":\"a\"}\0", .len = 11});
     assert_error(&o, "a zero byte after it", 400);
     outcome_clear(&o);
     o = rig_expect(rig, 404, "GET /v1/collections/new", NULL);
     outcome_clear(&o);
 }
 
-static struct outcome send_repeated(const char *line, const char *begin, const char *unit, size_t bytes, const char *end)
+static struct outcome send_repeated(const char *line, const char *begin, const char *unit, size_t bytes,
+                                    const char *end)
 {
     struct buf b = {0};
     buf_text(&b, begin);
@@ -225,7 +272,8 @@ static void json_bombs_are_refused_before_they_take_memory(void **state)
     for (int i = 0; i < 400000; i++)
         buf_print(&keys, "%s\"k%d\":0", i ? "," : "{", i);
     buf_char(&keys, '}');
-    struct outcome o = rig_ask(rig, SEARCH, &(struct extra){.type = "application/json", .body = keys.data, .len = keys.len});
+    struct outcome o =
+        rig_ask(rig, SEARCH, &(struct extra){.type = "application/json", .body = keys.data, .len = keys.len});
     assert_error(&o, "many keys", 413);
     outcome_clear(&o);
     buf_clear(&keys);
@@ -249,13 +297,18 @@ static void each_route_needs_its_role(void **state)
         const char *line;
         enum role role;
     } cases[] = {
-        {"GET /v1/models", ROLE_READ}, {SEARCH, ROLE_READ}, {"GET /metrics", ROLE_READ},
-        {"DELETE /v1/collections/default/images/none", ROLE_WRITE}, {"PUT /v1/collections/default", ROLE_WRITE},
-        {"GET /v1/keys", ROLE_ADMIN}, {"POST /v1/backups", ROLE_ADMIN},
+        {"GET /v1/models", ROLE_READ},
+        {SEARCH, ROLE_READ},
+        {"GET /metrics", ROLE_READ},
+        {"DELETE /v1/collections/default/images/none", ROLE_WRITE},
+        {"PUT /v1/collections/default", ROLE_WRITE},
+        {"GET /v1/keys", ROLE_ADMIN},
+        {"POST /v1/backups", ROLE_ADMIN},
     };
     for (size_t i = 0; i < COUNT(cases); i++)
         for (int role = ROLE_NONE; role < ROLE_ADMIN; role++) {
-            struct outcome o = rig_ask(rig, cases[i].line, &(struct extra){.admin = true, .role = (enum role)role, .anonymous = true});
+            struct outcome o =
+                rig_ask(rig, cases[i].line, &(struct extra){.admin = true, .role = (enum role)role, .anonymous = true});
             if (role >= (int)cases[i].role)
                 assert_true(o.status != 401 && o.status != 403);
             else
@@ -291,8 +344,8 @@ static void clients_are_told_whether_to_repeat(void **state)
         int status;
         const char *retry_after, *should_retry;
     } cases[] = {
-        {ERR_BUSY, 503, "1", NULL}, {ERR_RATE_LIMITED, 429, "1", NULL}, {ERR_CONFLICT, 409, NULL, "false"},
-        {ERR_FULL, 507, NULL, "false"}, {ERR_NOT_FOUND, 404, NULL, NULL}, {ERR_PRECONDITION, 412, NULL, NULL},
+        {ERR_BUSY, 503, "1", NULL},     {ERR_RATE_LIMITED, 429, "1", NULL}, {ERR_CONFLICT, 409, NULL, "false"},
+        {ERR_FULL, 507, NULL, "false"}, {ERR_NOT_FOUND, 404, NULL, NULL},   {ERR_PRECONDITION, 412, NULL, NULL},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct response r = {0};
@@ -308,7 +361,8 @@ static void clients_are_told_whether_to_repeat(void **state)
                 should_retry = r.headers[k].value;
         }
         assert_true(cases[i].retry_after ? retry_after && !strcmp(retry_after, cases[i].retry_after) : !retry_after);
-        assert_true(cases[i].should_retry ? should_retry && !strcmp(should_retry, cases[i].should_retry) : !should_retry);
+        assert_true(cases[i].should_retry ? should_retry && !strcmp(should_retry, cases[i].should_retry)
+                                          : !should_retry);
         response_clear(&r);
     }
 }

@@ -45,9 +45,9 @@ static void admin_only(int status, const char *line, const char *json)
     outcome_clear(&o);
 }
 
-#define MODEL "POST /v1/collections/default/model"
+#define MODEL    "POST /v1/collections/default/model"
 #define ROLLBACK "POST /v1/collections/default/rollback"
-#define CANCEL "DELETE /v1/collections/default/model"
+#define CANCEL   "DELETE /v1/collections/default/model"
 
 /* The newest generation in that state: a number of its object, -1 when there is none. */
 static double newest(const char *state, const char *what)
@@ -169,8 +169,10 @@ static void what_is_asked_wrongly_is_told(void **state)
     struct outcome hidden = rig_json(rig, MODEL, "{\"model\":\"second\"}");
     assert_int_equal(hidden.status, 404); /* on the public listener there is no such route */
     outcome_clear(&hidden);
-    hidden = rig_ask(rig, MODEL, &(struct extra){.admin = true, .role = ROLE_WRITE, .type = "application/json",
-                                                 .body = "{\"model\":\"second\"}"});
+    hidden =
+        rig_ask(rig, MODEL,
+                &(struct extra){
+                    .admin = true, .role = ROLE_WRITE, .type = "application/json", .body = "{\"model\":\"second\"}"});
     assert_int_equal(hidden.status, 403);
     outcome_clear(&hidden);
     assert_active("anchord-base", 1);
@@ -217,7 +219,8 @@ static void a_pin_and_a_model_guard_against_the_other_generation(void **state)
 {
     UNUSED(state);
     struct outcome o = rig_expect(rig, 200, "POST /v1/collections/default/search",
-                                  &(struct extra){.type = "application/json", .pin = "1",
+                                  &(struct extra){.type = "application/json",
+                                                  .pin = "1",
                                                   .body = "{\"id\":\"p1\",\"limit\":1,\"with_vector\":true}"});
     struct buf vector = {0}, body = {0};
     json_dump(outcome_at(&o, "data.0.vector"), &vector);

@@ -14,7 +14,8 @@ static void add_metadata(struct buf *b, int i)
 {
     static const char *const rare[] = {"17", "17.5", "true"};
     if (i < LARGE)
-        buf_text(b, i % 2 ? "{\"shop\":\"large\",\"deep\":{\"er\":1},\"deep.er\":9}" : "{\"shop\":\"large\",\"list\":[{\"n\":1.0}],\"o.p\":1}");
+        buf_text(b, i % 2 ? "{\"shop\":\"large\",\"deep\":{\"er\":1},\"deep.er\":9}"
+                          : "{\"shop\":\"large\",\"list\":[{\"n\":1.0}],\"o.p\":1}");
     else if (i < LARGE + SHOPS)
         buf_print(b, "{\"shop\":\"s%d\",\"deep\":{\"er\":%d}}", i, i);
     else if (i < LARGE + SHOPS + RARE)
@@ -31,8 +32,8 @@ static int open_rig(void **state)
     for (unsigned k = 0; k < 4; k++)
         near[k] = rig_base64(k, k);
     for (int i = 0; i < IMAGES; i++) {
-        buf_print(&body, "%s{\"id\":\"i%03d\",\"image\":\"%s\",\"label\":\"l%d\",\"metadata\":", i % 50 ? "," : "{\"images\":[", i,
-                  near[i < LARGE ? 0 : 1 + i % 3].data, i % 5);
+        buf_print(&body, "%s{\"id\":\"i%03d\",\"image\":\"%s\",\"label\":\"l%d\",\"metadata\":",
+                  i % 50 ? "," : "{\"images\":[", i, near[i < LARGE ? 0 : 1 + i % 3].data, i % 5);
         add_metadata(&body, i);
         buf_text(&body, "}");
         if (i % 50 == 49) {
@@ -95,7 +96,8 @@ static void pages_put_together_are_one_large_answer(void **state)
             assert_string_equal(id_of(&page, i), id_of(&all, at + i));
         outcome_clear(&page);
     }
-    struct outcome beyond = search(",\"limit\":10,\"offset\":500,\"filter\":{\"must\":[{\"key\":\"metadata.label\",\"match\":{\"value\":\"inner\"}}]}");
+    struct outcome beyond = search(",\"limit\":10,\"offset\":500,\"filter\":{\"must\":[{\"key\":\"metadata.label\","
+                                   "\"match\":{\"value\":\"inner\"}}]}");
     assert_int_equal(hits_of(&beyond), 0);
     outcome_clear(&beyond);
     outcome_clear(&all);
@@ -124,7 +126,8 @@ static void each_value_has_its_best_hit(void **state)
 {
     UNUSED(state);
     struct outcome best = search(",\"limit\":1"), grouped = search(",\"limit\":100,\"group_by\":\"shop\"");
-    struct outcome rest = search(",\"limit\":1000,\"filter\":{\"must_not\":[{\"key\":\"shop\",\"match\":{\"value\":\"large\"}}]}");
+    struct outcome rest =
+        search(",\"limit\":1000,\"filter\":{\"must_not\":[{\"key\":\"shop\",\"match\":{\"value\":\"large\"}}]}");
     struct buf value = {0}, shown = {0}, seen = {0};
     size_t n = 0;
     assert_int_equal(hits_of(&rest), IMAGES - LARGE);
@@ -167,8 +170,8 @@ static void keys_are_labels_and_places_in_the_metadata(void **state)
     static const struct {
         const char *key;
         size_t groups;
-    } cases[] = {{"label", 5}, {"deep.er", 1 + SHOPS}, {"metadata.label", 1}, {"nowhere", 0}, {"deep", 0}, {"shop.no", 1},
-                 {"list[].n", 1}, {"list.n", 1}, {"o.p", 1}};
+    } cases[] = {{"label", 5},   {"deep.er", 1 + SHOPS}, {"metadata.label", 1}, {"nowhere", 0}, {"deep", 0},
+                 {"shop.no", 1}, {"list[].n", 1},        {"list.n", 1},         {"o.p", 1}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         char more[80];
         snprintf(more, sizeof more, ",\"limit\":50,\"group_by\":\"%s\"", cases[i].key);

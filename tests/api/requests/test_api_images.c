@@ -147,11 +147,9 @@ static void a_deleted_image_is_gone(void **state)
     }
 }
 
-
 static struct outcome patch(const char *json)
 {
-    return rig_ask(rig, "PATCH " IMAGE("d"),
-                   &(struct extra){.type = "application/merge-patch+json", .body = json});
+    return rig_ask(rig, "PATCH " IMAGE("d"), &(struct extra){.type = "application/merge-patch+json", .body = json});
 }
 
 static void a_patch_merges_label_and_metadata(void **state)
@@ -188,8 +186,7 @@ static void a_patch_merges_label_and_metadata(void **state)
         outcome_clear(&row);
         buf_clear(&metadata);
     }
-    static const char *const bad[] = {"[]", "{\"label\":5}", "{\"metadata\":5}", "{\"metadata\":[]}",
-                                      "{\"id\":\"e\"}"};
+    static const char *const bad[] = {"[]", "{\"label\":5}", "{\"metadata\":5}", "{\"metadata\":[]}", "{\"id\":\"e\"}"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         struct outcome o = patch(bad[i]);
         if (o.status != 400)
@@ -231,13 +228,13 @@ static void conditions_guard_writes(void **state)
     static const struct {
         const char *if_match, *if_none_match;
         int status;
-    } odd[] = {{"e", NULL, 412},
-               {"\"\"", NULL, 412},
-               {"W/\"x-1\"", NULL, 412},
-               {"\"a\", \"b\"", NULL, 400},
-               {NULL, "\"a\"", 400},
-               {"\"0000000000000000000000000000000000000000000000000000000000000000-99999999999999999999\"",
-                NULL, 412}};
+    } odd[] = {
+        {"e", NULL, 412},
+        {"\"\"", NULL, 412},
+        {"W/\"x-1\"", NULL, 412},
+        {"\"a\", \"b\"", NULL, 400},
+        {NULL, "\"a\"", 400},
+        {"\"0000000000000000000000000000000000000000000000000000000000000000-99999999999999999999\"", NULL, 412}};
     for (size_t i = 0; i < COUNT(odd); i++) {
         x.if_match = odd[i].if_match;
         x.if_none_match = odd[i].if_none_match;
@@ -290,8 +287,7 @@ static void labels_and_metadata_have_limits(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct outcome o = put_with(cases[i].name, cases[i].begin, cases[i].n, cases[i].end);
         if (o.status != cases[i].status)
-            fail_msg("%s=%s (%zu) gave %d: %.200s", cases[i].name, cases[i].begin, cases[i].n, o.status,
-                     o.body.data);
+            fail_msg("%s=%s (%zu) gave %d: %.200s", cases[i].name, cases[i].begin, cases[i].n, o.status, o.body.data);
         if (o.status == 400)
             assert_string_equal(outcome_text(&o, "error.param"), cases[i].name);
         outcome_clear(&o);
@@ -302,15 +298,13 @@ static void labels_and_metadata_have_limits(void **state)
 static void strange_texts_are_kept_literally(void **state)
 {
     UNUSED(state);
-    static const char *const texts[] = {
-        "'; DROP TABLE image; --",   "$(reboot)`id`",   "a\\nlevel=error forged",
-        "<script>alert(1)</script>", "%s%n%x",          "\\u001b[31mred",
-        "../../etc/passwd",          "\xf0\x9f\x90\x88"};
+    static const char *const texts[] = {"'; DROP TABLE image; --",   "$(reboot)`id`",   "a\\nlevel=error forged",
+                                        "<script>alert(1)</script>", "%s%n%x",          "\\u001b[31mred",
+                                        "../../etc/passwd",          "\xf0\x9f\x90\x88"};
     for (size_t i = 0; i < COUNT(texts); i++) {
         struct buf body = {0};
         rig_put(rig, "s", 1, 1, NULL);
-        buf_print(&body, "{\"label\":\"%s\",\"metadata\":{\"k\":\"%s\",\"%s\":1}}", texts[i], texts[i],
-                  texts[i]);
+        buf_print(&body, "{\"label\":\"%s\",\"metadata\":{\"k\":\"%s\",\"%s\":1}}", texts[i], texts[i], texts[i]);
         struct outcome o =
             rig_ask(rig, "PATCH " IMAGE("s"), &(struct extra){.type = "application/json", .body = body.data});
         struct outcome row = rig_expect(rig, 200, "GET " IMAGE("s"), NULL);

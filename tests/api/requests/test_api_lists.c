@@ -33,7 +33,8 @@ static size_t follow(const char *order, const char *key, int limit, int sign)
     double last = sign > 0 ? -HUGE_VAL : HUGE_VAL;
     size_t n = 0;
     for (bool more = true; more;) {
-        snprintf(line, sizeof line, "GET " LISTED "?order=%s&limit=%d%s%s", order, limit, after[0] ? "&after=" : "", after);
+        snprintf(line, sizeof line, "GET " LISTED "?order=%s&limit=%d%s%s", order, limit, after[0] ? "&after=" : "",
+                 after);
         struct outcome page = rig_expect(rig, 200, line, NULL);
         for (size_t i = 0; i < json_count(outcome_at(&page, "data")); i++, n++) {
             char path[32];
@@ -63,8 +64,12 @@ static void pages_in_every_order_have_each_image_once(void **state)
     static const struct {
         const char *order, *key;
         int sign;
-    } orders[] = {{"id", "id", 1}, {"-id", "id", -1}, {"created_at", "created_at", 1}, {"-created_at", "created_at", -1},
-                  {"updated_at", "updated_at", 1}, {"-updated_at", "updated_at", -1}};
+    } orders[] = {{"id", "id", 1},
+                  {"-id", "id", -1},
+                  {"created_at", "created_at", 1},
+                  {"-created_at", "created_at", -1},
+                  {"updated_at", "updated_at", 1},
+                  {"-updated_at", "updated_at", -1}};
     for (size_t i = 0; i < COUNT(orders); i++)
         for (int limit = 1; limit < 40; limit += 6)
             assert_int_equal(follow(orders[i].order, orders[i].key, limit, orders[i].sign), KINDS * EACH + 1);
@@ -79,8 +84,10 @@ static void pages_in_every_order_have_each_image_once(void **state)
 static void an_order_of_time_obeys_a_filter(void **state)
 {
     UNUSED(state);
-    struct outcome o = rig_expect(
-        rig, 200, "GET " LISTED "?order=-created_at&filter=%7B%22must%22%3A%5B%7B%22key%22%3A%22label%22%2C%22match%22%3A%7B%22value%22%3A%22kind1%22%7D%7D%5D%7D", NULL);
+    struct outcome o = rig_expect(rig, 200,
+                                  "GET " LISTED "?order=-created_at&filter=%7B%22must%22%3A%5B%7B%22key%22%3A%22label%"
+                                  "22%2C%22match%22%3A%7B%22value%22%3A%22kind1%22%7D%7D%5D%7D",
+                                  NULL);
     assert_int_equal(json_count(outcome_at(&o, "data")), EACH);
     for (int i = 0; i < EACH; i++) {
         char path[32];
@@ -121,7 +128,8 @@ static void vectors_stand_beside_images_when_asked_for(void **state)
 static void several_images_come_by_their_ids_in_the_order_asked_for(void **state)
 {
     UNUSED(state);
-    struct outcome o = rig_json(rig, "POST " LISTED "/get", "{\"ids\":[\"p1-2\",\"nowhere\",\"p0-0\"],\"with_vector\":true}");
+    struct outcome o =
+        rig_json(rig, "POST " LISTED "/get", "{\"ids\":[\"p1-2\",\"nowhere\",\"p0-0\"],\"with_vector\":true}");
     assert_int_equal(o.status, 200);
     assert_string_equal(outcome_text(&o, "data.0.id"), "p1-2");
     assert_int_equal(json_count(outcome_at(&o, "data.0.vector")), RIG_DIMENSIONS);
@@ -188,7 +196,12 @@ static void an_export_has_a_line_for_each_image(void **state)
     struct outcome o = rig_expect(rig, 200, "GET /v1/collections/default/export", NULL);
     assert_int_equal(lines_of(&o, true), KINDS * EACH + 1);
     outcome_clear(&o);
-    o = rig_expect(rig, 200, "GET /v1/collections/default/export?with_vector=false&filter=%7B%22must%22%3A%5B%7B%22key%22%3A%22label%22%2C%22match%22%3A%7B%22value%22%3A%22kind2%22%7D%7D%5D%7D", NULL);
+    o = rig_expect(rig, 200,
+                   "GET "
+                   "/v1/collections/default/"
+                   "export?with_vector=false&filter=%7B%22must%22%3A%5B%7B%22key%22%3A%22label%22%2C%22match%22%3A%7B%"
+                   "22value%22%3A%22kind2%22%7D%7D%5D%7D",
+                   NULL);
     assert_int_equal(lines_of(&o, false), EACH);
     outcome_clear(&o);
     o = rig_expect(rig, 404, "GET /v1/collections/nowhere/export", NULL);
@@ -223,7 +236,7 @@ static void a_long_export_comes_in_pieces(void **state)
     buf_clear(&body);
 }
 
-#define CHANGE "POST /v1/collections/default/images/metadata"
+#define CHANGE  "POST /v1/collections/default/images/metadata"
 #define KIND(k) "\"filter\":{\"must\":[{\"key\":\"label\",\"match\":{\"value\":\"" k "\"}}]}"
 
 static void changes(int status, const char *json, int n)
@@ -258,8 +271,9 @@ static void metadata_of_many_changes_at_once(void **state)
     changes(200, "{" KIND("kind0") ",\"set\":{\"e\":5}}", EACH);
     has_metadata("p0-3", "{\"e\":5}");
     has_metadata("p1-3", "null");
-    struct outcome found = rig_json(rig, "POST /v1/collections/default/search",
-                                    "{\"id\":\"p1-0\",\"limit\":100,\"filter\":{\"must\":[{\"key\":\"e\",\"match\":{\"value\":5}}]}}");
+    struct outcome found =
+        rig_json(rig, "POST /v1/collections/default/search",
+                 "{\"id\":\"p1-0\",\"limit\":100,\"filter\":{\"must\":[{\"key\":\"e\",\"match\":{\"value\":5}}]}}");
     assert_int_equal(json_count(outcome_at(&found, "data")), EACH); /* with their vectors, and shown as they are now */
     assert_int_equal((int)outcome_number(&found, "data.0.metadata.e"), 5);
     outcome_clear(&found);

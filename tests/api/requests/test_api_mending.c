@@ -105,7 +105,8 @@ static void damage_table(const char *name)
     sqlite3_free_table(rows);
     sqlite3_close(db);
     assert_true((fd = open(path, O_WRONLY)) >= 0);
-    assert_int_equal(pwrite(fd, nonsense, sizeof nonsense, (page - 1) * (off_t)sizeof nonsense), (ssize_t)sizeof nonsense);
+    assert_int_equal(pwrite(fd, nonsense, sizeof nonsense, (page - 1) * (off_t)sizeof nonsense),
+                     (ssize_t)sizeof nonsense);
     close(fd);
 }
 

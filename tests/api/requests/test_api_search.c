@@ -18,8 +18,8 @@ static void id_of(size_t i, char *out, size_t size)
 static void fetch_vector(size_t i)
 {
     char body[128];
-    snprintf(body, sizeof body,
-             "{\"positive\":[\"p.%zu\"],\"limit\":1000,\"with_vector\":true,\"exact\":true}", (i + 1) % N);
+    snprintf(body, sizeof body, "{\"positive\":[\"p.%zu\"],\"limit\":1000,\"with_vector\":true,\"exact\":true}",
+             (i + 1) % N);
     struct outcome o = rig_json(rig, SEARCH, body);
     assert_int_equal(o.status, 200);
     for (size_t k = 0; k < json_count(outcome_at(&o, "data")); k++) {
@@ -44,8 +44,8 @@ static int open_rig(void **state)
     for (size_t i = 0; i < N; i++) {
         char line[160];
         struct buf file = rig_picture((unsigned)i % 4, (unsigned)i);
-        snprintf(line, sizeof line, "PUT /v1/collections/default/images/p.%zu?label=%s&metadata={\"n\":%zu}",
-                 i, labels[i % 4], i);
+        snprintf(line, sizeof line, "PUT /v1/collections/default/images/p.%zu?label=%s&metadata={\"n\":%zu}", i,
+                 labels[i % 4], i);
         struct outcome o = rig_expect(rig, 201, line, &(struct extra){.body = file.data, .len = file.len});
         outcome_clear(&o);
         buf_clear(&file);
@@ -139,9 +139,8 @@ static void by_picture_the_same_picture_comes_first(void **state)
 {
     UNUSED(state);
     struct buf file = rig_picture(11 % 4, 11), text = rig_base64(11 % 4, 11), body = {0};
-    struct outcome raw =
-        rig_expect(rig, 200, SEARCH "?limit=3",
-                   &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});
+    struct outcome raw = rig_expect(rig, 200, SEARCH "?limit=3",
+                                    &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});
     buf_print(&body, "{\"image\":\"%s\",\"limit\":3}", text.data);
     struct outcome json = rig_json(rig, SEARCH, body.data);
     assert_string_equal(outcome_text(&raw, "data.0.id"), "p.11");
@@ -209,8 +208,7 @@ static void examples_pull_towards_and_push_away(void **state)
     widen(vectors[9], q, -1.0 / 3);
     rank_all(q, (size_t[]){0, 1, 4, 5, 9}, 5, want);
     struct buf text = rig_base64(5 % 4, 5), body = {0};
-    buf_print(&body,
-              "{\"positive\":[\"p.0\",{\"id\":\"p.4\"}],\"negative\":[\"p.1\",\"p.5\",\"p.9\"],\"limit\":6}");
+    buf_print(&body, "{\"positive\":[\"p.0\",{\"id\":\"p.4\"}],\"negative\":[\"p.1\",\"p.5\",\"p.9\"],\"limit\":6}");
     struct outcome o = rig_json(rig, SEARCH, body.data);
     assert_int_equal(o.status, 200);
     assert_ranking(&o, "", want, 6);
@@ -218,10 +216,8 @@ static void examples_pull_towards_and_push_away(void **state)
     /* the same picture as an image: only ids are left out of the answer */
     rank_all(q, (size_t[]){0, 1, 4, 9}, 4, want);
     body.len = 0;
-    buf_print(
-        &body,
-        "{\"positive\":[\"p.0\",\"p.4\"],\"negative\":[\"p.1\",{\"image\":\"%s\"},\"p.9\"],\"limit\":6}",
-        text.data);
+    buf_print(&body, "{\"positive\":[\"p.0\",\"p.4\"],\"negative\":[\"p.1\",{\"image\":\"%s\"},\"p.9\"],\"limit\":6}",
+              text.data);
     o = rig_json(rig, SEARCH, body.data);
     assert_int_equal(o.status, 200);
     assert_ranking(&o, "", want, 6);
@@ -351,8 +347,7 @@ static void what_makes_no_sense_is_refused_with_its_field(void **state)
     assert_string_equal(outcome_text(&o, "error.param"), "vector");
     outcome_clear(&o);
     buf_clear(&huge);
-    o = rig_ask(rig, SEARCH,
-                &(struct extra){.type = "application/json", .body = "{\"id\":\"p.0\"}", .pin = "one"});
+    o = rig_ask(rig, SEARCH, &(struct extra){.type = "application/json", .body = "{\"id\":\"p.0\"}", .pin = "one"});
     assert_int_equal(o.status, 400);
     assert_string_equal(outcome_text(&o, "error.param"), "anchord-generation");
     outcome_clear(&o);
@@ -364,12 +359,10 @@ static void an_empty_collection_answers_an_empty_list(void **state)
     struct buf file = rig_picture(0, 0);
     struct outcome o = rig_expect(rig, 201, "PUT /v1/collections/empty", NULL);
     outcome_clear(&o);
-    o = rig_expect(rig, 200, "POST /v1/collections/empty/search",
-                   &(struct extra){.body = file.data, .len = file.len});
+    o = rig_expect(rig, 200, "POST /v1/collections/empty/search", &(struct extra){.body = file.data, .len = file.len});
     assert_int_equal(json_count(outcome_at(&o, "data")), 0);
     outcome_clear(&o);
-    o = rig_expect(rig, 404, "POST /v1/collections/none/search",
-                   &(struct extra){.body = file.data, .len = file.len});
+    o = rig_expect(rig, 404, "POST /v1/collections/none/search", &(struct extra){.body = file.data, .len = file.len});
     outcome_clear(&o);
     buf_clear(&file);
 }

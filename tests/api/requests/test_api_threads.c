@@ -50,9 +50,7 @@ static void *live(void *arg)
             {put, {.body = file.data, .len = file.len}, {200, 201}},
             {"POST /v1/collections/default/search?limit=2", {.body = file.data, .len = file.len}, {200}},
             {"POST /v1/collections/default/search", {.type = "application/json", .body = search}, {200}},
-            {patch,
-             {.type = "application/json", .body = "{\"label\":\"x\",\"metadata\":{\"n\":1}}"},
-             {200, 404}},
+            {patch, {.type = "application/json", .body = "{\"label\":\"x\",\"metadata\":{\"n\":1}}"}, {200, 404}},
             {"GET /v1/collections/default/images?limit=5", {0}, {200}},
             {"GET /readyz", {0}, {200}},
             {"GET /metrics", {0}, {200}},
@@ -135,9 +133,8 @@ static void *put_new(void *arg)
     struct worker *w = arg;
     struct lanes *lanes = lanes_new();
     struct buf file = rig_picture(2, w->number);
-    struct outcome o =
-        rig_ask_with(rig, lanes, "PUT /v1/collections/default/images/one",
-                     &(struct extra){.body = file.data, .len = file.len, .if_none_match = "*"});
+    struct outcome o = rig_ask_with(rig, lanes, "PUT /v1/collections/default/images/one",
+                                    &(struct extra){.body = file.data, .len = file.len, .if_none_match = "*"});
     w->failed = o.status == 412;
     if (o.status != 201 && o.status != 412)
         w->failed = 100;

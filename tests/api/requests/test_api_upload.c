@@ -65,8 +65,8 @@ static void it_is_embedded_again(void **state)
     call_run(&c, rig->lanes);
     assert_int_equal(c.response.status, 201);
     call_free(&c);
-    struct outcome o = rig_expect(rig, 200, "POST /v1/collections/moving/search",
-                                  &(struct extra){.body = file.data, .len = file.len});
+    struct outcome o =
+        rig_expect(rig, 200, "POST /v1/collections/moving/search", &(struct extra){.body = file.data, .len = file.len});
     assert_string_equal(outcome_text(&o, "data.0.id"), "a");
     outcome_clear(&o);
     buf_clear(&file);

@@ -25,8 +25,13 @@ static const char search[] = "/v1/collections/default/search", json[] = "applica
 
 static struct request request_of(enum method m, const char *path, const char *type, const char *body)
 {
-    return (struct request){.method = m, .path = path, .content_type = type, .body = body,
-                            .body_len = body ? strlen(body) : 0, .role = ROLE_ADMIN, .request_id = "test"};
+    return (struct request){.method = m,
+                            .path = path,
+                            .content_type = type,
+                            .body = body,
+                            .body_len = body ? strlen(body) : 0,
+                            .role = ROLE_ADMIN,
+                            .request_id = "test"};
 }
 
 /* Whether a stage of the call wants another thread than a light one; runs it to its end. */

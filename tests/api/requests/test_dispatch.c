@@ -31,8 +31,15 @@ static void send_task(struct dispatch *d, struct task *t, enum method m, const c
     sem_t *hold = t->hold;
     bool (*gone)(void *) = t->errand.request.gone;
     *t = (struct task){.hold = hold};
-    t->errand.request = (struct request){.method = m, .path = path, .content_type = type, .body = body, .body_len = len,
-                                      .role = ROLE_ADMIN, .listener = LISTENER_ADMIN, .request_id = "test", .gone = gone};
+    t->errand.request = (struct request){.method = m,
+                                         .path = path,
+                                         .content_type = type,
+                                         .body = body,
+                                         .body_len = len,
+                                         .role = ROLE_ADMIN,
+                                         .listener = LISTENER_ADMIN,
+                                         .request_id = "test",
+                                         .gone = gone};
     t->errand.done = errand_done;
     sem_init(&t->done, 0, 0);
     dispatch_submit(d, &t->errand);
@@ -106,7 +113,8 @@ static void calls_of_all_kinds_go_on_at_once(void **state)
         assert_int_equal(finish(&lists[i], NULL), 200);
     }
     for (size_t i = 0; i < N; i++) {
-        snprintf(questions[i], sizeof questions[i], "{\"id\":\"i%zu\",\"limit\":3}", i); /* what was answered is found */
+        snprintf(questions[i], sizeof questions[i], "{\"id\":\"i%zu\",\"limit\":3}",
+                 i); /* what was answered is found */
         send_task(d, &searches[i], METHOD_POST, "/v1/collections/default/search", "application/json", questions[i],
                   strlen(questions[i]));
     }
@@ -196,8 +204,8 @@ static void what_does_not_fit_into_a_queue_is_refused_at_once(void **state)
 {
     UNUSED(state);
     struct rig *r = rig_open();
-    struct dispatch *d = open_dispatch(r, (struct dispatch_options){.light_threads = 1, .light_queue = 1, .heavy_queue = 3,
-                                                                    .queue_timeout_s = 60});
+    struct dispatch *d = open_dispatch(
+        r, (struct dispatch_options){.light_threads = 1, .light_queue = 1, .heavy_queue = 3, .queue_timeout_s = 60});
     static struct task upload, fits, held, waiting, refused;
     sem_t hold;
     struct buf large = many_pictures(4), small = many_pictures(3), why = {0};
@@ -230,7 +238,8 @@ static void who_watches_the_server_has_a_thread_of_their_own(void **state)
     UNUSED(state);
     static const char *const paths[] = {"/healthz", "/readyz", "/metrics"};
     struct rig *r = rig_open();
-    struct dispatch *d = open_dispatch(r, (struct dispatch_options){.light_threads = 1, .light_queue = 1, .queue_timeout_s = 60});
+    struct dispatch *d =
+        open_dispatch(r, (struct dispatch_options){.light_threads = 1, .light_queue = 1, .queue_timeout_s = 60});
     static struct task held, watching;
     sem_t hold;
     sem_init(&hold, 0, 0);
@@ -271,7 +280,7 @@ static void put_wide_images(struct rig *r)
     buf_clear(&patch);
 }
 
-#define MUCH "{\"must\":[{\"key\":\"n\",\"range\":{\"gte\":0}}]}"
+#define MUCH       "{\"must\":[{\"key\":\"n\",\"range\":{\"gte\":0}}]}"
 #define COUNT_MUCH "{\"filter\":" MUCH "}"
 
 static void ask_much(struct dispatch *d, struct task *t)
@@ -284,8 +293,8 @@ static void a_question_that_looks_at_much_holds_up_no_other(void **state)
 {
     UNUSED(state);
     struct rig *r = rig_open();
-    struct dispatch *d = open_dispatch(r, (struct dispatch_options){.light_threads = 1, .query_threads = 1, .query_queue = 1,
-                                                                    .queue_timeout_s = 60});
+    struct dispatch *d = open_dispatch(
+        r, (struct dispatch_options){.light_threads = 1, .query_threads = 1, .query_queue = 1, .queue_timeout_s = 60});
     static struct task held, light, waiting, refused;
     static const char by_id[] = "{\"id\":\"w1\"}";
     struct buf answer = {0};
@@ -348,7 +357,8 @@ static void questions_have_limits_that_their_errors_name(void **state)
         r->app->options.query_seconds = cases[i].seconds;
         t.errand.request.gone = cases[i].gone ? has_left : NULL;
         if (cases[i].many)
-            send_task(d, &t, METHOD_POST, "/v1/collections/default/search", "application/json", three, sizeof three - 1);
+            send_task(d, &t, METHOD_POST, "/v1/collections/default/search", "application/json", three,
+                      sizeof three - 1);
         else
             ask_much(d, &t);
         int status = finish(&t, &answer);

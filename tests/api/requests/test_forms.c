@@ -41,8 +41,9 @@ static void add_field(struct buf *form, const char *name, const char *value)
 static struct outcome send(struct buf *form, int status, const char *line)
 {
     buf_text(form, "--xyz--\r\n");
-    struct outcome o = rig_expect(rig, status, line, &(struct extra){.type = "multipart/form-data; boundary=xyz",
-                                                                     .body = form->data, .len = form->len});
+    struct outcome o =
+        rig_expect(rig, status, line,
+                   &(struct extra){.type = "multipart/form-data; boundary=xyz", .body = form->data, .len = form->len});
     buf_clear(form);
     return o;
 }
@@ -102,8 +103,12 @@ static void file_names_are_ids_however_they_are_written(void **state)
     } cases[] = {
         {"; filename=\"my photo.jpg\"", "my photo.jpg"},
         {"; filename=\"IMG (1).jpg\"", "IMG (1).jpg"},
-        {"; filename=\"gr\xc3\xb6\xc3\x9f" "e.jpg\"", "gr\xc3\xb6\xc3\x9f" "e.jpg"},
-        {"; filename=\"Screenshot 2024-01-02 at 3.04.05\xe2\x80\xafPM.png\"", "Screenshot 2024-01-02 at 3.04.05\xe2\x80\xafPM.png"},
+        {"; filename=\"gr\xc3\xb6\xc3\x9f"
+         "e.jpg\"",
+         "gr\xc3\xb6\xc3\x9f"
+         "e.jpg"},
+        {"; filename=\"Screenshot 2024-01-02 at 3.04.05\xe2\x80\xafPM.png\"",
+         "Screenshot 2024-01-02 at 3.04.05\xe2\x80\xafPM.png"},
         {"; filename=\"holiday/2024/cat.1.jpg\"", "holiday/2024/cat.1.jpg"},
         {"; filename=\"a%22b.jpg\"", "a\"b.jpg"},
         {"; filename=\"a\\\"c.jpg\"", "a\"c.jpg"},
@@ -203,8 +208,10 @@ static void one_picture_may_be_put_by_form(void **state)
     static const struct {
         const char *line, *field, *param;
         int pictures;
-    } wrong[] = {{"PUT " IMAGES "/a", "label", "file", 2},     {"PUT " IMAGES "/a", "id", "id", 1},
-                 {"PUT " IMAGES "/a?label=x", "label", "label", 1}, {"PUT " IMAGES "/a", "label", "file", 0}};
+    } wrong[] = {{"PUT " IMAGES "/a", "label", "file", 2},
+                 {"PUT " IMAGES "/a", "id", "id", 1},
+                 {"PUT " IMAGES "/a?label=x", "label", "label", 1},
+                 {"PUT " IMAGES "/a", "label", "file", 0}};
     for (size_t i = 0; i < COUNT(wrong); i++) {
         for (int k = 0; k < wrong[i].pictures; k++)
             add_picture(&form, "file", "");

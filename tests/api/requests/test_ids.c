@@ -24,16 +24,51 @@ static int close_rig(void **state)
 
 #define IMAGES "/v1/collections/default/images"
 
-#define BYTES_16 "0123456789abcdef"
-#define BYTES_64 BYTES_16 BYTES_16 BYTES_16 BYTES_16
+#define BYTES_16  "0123456789abcdef"
+#define BYTES_64  BYTES_16 BYTES_16 BYTES_16 BYTES_16
 #define BYTES_256 BYTES_64 BYTES_64 BYTES_64 BYTES_64
 
 static const char *const good[] = {
-    "plain-1.x_y", "my photo.jpg", "IMG (1).jpg", "gr\xc3\xb6\xc3\x9f" "e.jpg", "\xe7\x8c\xab/\xe4\xb8\x89\xe6\xaf\x9b.jpg",
-    "holiday/2024/cat.1.jpg", "/absolute", "trailing/", "//", "a//b", ".", "..", "../../etc/passwd", ".hidden",
-    "someone@example.org", "https://example.org/a?b=c&d=%20#e", "SKU#4711 \"x\" <y>", "100%", "%2F", "%00", "a+b",
-    "C:\\pictures\\1.jpg", "count", "delete", "content", "x/content", "data:image/png;base64,AAAA", " ", " lead", "tail ",
-    "{id}", "'; DROP TABLE image; --", "null", "\xf0\x9f\x90\x88", "e\xcc\x81", "\xe2\x80\xa8line", "*", "\"", BYTES_256,
+    "plain-1.x_y",
+    "my photo.jpg",
+    "IMG (1).jpg",
+    "gr\xc3\xb6\xc3\x9f"
+    "e.jpg",
+    "\xe7\x8c\xab/\xe4\xb8\x89\xe6\xaf\x9b.jpg",
+    "holiday/2024/cat.1.jpg",
+    "/absolute",
+    "trailing/",
+    "//",
+    "a//b",
+    ".",
+    "..",
+    "../../etc/passwd",
+    ".hidden",
+    "someone@example.org",
+    "https://example.org/a?b=c&d=%20#e",
+    "SKU#4711 \"x\" <y>",
+    "100%",
+    "%2F",
+    "%00",
+    "a+b",
+    "C:\\pictures\\1.jpg",
+    "count",
+    "delete",
+    "content",
+    "x/content",
+    "data:image/png;base64,AAAA",
+    " ",
+    " lead",
+    "tail ",
+    "{id}",
+    "'; DROP TABLE image; --",
+    "null",
+    "\xf0\x9f\x90\x88",
+    "e\xcc\x81",
+    "\xe2\x80\xa8line",
+    "*",
+    "\"",
+    BYTES_256,
 };
 
 /* A line such as "GET .../images/<id><rest>". */
@@ -57,7 +92,8 @@ static struct outcome about(int status, const char *method, const char *id, cons
 static void put(const char *id, unsigned seed)
 {
     struct buf file = rig_picture(1, seed);
-    struct outcome o = about(201, "PUT", id, "", &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});
+    struct outcome o =
+        about(201, "PUT", id, "", &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});
     assert_string_equal(outcome_text(&o, "id"), id);
     outcome_clear(&o);
     buf_clear(&file);
@@ -143,7 +179,8 @@ static void any_text_is_an_id_in_batches_and_examples(void **state)
     }
     jw_end(&w);
     jw_end(&w);
-    struct outcome o = rig_expect(rig, 200, "POST " IMAGES, &(struct extra){.type = "application/json", .body = text.data});
+    struct outcome o =
+        rig_expect(rig, 200, "POST " IMAGES, &(struct extra){.type = "application/json", .body = text.data});
     for (size_t i = 0; i < COUNT(good); i++) {
         char path[32];
         snprintf(path, sizeof path, "data.%zu.status", i);
@@ -163,7 +200,8 @@ static void any_text_is_an_id_in_batches_and_examples(void **state)
     }
     jw_end(&w);
     jw_end(&w);
-    o = rig_expect(rig, 200, "POST /v1/collections/default/search", &(struct extra){.type = "application/json", .body = text.data});
+    o = rig_expect(rig, 200, "POST /v1/collections/default/search",
+                   &(struct extra){.type = "application/json", .body = text.data});
     assert_int_equal(json_count(outcome_at(&o, "data")), 0);
     outcome_clear(&o);
     clear();
@@ -174,11 +212,13 @@ static void any_text_is_an_id_in_batches_and_examples(void **state)
 static void control_characters_broken_text_and_excess_are_refused(void **state)
 {
     UNUSED(state);
-    static const char *const bad[] = {"a\nb", "\x01", "\x7f", "\xc2\x85", "\xff", "\xc0\xaf", "\xed\xa0\x80", "a\xe2\x82", BYTES_256 "x"};
+    static const char *const bad[] = {"a\nb",     "\x01",         "\x7f",      "\xc2\x85",   "\xff",
+                                      "\xc0\xaf", "\xed\xa0\x80", "a\xe2\x82", BYTES_256 "x"};
     struct buf file = rig_picture(1, 1);
     for (size_t i = 0; i < COUNT(bad); i++) {
         assert_false(image_id_is_valid(bad[i]));
-        struct outcome o = about(400, "PUT", bad[i], "", &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});
+        struct outcome o =
+            about(400, "PUT", bad[i], "", &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});
         assert_string_equal(outcome_text(&o, "error.param"), "id");
         outcome_clear(&o);
     }
@@ -193,8 +233,10 @@ static void collections_models_and_the_rest_keep_names_that_folders_may_have(voi
 {
     UNUSED(state);
     static const char *const lines[] = {
-        "PUT /v1/collections/my%20photos", "PUT /v1/collections/..", "PUT /v1/collections/a%2Fb", "GET /v1/models/..",
-        "GET /v1/models/%2e%2e%2fanchord.db", "DELETE /v1/keys/a%2Fb", "GET /v1/collections/%C3%A4/images",
+        "PUT /v1/collections/my%20photos",    "PUT /v1/collections/..",
+        "PUT /v1/collections/a%2Fb",          "GET /v1/models/..",
+        "GET /v1/models/%2e%2e%2fanchord.db", "DELETE /v1/keys/a%2Fb",
+        "GET /v1/collections/%C3%A4/images",
     };
     for (size_t i = 0; i < COUNT(lines); i++) {
         struct outcome o = rig_expect(rig, 400, lines[i], &(struct extra){.admin = true});

@@ -7,8 +7,17 @@ static struct rig *rig;
 
 #define IMAGES "/v1/collections/default/images"
 
-static const char *const numbers[] = {"-1e300", "-9223372036854775808", "7", "9223372036854775807", "9223372036854775808", "9223372036854775809", "1e19",
-                                      "18446744073709551614", "18446744073709551615", "1e20", "1e300"};
+static const char *const numbers[] = {"-1e300",
+                                      "-9223372036854775808",
+                                      "7",
+                                      "9223372036854775807",
+                                      "9223372036854775808",
+                                      "9223372036854775809",
+                                      "1e19",
+                                      "18446744073709551614",
+                                      "18446744073709551615",
+                                      "1e20",
+                                      "1e300"};
 
 static int open_rig(void **state)
 {
@@ -18,7 +27,8 @@ static int open_rig(void **state)
     for (size_t i = 0; i < COUNT(numbers); i++) { /* n0, n1, ... in their order */
         line.len = metadata.len = 0;
         buf_print(&line, "PUT " IMAGES "/n%02zu?metadata={\"h\":%s,\"hs\":[%s]}", i, numbers[i], numbers[i]);
-        struct outcome o = rig_expect(rig, 201, line.data, &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});
+        struct outcome o =
+            rig_expect(rig, 201, line.data, &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});
         outcome_clear(&o);
     }
     buf_clear(&file);
@@ -40,8 +50,10 @@ static void they_come_back_as_they_were_also_after_a_patch(void **state)
     struct outcome o = rig_expect(rig, 200, "GET " IMAGES "/n08", NULL);
     assert_non_null(strstr(o.body.data, "{\"h\":18446744073709551615,\"hs\":[18446744073709551615]}"));
     outcome_clear(&o);
-    o = rig_expect(rig, 200, "PATCH " IMAGES "/n08", &(struct extra){.type = "application/json", .body = "{\"metadata\":{\"k\":9223372036854775808}}"});
-    assert_non_null(strstr(o.body.data, "{\"h\":18446744073709551615,\"hs\":[18446744073709551615],\"k\":9223372036854775808}"));
+    o = rig_expect(rig, 200, "PATCH " IMAGES "/n08",
+                   &(struct extra){.type = "application/json", .body = "{\"metadata\":{\"k\":9223372036854775808}}"});
+    assert_non_null(
+        strstr(o.body.data, "{\"h\":18446744073709551615,\"hs\":[18446744073709551615],\"k\":9223372036854775808}"));
     outcome_clear(&o);
     static const char *const beyond[] = {"18446744073709551616", "-9223372036854775809", "1e400"};
     for (size_t i = 0; i < COUNT(beyond); i++) {

@@ -4,33 +4,42 @@
 #include "api/requests/multipart.h"
 #include "base/buf.h"
 
-#define TYPE "multipart/form-data; boundary=xyz"
+#define TYPE                "multipart/form-data; boundary=xyz"
 #define PART(headers, data) "--xyz\r\n" headers "\r\n\r\n" data "\r\n"
-#define FILE_NAMED(name) "Content-Disposition: form-data; name=\"file\"; filename=" name
-#define END "--xyz--\r\n"
+#define FILE_NAMED(name)    "Content-Disposition: form-data; name=\"file\"; filename=" name
+#define END                 "--xyz--\r\n"
 
 static const struct {
     const char *what, *type, *body;
-    size_t n;                        /* parts expected */
+    size_t n;                           /* parts expected */
     const char *name, *filename, *data; /* of the last part; filename "-": none */
 } good[] = {
     {"one field", TYPE, PART("Content-Disposition: form-data; name=\"a\"", "1") END, 1, "a", "-", "1"},
-    {"two parts", TYPE, PART("Content-Disposition: form-data; name=a", "1") PART(FILE_NAMED("\"x.jpg\""), "2") END, 2, "file", "x.jpg", "2"},
+    {"two parts", TYPE, PART("Content-Disposition: form-data; name=a", "1") PART(FILE_NAMED("\"x.jpg\""), "2") END, 2,
+     "file", "x.jpg", "2"},
     {"no part", TYPE, END, 0, NULL, NULL, NULL},
     {"an empty part", TYPE, PART(FILE_NAMED("\"x\""), "") END, 1, "file", "x", ""},
     {"no end of line after the last boundary", TYPE, PART(FILE_NAMED("\"x\""), "2") "--xyz--", 1, "file", "x", "2"},
-    {"preamble and epilogue", TYPE, "ignore\r\nthis\r\n" PART(FILE_NAMED("\"x\""), "2") END "and\r\nthat", 1, "file", "x", "2"},
+    {"preamble and epilogue", TYPE, "ignore\r\nthis\r\n" PART(FILE_NAMED("\"x\""), "2") END "and\r\nthat", 1, "file",
+     "x", "2"},
     {"a quoted boundary", "multipart/form-data; charset=utf-8; Boundary=\"x y:z\"",
      "--x y:z\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--x y:z--", 1, "a", "-", "1"},
-    {"blanks after the boundary", TYPE, "--xyz \t\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--xyz-- \r\n", 1, "a", "-", "1"},
-    {"escapes in a file name", TYPE, PART(FILE_NAMED("\"a\\\"b\\\\c\\d;e.jpg\""), "2") END, 1, "file", "a\"b\\c\\d;e.jpg", "2"},
+    {"blanks after the boundary", TYPE, "--xyz \t\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--xyz-- \r\n",
+     1, "a", "-", "1"},
+    {"escapes in a file name", TYPE, PART(FILE_NAMED("\"a\\\"b\\\\c\\d;e.jpg\""), "2") END, 1, "file",
+     "a\"b\\c\\d;e.jpg", "2"},
     {"a file name in UTF-8", TYPE, PART(FILE_NAMED("\"\xc3\xa9.jpg\""), "2") END, 1, "file", "\xc3\xa9.jpg", "2"},
-    {"filename* goes before filename", TYPE, PART(FILE_NAMED("\"x\"; filename*=UTF-8''%C3%A9"), "2") END, 1, "file", "\xc3\xa9", "2"},
+    {"filename* goes before filename", TYPE, PART(FILE_NAMED("\"x\"; filename*=UTF-8''%C3%A9"), "2") END, 1, "file",
+     "\xc3\xa9", "2"},
     {"a quote as browsers write it", TYPE, PART(FILE_NAMED("\"a%22b%25\""), "2") END, 1, "file", "a\"b%25", "2"},
-    {"other headers", TYPE, PART("X-A: b\r\ncontent-disposition:form-data;name=\"a\"\r\nContent-Length: 7", "1") END, 1, "a", "-", "1"},
-    {"binary transfer encoding", TYPE, PART("Content-Transfer-Encoding: Binary\r\nContent-Disposition: form-data; name=a", "1") END, 1, "a", "-", "1"},
-    {"a longer boundary in the data", TYPE, PART(FILE_NAMED("\"x\""), "2\r\n--xyzw\r\n3") END, 1, "file", "x", "2\r\n--xyzw\r\n3"},
-    {"lone line ends in the data", TYPE, PART(FILE_NAMED("\"x\""), "\n--xyz\r--xyz\r\n-") END, 1, "file", "x", "\n--xyz\r--xyz\r\n-"},
+    {"other headers", TYPE, PART("X-A: b\r\ncontent-disposition:form-data;name=\"a\"\r\nContent-Length: 7", "1") END, 1,
+     "a", "-", "1"},
+    {"binary transfer encoding", TYPE,
+     PART("Content-Transfer-Encoding: Binary\r\nContent-Disposition: form-data; name=a", "1") END, 1, "a", "-", "1"},
+    {"a longer boundary in the data", TYPE, PART(FILE_NAMED("\"x\""), "2\r\n--xyzw\r\n3") END, 1, "file", "x",
+     "2\r\n--xyzw\r\n3"},
+    {"lone line ends in the data", TYPE, PART(FILE_NAMED("\"x\""), "\n--xyz\r--xyz\r\n-") END, 1, "file", "x",
+     "\n--xyz\r--xyz\r\n-"},
 };
 
 static void forms_give_their_parts(void **state)
@@ -62,7 +71,8 @@ static const struct {
     {"no boundary", "multipart/form-data", END},
     {"an empty boundary", "multipart/form-data; boundary=\"\"", "--\r\n----"},
     {"two boundaries", TYPE "; boundary=abc", END},
-    {"a boundary of 71", "multipart/form-data; boundary=aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggg1", ""},
+    {"a boundary of 71",
+     "multipart/form-data; boundary=aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggg1", ""},
     {"a boundary with a semicolon", "multipart/form-data; boundary=\"a;b\"", "--a;b--"},
     {"an unclosed quote", "multipart/form-data; boundary=\"xyz", END},
     {"nothing", TYPE, ""},
@@ -75,14 +85,16 @@ static const struct {
     {"a part without a name", TYPE, PART("Content-Disposition: form-data", "1") END},
     {"a part that is an attachment", TYPE, PART("Content-Disposition: attachment; name=a", "1") END},
     {"two names", TYPE, PART("Content-Disposition: form-data; name=a; name=b", "1") END},
-    {"two dispositions", TYPE, PART("Content-Disposition: form-data; name=a\r\nContent-Disposition: form-data; name=b", "1") END},
+    {"two dispositions", TYPE,
+     PART("Content-Disposition: form-data; name=a\r\nContent-Disposition: form-data; name=b", "1") END},
     {"an unclosed name", TYPE, PART("Content-Disposition: form-data; name=\"a", "1") END},
     {"a name without a value", TYPE, PART("Content-Disposition: form-data; name", "1") END},
     {"a folded header", TYPE, PART("Content-Disposition: form-data;\r\n name=a", "1") END},
     {"a header without a colon", TYPE, PART("Content-Disposition: form-data; name=a\r\nhello", "1") END},
     {"a blank before the colon", TYPE, PART("Content-Disposition : form-data; name=a", "1") END},
     {"a control character", TYPE, PART("Content-Disposition: form-data; name=\"a\x01\"", "1") END},
-    {"base64 parts", TYPE, PART("Content-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: base64", "MQ==") END},
+    {"base64 parts", TYPE,
+     PART("Content-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: base64", "MQ==") END},
 };
 
 static void malformed_forms_are_refused(void **state)

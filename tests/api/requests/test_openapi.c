@@ -48,13 +48,10 @@ static const struct json *resolve(const struct json *schema)
 static bool is_type(const struct json *v, const char *type)
 {
     enum json_kind k = json_kind(v);
-    return (!strcmp(type, "object") && k == JSON_KIND_OBJECT) ||
-           (!strcmp(type, "array") && k == JSON_KIND_LIST) ||
-           (!strcmp(type, "string") && k == JSON_KIND_TEXT) ||
-           (!strcmp(type, "integer") && k == JSON_KIND_INT) ||
+    return (!strcmp(type, "object") && k == JSON_KIND_OBJECT) || (!strcmp(type, "array") && k == JSON_KIND_LIST) ||
+           (!strcmp(type, "string") && k == JSON_KIND_TEXT) || (!strcmp(type, "integer") && k == JSON_KIND_INT) ||
            (!strcmp(type, "number") && (k == JSON_KIND_INT || k == JSON_KIND_REAL)) ||
-           (!strcmp(type, "boolean") && k == JSON_KIND_BOOL) ||
-           (!strcmp(type, "null") && k == JSON_KIND_NULL);
+           (!strcmp(type, "boolean") && k == JSON_KIND_BOOL) || (!strcmp(type, "null") && k == JSON_KIND_NULL);
 }
 
 static bool same(const struct json *a, const struct json *b)
@@ -80,8 +77,8 @@ static bool type_fits(const struct json *v, const struct json *type)
 
 static bool members_fit(const struct json *v, const struct json *schema, char *why, size_t size)
 {
-    const struct json *required = json_member(schema, "required"),
-                      *properties = json_member(schema, "properties"), *value;
+    const struct json *required = json_member(schema, "required"), *properties = json_member(schema, "properties"),
+                      *value;
     const char *key;
     for (size_t i = 0; i < json_count(required); i++) {
         const char *name = json_as_text(json_item(required, i), NULL);
@@ -181,8 +178,7 @@ static const struct fixture {
     {"labels_list", "GET /v1/collections/default/labels", NULL, NULL, NULL},
     {"export_get", "GET /v1/collections/default/export", NULL, NULL, NULL},
     {"images_count", "POST /v1/collections/default/images/count", NULL, NULL, NULL},
-    {"images_delete", "POST /v1/collections/default/images/delete", "application/json", NULL,
-     "{\"ids\":[\"d\"]}"},
+    {"images_delete", "POST /v1/collections/default/images/delete", "application/json", NULL, "{\"ids\":[\"d\"]}"},
     {"image_put", "PUT /v1/collections/default/images/new?label=x", "image/jpeg", &raw, NULL},
     {"image_put", "PUT /v1/collections/default/images/new", NULL, &raw, NULL},
     {"image_get", "GET /v1/collections/default/images/a", NULL, NULL, NULL},
@@ -220,17 +216,15 @@ static void make_bodies(void)
     buf_text(&form, "--xyz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f.jpg\"\r\n\r\n");
     buf_add(&form, raw.data, raw.len);
     buf_text(&form, "\r\n--xyz--\r\n");
-    buf_print(&embed_json,
-              "{\"input\":[\"%s\",\"aGk=\"],\"on_error\":\"item\",\"encoding_format\":\"base64\"}",
+    buf_print(&embed_json, "{\"input\":[\"%s\",\"aGk=\"],\"on_error\":\"item\",\"encoding_format\":\"base64\"}",
               text.data);
     buf_print(&images_json,
               "{\"images\":[{\"id\":\"j\",\"image\":\"%s\",\"label\":\"l\",\"metadata\":{\"a\":1}},{\"id\":"
               "\"k\",\"image\":\"aGk=\"}]}",
               text.data);
-    buf_print(
-        &search_json,
-        "{\"searches\":[{\"id\":\"b\"},{\"positive\":[\"b\",{\"image\":\"%s\"}],\"negative\":[\"c\"]}]}",
-        text.data);
+    buf_print(&search_json,
+              "{\"searches\":[{\"id\":\"b\"},{\"positive\":[\"b\",{\"image\":\"%s\"}],\"negative\":[\"c\"]}]}",
+              text.data);
     buf_clear(&text);
 }
 

@@ -43,8 +43,16 @@ static double first_component(void)
 static void a_picture_is_told_by_its_content_under_any_type(void **state)
 {
     UNUSED(state);
-    static const char *const types[] = {"binary/octet-stream", "application/octet-stream", "application/x-www-form-urlencoded", "text/plain",
-                                        "image/png", "application/json", "application/x-binary; x=y", "video/mp4", "", NULL};
+    static const char *const types[] = {"binary/octet-stream",
+                                        "application/octet-stream",
+                                        "application/x-www-form-urlencoded",
+                                        "text/plain",
+                                        "image/png",
+                                        "application/json",
+                                        "application/x-binary; x=y",
+                                        "video/mp4",
+                                        "",
+                                        NULL};
     double want = first_component();
     for (size_t i = 0; i < COUNT(types); i++) {
         struct outcome o = embed(types[i], file.data, file.len);
@@ -93,10 +101,16 @@ static struct buf respelled(const char *from, const char *const *to)
 static void base64_and_data_urls_may_be_spelled_as_clients_do(void **state)
 {
     UNUSED(state);
-    struct buf spelled[] = {respelled("", NULL), respelled("+/", (const char *const[]){"-", "_"}), respelled("=", (const char *const[]){""}),
-                            respelled("+/=", (const char *const[]){"%2B", "%2f", "%3D"}), respelled("+/=", (const char *const[]){"-", "_", ""})};
-    static const char *const around[] = {"\"%s\"", "\"  %s\\n\"", "\"data:;base64,%s\"", "\"data:application/octet-stream;base64,%s\"",
-                                         "\"DATA:image/jpeg;charset=utf-8;name=a.jpg;BASE64, %s \"", "\" data:text/plain;base64 ,%s\""};
+    struct buf spelled[] = {respelled("", NULL), respelled("+/", (const char *const[]){"-", "_"}),
+                            respelled("=", (const char *const[]){""}),
+                            respelled("+/=", (const char *const[]){"%2B", "%2f", "%3D"}),
+                            respelled("+/=", (const char *const[]){"-", "_", ""})};
+    static const char *const around[] = {"\"%s\"",
+                                         "\"  %s\\n\"",
+                                         "\"data:;base64,%s\"",
+                                         "\"data:application/octet-stream;base64,%s\"",
+                                         "\"DATA:image/jpeg;charset=utf-8;name=a.jpg;BASE64, %s \"",
+                                         "\" data:text/plain;base64 ,%s\""};
     double want = first_component();
     for (size_t i = 0; i < COUNT(spelled); i++)
         for (size_t k = 0; k < COUNT(around); k++) {
@@ -139,7 +153,8 @@ static void words_are_told_from_broken_base64(void **state)
         struct buf body = {0};
         buf_print(&body, "{\"input\":[\"%s\"]}", cases[i].input);
         struct outcome o = embed("application/json", body.data, body.len);
-        if (o.status != cases[i].status || !strstr(o.body.data, cases[i].says) || strcmp(outcome_text(&o, "error.param"), "input[0]") != 0)
+        if (o.status != cases[i].status || !strstr(o.body.data, cases[i].says) ||
+            strcmp(outcome_text(&o, "error.param"), "input[0]") != 0)
             fail_msg("%s: %d %s", cases[i].input, o.status, o.body.data);
         outcome_clear(&o);
         buf_clear(&body);
@@ -178,12 +193,15 @@ static void every_message_names_its_field(void **state)
         {"POST /v1/embeddings?inpt=3", NULL, "there is no parameter \"inpt\""},
         {"POST /v1/embeddings", "{\"input\":[{\"text\":\"a\"}]}", "there is no field \"input[0].text\""},
         {"POST /v1/embeddings", "{\"input\":\"a\",\"dimensions\":0}", "dimensions: must be from 1 to 2147483647"},
-        {"POST /v1/collections/default/search", "{\"searches\":[{\"id\":\"x\",\"limt\":5}]}", "searches[0].limt: there is no field \"limt\""},
+        {"POST /v1/collections/default/search", "{\"searches\":[{\"id\":\"x\",\"limt\":5}]}",
+         "searches[0].limt: there is no field \"limt\""},
         {"POST /v1/collections/default/images/delete", "{}", "filter: say by filter or ids which images"},
         {"PUT /v1/collections/a%20b", NULL, "collection: must be"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct outcome o = rig_ask(rig, cases[i].line, &(struct extra){.type = cases[i].json ? "application/json" : NULL, .body = cases[i].json});
+        struct outcome o =
+            rig_ask(rig, cases[i].line,
+                    &(struct extra){.type = cases[i].json ? "application/json" : NULL, .body = cases[i].json});
         assert_int_equal(o.status, 400);
         const char *message = outcome_text(&o, "error.message");
         if (strncmp(message, cases[i].message, strlen(cases[i].message)) != 0)
@@ -197,7 +215,8 @@ static void the_empty_label_is_none(void **state)
 {
     UNUSED(state);
     struct buf body = {0};
-    struct outcome o = rig_expect(rig, 200, "PUT " IMAGE "?label=", &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});
+    struct outcome o = rig_expect(
+        rig, 200, "PUT " IMAGE "?label=", &(struct extra){.type = "image/jpeg", .body = file.data, .len = file.len});
     assert_null(outcome_text(&o, "label"));
     outcome_clear(&o);
     static const char *const patches[] = {"{\"label\":\"a\"}", "{\"label\":\"\"}"};
@@ -211,7 +230,8 @@ static void the_empty_label_is_none(void **state)
     assert_int_equal(o.status, 200);
     assert_null(outcome_text(&o, "data.0.label"));
     outcome_clear(&o);
-    o = rig_json(rig, "POST /v1/collections/default/images/count", "{\"filter\":{\"must\":[{\"key\":\"label\",\"match\":{\"value\":\"\"}}]}}");
+    o = rig_json(rig, "POST /v1/collections/default/images/count",
+                 "{\"filter\":{\"must\":[{\"key\":\"label\",\"match\":{\"value\":\"\"}}]}}");
     assert_true(outcome_number(&o, "count") == 0);
     outcome_clear(&o);
     buf_clear(&body);

@@ -30,8 +30,11 @@ static int remove_dir(void **state)
 
 static struct app_options options(const char *data, const char *model_file)
 {
-    struct app_options o = {.store = {.min_free_bytes = 1}, .model_file = model_file, .shipped_file = shipped_file,
-                            .arch = {.depth = 18, .stem = STEM_SMALL2, .width = 8}, .preprocess = preprocess_imagenet};
+    struct app_options o = {.store = {.min_free_bytes = 1},
+                            .model_file = model_file,
+                            .shipped_file = shipped_file,
+                            .arch = {.depth = 18, .stem = STEM_SMALL2, .width = 8},
+                            .preprocess = preprocess_imagenet};
     o.store.dir = data;
     o.preprocess.size = o.preprocess.resize = 32;
     return o;

@@ -72,7 +72,8 @@ static void of_two_that_make_a_collection_one_gets_201_and_one_200(void **state)
 static void who_made_it_with_other_values_is_told(void **state)
 {
     UNUSED(state);
-    struct rig_call *first = rig_until_write(rig, SHARED, NULL), *second = rig_until_write(rig, SHARED, json("{\"index\":\"flat\"}"));
+    struct rig_call *first = rig_until_write(rig, SHARED, NULL),
+                    *second = rig_until_write(rig, SHARED, json("{\"index\":\"flat\"}"));
     end(first, 201, NULL);
     end(second, 409, NULL);
 }
@@ -117,7 +118,8 @@ static void a_model_that_was_made_anew_meanwhile_is_loaded_anew(void **state)
 {
     UNUSED(state);
     struct rig_call *make = rig_until_write(rig, SHARED, json("{\"model\":\"second\"}"));
-    struct rig_call *change = rig_until_write(rig, "POST /v1/collections/default/model", json("{\"model\":\"second\"}"));
+    struct rig_call *change =
+        rig_until_write(rig, "POST /v1/collections/default/model", json("{\"model\":\"second\"}"));
     expect(200, "DELETE /v1/models/second", &admin);
     rig_add_model(rig, "second", 5);
     end(make, 201, NULL);
@@ -139,7 +141,8 @@ static void an_upload_into_a_collection_that_was_made_anew_meanwhile_ends_in_the
     UNUSED(state);
     struct buf file = rig_picture(1, 1);
     expect(201, SHARED, NULL);
-    struct rig_call *slow = rig_until_write(rig, SHARED "/images/a", &(struct extra){.body = file.data, .len = file.len});
+    struct rig_call *slow =
+        rig_until_write(rig, SHARED "/images/a", &(struct extra){.body = file.data, .len = file.len});
     expect(204, "DELETE /v1/collections/shared", NULL);
     expect(201, SHARED, json("{\"model\":\"second\"}"));
     end(slow, 201, NULL);
@@ -200,10 +203,12 @@ static void of_two_that_hold_the_same_etag_one_changes_the_image(void **state)
     UNUSED(state);
     rig_put(rig, "a", 0, 0, NULL);
     struct outcome o = rig_expect(rig, 200, "GET /v1/collections/default/images/a", NULL);
-    struct extra patch = {.type = "application/json", .body = "{\"label\":\"x\"}", .if_match = outcome_header(&o, "etag")};
+    struct extra patch = {
+        .type = "application/json", .body = "{\"label\":\"x\"}", .if_match = outcome_header(&o, "etag")};
     struct rig_call *first = rig_until_write(rig, "PATCH /v1/collections/default/images/a", &patch);
     struct rig_call *second = rig_until_write(rig, "PATCH /v1/collections/default/images/a", &patch);
-    struct rig_call *third = rig_until_write(rig, "DELETE /v1/collections/default/images/a", &(struct extra){.if_match = patch.if_match});
+    struct rig_call *third =
+        rig_until_write(rig, "DELETE /v1/collections/default/images/a", &(struct extra){.if_match = patch.if_match});
     end(second, 200, NULL);
     end(first, 412, NULL);
     end(third, 412, NULL);
@@ -254,7 +259,8 @@ static void a_file_that_cannot_be_made_fails_its_item_and_not_the_batch(void **s
     int lowest = open("/dev/null", O_RDONLY | O_CLOEXEC);
     close(lowest);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
-    one_more = (struct rlimit){(rlim_t)lowest + 1, usual.rlim_max}; /* files of a group stay open until they are synced */
+    one_more =
+        (struct rlimit){(rlim_t)lowest + 1, usual.rlim_max}; /* files of a group stay open until they are synced */
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &one_more), 0);
     struct outcome o = rig_call_end(k);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
@@ -315,7 +321,8 @@ static void a_model_that_was_kept_meanwhile_under_the_id_stays_whole(void **stat
     UNUSED(state);
     struct buf file = model_file(7);
     struct err e = {0};
-    struct rig_call *slow = rig_until_write(rig, IMPORT, &(struct extra){.body = file.data, .len = file.len, .admin = true});
+    struct rig_call *slow =
+        rig_until_write(rig, IMPORT, &(struct extra){.body = file.data, .len = file.len, .admin = true});
     rig_add_model(rig, "new", 8);
     end(slow, 409, NULL);
     assert_ok(registry_verify(rig->app->models, "new", &e), e);
@@ -380,8 +387,8 @@ static void of_two_that_revoke_the_last_admins_one_stays(void **state)
 static void no_job_begins_with_a_model_that_is_being_deleted(void **state)
 {
     UNUSED(state);
-    static const struct extra job = {.type = "application/json",
-                                     .body = "{\"training_file\":\"default\",\"model\":\"second\"}", .admin = true};
+    static const struct extra job = {
+        .type = "application/json", .body = "{\"training_file\":\"default\",\"model\":\"second\"}", .admin = true};
     rig_fill(rig, 2, 8);
     struct rig_call *drop = rig_until_write(rig, "DELETE /v1/models/second", &admin);
     expect(503, "POST /v1/fine_tuning/jobs", &job);

@@ -3,10 +3,18 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "engine/pictures/draw.h"
 #include "engine/data/loader.h"
+#include "engine/pictures/draw.h"
 
-enum { KINDS = 3, EACH = 4, SIZE = 24, SMALL = 17, BATCH = 6, VALUES = SIZE * SIZE * 3, SMALL_VALUES = SMALL * SMALL * 3 };
+enum {
+    KINDS = 3,
+    EACH = 4,
+    SIZE = 24,
+    SMALL = 17,
+    BATCH = 6,
+    VALUES = SIZE * SIZE * 3,
+    SMALL_VALUES = SMALL * SMALL * 3
+};
 
 /* DIR/<kind>/<n>.jpg, and one file that is no picture. */
 static char *make_folder(bool damaged)
@@ -21,7 +29,8 @@ static char *make_folder(bool damaged)
             assert_ok(file_make_dirs(path, &e), e);
             snprintf(path, sizeof path, "%s/%s/%d.jpg", dir, draw_kind_name(k), (int)i);
             assert_ok(draw_picture(k, i, 48, &img, &e) && image_write_jpeg(&img, 90, &jpeg, &e) &&
-                      file_replace(path, jpeg.data, damaged && k == 1 && i == 2 ? jpeg.len / 2 : jpeg.len, &e), e);
+                          file_replace(path, jpeg.data, damaged && k == 1 && i == 2 ? jpeg.len / 2 : jpeg.len, &e),
+                      e);
             image_clear(&img);
             buf_clear(&jpeg);
         }
@@ -40,22 +49,32 @@ struct run {
 };
 
 /* The loader and the dataset borrow r->m, so it must not move. */
-static void start(struct run *r, const char *dir, const struct crops *crops, size_t threads, size_t memory, uint64_t first_step,
-                  enum positives positives)
+static void start(struct run *r, const char *dir, const struct crops *crops, size_t threads, size_t memory,
+                  uint64_t first_step, enum positives positives)
 {
     *r = (struct run){0};
     struct err e = {0};
     size_t n, *all;
     assert_ok(manifest_read_folder(&r->m, dir, &e), e);
-    r->d = dataset_open(&r->m, &(struct dataset_options){.size = SIZE, .memory = memory, .limits = image_default_limits}, &e);
+    r->d = dataset_open(&r->m,
+                        &(struct dataset_options){.size = SIZE, .memory = memory, .limits = image_default_limits}, &e);
     assert_ok(r->d != NULL, e);
     all = manifest_side(&r->m, false, &n);
     r->s = sampler_new(&r->m, all, n, BATCH, 0, 1, &e);
     assert_ok(r->s != NULL, e);
     free(all);
-    r->l = loader_new(&(struct loader_options){.manifest = &r->m, .dataset = r->d, .sampler = r->s, .batch = BATCH, .crops = crops,
-                                              .preprocess = &preprocess_imagenet, .positives = positives, .seed = 5,
-                                              .first_step = first_step, .threads = threads, .ahead = 2}, &e);
+    r->l = loader_new(&(struct loader_options){.manifest = &r->m,
+                                               .dataset = r->d,
+                                               .sampler = r->s,
+                                               .batch = BATCH,
+                                               .crops = crops,
+                                               .preprocess = &preprocess_imagenet,
+                                               .positives = positives,
+                                               .seed = 5,
+                                               .first_step = first_step,
+                                               .threads = threads,
+                                               .ahead = 2},
+                      &e);
     assert_ok(r->l != NULL, e);
 }
 
@@ -72,7 +91,10 @@ static void batches_are_the_same_for_any_threads_memory_and_first_step(void **st
     UNUSED(state);
     enum { STEPS = 5 };
     static float want[STEPS][2 * BATCH * VALUES];
-    static const struct { size_t threads, memory; uint64_t first; } runs[] = {{1, 0, 0}, {3, 0, 0}, {2, 1, 0}, {2, 0, 3}};
+    static const struct {
+        size_t threads, memory;
+        uint64_t first;
+    } runs[] = {{1, 0, 0}, {3, 0, 0}, {2, 1, 0}, {2, 0, 3}};
     char *dir = make_folder(false);
     for (size_t i = 0; i < COUNT(runs); i++) {
         struct run r;
@@ -90,7 +112,8 @@ static void batches_are_the_same_for_any_threads_memory_and_first_step(void **st
         stop(&r);
     }
     assert_true(memcmp(want[0], want[1], sizeof want[0]) != 0);
-    assert_true(memcmp(want[0], want[0] + BATCH * VALUES, BATCH * VALUES * sizeof(float)) != 0); /* two different views */
+    assert_true(memcmp(want[0], want[0] + BATCH * VALUES, BATCH * VALUES * sizeof(float)) !=
+                0); /* two different views */
     t_remove_dir(dir);
 }
 
@@ -100,7 +123,9 @@ static void crops_of_several_sizes_are_the_same_for_any_threads(void **state)
     UNUSED(state);
     enum { ALL = BATCH * (2 * VALUES + 3 * SMALL_VALUES) };
     static float want[ALL];
-    static const struct { size_t threads, memory; } runs[] = {{1, 0}, {3, 0}, {2, 1}};
+    static const struct {
+        size_t threads, memory;
+    } runs[] = {{1, 0}, {3, 0}, {2, 1}};
     struct run r;
     struct err e = {0};
     char *dir = make_folder(false);
@@ -178,7 +203,8 @@ static void damaged_files_are_left_out_and_counted(void **state)
     struct pool *pool = pool_new(&(struct pool_options){.name = "t", .threads = 3, .capacity = 3}, &e);
     struct manifest m = {0};
     assert_ok(manifest_read_folder(&m, dir, &e), e);
-    struct dataset *d = dataset_open(&m, &(struct dataset_options){.size = SIZE, .limits = image_default_limits, .pool = pool}, &e);
+    struct dataset *d =
+        dataset_open(&m, &(struct dataset_options){.size = SIZE, .limits = image_default_limits, .pool = pool}, &e);
     assert_ok(d != NULL, e);
     assert_int_equal(dataset_damaged(d), 1);
     assert_int_equal(m.n, KINDS * EACH - 1);
@@ -224,6 +250,7 @@ int main(void)
     };
     log_set_level(LOG_OFF);
     for (size_t i = 0; i < 2; i++)
-        plain.groups[0].augment[i] = many.groups[0].augment[i] = many.groups[1].augment[i] = recipe_find("simclr")->view[i];
+        plain.groups[0].augment[i] = many.groups[0].augment[i] = many.groups[1].augment[i] =
+            recipe_find("simclr")->view[i];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

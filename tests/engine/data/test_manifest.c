@@ -32,7 +32,8 @@ static void a_folder_of_folders_gives_labels_and_a_stable_order(void **state)
 {
     UNUSED(state);
     char *dir = t_make_dir(), path[300];
-    static const char *const files[] = {"cat/2.jpg", "cat/1.JPEG", "cat/deep/3.png", "bee/1.webp", "bee/note.txt", ".hidden/1.jpg"};
+    static const char *const files[] = {"cat/2.jpg",  "cat/1.JPEG",   "cat/deep/3.png",
+                                        "bee/1.webp", "bee/note.txt", ".hidden/1.jpg"};
     struct err e = {0};
     struct manifest m = {0};
     for (size_t i = 0; i < COUNT(files); i++) {

@@ -3,8 +3,8 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "engine/pictures/sheet.h"
 #include "engine/data/preview.h"
+#include "engine/pictures/sheet.h"
 #include "tests/lib/lessons.h"
 
 enum { SIZE = 32, SCALE = 3, SIDE = SIZE * SCALE, PITCH = SIDE + 14, KINDS = 3, EACH = 20, BATCH = 50 };
@@ -32,13 +32,20 @@ static void look_at(struct seen *s, const char *dir, struct crops crops, size_t 
     s->sampler = sampler_new(&s->l.manifest, all, n, batch, 0, 1, &e);
     assert_ok(s->sampler != NULL, e);
     free(all);
-    s->loader = loader_new(&(struct loader_options){
-        .manifest = &s->l.manifest, .dataset = s->l.dataset, .sampler = s->sampler, .batch = batch, .crops = &s->crops,
-        .preprocess = &preprocess_imagenet, .seed = 5, .threads = 2}, &e);
+    s->loader = loader_new(&(struct loader_options){.manifest = &s->l.manifest,
+                                                    .dataset = s->l.dataset,
+                                                    .sampler = s->sampler,
+                                                    .batch = batch,
+                                                    .crops = &s->crops,
+                                                    .preprocess = &preprocess_imagenet,
+                                                    .seed = 5,
+                                                    .threads = 2},
+                           &e);
     assert_ok(s->loader && (s->batch = loader_take(s->loader, &e)), e);
-    s->o = (struct preview_options){.batch = s->batch, .crops = &s->crops, .preprocess = &preprocess_imagenet,
-                                    .dataset = s->l.dataset};
-    assert_ok(preview_draw(&s->o, &png, &e) && image_decode(png.data, png.len, &image_default_limits, 0, &s->sheet, &e), e);
+    s->o = (struct preview_options){
+        .batch = s->batch, .crops = &s->crops, .preprocess = &preprocess_imagenet, .dataset = s->l.dataset};
+    assert_ok(preview_draw(&s->o, &png, &e) && image_decode(png.data, png.len, &image_default_limits, 0, &s->sheet, &e),
+              e);
     buf_clear(&png);
 }
 
@@ -82,9 +89,11 @@ static void assert_picture(const struct seen *s, size_t column, size_t row, size
     struct err e = {0};
     struct sheet alone = {.columns = 1, .rows = 1, .side = SIDE};
     assert_ok(dataset_image(s->l.dataset, s->batch->items[k], &img, &owned, &e) && sheet_init(&alone, &e) &&
-              sheet_place(&alone, 0, 0, &img, SHEET_BLUE, &e), e);
+                  sheet_place(&alone, 0, 0, &img, SHEET_BLUE, &e),
+              e);
     for (size_t y = 0; y < SIDE; y++)
-        assert_memory_equal(pixel(&s->sheet, PITCH, column, row, 0, y), pixel(&alone.image, PITCH, 0, 0, 0, y), (size_t)SIDE * 3);
+        assert_memory_equal(pixel(&s->sheet, PITCH, column, row, 0, y), pixel(&alone.image, PITCH, 0, 0, 0, y),
+                            (size_t)SIDE * 3);
     assert_memory_equal(pixel(&s->sheet, PITCH, column, row, 0, 0) - 3, "\x1e\x5a\xc8", 3); /* the frame is blue */
     sheet_clear(&alone);
     if (owned)
@@ -128,13 +137,15 @@ static void small_crops_stand_beside_full_ones(void **state)
     enum { SMALL = 20, EDGE = (SIDE - SMALL * SCALE) / 2, PICTURES = 11 };
     char *dir = make_folder(EACH);
     struct seen s;
-    look_at(&s, dir, (struct crops){.groups = {{.count = 2, .size = SIZE}, {.count = 3, .size = SMALL}}, .n = 2}, PICTURES);
+    look_at(&s, dir, (struct crops){.groups = {{.count = 2, .size = SIZE}, {.count = 3, .size = SMALL}}, .n = 2},
+            PICTURES);
     assert_int_equal(s.sheet.width, 2 * 6 * PITCH + 6); /* two pictures side by side, with five crops each */
     for (size_t k = 0; k < PICTURES; k++) {
         assert_picture(&s, k % 2 * 6, k / 2, k);
         assert_view(&s, k % 2 * 6 + 2, k / 2, PICTURES + k);
         for (size_t crop = 0; crop < 3; crop++) {
-            const float *own = s.batch->pixels + PICTURES * (2 * SIZE * SIZE + crop * SMALL * SMALL) * 3 + k * SMALL * SMALL * 3;
+            const float *own =
+                s.batch->pixels + PICTURES * (2 * SIZE * SIZE + crop * SMALL * SMALL) * 3 + k * SMALL * SMALL * 3;
             const size_t column = k % 2 * 6 + 3 + crop;
             for (size_t i = 0; i < SMALL * SMALL * 3; i++) {
                 const float want = (own[i] * preprocess_imagenet.std[i % 3] + preprocess_imagenet.mean[i % 3]) * 255;

@@ -36,20 +36,24 @@ static void vectors_are_those_of_serving_on_any_number_of_threads(void **state)
     uint32_t d = encoder_dimensions(enc);
     struct lesson l;
     size_t n, *items;
-    float *alone = mem_new((size_t)N * d, sizeof *alone), *many = mem_new((size_t)N * d, sizeof *many), *served = mem_new(d, sizeof *served);
+    float *alone = mem_new((size_t)N * d, sizeof *alone), *many = mem_new((size_t)N * d, sizeof *many),
+          *served = mem_new(d, sizeof *served);
     struct pool *pool = pool_new(&(struct pool_options){.name = "t", .threads = 3, .capacity = 3}, &e);
     struct lane *lane = lane_new(enc, 1, &e);
     lesson_open(&l, dir, 32);
     assert_ok(lane && pool, e);
     items = manifest_side(&l.manifest, false, &n);
     assert_int_equal(n, N);
-    assert_ok(evaluate_embed(enc, l.dataset, items, n, NULL, alone, &e) && evaluate_embed(enc, l.dataset, items, n, pool, many, &e), e);
+    assert_ok(evaluate_embed(enc, l.dataset, items, n, NULL, alone, &e) &&
+                  evaluate_embed(enc, l.dataset, items, n, pool, many, &e),
+              e);
     assert_memory_equal(alone, many, (size_t)N * d * sizeof *alone);
     for (size_t i = 0; i < N; i += 5) {
         void *bytes;
         size_t len;
         assert_ok(file_read(l.manifest.items[i].path, 1 << 20, &bytes, &len, &e) &&
-                  lane_embed(lane, bytes, len, &image_default_limits, served, NULL, &e), e);
+                      lane_embed(lane, bytes, len, &image_default_limits, served, NULL, &e),
+                  e);
         assert_close(l.manifest.items[i].path, alone + i * d, served, d, 1e-6);
         free(bytes);
     }
@@ -79,10 +83,11 @@ static void views_depend_on_content_and_seed_and_not_on_threads(void **state)
         x[i] = mem_new(4 * d, sizeof **x);
     lesson_open(&l, dir, 32);
     assert_ok(pool && evaluate_embed_views(enc, l.dataset, &l.manifest, items, 4, a, 1, NULL, x[0], &e) &&
-              evaluate_embed_views(enc, l.dataset, &l.manifest, items, 4, a, 1, pool, x[1], &e) &&
-              evaluate_embed_views(enc, l.dataset, &l.manifest, items, 4, a, 2, NULL, x[2], &e) &&
-              evaluate_embed_views(enc, l.dataset, &l.manifest, items, 4, none, 1, NULL, x[3], &e) &&
-              evaluate_embed(enc, l.dataset, items, 4, NULL, x[4], &e), e);
+                  evaluate_embed_views(enc, l.dataset, &l.manifest, items, 4, a, 1, pool, x[1], &e) &&
+                  evaluate_embed_views(enc, l.dataset, &l.manifest, items, 4, a, 2, NULL, x[2], &e) &&
+                  evaluate_embed_views(enc, l.dataset, &l.manifest, items, 4, none, 1, NULL, x[3], &e) &&
+                  evaluate_embed(enc, l.dataset, items, 4, NULL, x[4], &e),
+              e);
     assert_memory_equal(x[0], x[1], 4 * d * sizeof **x);
     assert_memory_not_equal(x[0], x[2], 4 * d * sizeof **x);
     assert_close("an unchanged view is the picture", x[3], x[4], 4 * d, 1e-2); /* resized by another filter */
@@ -123,15 +128,25 @@ static void good_vectors_get_better_figures_than_noise(void **state)
     for (int noise = 0; noise < 2; noise++) {
         make_classes(x, labels, ROWS, D, CLASSES, noise ? 50 : 0.1, 1);
         make_classes(bank, bank_labels, ROWS, D, CLASSES, noise ? 50 : 0.1, 2);
-        v[noise] = evaluate(&(struct evaluate_input){.x = x, .labels = labels, .n = ROWS, .d = D, .classes = CLASSES, .bank = bank,
-                                                     .bank_labels = bank_labels, .n_bank = ROWS, .probe_grid = 3, .episodes = 50, .seed = 1});
+        v[noise] = evaluate(&(struct evaluate_input){.x = x,
+                                                     .labels = labels,
+                                                     .n = ROWS,
+                                                     .d = D,
+                                                     .classes = CLASSES,
+                                                     .bank = bank,
+                                                     .bank_labels = bank_labels,
+                                                     .n_bank = ROWS,
+                                                     .probe_grid = 3,
+                                                     .episodes = 50,
+                                                     .seed = 1});
     }
     assert_true(v[0].retrieval.recall_1 > 0.99 && v[1].retrieval.recall_1 < 0.4);
     assert_true(v[0].knn_20 > 0.99 && v[1].knn_20 < 0.4 && v[0].knn_200 > 0.99);
     assert_true(v[0].linear > 0.99 && v[1].linear < 0.4);
     assert_true(v[0].few_shot.accuracy > 0.99 && v[1].few_shot.accuracy < 0.4);
     assert_true(v[0].alignment < v[1].alignment);
-    struct evaluation plain = evaluate(&(struct evaluate_input){.x = x, .labels = labels, .n = ROWS, .d = D, .classes = CLASSES});
+    struct evaluation plain =
+        evaluate(&(struct evaluate_input){.x = x, .labels = labels, .n = ROWS, .d = D, .classes = CLASSES});
     struct buf text = {0};
     evaluation_write(&plain, &text);
     assert_non_null(strstr(text.data, "\"knn_20\":null"));

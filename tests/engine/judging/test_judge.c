@@ -4,9 +4,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "engine/judging/judge_parts.h"
 #include "engine/pictures/draw.h"
 #include "engine/pictures/sheet.h"
-#include "engine/judging/judge_parts.h"
 #include "tests/lib/lessons.h"
 
 enum { KINDS = 4, EACH = 12, SIDE = 40, SEED = 5 };
@@ -53,8 +53,9 @@ static size_t nearest_by_hand(const struct judgement *v, size_t query)
 {
     size_t best = query ? 0 : 1;
     for (size_t i = 0; i < v->images; i++)
-        if (i != query && cosine(v->vectors + i * v->dimensions, v->vectors + query * v->dimensions, v->dimensions) >
-                              cosine(v->vectors + best * v->dimensions, v->vectors + query * v->dimensions, v->dimensions))
+        if (i != query &&
+            cosine(v->vectors + i * v->dimensions, v->vectors + query * v->dimensions, v->dimensions) >
+                cosine(v->vectors + best * v->dimensions, v->vectors + query * v->dimensions, v->dimensions))
             best = i;
     return best;
 }
@@ -68,7 +69,8 @@ static void the_held_out_pictures_are_judged_by_their_labels(void **state)
     lesson_open(&l, dir, 32);
     manifest_split(&l.manifest, 0.4, 1);
     struct pool *pool = pool_new(&(struct pool_options){.name = "t", .threads = 3, .capacity = 3}, &e);
-    struct judge *j = open_judge((struct judge_options){.bank_max = 20}, &l), *many = open_judge((struct judge_options){.bank_max = 20, .pool = pool}, &l);
+    struct judge *j = open_judge((struct judge_options){.bank_max = 20}, &l),
+                 *many = open_judge((struct judge_options){.bank_max = 20, .pool = pool}, &l);
     struct judgement v = run(j, 1, false), again = run(many, 1, false), other = run(j, 2, false);
     size_t held_out, hits = 0;
     free(manifest_side(&l.manifest, true, &held_out));
@@ -130,7 +132,8 @@ static void without_labels_a_view_has_to_find_its_picture(void **state)
 static void copy_picture(const char *dir, const char *from, const char *to)
 {
     char command[700];
-    snprintf(command, sizeof command, "mkdir -p \"$(dirname '%s/%s')\" && cp '%s/%s' '%s/%s'", dir, to, dir, from, dir, to);
+    snprintf(command, sizeof command, "mkdir -p \"$(dirname '%s/%s')\" && cp '%s/%s' '%s/%s'", dir, to, dir, from, dir,
+             to);
     assert_int_equal(system(command), 0);
 }
 
@@ -150,14 +153,16 @@ static void a_validation_folder_is_judged_whole_but_for_copies_and_the_unlabelle
     lesson_open(&v, other, 32);
     manifest_split(&l.manifest, 0.4, 1);
     assert_int_equal(v.manifest.n, 13);
-    struct judge *j = open_judge((struct judge_options){.validation = &v.manifest, .validation_dataset = v.dataset}, &l);
+    struct judge *j =
+        open_judge((struct judge_options){.validation = &v.manifest, .validation_dataset = v.dataset}, &l);
     struct judgement out = run(j, 1, true);
     assert_true(out.labelled && out.images == 9);
     for (size_t i = 0; i < out.images; i++)
         assert_true(j->judged.labels[i] >= 0);
     for (size_t i = 0; i < out.images; i++)
         for (size_t k = 0; k < i; k++)
-            assert_string_not_equal(v.manifest.items[j->judged.items[i]].sha256, v.manifest.items[j->judged.items[k]].sha256);
+            assert_string_not_equal(v.manifest.items[j->judged.items[i]].sha256,
+                                    v.manifest.items[j->judged.items[k]].sha256);
     assert_true(out.figures.knn_20 < 0 && out.figures.linear < 0); /* its labels may be others than those trained on */
     judgement_clear(&out);
     judge_free(j);
@@ -189,7 +194,8 @@ static void one_label_says_nothing_and_pictures_all_different_cannot_be_judged(v
     file_remove_tree(path);
     lesson_open(&l, dir, 32);
     manifest_split(&l.manifest, 0.4, 1);
-    assert_err(judge_new(&(struct judge_options){.manifest = &l.manifest, .dataset = l.dataset}, &e) != NULL, e, ERR_BAD_INPUT);
+    assert_err(judge_new(&(struct judge_options){.manifest = &l.manifest, .dataset = l.dataset}, &e) != NULL, e,
+               ERR_BAD_INPUT);
     assert_string_equal(e.param, "held_out");
     assert_non_null(strstr(e.text, "10 pictures with 10 labels"));
     j = open_judge((struct judge_options){.validation = &l.manifest, .validation_dataset = l.dataset}, &l);
@@ -277,7 +283,8 @@ static void a_judgement_is_written_with_all_its_figures(void **state)
     struct json_writer w = jw_to(&text);
     struct err e = {0};
     double score;
-    v.figures = (struct evaluation){.knn_20 = -1, .knn_200 = 0.5, .linear = -1, .retrieval = {.queries = 4, .recall_1 = 0.75}, .rank_me = NAN};
+    v.figures = (struct evaluation){
+        .knn_20 = -1, .knn_200 = 0.5, .linear = -1, .retrieval = {.queries = 4, .recall_1 = 0.75}, .rank_me = NAN};
     v.seconds = 1.5;
     jw_object(&w, NULL);
     judgement_write(&v, &w, "figures");
@@ -347,7 +354,8 @@ static void assert_shows(const struct judge *j, const struct image *sheet, size_
     struct err e = {0};
     struct sheet alone = {.columns = 1, .rows = 1, .side = 80};
     assert_ok(dataset_image(j->dataset, j->judged.items[i], &img, &owned, &e) && sheet_init(&alone, &e) &&
-              sheet_place(&alone, 0, 0, &img, SHEET_BLUE, &e), e);
+                  sheet_place(&alone, 0, 0, &img, SHEET_BLUE, &e),
+              e);
     for (size_t k = 0; k < 88; k += 3)
         assert_memory_equal(pixel(sheet, column, row, k), pixel(&alone.image, 0, 0, k), 3);
     sheet_clear(&alone);
@@ -355,12 +363,15 @@ static void assert_shows(const struct judge *j, const struct image *sheet, size_
         image_clear(&img);
 }
 
-static struct image sheet_of(const struct judge *j, const struct judgement *before, const struct judgement *after, size_t rows)
+static struct image sheet_of(const struct judge *j, const struct judgement *before, const struct judgement *after,
+                             size_t rows)
 {
     struct buf png = {0};
     struct err e = {0};
     struct image img = {0};
-    assert_ok(judge_sheet(j, before, after, rows, &png, &e) && image_decode(png.data, png.len, &image_default_limits, 0, &img, &e), e);
+    assert_ok(judge_sheet(j, before, after, rows, &png, &e) &&
+                  image_decode(png.data, png.len, &image_default_limits, 0, &img, &e),
+              e);
     buf_clear(&png);
     return img;
 }

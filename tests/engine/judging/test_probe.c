@@ -85,12 +85,15 @@ static void few_shot_episodes_give_a_mean_and_an_interval(void **state)
 static void transfer_trains_on_the_first_rows_and_tests_on_the_rest(void **state)
 {
     UNUSED(state);
-    const struct features all = clouds(2.5, 3), train = part(&all, 0, 450), test = part(&all, 450, 150), five = {x, labels, N, D, 4};
-    const struct transfer_input in = {.x = x, .labels = labels, .n_train = 450, .n = N, .d = D, .classes = CLASSES, .seed = 5};
+    const struct features all = clouds(2.5, 3), train = part(&all, 0, 450), test = part(&all, 450, 150),
+                          five = {x, labels, N, D, 4};
+    const struct transfer_input in = {
+        .x = x, .labels = labels, .n_train = 450, .n = N, .d = D, .classes = CLASSES, .seed = 5};
     struct transfer t = transfer_measure(&in), none;
     double knn = knn_accuracy(x, labels, 450, test.x, test.labels, 150, D, 20, 0.07);
     assert_true(t.many_shot.accuracy > 0.7 && t.many_shot.accuracy < 1);
-    assert_true(fabs(t.many_shot.accuracy - linear_probe(&train, &test, 9, 5).accuracy) < 1e-12 && fabs(t.knn - knn) < 1e-12);
+    assert_true(fabs(t.many_shot.accuracy - linear_probe(&train, &test, 9, 5).accuracy) < 1e-12 &&
+                fabs(t.knn - knn) < 1e-12);
     assert_true(fabs(t.few_shot.accuracy - few_shot(&all, 5, 5, 600, 5).accuracy) < 1e-12);
     assert_int_equal(t.few_shot.episodes, 600);
     assert_int_equal(t.few_shot.classes, CLASSES);

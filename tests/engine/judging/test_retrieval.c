@@ -125,7 +125,8 @@ static void figures_of_many_rows_equal_those_of_counting_places(void **state)
         map += precision / (double)related;
     }
     const struct retrieval r = retrieval_measure(x, N, D, labels, NULL);
-    assert_true(fabs(r.recall_1 - recall[0] / N) < 1e-9 && fabs(r.recall_5 - recall[1] / N) < 1e-9 && fabs(r.recall_10 - recall[2] / N) < 1e-9);
+    assert_true(fabs(r.recall_1 - recall[0] / N) < 1e-9 && fabs(r.recall_5 - recall[1] / N) < 1e-9 &&
+                fabs(r.recall_10 - recall[2] / N) < 1e-9);
     assert_true(fabs(r.r_precision - r_precision / N) < 1e-9 && fabs(r.map_r - map / N) < 1e-9);
     assert_true(r.recall_1 > 0.2 && r.recall_1 < 0.9);
     assert_true(fabs(knn_accuracy(bank, bank_labels, N, x, labels, N, D, K, 0.07) - right / N) < 1e-9);
@@ -170,9 +171,11 @@ static void the_collapse_signs_equal_the_oracles(void **state)
     UNUSED(state);
     float z[32];
     size_t d, n = oracle_rows(oracle_input("collapse_std", "z"), z, &d);
-    assert_true(fabs(unit_std(z, n, d) - oracle_number(json_member(oracle_case("collapse_std"), "intermediates"), "value")) < 1e-6);
+    assert_true(fabs(unit_std(z, n, d) -
+                     oracle_number(json_member(oracle_case("collapse_std"), "intermediates"), "value")) < 1e-6);
     n = oracle_rows(oracle_input("rankme", "embeddings"), z, &d);
-    assert_true(fabs(rank_me(z, n, d) - oracle_number(json_member(oracle_case("rankme"), "intermediates"), "rankme")) < 1e-5);
+    assert_true(fabs(rank_me(z, n, d) - oracle_number(json_member(oracle_case("rankme"), "intermediates"), "rankme")) <
+                1e-5);
 }
 
 static void collapse_is_seen_in_rank_and_spread(void **state)

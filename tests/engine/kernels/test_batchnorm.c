@@ -174,7 +174,8 @@ static void check_channel(const struct data *t, const struct outcome *o, size_t 
     assert_near(o->dscale[k], product, tolerated);
     for (size_t i = k; i < s->rows * s->c; i += s->c) {
         double hat = ((double)t->x[i] - mean) * inverse;
-        double dx = (double)t->scale[k] * inverse * ((double)o->g[i] - ((double)o->dshift[k] + hat * (double)o->dscale[k]) / rows);
+        double dx = (double)t->scale[k] * inverse *
+                    ((double)o->g[i] - ((double)o->dshift[k] + hat * (double)o->dscale[k]) / rows);
         assert_near(o->dx[i], dx, tolerance);
     }
 }
@@ -201,8 +202,8 @@ static double objective(const struct data *t)
         double mean, variance;
         naive_moments(&t->s, t->x, k, &mean, &variance);
         for (size_t i = k; i < t->s.rows * t->s.c; i += t->s.c)
-            total += (double)t->dy[i] * (((double)t->x[i] - mean) / sqrt(variance + epsilon) * (double)t->scale[k] +
-                                         (double)t->shift[k]);
+            total += (double)t->dy[i] *
+                     (((double)t->x[i] - mean) / sqrt(variance + epsilon) * (double)t->scale[k] + (double)t->shift[k]);
     }
     return total;
 }

@@ -15,18 +15,27 @@ static const struct conv_kernel *const kernels[] = {
 
 /* n, h, w, c, k, window, stride, pad */
 static const size_t shapes[][8] = {
-    {1, 8, 8, 16, 16, 3, 1, 1},    {1, 7, 7, 32, 16, 3, 1, 1},  {2, 9, 5, 8, 24, 3, 2, 1},
-    {1, 31, 33, 3, 64, 7, 2, 3},   {3, 12, 12, 3, 8, 3, 1, 1},  {2, 13, 13, 3, 16, 3, 2, 1},
+    {1, 8, 8, 16, 16, 3, 1, 1},    {1, 7, 7, 32, 16, 3, 1, 1},   {2, 9, 5, 8, 24, 3, 2, 1},
+    {1, 31, 33, 3, 64, 7, 2, 3},   {3, 12, 12, 3, 8, 3, 1, 1},   {2, 13, 13, 3, 16, 3, 2, 1},
     {1, 14, 14, 64, 128, 1, 1, 0}, {2, 15, 15, 32, 64, 1, 2, 0}, {1, 14, 14, 16, 16, 1, 2, 0},
-    {1, 1, 1, 64, 64, 3, 1, 1},    {1, 2, 2, 64, 128, 3, 2, 1}, {1, 1, 1, 512, 8, 1, 1, 0},
-    {1, 7, 7, 512, 64, 3, 1, 1},   {1, 1, 1, 3, 8, 7, 2, 3},    {1, 4, 6, 24, 40, 3, 1, 1},
+    {1, 1, 1, 64, 64, 3, 1, 1},    {1, 2, 2, 64, 128, 3, 2, 1},  {1, 1, 1, 512, 8, 1, 1, 0},
+    {1, 7, 7, 512, 64, 3, 1, 1},   {1, 1, 1, 3, 8, 7, 2, 3},     {1, 4, 6, 24, 40, 3, 1, 1},
     {1, 57, 57, 64, 64, 3, 1, 1},  {2, 18, 15, 32, 48, 3, 1, 1}, {1, 16, 16, 40, 33, 3, 1, 1},
 };
 
 static struct conv_spec spec_of(const size_t v[8], enum dtype d, bool accumulate, bool relu)
 {
-    return (struct conv_spec){.dtype = d, .n = v[0], .h = v[1], .w = v[2], .c = v[3], .k = v[4], .window = v[5],
-                              .stride = v[6], .pad = v[7], .accumulate = accumulate, .relu = relu};
+    return (struct conv_spec){.dtype = d,
+                              .n = v[0],
+                              .h = v[1],
+                              .w = v[2],
+                              .c = v[3],
+                              .k = v[4],
+                              .window = v[5],
+                              .stride = v[6],
+                              .pad = v[7],
+                              .accumulate = accumulate,
+                              .relu = relu};
 }
 
 /* The sum of one output, over the patch at (oy, ox). */
@@ -88,7 +97,8 @@ static void *to_dtype(const float *v, size_t n, enum dtype d)
 static struct buffers make_buffers(const struct conv_spec *s, uint64_t seed)
 {
     struct rng r = rng_new(seed);
-    struct buffers b = {.n_x = s->n * s->h * s->w * s->c, .n_y = s->n * conv_out(s->h, s) * conv_out(s->w, s) * s->k,
+    struct buffers b = {.n_x = s->n * s->h * s->w * s->c,
+                        .n_y = s->n * conv_out(s->h, s) * conv_out(s->w, s) * s->k,
                         .n_w = s->k * s->c * s->window * s->window};
     b.x = random_values(&r, b.n_x, 1);
     b.w = random_values(&r, b.n_w, 1 / sqrt((double)(b.n_w / s->k)));

@@ -15,18 +15,18 @@ static const struct conv_method *const methods[] = {
 
 /* n, h, w, c, k, window, stride, pad */
 static const size_t shapes[][8] = {
-    {2, 8, 8, 16, 16, 3, 1, 1},  {3, 7, 7, 32, 16, 3, 1, 1},  {2, 9, 5, 8, 24, 3, 2, 1},  {2, 15, 17, 3, 16, 7, 2, 3},
-    {3, 12, 12, 3, 8, 3, 1, 1},  {2, 13, 13, 3, 16, 3, 2, 1}, {5, 6, 6, 24, 40, 1, 1, 0}, {2, 9, 9, 32, 16, 1, 2, 0},
-    {2, 8, 8, 16, 16, 1, 2, 0},  {4, 1, 1, 16, 24, 3, 1, 1},  {2, 2, 2, 16, 32, 3, 2, 1}, {7, 1, 1, 40, 8, 1, 1, 0},
-    {2, 1, 1, 3, 8, 7, 2, 3},    {3, 4, 6, 7, 5, 3, 1, 1},    {2, 5, 4, 64, 128, 3, 2, 1}, {2, 4, 4, 300, 16, 3, 1, 1},
+    {2, 8, 8, 16, 16, 3, 1, 1},   {3, 7, 7, 32, 16, 3, 1, 1},  {2, 9, 5, 8, 24, 3, 2, 1},   {2, 15, 17, 3, 16, 7, 2, 3},
+    {3, 12, 12, 3, 8, 3, 1, 1},   {2, 13, 13, 3, 16, 3, 2, 1}, {5, 6, 6, 24, 40, 1, 1, 0},  {2, 9, 9, 32, 16, 1, 2, 0},
+    {2, 8, 8, 16, 16, 1, 2, 0},   {4, 1, 1, 16, 24, 3, 1, 1},  {2, 2, 2, 16, 32, 3, 2, 1},  {7, 1, 1, 40, 8, 1, 1, 0},
+    {2, 1, 1, 3, 8, 7, 2, 3},     {3, 4, 6, 7, 5, 3, 1, 1},    {2, 5, 4, 64, 128, 3, 2, 1}, {2, 4, 4, 300, 16, 3, 1, 1},
     {9, 33, 31, 24, 80, 3, 1, 1}, /* more tiles than a group of Winograd's has */
 };
 
 struct problem {
     struct conv_spec s;
     size_t n_x, n_y, n_w;
-    float *x, *y, *w;                      /* y: the gradient that comes in */
-    double *want_x, *want_y, *want_w;      /* gradients of x and w; the output */
+    float *x, *y, *w;                 /* y: the gradient that comes in */
+    double *want_x, *want_y, *want_w; /* gradients of x and w; the output */
 };
 
 /* For every product of the convolution once: y += x w, dx += dy w, dw += dy x. */
@@ -61,8 +61,15 @@ static float *random_values(struct rng *r, size_t n) /* that bf16 holds exactly 
 static struct problem make_problem(const size_t v[8], enum dtype d)
 {
     struct rng r = rng_new(v[0] + v[3] * 17);
-    struct problem p = {.s = {.dtype = d, .n = v[0], .h = v[1], .w = v[2], .c = v[3], .k = v[4], .window = v[5],
-                              .stride = v[6], .pad = v[7]}};
+    struct problem p = {.s = {.dtype = d,
+                              .n = v[0],
+                              .h = v[1],
+                              .w = v[2],
+                              .c = v[3],
+                              .k = v[4],
+                              .window = v[5],
+                              .stride = v[6],
+                              .pad = v[7]}};
     p.n_x = v[0] * v[1] * v[2] * v[3];
     p.n_y = v[0] * conv_out(v[1], &p.s) * conv_out(v[2], &p.s) * v[4];
     p.n_w = v[4] * v[5] * v[5] * v[3];
@@ -95,7 +102,8 @@ static double error_of(const void *got, enum dtype d, const double *want, size_t
 {
     double worst = 0, largest = 1e-30;
     for (size_t i = 0; i < n; i++) {
-        double g = d == DTYPE_BF16 ? (double)bf16_to_float(((const uint16_t *)got)[i]) : (double)((const float *)got)[i];
+        double g =
+            d == DTYPE_BF16 ? (double)bf16_to_float(((const uint16_t *)got)[i]) : (double)((const float *)got)[i];
         if (!isfinite(g))
             return HUGE_VAL;
         worst = fmax(worst, fabs(g - want[i]));

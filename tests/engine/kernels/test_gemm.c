@@ -15,8 +15,8 @@ static void fill(struct rng *r, float *x, size_t n)
 }
 
 /* element (j, t) of b is b[j * row + t * column] */
-static void naive(const size_t s[3], float alpha, const float *a, const float *b, size_t row, size_t column,
-                  float beta, float *c)
+static void naive(const size_t s[3], float alpha, const float *a, const float *b, size_t row, size_t column, float beta,
+                  float *c)
 {
     for (size_t i = 0; i < s[0]; i++)
         for (size_t j = 0; j < s[1]; j++) {

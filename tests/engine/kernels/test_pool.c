@@ -8,8 +8,8 @@
 
 /* n, h, w, c, window, stride, pad */
 static const size_t shapes[][7] = {
-    {1, 112, 112, 8, 3, 2, 1}, {2, 7, 9, 16, 3, 2, 1}, {1, 1, 1, 5, 3, 2, 1}, {1, 6, 6, 3, 2, 2, 0},
-    {3, 5, 4, 33, 3, 1, 1},
+    {1, 112, 112, 8, 3, 2, 1}, {2, 7, 9, 16, 3, 2, 1}, {1, 1, 1, 5, 3, 2, 1},
+    {1, 6, 6, 3, 2, 2, 0},     {3, 5, 4, 33, 3, 1, 1},
 };
 
 static struct tensor make(enum dtype d, size_t n, size_t h, size_t w, size_t c)
@@ -94,7 +94,10 @@ static void average_pooling_agrees_with_plain_loops(void **state)
 static void bf16_is_rounded_to_nearest_even(void **state)
 {
     UNUSED(state);
-    static const struct { uint32_t bits; uint16_t want; } cases[] = {
+    static const struct {
+        uint32_t bits;
+        uint16_t want;
+    } cases[] = {
         {0x3f800000, 0x3f80}, {0x3f808000, 0x3f80}, {0x3f818000, 0x3f82}, {0x3f808001, 0x3f81},
         {0x3f80ffff, 0x3f81}, {0x7f7fffff, 0x7f80}, {0x80000000, 0x8000}, {0xff800000, 0xff80},
     };

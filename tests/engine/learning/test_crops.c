@@ -10,7 +10,7 @@
 
 enum { IMAGES = 6, SIZE = 32, SMALL = 20, FULL = 2, OTHERS = 3, ROWS = (FULL + OTHERS) * IMAGES };
 enum { FULL_VALUES = FULL * IMAGES * SIZE * SIZE * 3, VALUES = FULL_VALUES + OTHERS * IMAGES * SMALL * SMALL * 3 };
-#define DINO "\"type\":\"dino\",\"dino\":{\"prototypes\":12,\"momentum\":0.75,\"momentum_end\":0.75}"
+#define DINO  "\"type\":\"dino\",\"dino\":{\"prototypes\":12,\"momentum\":0.75,\"momentum_end\":0.75}"
 #define CROPS ",\"crops\":[{\"size\":32},{\"count\":3,\"size\":20}]"
 
 struct trial {
@@ -22,7 +22,9 @@ struct trial {
 
 static struct batch make_batch(void)
 {
-    struct batch b = {.rows = ROWS, .pixels = mem_aligned(VALUES, sizeof(float)), .groups = mem_new(ROWS, sizeof *b.groups),
+    struct batch b = {.rows = ROWS,
+                      .pixels = mem_aligned(VALUES, sizeof(float)),
+                      .groups = mem_new(ROWS, sizeof *b.groups),
                       .items = mem_new(IMAGES, sizeof *b.items)};
     struct rng r = rng_new(4);
     for (size_t i = 0; i < VALUES; i++)
@@ -40,11 +42,14 @@ static struct trial begin(const char *method, const char *crops, const char *pic
     char text[600];
     struct err e = {0};
     int n = snprintf(text, sizeof text,
-                     "{\"data\":\"d\",\"out\":\"o\",\"steps\":9,\"batch_size\":%d,\"precision\":\"fp32\",\"arch\":{\"stem\":\"small2\","
+                     "{\"data\":\"d\",\"out\":\"o\",\"steps\":9,\"batch_size\":%d,\"precision\":\"fp32\",\"arch\":{"
+                     "\"stem\":\"small2\","
                      "\"width\":8,\"size\":32},\"head\":[{\"outputs\":24,\"relu\":true},{\"outputs\":8}],"
-                     "\"optimizer\":{\"type\":\"sgd\"},\"method\":{%s}%s}", IMAGES, method, crops);
+                     "\"optimizer\":{\"type\":\"sgd\"},\"method\":{%s}%s}",
+                     IMAGES, method, crops);
     assert_ok(train_config_parse(&t.config, text, (size_t)n, &e), e);
-    t.step = train_step_new(&t.config, t.model, &(struct run_length){.steps = 9, .per_epoch = 3, .items = IMAGES}, picks, &e);
+    t.step = train_step_new(&t.config, t.model, &(struct run_length){.steps = 9, .per_epoch = 3, .items = IMAGES},
+                            picks, &e);
     assert_ok(t.step != NULL, e);
     return t;
 }
@@ -99,8 +104,11 @@ static char *picks_of(const struct learner *l, size_t pass)
 static struct learner *pass_of(const struct trial *t, size_t pass)
 {
     struct err e = {0};
-    struct learner_options o = {.precision = PRECISION_FP32, .n_head = 2, .head = {{24, false, true}, {8, false, false}},
-                                .seed = t->config.seed, .n_passes = 1};
+    struct learner_options o = {.precision = PRECISION_FP32,
+                                .n_head = 2,
+                                .head = {{24, false, true}, {8, false, false}},
+                                .seed = t->config.seed,
+                                .n_passes = 1};
     char *picks = picks_of(train_step_learner(t->step), pass);
     o.passes[0] = pass ? (struct learner_pass){OTHERS * IMAGES, SMALL} : (struct learner_pass){FULL * IMAGES, SIZE};
     o.picks = picks;
@@ -119,11 +127,20 @@ static void a_step_is_the_sum_of_a_pass_for_each_size(void **state)
     float z[ROWS * 8], dz[ROWS * 8], *small = z + FULL * IMAGES * 8;
     struct err e = {0};
     size_t n;
-    assert_ok(learner_forward(a, t.batch.pixels, z, &e) && learner_forward(b, t.batch.pixels + FULL_VALUES, small, &e), e);
-    struct loss *loss = loss_new(&objective_swav, &t.config.settings, &(struct loss_shape){.n = ROWS, .d = 8, .views = 5, .full = 2,
-                                 .items = IMAGES, .steps = 9, .per_epoch = 3, .seed = t.config.seed}, &e);
-    const struct loss_report want = loss_run(loss, &(struct loss_batch){.z = z, .groups = t.batch.groups, .items = t.batch.items,
-                                                                        .n = ROWS, .d = 8}, dz);
+    assert_ok(learner_forward(a, t.batch.pixels, z, &e) && learner_forward(b, t.batch.pixels + FULL_VALUES, small, &e),
+              e);
+    struct loss *loss = loss_new(&objective_swav, &t.config.settings,
+                                 &(struct loss_shape){.n = ROWS,
+                                                      .d = 8,
+                                                      .views = 5,
+                                                      .full = 2,
+                                                      .items = IMAGES,
+                                                      .steps = 9,
+                                                      .per_epoch = 3,
+                                                      .seed = t.config.seed},
+                                 &e);
+    const struct loss_report want = loss_run(
+        loss, &(struct loss_batch){.z = z, .groups = t.batch.groups, .items = t.batch.items, .n = ROWS, .d = 8}, dz);
     assert_ok(learner_backward(a, dz, false, &e) && learner_backward(b, dz + FULL * IMAGES * 8, false, &e), e);
     const struct step_report got = run(&t);
     assert_true(fabs(got.loss - want.loss) <= 1e-6 * want.loss);
@@ -166,7 +183,8 @@ static void targets_are_made_of_the_full_crops(void **state)
     a = find(train_step_learner(many.step), "bn1.running_mean");
     b = find(train_step_learner(full.step), "bn1.running_mean");
     assert_true(memcmp(a->data, b->data, a->count * sizeof(float)) != 0);
-    const struct loss_tensor *ta = loss_tensors(train_step_loss(many.step), &n), *tb = loss_tensors(train_step_loss(full.step), &n);
+    const struct loss_tensor *ta = loss_tensors(train_step_loss(many.step), &n),
+                             *tb = loss_tensors(train_step_loss(full.step), &n);
     assert_string_equal(ta[2].name, "centre");
     assert_memory_equal(ta[2].data, tb[2].data, ta[2].count * sizeof(float));
     end(&many);
@@ -196,7 +214,8 @@ static void two_full_crops_are_two_views(void **state)
 static void equal_sizes_are_one_pass(void **state)
 {
     UNUSED(state);
-    struct trial one = begin(DINO, ",\"crops\":[{\"size\":20},{\"count\":1,\"size\":20}]", NULL), two = begin(DINO, CROPS, NULL);
+    struct trial one = begin(DINO, ",\"crops\":[{\"size\":20},{\"count\":1,\"size\":20}]", NULL),
+                 two = begin(DINO, CROPS, NULL);
     assert_int_equal(t_times(learner_picks(train_step_learner(one.step)), "\"conv1.weight\""), 1);
     assert_int_equal(t_times(learner_picks(train_step_learner(two.step)), "\"conv1.weight\""), 2);
     assert_int_equal(t_times(learner_picks(train_step_target(two.step)), "\"conv1.weight\""), 1);

@@ -145,7 +145,8 @@ static double worst_error(const struct task *t, size_t stride)
     return worst;
 }
 
-static void check(const char *what, const struct arch *a, uint32_t size, unsigned first, const struct learner_options *o)
+static void check(const char *what, const struct arch *a, uint32_t size, unsigned first,
+                  const struct learner_options *o)
 {
     struct task t = task_new(a, size, first, o);
     exact_take_sides(t.exact);
@@ -205,15 +206,16 @@ static void without_corners_the_gradients_are_those_of_double(void **state)
     static const struct arch small = {18, STEM_SMALL1, 16, 0};
     for (size_t k = 0; k < LEARNER_KINDS; k++)
         for (unsigned i = 0; i < BATCHES; i++) {
-            struct learner_options o = {.precision = learner_kinds[k].precision, .backend = learner_kinds[k].backend, .batch = 8};
+            struct learner_options o = {
+                .precision = learner_kinds[k].precision, .backend = learner_kinds[k].backend, .batch = 8};
             struct task t = task_new(&small, 32, 8 * i, &o);
             size_t all, other = exact_other_sides(t.exact, &all);
             double same;
             exact_take_sides(t.exact);
             task_backward(&t);
             same = worst_error(&t, STRIDE);
-            print_message("%s, pictures %u: %zu of %zu on the other side; gradients with its sides taken: %.1e\n", learner_kinds[k].name, 8 * i, other,
-                          all, same);
+            print_message("%s, pictures %u: %zu of %zu on the other side; gradients with its sides taken: %.1e\n",
+                          learner_kinds[k].name, 8 * i, other, all, same);
             assert_true(same <= 1e-4 && other <= all / 100000);
             task_free(&t);
         }

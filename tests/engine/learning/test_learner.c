@@ -40,8 +40,11 @@ static void with_frozen_norms_the_features_are_those_of_the_encoder(void **state
     struct err e = {0};
     for (size_t k = 0; k < LEARNER_KINDS; k++) {
         struct model *m = hashed_model(&odd_arch, ODD_SIZE);
-        struct learner *l = learner_new(m, &(struct learner_options){.precision = PRECISION_FP32, .freeze_norm = true,
-                                                                     .backend = learner_kinds[k].backend, .batch = 2}, &e);
+        struct learner *l = learner_new(
+            m,
+            &(struct learner_options){
+                .precision = PRECISION_FP32, .freeze_norm = true, .backend = learner_kinds[k].backend, .batch = 2},
+            &e);
         struct encoder *enc = encoder_new(m, &(struct encoder_options){PRECISION_FP32, learner_kinds[k].backend}, &e);
         struct lane *lane = lane_new(enc, 2, &e);
         float *pixels = learner_pictures(0, 2, ODD_SIZE), want[2 * 24], z[2 * 24];

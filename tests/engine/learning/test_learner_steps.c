@@ -26,9 +26,10 @@ struct run { /* NT-Xent over two views, and SGD */
 static struct run run_new(const struct learner_kind *k, const char *picks)
 {
     struct err e = {0};
-    struct run r = {.l = learner_make(&golden_arch, GOLDEN_SIZE,
-                              &(struct learner_options){.precision = k->precision, .backend = k->backend,
-                                                        .batch = GOLDEN_BATCH, .picks = picks})};
+    struct run r = {.l = learner_make(
+                        &golden_arch, GOLDEN_SIZE,
+                        &(struct learner_options){
+                            .precision = k->precision, .backend = k->backend, .batch = GOLDEN_BATCH, .picks = picks})};
     struct objective_settings set = objective_infonce.defaults;
     struct optimizer_settings sgd = optimizer_defaults(OPTIMIZER_SGD);
     size_t n, d = learner_outputs(r.l);
@@ -101,7 +102,8 @@ static double gradient_error(FILE *f, const struct parameter *p, double *of_valu
     worst = fabs(sqrt(sum) - norm) / norm;
     for (int i = 0; i < 6; i++) {
         assert_int_equal(fscanf(f, "%zu %lf", &at, &value), 2);
-        *of_values = fmax(*of_values, fabs((double)p->gradient[at] - value) / fmax(fabs(value), norm / sqrt((double)count)));
+        *of_values =
+            fmax(*of_values, fabs((double)p->gradient[at] - value) / fmax(fabs(value), norm / sqrt((double)count)));
     }
     return worst;
 }
@@ -150,7 +152,10 @@ static void the_network_in_double_is_that_of_pytorch(void **state)
     exact_forward(x, r.pixels);
     for (size_t i = 0; i < GOLDEN_BATCH * learner_outputs(r.l); i++)
         r.z[i] = (float)exact_output(x)[i];
-    double loss = loss_run(r.loss, &(struct loss_batch){.z = r.z, .groups = r.groups, .n = GOLDEN_BATCH, .d = learner_outputs(r.l)}, r.dz).loss;
+    double loss =
+        loss_run(r.loss,
+                 &(struct loss_batch){.z = r.z, .groups = r.groups, .n = GOLDEN_BATCH, .d = learner_outputs(r.l)}, r.dz)
+            .loss;
     print_message("%.8f, PyTorch %.8f\n", loss, want[0]);
     assert_true(fabs(loss - want[0]) <= 1e-6 * want[0]);
     exact_free(x);

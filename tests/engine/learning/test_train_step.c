@@ -17,7 +17,8 @@ static struct train_config config_of(const char *more)
     char text[512];
     int n = snprintf(text, sizeof text,
                      "{\"data\":\"d\",\"out\":\"o\",\"steps\":9,\"batch_size\":%d,\"precision\":\"fp32\","
-                     "\"head\":[{\"outputs\":24,\"relu\":true},{\"outputs\":8}]%s}", IMAGES, more);
+                     "\"head\":[{\"outputs\":24,\"relu\":true},{\"outputs\":8}]%s}",
+                     IMAGES, more);
     assert_ok(train_config_parse(&c, text, (size_t)n, &e), e);
     return c;
 }
@@ -137,7 +138,7 @@ static void the_average_is_exported(void **state)
     train_step_export(s, m);
     assert_true(fabs((double)model_weight(m, "conv1.weight")->data[0] - mean) < 1e-6);
     assert_true(fabs((double)now - mean) > 1e-5);
-    assert_true(t[0].data[0] == now); /* training goes on with its own weights */
+    assert_true(t[0].data[0] == now);          /* training goes on with its own weights */
     assert_null(train_step_average(s, n - 1)); /* the head's */
     train_step_free(s);
     model_free(m);

@@ -42,8 +42,10 @@ static void begin(struct trial *t, const char *method, const char *more)
     char text[700];
     struct err e = {0};
     int n = snprintf(text, sizeof text,
-                     "{\"data\":\"d\",\"out\":\"o\",\"steps\":%d,\"batch_size\":%d,\"precision\":\"fp32\",\"arch\":{\"stem\":\"small2\","
-                     "\"width\":8,\"size\":32},\"method\":%s%s}", STEPS, IMAGES, method, more);
+                     "{\"data\":\"d\",\"out\":\"o\",\"steps\":%d,\"batch_size\":%d,\"precision\":\"fp32\",\"arch\":{"
+                     "\"stem\":\"small2\","
+                     "\"width\":8,\"size\":32},\"method\":%s%s}",
+                     STEPS, IMAGES, method, more);
     *t = (struct trial){0};
     assert_ok(train_config_parse(&t->config, text, (size_t)n, &e), e);
     t->model = lesson_model(3);
@@ -52,8 +54,10 @@ static void begin(struct trial *t, const char *method, const char *more)
     if (!picks)
         picks = mem_text(learner_picks(train_step_learner(t->step)));
     t->watch = watch_new(&t->config, &(struct loss_shape){.n = ROWS, .d = train_step_outputs(t->step)}, 6, STEPS);
-    t->batch = (struct batch){.rows = ROWS, .pixels = mem_aligned((size_t)ROWS * VALUES, sizeof(float)),
-                              .groups = mem_new(ROWS, sizeof *t->batch.groups), .items = mem_new(IMAGES, sizeof *t->batch.items)};
+    t->batch = (struct batch){.rows = ROWS,
+                              .pixels = mem_aligned((size_t)ROWS * VALUES, sizeof(float)),
+                              .groups = mem_new(ROWS, sizeof *t->batch.groups),
+                              .items = mem_new(IMAGES, sizeof *t->batch.items)};
     for (size_t i = 0; i < ROWS; i++)
         t->batch.groups[i] = (int32_t)(i % IMAGES);
     for (size_t i = 0; i < IMAGES; i++)
@@ -94,7 +98,8 @@ static enum watch_finding train(struct trial *t, int steps, bool fresh, double r
 }
 
 #define LINEAR ",\"head\":[{\"outputs\":16}],\"optimizer\":{\"type\":\"%s\"}"
-#define HEAD ",\"head\":[{\"outputs\":32,\"norm\":true,\"relu\":true},{\"outputs\":16}],\"optimizer\":{\"type\":\"adamw\"}"
+#define HEAD                                                                                                           \
+    ",\"head\":[{\"outputs\":32,\"norm\":true,\"relu\":true},{\"outputs\":16}],\"optimizer\":{\"type\":\"adamw\"}"
 #define PREDICTOR ",\"predictor\":[{\"outputs\":32,\"norm\":true,\"relu\":true},{}]"
 
 static void each_objective_learns(void **state)
@@ -136,10 +141,13 @@ static void collapses_are_seen_and_named(void **state)
         const char *healthy, *broken, *optimizer, *predictor, *says;
         double rate;
     } cases[] = {
-        {"{\"type\":\"byol\",\"byol\":{\"momentum\":0.5,\"momentum_end\":0.5}}", NULL, "sgd", PREDICTOR, "one and the same vector", 0.05},
+        {"{\"type\":\"byol\",\"byol\":{\"momentum\":0.5,\"momentum_end\":0.5}}", NULL, "sgd", PREDICTOR,
+         "one and the same vector", 0.05},
         {"{\"type\":\"swav\",\"swav\":{\"prototypes\":16,\"queue\":0}}",
-         "{\"type\":\"swav\",\"swav\":{\"prototypes\":16,\"queue\":0,\"iterations\":0}}", "adamw", "", "one and the same vector", 0.01},
-        {"{\"type\":\"barlow\"}", "{\"type\":\"barlow\",\"barlow\":{\"off_diagonal\":0}}", "adamw", "", "one direction", 0.01},
+         "{\"type\":\"swav\",\"swav\":{\"prototypes\":16,\"queue\":0,\"iterations\":0}}", "adamw", "",
+         "one and the same vector", 0.01},
+        {"{\"type\":\"barlow\"}", "{\"type\":\"barlow\",\"barlow\":{\"off_diagonal\":0}}", "adamw", "", "one direction",
+         0.01},
     };
     if (T_SLOWER > 1)
         skip(); /* whole trainings; what a sanitizer may find is in the steps of the other tests */

@@ -54,7 +54,8 @@ static struct loss_report solve(struct problem *p, const struct objective *o, co
     struct loss *l = loss_new(o, s, &(struct loss_shape){.n = p->n, .d = p->d}, &e);
     if (!l)
         fail_msg("%s: %s", e.param, e.text);
-    struct loss_report r = loss_run(l, &(struct loss_batch){.z = p->z, .groups = p->groups, .n = p->n, .d = p->d}, p->grad);
+    struct loss_report r =
+        loss_run(l, &(struct loss_batch){.z = p->z, .groups = p->groups, .n = p->n, .d = p->d}, p->grad);
     loss_free(l);
     return r;
 }
@@ -77,12 +78,21 @@ static void infonce_equals_autograd(void **state)
         const char *id;
         enum contrast_form form;
     } cases[] = {
-        {"ntxent_axis", 0}, {"ntxent_generic_t05", 0}, {"ntxent_generic_t01", 0}, {"ntxent_batch1", 0},
-        {"ntxent_all_equal", 0}, {"ntxent_tau_inf", 0}, {"ntxent_tau_to_0_triplet_limit", 0},
-        {"ntxent_tau_limit_active_0.1", 0}, {"ntxent_tau_limit_active_0.01", 0},
-        {"ntxent_tau_limit_active_0.001", 0}, {"supcon_out", CONTRAST_FORM_OUT},
-        {"supcon_in", CONTRAST_FORM_IN}, {"supcon_equals_ntxent", CONTRAST_FORM_OUT},
-        {"supcon_equals_ntxent", CONTRAST_FORM_IN}, {"supcon_no_positive", 0},
+        {"ntxent_axis", 0},
+        {"ntxent_generic_t05", 0},
+        {"ntxent_generic_t01", 0},
+        {"ntxent_batch1", 0},
+        {"ntxent_all_equal", 0},
+        {"ntxent_tau_inf", 0},
+        {"ntxent_tau_to_0_triplet_limit", 0},
+        {"ntxent_tau_limit_active_0.1", 0},
+        {"ntxent_tau_limit_active_0.01", 0},
+        {"ntxent_tau_limit_active_0.001", 0},
+        {"supcon_out", CONTRAST_FORM_OUT},
+        {"supcon_in", CONTRAST_FORM_IN},
+        {"supcon_equals_ntxent", CONTRAST_FORM_OUT},
+        {"supcon_equals_ntxent", CONTRAST_FORM_IN},
+        {"supcon_no_positive", 0},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct problem p = read_case(cases[i].id);
@@ -163,7 +173,8 @@ static void single_triplets_equal_autograd(void **state)
     } ends[] = {{"triplet_soft_margin_floor_unit", -1}, {"triplet_soft_margin_collapse", 1}};
     for (size_t i = 0; i < COUNT(ends); i++) { /* the pair is one point, the negative opposite to it or there too */
         struct problem p = {.n = 3, .d = 2, .z = {1, 0, 1, 0, ends[i].away, 0}, .groups = {0, 0, 1}};
-        assert_true(fabs(solve(&p, &objective_triplet, &s).loss - oracle_number(oracle_case(ends[i].id), "expected_loss")) < 1e-5);
+        assert_true(fabs(solve(&p, &objective_triplet, &s).loss -
+                         oracle_number(oracle_case(ends[i].id), "expected_loss")) < 1e-5);
     }
 }
 
@@ -244,7 +255,8 @@ static void gradients_agree_with_finite_differences(void **state)
             probe.z[i] -= 2 * h;
             double down = solve(&probe, o, &s).loss, slope = (up - down) / (2 * (double)h);
             if (!(fabs(slope - (double)p.grad[i]) <= 2e-3))
-                fail_msg("%s %d: gradient [%zu] %g, difference quotient %g", o->name, kind, i, (double)p.grad[i], slope);
+                fail_msg("%s %d: gradient [%zu] %g, difference quotient %g", o->name, kind, i, (double)p.grad[i],
+                         slope);
         }
     }
 }
@@ -284,7 +296,8 @@ static void a_collapsed_batch_shows_the_objectives_own_constant(void **state)
         for (size_t i = 0; i < p.n; i++)
             p.groups[i] = (int32_t)(i / 2);
         double loss = solve(&p, list[o], &list[o]->defaults).loss;
-        assert_true(fabs(loss - list[o]->collapsed(&list[o]->defaults, &(struct loss_shape){.n = p.n, .d = p.d})) < 1e-5);
+        assert_true(fabs(loss - list[o]->collapsed(&list[o]->defaults, &(struct loss_shape){.n = p.n, .d = p.d})) <
+                    1e-5);
     }
 }
 

@@ -66,7 +66,9 @@ static struct loss *open_loss(double temperature, uint64_t seed)
     struct objective_settings s = objective_proxy.defaults;
     struct err e = {0};
     s.temperature = temperature;
-    struct loss *l = loss_new(&objective_proxy, &s, &(struct loss_shape){.n = ROWS, .d = COLUMNS, .views = 1, .labels = LABELS, .seed = seed}, &e);
+    struct loss *l =
+        loss_new(&objective_proxy, &s,
+                 &(struct loss_shape){.n = ROWS, .d = COLUMNS, .views = 1, .labels = LABELS, .seed = seed}, &e);
     assert_ok(l != NULL, e);
     return l;
 }
@@ -109,7 +111,8 @@ static void assert_exact(struct loss *l, struct problem *p)
     for (size_t i = 0; i < VALUES; i++)
         assert_number("gradient of the rows", i, (double)grad[i], slope(p, &p->z[i]), 2e-5 / p->temperature);
     for (size_t i = 0; i < OWN; i++)
-        assert_number("gradient of the proxies", i, (double)c->gradient[i], slope(p, &p->proxies[i]), 2e-5 / p->temperature);
+        assert_number("gradient of the proxies", i, (double)c->gradient[i], slope(p, &p->proxies[i]),
+                      2e-5 / p->temperature);
 }
 
 static void loss_and_gradients_are_those_of_a_forward_pass_in_double(void **state)
@@ -164,7 +167,8 @@ static void a_collapsed_batch_shows_the_objectives_own_constant(void **state)
         p.z[i] = 1;
     for (size_t i = 0; i < OWN; i++)
         c->data[i] = 0.4472136f; /* all proxies in one place too */
-    double chance = objective_proxy.collapsed(&objective_proxy.defaults, &(struct loss_shape){.n = ROWS, .d = COLUMNS, .labels = LABELS});
+    double chance = objective_proxy.collapsed(&objective_proxy.defaults,
+                                              &(struct loss_shape){.n = ROWS, .d = COLUMNS, .labels = LABELS});
     assert_number("loss", 0, solve(l, &p, grad).loss, chance, 1e-5);
     assert_number("collapsed loss", 0, chance, 1.386294361, 1e-8);
     loss_free(l);
@@ -196,7 +200,8 @@ static void proxies_are_unit_vectors_at_first_and_after_a_step(void **state)
             assert_number("squared length of proxy", i, square, 1, 1e-5);
             ratio[i] = c->data[i * COLUMNS] / before[i * COLUMNS];
             for (size_t k = 0; k < COLUMNS; k++)
-                assert_number("proxy", i, (double)c->data[i * COLUMNS + k], (double)(ratio[i] * before[i * COLUMNS + k]), 1e-5);
+                assert_number("proxy", i, (double)c->data[i * COLUMNS + k],
+                              (double)(ratio[i] * before[i * COLUMNS + k]), 1e-5);
         }
         assert_true(moved == (fabsf(ratio[0] - 1) > 1e-3f));
     }

@@ -24,8 +24,16 @@ struct problem {
 static struct loss *open_loss(const struct objective *o, const struct objective_settings *s, const struct problem *p)
 {
     struct err e = {0};
-    struct loss *l = loss_new(o, s, &(struct loss_shape){.n = p->n, .d = p->d, .views = p->views, .full = p->full,
-                                                         .items = p->n / p->views, .steps = p->steps, .per_epoch = 1, .seed = 7}, &e);
+    struct loss *l = loss_new(o, s,
+                              &(struct loss_shape){.n = p->n,
+                                                   .d = p->d,
+                                                   .views = p->views,
+                                                   .full = p->full,
+                                                   .items = p->n / p->views,
+                                                   .steps = p->steps,
+                                                   .per_epoch = 1,
+                                                   .seed = 7},
+                              &e);
     if (!l)
         fail_msg("%s: %s: %s", o->name, e.param, e.text);
     return l;
@@ -33,7 +41,8 @@ static struct loss *open_loss(const struct objective *o, const struct objective_
 
 static struct loss_batch batch_of(const struct problem *p)
 {
-    return (struct loss_batch){.z = p->z, .target = p->target, .items = p->items, .n = p->n, .d = p->d, .step = p->step};
+    return (struct loss_batch){
+        .z = p->z, .target = p->target, .items = p->items, .n = p->n, .d = p->d, .step = p->step};
 }
 
 static struct loss_report solve(struct loss *l, struct problem *p)
@@ -160,8 +169,11 @@ static void barlow_and_vicreg_equal_autograd(void **state)
     static const struct {
         const char *id;
         const struct objective *o;
-    } cases[] = {{"barlow_eps1e-5", &objective_barlow}, {"barlow_eps0", &objective_barlow}, {"barlow_lambda1", &objective_barlow},
-                 {"barlow_affine_invariance", &objective_barlow}, {"vicreg", &objective_vicreg}};
+    } cases[] = {{"barlow_eps1e-5", &objective_barlow},
+                 {"barlow_eps0", &objective_barlow},
+                 {"barlow_lambda1", &objective_barlow},
+                 {"barlow_affine_invariance", &objective_barlow},
+                 {"vicreg", &objective_vicreg}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct problem p = read_views(cases[i].id, views, 2);
         struct objective_settings s = cases[i].o->defaults;
@@ -180,7 +192,8 @@ static void barlow_and_vicreg_equal_autograd(void **state)
 static void sinkhorn_equals_the_linear_one(void **state)
 {
     UNUSED(state);
-    static const char *const cases[] = {"sinkhorn_it0", "sinkhorn_it1", "sinkhorn_it3", "sinkhorn_it10", "sinkhorn_uniform"};
+    static const char *const cases[] = {"sinkhorn_it0", "sinkhorn_it1", "sinkhorn_it3", "sinkhorn_it10",
+                                        "sinkhorn_uniform"};
     for (size_t i = 0; i < COUNT(cases); i++)
         for (int shift = 0; shift < 2; shift++) {
             float q[ROOM];
@@ -194,7 +207,8 @@ static void sinkhorn_equals_the_linear_one(void **state)
             float want[ROOM];
             oracle_rows(oracle_result(cases[i], "q"), want, &k);
             for (size_t j = 0; j < n * k; j++) /* a score of 2000 is rounded to 1e-4 */
-                assert_number(cases[i], "code", (double)q[j], (double)want[j], shift ? 1e-3 : 1e-5 * fmax((double)want[j], 0.1));
+                assert_number(cases[i], "code", (double)q[j], (double)want[j],
+                              shift ? 1e-3 : 1e-5 * fmax((double)want[j], 0.1));
         }
 }
 
@@ -225,7 +239,8 @@ static void swav_equals_autograd(void **state)
             oracle_rows(oracle_input(id, "queue0"), tensor(l, "queue")->data, &d);
             oracle_rows(oracle_input(id, "queue1"), tensor(l, "queue")->data + 2 * d, &d);
             tensor(l, "cursor")->data[1] = tensor(l, "cursor")->data[3] = 2;
-            assert_number(id, "loss without a queue", without, oracle_number(oracle_case("swav_2crops"), "expected_loss"), 2e-5);
+            assert_number(id, "loss without a queue", without,
+                          oracle_number(oracle_case("swav_2crops"), "expected_loss"), 2e-5);
         }
         assert_loss(id, solve(l, &p).loss);
         for (size_t v = 0; v < cases[i].views; v++)
@@ -358,9 +373,9 @@ static void the_momentum_goes_along_a_cosine(void **state)
 
 /* ---- properties ---- */
 
-static const struct objective *const all[] = {&objective_moco, &objective_mocov2, &objective_byol, &objective_simsiam,
-                                              &objective_barlow, &objective_vicreg, &objective_swav,
-                                              &objective_deepclusterv2, &objective_dino};
+static const struct objective *const all[] = {&objective_moco,    &objective_mocov2,        &objective_byol,
+                                              &objective_simsiam, &objective_barlow,        &objective_vicreg,
+                                              &objective_swav,    &objective_deepclusterv2, &objective_dino};
 
 static struct objective_settings small_settings(const struct objective *o)
 {
@@ -443,7 +458,8 @@ static void gradients_agree_with_finite_differences(void **state)
 }
 
 /* softmax((x C' - centre) / temperature), x made unit; in double. */
-static void distribution(const float *x, size_t d, const float *c, size_t k, const float *centre, double temperature, double *p)
+static void distribution(const float *x, size_t d, const float *c, size_t k, const float *centre, double temperature,
+                         double *p)
 {
     double norm = 0, sum = 0;
     for (size_t i = 0; i < d; i++)
@@ -459,7 +475,8 @@ static void distribution(const float *x, size_t d, const float *c, size_t k, con
 }
 
 /* The mean over pictures and over pairs of a full crop, which gives the code, and any other crop, which predicts it. */
-static double mean_over_pairs(const struct loss *l, const struct objective_settings *s, const struct problem *p, bool taught)
+static double mean_over_pairs(const struct loss *l, const struct objective_settings *s, const struct problem *p,
+                              bool taught)
 {
     size_t rows = p->n / p->views, k = (size_t)s->prototypes, pairs = 0;
     const float *c = tensor(l, "prototypes")->data, *ct = taught ? tensor(l, "teacher_prototypes")->data : c;
@@ -483,7 +500,9 @@ static void with_many_crops_the_full_ones_teach_all(void **state)
 {
     UNUSED(state);
     static const struct objective *const some[] = {&objective_swav, &objective_dino, &objective_deepclusterv2};
-    static const struct { size_t views, full; } crops[] = {{4, 2}, {6, 2}, {4, 3}, {3, 3}};
+    static const struct {
+        size_t views, full;
+    } crops[] = {{4, 2}, {6, 2}, {4, 3}, {3, 3}};
     struct rng r = rng_new(11);
     for (size_t i = 0; i < COUNT(some) * COUNT(crops); i++) {
         const struct objective *o = some[i / COUNT(crops)];
@@ -498,7 +517,8 @@ static void with_many_crops_the_full_ones_teach_all(void **state)
             p.target[k] = NAN;
         double loss = solve(l, &p).loss;
         if (o != &objective_deepclusterv2)
-            assert_number(o->name, "loss of many crops", loss, mean_over_pairs(l, &s, &p, o == &objective_dino), 2e-5 * fabs(loss));
+            assert_number(o->name, "loss of many crops", loss, mean_over_pairs(l, &s, &p, o == &objective_dino),
+                          2e-5 * fabs(loss));
         assert_slopes(l, &p, o->name, o == &objective_swav ? p.full * (p.n / p.views) : 0);
         if (o == &objective_deepclusterv2)
             assert_int_equal(tensor(l, "bank")->count, p.full * (p.n / p.views) * p.d);
@@ -567,8 +587,8 @@ static void order_and_length_of_the_rows_do_not_matter(void **state)
         assert_number(all[o]->name, "loss in another order", b, a, 2e-5 * fabs(a));
         for (size_t i = 0; i < p.n; i++)
             for (size_t k = 0; k < p.d; k++)
-                assert_number(all[o]->name, "gradient in another order", (double)(longer * q.grad[(p.n - 1 - i) * p.d + k]),
-                              (double)p.grad[i * p.d + k], 1e-4);
+                assert_number(all[o]->name, "gradient in another order",
+                              (double)(longer * q.grad[(p.n - 1 - i) * p.d + k]), (double)p.grad[i * p.d + k], 1e-4);
         loss_free(l);
     }
 }
@@ -591,7 +611,8 @@ static void a_collapsed_batch_shows_the_objectives_own_constant(void **state)
             t[0].data[i] = 0.4472136f; /* all prototypes too */
         if (all[o] == &objective_moco || all[o] == &objective_mocov2)
             look(l, &p); /* 24 keys fill the queue */
-        assert_number(all[o]->name, "collapsed loss", solve(l, &p).loss, all[o]->collapsed(&s, &(struct loss_shape){.n = p.n, .d = p.d}), 2e-4);
+        assert_number(all[o]->name, "collapsed loss", solve(l, &p).loss,
+                      all[o]->collapsed(&s, &(struct loss_shape){.n = p.n, .d = p.d}), 2e-4);
         loss_free(l);
     }
 }
@@ -658,13 +679,25 @@ static void impossible_settings_are_refused_by_name(void **state)
         const char *name;
         double bad;
     } cases[] = {
-        {&objective_moco, "temperature", 0}, {&objective_mocov2, "queue", 1.5}, {&objective_moco, "momentum", 1.1},
-        {&objective_byol, "momentum_end", -1}, {&objective_barlow, "off_diagonal", -1}, {&objective_barlow, "epsilon", (double)NAN},
-        {&objective_vicreg, "covariance", (double)NAN}, {&objective_vicreg, "epsilon", 0}, {&objective_swav, "prototypes", 1},
-        {&objective_swav, "iterations", 0.5}, {&objective_swav, "queue", -1}, {&objective_swav, "sharpness", 0},
-        {&objective_swav, "freeze_prototypes", 2}, {&objective_deepclusterv2, "heads", 0}, {&objective_deepclusterv2, "recluster", 0},
+        {&objective_moco, "temperature", 0},
+        {&objective_mocov2, "queue", 1.5},
+        {&objective_moco, "momentum", 1.1},
+        {&objective_byol, "momentum_end", -1},
+        {&objective_barlow, "off_diagonal", -1},
+        {&objective_barlow, "epsilon", (double)NAN},
+        {&objective_vicreg, "covariance", (double)NAN},
+        {&objective_vicreg, "epsilon", 0},
+        {&objective_swav, "prototypes", 1},
+        {&objective_swav, "iterations", 0.5},
+        {&objective_swav, "queue", -1},
+        {&objective_swav, "sharpness", 0},
+        {&objective_swav, "freeze_prototypes", 2},
+        {&objective_deepclusterv2, "heads", 0},
+        {&objective_deepclusterv2, "recluster", 0},
         {&objective_deepclusterv2, "prototypes", 6}, /* of five pictures that are learned from */
-        {&objective_dino, "teacher_temperature", 0}, {&objective_dino, "centre_momentum", 2}, {&objective_dino, "iterations", 0.5},
+        {&objective_dino, "teacher_temperature", 0},
+        {&objective_dino, "centre_momentum", 2},
+        {&objective_dino, "iterations", 0.5},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct objective_settings s = small_settings(cases[i].o);
@@ -675,7 +708,9 @@ static void impossible_settings_are_refused_by_name(void **state)
                 found = &cases[i].o->settings[k];
         assert_non_null(found);
         *(double *)(void *)((char *)&s + found->offset) = cases[i].bad;
-        assert_err(loss_new(cases[i].o, &s, &(struct loss_shape){.n = 12, .d = 5, .items = 6, .learned = 5}, &e) != NULL, e, ERR_BAD_INPUT);
+        assert_err(loss_new(cases[i].o, &s, &(struct loss_shape){.n = 12, .d = 5, .items = 6, .learned = 5}, &e) !=
+                       NULL,
+                   e, ERR_BAD_INPUT);
         assert_string_equal(e.param, cases[i].name);
     }
 }
@@ -689,7 +724,8 @@ static void the_profiles_are_possible(void **state)
             const struct objective_profile *p = &all[o]->profiles[u];
             struct err e = {0};
             assert_ok(all[o]->check(&p->settings, &e), e);
-            assert_true(p->head.n_projector > 0 && p->learning_rate > 0 && p->head_rate > 0 && p->recipe && p->optimizer);
+            assert_true(p->head.n_projector > 0 && p->learning_rate > 0 && p->head_rate > 0 && p->recipe &&
+                        p->optimizer);
         }
 }
 

@@ -34,8 +34,8 @@ static int at(const struct image *img, int x, int y, int channel)
 static void plain_changes_give_the_expected_pixels(void **state)
 {
     UNUSED(state);
-    struct image in = ramp(), same = alter(&in, ALTER_NOTHING), crop = alter(&in, ALTER_CROP), flip = alter(&in, ALTER_FLIP),
-                 bright = alter(&in, ALTER_BRIGHT);
+    struct image in = ramp(), same = alter(&in, ALTER_NOTHING), crop = alter(&in, ALTER_CROP),
+                 flip = alter(&in, ALTER_FLIP), bright = alter(&in, ALTER_BRIGHT);
     assert_memory_equal(same.rgb, in.rgb, W * H * 3);
     assert_int_equal(crop.width, 24);
     assert_int_equal(crop.height, 16);

@@ -97,8 +97,8 @@ static struct buf jpeg_with(const struct image *img, const struct jpeg_form *for
 static struct buf webp_with(const struct image *img, const struct buf *icc)
 {
     struct buf simple = {0}, bytes = {0};
-    const char extended[18] = {'V', 'P', '8', 'X', 10, 0, 0, 0, 0x20, 0, 0, 0, (char)(img->width - 1), 0, 0,
-                               (char)(img->height - 1), 0, 0};
+    const char extended[18] = {
+        'V', 'P', '8', 'X', 10, 0, 0, 0, 0x20, 0, 0, 0, (char)(img->width - 1), 0, 0, (char)(img->height - 1), 0, 0};
     t_webp(img, true, false, &simple);
     buf_add(&bytes, simple.data, 12);
     buf_add(&bytes, extended, sizeof extended);
@@ -191,7 +191,8 @@ static void inks_go_by_their_profile(void **state)
 {
     UNUSED(state);
     struct image drawn = t_picture(6, 60, 40);
-    struct buf icc = profile(PROFILE_INKS), jpeg = jpeg_with(&drawn, &(struct jpeg_form){.colours = JPEG_CMYK, .quality = 100}, &icc, 60000);
+    struct buf icc = profile(PROFILE_INKS),
+               jpeg = jpeg_with(&drawn, &(struct jpeg_form){.colours = JPEG_CMYK, .quality = 100}, &icc, 60000);
     struct image got = decode("CMYK", &jpeg);
     for (size_t i = 0; i < 60 * 40; i++) {
         const uint8_t *in = drawn.rgb + i * 3, *out = got.rgb + i * 3;
@@ -215,7 +216,8 @@ static void a_thumbnail_is_srgb(void **state)
     assert_ok(image_new(64, 64, &flat, &e), e);
     for (size_t i = 0; i < 64 * 64; i++)
         memcpy(flat.rgb + i * 3, (const uint8_t[]){200, 120, 60}, 3);
-    struct buf icc = profile(PROFILE_P3), jpeg = jpeg_with(&flat, &(struct jpeg_form){.quality = 100}, &icc, 60000), thumb = {0};
+    struct buf icc = profile(PROFILE_P3), jpeg = jpeg_with(&flat, &(struct jpeg_form){.quality = 100}, &icc, 60000),
+               thumb = {0};
     assert_ok(thumbnail_write(jpeg.data, jpeg.len, limits, 32, &thumb, &e), e);
     struct image got = decode("the thumbnail", &thumb), small;
     assert_ok(image_new(32, 32, &small, &e), e);
@@ -241,7 +243,8 @@ static bool changes(const struct buf *icc, enum colour_model model, unsigned cha
 static void srgb_itself_and_what_does_not_fit_change_nothing(void **state)
 {
     UNUSED(state);
-    struct buf srgb = profile(PROFILE_SRGB), p3 = profile(PROFILE_P3), inks = profile(PROFILE_INKS), grey = profile(PROFILE_GREY);
+    struct buf srgb = profile(PROFILE_SRGB), p3 = profile(PROFILE_P3), inks = profile(PROFILE_INKS),
+               grey = profile(PROFILE_GREY);
     assert_false(changes(&srgb, COLOUR_RGB, 3));
     assert_false(changes(&srgb, COLOUR_RGB, 4));
     assert_true(changes(&p3, COLOUR_RGB, 3));
@@ -350,8 +353,10 @@ static void many_threads_share_what_is_kept(void **state)
     struct user users[THREADS];
     pthread_t threads[THREADS];
     for (size_t t = 0; t < THREADS; t++) {
-        users[t] = (struct user){.icc = {profile(PROFILE_SRGB), profile(PROFILE_P3), profile(PROFILE_ADOBE_RGB), profile(PROFILE_P3)}};
-        users[t].icc[3].data[127] = (char)(t + 1); /* a reserved byte of the header: other profiles of the same meaning */
+        users[t] = (struct user){
+            .icc = {profile(PROFILE_SRGB), profile(PROFILE_P3), profile(PROFILE_ADOBE_RGB), profile(PROFILE_P3)}};
+        users[t].icc[3].data[127] =
+            (char)(t + 1); /* a reserved byte of the header: other profiles of the same meaning */
         assert_int_equal(pthread_create(&threads[t], NULL, convert_again_and_again, &users[t]), 0);
     }
     for (size_t t = 0; t < THREADS; t++) {

@@ -22,8 +22,8 @@ static void the_content_tells_the_format(void **state)
 
 static void what_is_no_picture_is_refused_by_type(void **state)
 {
-    static const char *const strangers[] = {"", "GIF89a\1\0\1\0", "PK\3\4 a zip file", "<html><body>",
-                                            "{\"a\":1}", "%PDF-1.7", "RIFF\x10\0\0\0WAVEfmt "};
+    static const char *const strangers[] = {"",          "GIF89a\1\0\1\0", "PK\3\4 a zip file",     "<html><body>",
+                                            "{\"a\":1}", "%PDF-1.7",       "RIFF\x10\0\0\0WAVEfmt "};
     UNUSED(state);
     for (size_t i = 0; i < COUNT(strangers); i++) {
         struct err e;
@@ -57,7 +57,10 @@ static void a_png_comes_back_exactly_and_a_jpeg_nearly(void **state)
 
 static void a_file_that_claims_four_gigabytes_is_refused(void **state)
 {
-    static const struct { const char *what, *bytes; size_t len; } claims[] = {
+    static const struct {
+        const char *what, *bytes;
+        size_t len;
+    } claims[] = {
         {"JPEG segment", "\xff\xd8\xff\xe0\xff\xff", 6},
         {"PNG chunk", "\x89PNG\r\n\x1a\n\xff\xff\xff\xffIHDR\0\0\0\x10\0\0\0\x10\x08\x02\0\0\0", 29},
         {"WebP file", "RIFF\xff\xff\xff\xffWEBPVP8 \xff\xff\xff\xff", 20},
@@ -83,9 +86,9 @@ static struct image store_turned(const struct image *up, unsigned orientation)
     assert_ok(image_new(swapped ? h : w, swapped ? w : h, &out, &e), e);
     for (uint32_t y = 0; y < h; y++)
         for (uint32_t x = 0; x < w; x++) {
-            const uint32_t to[9][2] = {[1] = {x, y}, [2] = {w - 1 - x, y}, [3] = {w - 1 - x, h - 1 - y},
-                                       [4] = {x, h - 1 - y}, [5] = {y, x}, [6] = {y, w - 1 - x},
-                                       [7] = {h - 1 - y, w - 1 - x}, [8] = {h - 1 - y, x}};
+            const uint32_t to[9][2] = {
+                [1] = {x, y}, [2] = {w - 1 - x, y}, [3] = {w - 1 - x, h - 1 - y}, [4] = {x, h - 1 - y},
+                [5] = {y, x}, [6] = {y, w - 1 - x}, [7] = {h - 1 - y, w - 1 - x}, [8] = {h - 1 - y, x}};
             const size_t at = (size_t)to[orientation][1] * out.width + to[orientation][0];
             memcpy(out.rgb + at * 3, up->rgb + ((size_t)y * w + x) * 3, 3);
         }
@@ -154,11 +157,23 @@ static void hostile_exif_means_upright(void **state)
     t_tiff(6, false, &tiff);
     uint8_t *b = (uint8_t *)tiff.data;
     assert_int_equal(exif_orientation(b, tiff.len), 6);
-    static const struct { size_t at; uint8_t value; const char *what; } hostile[] = {
-        {0, 'M', "mixed byte order mark"}, {2, 43, "not TIFF"}, {4, 0xff, "directory behind the end"},
-        {7, 0xff, "directory far behind the end"}, {8, 0, "no entries"}, {9, 3, "768 entries"},
-        {12, 2, "ASCII"}, {14, 2, "two values"}, {17, 0xff, "2^32 values"}, {18, 0, "orientation 0"},
-        {18, 9, "orientation 9"}, {19, 0xff, "orientation 65286"},
+    static const struct {
+        size_t at;
+        uint8_t value;
+        const char *what;
+    } hostile[] = {
+        {0, 'M', "mixed byte order mark"},
+        {2, 43, "not TIFF"},
+        {4, 0xff, "directory behind the end"},
+        {7, 0xff, "directory far behind the end"},
+        {8, 0, "no entries"},
+        {9, 3, "768 entries"},
+        {12, 2, "ASCII"},
+        {14, 2, "two values"},
+        {17, 0xff, "2^32 values"},
+        {18, 0, "orientation 0"},
+        {18, 9, "orientation 9"},
+        {19, 0xff, "orientation 65286"},
     };
     for (size_t i = 0; i < COUNT(hostile); i++) {
         const uint8_t kept = b[hostile[i].at];
@@ -183,7 +198,7 @@ static void an_orientation_of_type_long_counts(void **state)
     for (int big = 0; big < 2; big++) {
         struct buf tiff = {0};
         t_tiff(6, big, &tiff);
-        tiff.data[big ? 13 : 12] = 4;                       /* the type */
+        tiff.data[big ? 13 : 12] = 4;                             /* the type */
         memcpy(tiff.data + 18, big ? "\0\0\0\6" : "\6\0\0\0", 4); /* the value, of 32 bits now */
         assert_int_equal(exif_orientation((const uint8_t *)tiff.data, tiff.len), 6);
         tiff.data[big ? 18 : 21] = 1; /* 6 + 2^24 */
@@ -194,9 +209,18 @@ static void an_orientation_of_type_long_counts(void **state)
 
 static void a_picture_of_another_kind_is_refused_by_its_name(void **state)
 {
-    static const struct { const char *bytes; size_t len; const char *name; } cases[] = {
-        {"GIF89a\1\0\1\0", 10, "GIF"}, {"\0\0\0\x18" "ftypheic\0\0\0\0", 16, "HEIC"},
-        {"\0\0\0\x1c" "ftypavif\0\0\0\0", 16, "AVIF"}, {"MM\0*\0\0\0\x08", 8, "TIFF"}};
+    static const struct {
+        const char *bytes;
+        size_t len;
+        const char *name;
+    } cases[] = {{"GIF89a\1\0\1\0", 10, "GIF"},
+                 {"\0\0\0\x18"
+                  "ftypheic\0\0\0\0",
+                  16, "HEIC"},
+                 {"\0\0\0\x1c"
+                  "ftypavif\0\0\0\0",
+                  16, "AVIF"},
+                 {"MM\0*\0\0\0\x08", 8, "TIFF"}};
     UNUSED(state);
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct err e;
@@ -272,7 +296,12 @@ static void a_picture_holds_what_decoding_it_takes_until_it_is_cleared(void **st
 {
     UNUSED(state);
     enum { SIDE = 400, PIXELS = SIDE * SIDE };
-    static const struct { enum image_format format; bool progressive; uint32_t goal; size_t least, most; } cases[] = {
+    static const struct {
+        enum image_format format;
+        bool progressive;
+        uint32_t goal;
+        size_t least, most;
+    } cases[] = {
         {IMAGE_JPEG, false, 0, 3 * PIXELS, 3 * PIXELS},
         {IMAGE_JPEG, false, 25, 3 * PIXELS / 64, 3 * PIXELS / 64}, /* scaled to an eighth */
         {IMAGE_JPEG, true, 25, 6 * PIXELS, 7 * PIXELS},            /* 16 bits for each coefficient */

@@ -62,7 +62,11 @@ static void assert_refused(const char *what, const struct buf *b, enum err_code 
 
 static void every_form_of_jpeg_is_decoded(void **state)
 {
-    static const struct { const char *what; struct jpeg_form form; double allowed; } cases[] = {
+    static const struct {
+        const char *what;
+        struct jpeg_form form;
+        double allowed;
+    } cases[] = {
         {"plain", {0}, 4},
         {"progressive", {.progressive = true}, 4},
         {"4:4:4", {.across = 1, .down = 1}, 3},
@@ -109,9 +113,10 @@ static void grey_becomes_three_equal_channels(void **state)
 
 static void scaling_is_by_powers_of_two_and_leaves_twice_what_is_asked(void **state)
 {
-    static const struct { uint32_t goal, width, height; } cases[] = {
-        {0, 203, 130}, {UINT32_MAX, 203, 130}, {65, 203, 130}, {33, 203, 130}, {32, 102, 65}, {17, 102, 65}, {16, 51, 33},
-        {9, 51, 33}, {8, 26, 17}, {1, 26, 17}};
+    static const struct {
+        uint32_t goal, width, height;
+    } cases[] = {{0, 203, 130}, {UINT32_MAX, 203, 130}, {65, 203, 130}, {33, 203, 130}, {32, 102, 65},
+                 {17, 102, 65}, {16, 51, 33},           {9, 51, 33},    {8, 26, 17},    {1, 26, 17}};
     UNUSED(state);
     struct buf bytes = encode(203, 130, &(struct jpeg_form){0});
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -127,10 +132,12 @@ static void scaling_is_by_powers_of_two_and_leaves_twice_what_is_asked(void **st
 
 static void sizes_are_judged_before_a_pixel_is_decoded(void **state)
 {
-    static const struct { unsigned width, height; enum err_code code; } cases[] = {
-        {65500, 65500, ERR_TOO_LARGE}, {16384, 16384, ERR_TOO_LARGE}, {16385, 100, ERR_TOO_LARGE},
-        {65535, 100, ERR_UNDECODABLE}, {0, 100, ERR_UNDECODABLE}, {100, 0, ERR_UNDECODABLE},
-        {0, 0, ERR_UNDECODABLE}};
+    static const struct {
+        unsigned width, height;
+        enum err_code code;
+    } cases[] = {{65500, 65500, ERR_TOO_LARGE}, {16384, 16384, ERR_TOO_LARGE}, {16385, 100, ERR_TOO_LARGE},
+                 {65535, 100, ERR_UNDECODABLE}, {0, 100, ERR_UNDECODABLE},     {100, 0, ERR_UNDECODABLE},
+                 {0, 0, ERR_UNDECODABLE}};
     UNUSED(state);
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct buf bytes = encode(16, 16, &(struct jpeg_form){0});
@@ -154,7 +161,7 @@ static struct buf scan_bomb(uint32_t width, uint32_t height, size_t n)
     frame[1] = (char)height;
     frame[2] = (char)(width >> 8);
     frame[3] = (char)width;
-    bytes.len -= 2; /* the end marker */
+    bytes.len -= 2;                /* the end marker */
     for (size_t i = 0; i < n; i++) /* one component, DC, refinement of bit 0 */
         buf_add(&bytes, "\xff\xda\0\x08\x01\x01\0\0\0\x10", 10);
     buf_add(&bytes, "\xff\xd9", 2);
@@ -193,9 +200,14 @@ static void the_wall_clock_ends_what_no_count_has_stopped(void **state)
 
 static void marker_floods_cost_linear_time(void **state)
 {
-    static const struct { const char *what; size_t n, body; char kind; } floods[] = {
-        {"20,000 empty APP1", 20000, 0, '\xe1'}, {"1,000,000 empty APP1", 1000000, 0, '\xe1'},
-        {"300 full APP1", 300, 65533, '\xe1'}, {"300 full COM", 300, 65533, '\xfe'}};
+    static const struct {
+        const char *what;
+        size_t n, body;
+        char kind;
+    } floods[] = {{"20,000 empty APP1", 20000, 0, '\xe1'},
+                  {"1,000,000 empty APP1", 1000000, 0, '\xe1'},
+                  {"300 full APP1", 300, 65533, '\xe1'},
+                  {"300 full COM", 300, 65533, '\xfe'}};
     UNUSED(state);
     for (size_t i = 0; i < COUNT(floods); i++) {
         struct err e = {0};
@@ -222,7 +234,8 @@ static void marker_floods_cost_linear_time(void **state)
 
 static void a_cut_at_any_percent_is_refused(void **state)
 {
-    static const struct jpeg_form forms[] = {{0}, {.progressive = true}, {.restart = 4}, {.arithmetic = true}, {.apart = true}};
+    static const struct jpeg_form forms[] = {
+        {0}, {.progressive = true}, {.restart = 4}, {.arithmetic = true}, {.apart = true}};
     UNUSED(state);
     for (size_t f = 0; f < COUNT(forms); f++) {
         struct buf bytes = encode(120, 90, &forms[f]);
@@ -269,7 +282,10 @@ static void jfif_of_the_future(struct buf *b)
 
 static void unknown_adobe_transform(struct buf *b)
 {
-    t_insert(b, 2, "\xff\xee\0\x0e" "Adobe\0\x64\0\0\0\0\7", 16);
+    t_insert(b, 2,
+             "\xff\xee\0\x0e"
+             "Adobe\0\x64\0\0\0\0\7",
+             16);
 }
 
 static void stray_bytes_between_segments(struct buf *b)
@@ -327,7 +343,11 @@ static void what_leaves_all_pixels_is_read_to_the_same_pixels(void **state)
 {
     static const struct jpeg_form plain = {0}, restarts = {.restart = 2}, progressive = {.progressive = true},
                                   apart = {.apart = true};
-    static const struct { const char *what; const struct jpeg_form *form; void (*make)(struct buf *b); } cases[] = {
+    static const struct {
+        const char *what;
+        const struct jpeg_form *form;
+        void (*make)(struct buf *b);
+    } cases[] = {
         {"spectral selection of zeros", &plain, spectral_selection_of_zeros},
         {"JFIF 3", &plain, jfif_of_the_future},
         {"Adobe's transform 7", &plain, unknown_adobe_transform},

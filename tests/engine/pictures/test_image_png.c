@@ -46,12 +46,12 @@ static void expected(const struct image *img, const struct png_form *form, size_
 static void every_colour_type_is_decoded_exactly(void **state)
 {
     static const struct png_form forms[] = {
-        {PNG_COLOR_TYPE_RGB, 8, false, false},        {PNG_COLOR_TYPE_RGB, 16, false, false},
-        {PNG_COLOR_TYPE_RGB_ALPHA, 8, false, false},  {PNG_COLOR_TYPE_RGB_ALPHA, 16, true, false},
-        {PNG_COLOR_TYPE_GRAY, 8, false, false},       {PNG_COLOR_TYPE_GRAY, 16, false, false},
-        {PNG_COLOR_TYPE_GRAY, 4, false, false},       {PNG_COLOR_TYPE_GRAY, 2, true, true},
-        {PNG_COLOR_TYPE_GRAY, 1, false, false},       {PNG_COLOR_TYPE_GRAY_ALPHA, 8, true, false},
-        {PNG_COLOR_TYPE_PALETTE, 2, false, false},    {PNG_COLOR_TYPE_PALETTE, 8, true, true}};
+        {PNG_COLOR_TYPE_RGB, 8, false, false},       {PNG_COLOR_TYPE_RGB, 16, false, false},
+        {PNG_COLOR_TYPE_RGB_ALPHA, 8, false, false}, {PNG_COLOR_TYPE_RGB_ALPHA, 16, true, false},
+        {PNG_COLOR_TYPE_GRAY, 8, false, false},      {PNG_COLOR_TYPE_GRAY, 16, false, false},
+        {PNG_COLOR_TYPE_GRAY, 4, false, false},      {PNG_COLOR_TYPE_GRAY, 2, true, true},
+        {PNG_COLOR_TYPE_GRAY, 1, false, false},      {PNG_COLOR_TYPE_GRAY_ALPHA, 8, true, false},
+        {PNG_COLOR_TYPE_PALETTE, 2, false, false},   {PNG_COLOR_TYPE_PALETTE, 8, true, true}};
     UNUSED(state);
     struct image drawn = t_picture(6, 37, 29);
     for (size_t i = 0; i < COUNT(forms); i++) {
@@ -139,7 +139,8 @@ static void assert_same_pixels(const char *what, const struct buf *odd, const st
 
 static void a_wrong_checksum_where_no_pixel_is_does_not_matter(void **state)
 {
-    static const char *const types[] = {"iCCP", "zTXt", "tEXt", "iTXt", "gAMA", "sRGB", "cHRM", "pHYs", "tIME", "eXIf", "cICP"};
+    static const char *const types[] = {"iCCP", "zTXt", "tEXt", "iTXt", "gAMA", "sRGB",
+                                        "cHRM", "pHYs", "tIME", "eXIf", "cICP"};
     static const char body[32] = "Comment";
     UNUSED(state);
     struct buf plain = encode(&(struct png_form){PNG_COLOR_TYPE_RGB, 8, false, false});
@@ -272,17 +273,30 @@ static void exif_behind_the_pixels_and_raw_profiles_turn_a_picture(void **state)
 
 static void a_huge_header_is_refused_before_any_pixel(void **state)
 {
-    static const struct { uint32_t width, height; enum err_code code; } cases[] = {
-        {0x7fffffff, 0x7fffffff, ERR_TOO_LARGE}, {16385, 100, ERR_TOO_LARGE}, {10000, 10000, ERR_TOO_LARGE},
-        {0xffffffff, 100, ERR_TOO_LARGE}, {0, 100, ERR_UNDECODABLE}, {0, 0, ERR_UNDECODABLE}};
+    static const struct {
+        uint32_t width, height;
+        enum err_code code;
+    } cases[] = {{0x7fffffff, 0x7fffffff, ERR_TOO_LARGE}, {16385, 100, ERR_TOO_LARGE}, {10000, 10000, ERR_TOO_LARGE},
+                 {0xffffffff, 100, ERR_TOO_LARGE},        {0, 100, ERR_UNDECODABLE},   {0, 0, ERR_UNDECODABLE}};
     UNUSED(state);
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct buf bytes = {0};
         struct err e = {0};
         struct image_info info;
         const uint32_t w = cases[i].width, h = cases[i].height;
-        const char header[13] = {(char)(w >> 24), (char)(w >> 16), (char)(w >> 8), (char)w, (char)(h >> 24),
-                                 (char)(h >> 16), (char)(h >> 8), (char)h, 8, 2, 0, 0, 0};
+        const char header[13] = {(char)(w >> 24),
+                                 (char)(w >> 16),
+                                 (char)(w >> 8),
+                                 (char)w,
+                                 (char)(h >> 24),
+                                 (char)(h >> 16),
+                                 (char)(h >> 8),
+                                 (char)h,
+                                 8,
+                                 2,
+                                 0,
+                                 0,
+                                 0};
         buf_add(&bytes, "\x89PNG\r\n\x1a\n", 8);
         t_png_chunk("IHDR", header, sizeof header, &bytes);
         t_png_chunk("IDAT", "", 0, &bytes);

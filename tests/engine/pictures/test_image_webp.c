@@ -99,7 +99,8 @@ static void exif_behind_the_pixels_is_found(void **state)
 static void add_frame(struct buf *out, const struct image *img, unsigned x, unsigned y, bool alpha)
 {
     struct buf still = {0}, body = {0};
-    const char head[16] = {(char)(x / 2), 0, 0, (char)(y / 2), 0, 0, (char)(img->width - 1), 0, 0, (char)(img->height - 1), 0, 0, 100};
+    const char head[16] = {
+        (char)(x / 2), 0, 0, (char)(y / 2), 0, 0, (char)(img->width - 1), 0, 0, (char)(img->height - 1), 0, 0, 100};
     t_webp(img, true, alpha, &still);
     buf_add(&body, head, sizeof head);
     buf_add(&body, still.data + 12, still.len - 12);
@@ -163,9 +164,16 @@ static void beside_a_smaller_first_frame_it_is_white(void **state)
 
 static void a_frame_that_leaves_its_canvas_or_lies_is_refused(void **state)
 {
-    static const struct { size_t at; char value; const char *what; } lies[] = {
-        {0, 21, "too far to the right"}, {3, 16, "too far down"}, {6, 20, "another width"}, {9, 8, "another height"},
-        {2, 1, "65,536 pixels to the right"}, {16, 'X', "no picture inside"}};
+    static const struct {
+        size_t at;
+        char value;
+        const char *what;
+    } lies[] = {{0, 21, "too far to the right"},
+                {3, 16, "too far down"},
+                {6, 20, "another width"},
+                {9, 8, "another height"},
+                {2, 1, "65,536 pixels to the right"},
+                {16, 'X', "no picture inside"}};
     UNUSED(state);
     struct image small = t_picture(3, 20, 10);
     for (size_t i = 0; i < COUNT(lies); i++) {

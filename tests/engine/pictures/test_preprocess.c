@@ -26,9 +26,11 @@ static struct image load(const char *path)
 
 static void pixels_are_exactly_those_of_pillow(void **state)
 {
-    static const struct { const char *name; uint32_t resize, size; } cases[] = {
-        {"wide", 40, 32}, {"wide", 61, 61}, {"tall", 33, 32}, {"tall", 37, 24}, {"small", 48, 41},
-        {"dot", 20, 16}, {"line", 20, 16}, {"few", 20, 16}};
+    static const struct {
+        const char *name;
+        uint32_t resize, size;
+    } cases[] = {{"wide", 40, 32},  {"wide", 61, 61}, {"tall", 33, 32}, {"tall", 37, 24},
+                 {"small", 48, 41}, {"dot", 20, 16},  {"line", 20, 16}, {"few", 20, 16}};
     static const char *const filters[] = {[RESIZE_BILINEAR] = "bilinear", [RESIZE_BICUBIC] = "bicubic"};
     UNUSED(state);
     for (size_t i = 0; i < COUNT(cases) * COUNT(filters); i++) {
@@ -106,7 +108,7 @@ static void the_cubic_overshoot_at_a_sharp_edge_is_clamped(void **state)
     assert_ok(image_resize(&img, 50, 16, RESIZE_BICUBIC, &wide, &e), e);
     assert_ok(image_resize(&img, 16, 50, RESIZE_BICUBIC, &tall, &e), e);
     for (size_t i = 0; i < 50 * 3; i++) {
-        assert_true(i / 3 < 25 ? wide.rgb[i] < 128 : wide.rgb[i] > 127); /* the first row */
+        assert_true(i / 3 < 25 ? wide.rgb[i] < 128 : wide.rgb[i] > 127);                   /* the first row */
         assert_true(i / 3 < 25 ? tall.rgb[i / 3 * 48] < 128 : tall.rgb[i / 3 * 48] > 127); /* the first column */
     }
     image_clear(&img);

@@ -19,10 +19,10 @@ static void a_sheet_shows_each_picture_in_its_cell_and_frame(void **state)
     assert_int_equal(s.image.width, 3 * 54 + 6);
     assert_int_equal(s.image.height, 2 * 54 + 6);
     assert_ok(sheet_place(&s, 2, 1, &black, SHEET_GREEN, &e), e);
-    assert_memory_equal(pixel(&s.image, 6 + 108, 6 + 54), "\x28\xa0\x46", 3);            /* frame */
-    assert_memory_equal(pixel(&s.image, 6 + 108 + 5, 6 + 54 + 5), "\xff\xff\xff", 3);    /* above the picture */
-    assert_memory_equal(pixel(&s.image, 6 + 108 + 5, 6 + 54 + 24), "\0\0\0", 3);         /* 40 x 20 in the middle */
-    assert_memory_equal(pixel(&s.image, 6 + 54 + 24, 6 + 54 + 24), "\xff\xff\xff", 3);   /* an empty cell */
+    assert_memory_equal(pixel(&s.image, 6 + 108, 6 + 54), "\x28\xa0\x46", 3);          /* frame */
+    assert_memory_equal(pixel(&s.image, 6 + 108 + 5, 6 + 54 + 5), "\xff\xff\xff", 3);  /* above the picture */
+    assert_memory_equal(pixel(&s.image, 6 + 108 + 5, 6 + 54 + 24), "\0\0\0", 3);       /* 40 x 20 in the middle */
+    assert_memory_equal(pixel(&s.image, 6 + 54 + 24, 6 + 54 + 24), "\xff\xff\xff", 3); /* an empty cell */
     sheet_clear(&s);
     s.side = 100000;
     assert_err(sheet_init(&s, &e), e, ERR_TOO_LARGE);

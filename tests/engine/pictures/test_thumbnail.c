@@ -9,9 +9,13 @@ static const struct image_limits *const limits = &image_default_limits;
 
 static void the_longest_side_is_what_was_asked_and_nothing_is_enlarged(void **state)
 {
-    static const struct { uint32_t width, height, side, thumb_width, thumb_height; } cases[] = {
-        {300, 200, 64, 64, 43}, {200, 300, 64, 43, 64}, {64, 64, 64, 64, 64}, {40, 30, 256, 40, 30},
-        {3000, 9, 256, 256, 1}};
+    static const struct {
+        uint32_t width, height, side, thumb_width, thumb_height;
+    } cases[] = {{300, 200, 64, 64, 43},
+                 {200, 300, 64, 43, 64},
+                 {64, 64, 64, 64, 64},
+                 {40, 30, 256, 40, 30},
+                 {3000, 9, 256, 256, 1}};
     UNUSED(state);
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct err e = {0};

@@ -9,9 +9,12 @@
 #include "engine/training/report_chart.h"
 #include "engine/training/report_log.h"
 
-#define START "{\"event\":\"start\",\"time\":1764100000,\"config\":{\"data\":\"d\",\"method\":{\"type\":\"triplet\"},\"views\":2,\"temperature\":0.1}," \
-              "\"images\":20000,\"held_out\":2000,\"steps\":400,\"arch\":\"resnet18 small1\",\"parameters\":11168832}\n"
-#define FIGURES_OF(recall, queries) "{\"queries\":" queries ",\"recall@1\":" recall ",\"instance_recall@1\":null,\"knn_20\":0.5,\"std\":0.04}"
+#define START                                                                                                          \
+    "{\"event\":\"start\",\"time\":1764100000,\"config\":{\"data\":\"d\",\"method\":{\"type\":\"triplet\"},\"views\":" \
+    "2,\"temperature\":0.1},"                                                                                          \
+    "\"images\":20000,\"held_out\":2000,\"steps\":400,\"arch\":\"resnet18 small1\",\"parameters\":11168832}\n"
+#define FIGURES_OF(recall, queries)                                                                                    \
+    "{\"queries\":" queries ",\"recall@1\":" recall ",\"instance_recall@1\":null,\"knn_20\":0.5,\"std\":0.04}"
 
 static void write_text(const char *dir, const char *name, const void *text, size_t len)
 {
@@ -82,29 +85,38 @@ static void what_is_done_again_counts_once_and_a_torn_line_not_at_all(void **sta
     char *dir = t_make_dir();
     struct report_log log;
     struct err e = {0};
-    write_log(dir, START
-              "{\"event\":\"evaluation\",\"step\":0,\"figures\":" FIGURES_OF("0.1", "7") ",\"best\":true}\n"
-              "{\"event\":\"step\",\"step\":10,\"loss\":4}\n{\"event\":\"step\",\"step\":20,\"loss\":3.5}\n"
-              "{\"event\":\"step\",\"step\":30,\"loss\":9}\n{\"event\":\"evaluation\",\"step\":30,\"figures\":{\"recall@1\":0.9},\"best\":true}\n"
-              "{\"event\":\"warning\",\"step\":20,\"message\":\"stays\"}\n{\"event\":\"warning\",\"step\":30,\"message\":\"goes\"}\n"
-              "{\"event\":\"end\",\"step\":30,\"reason\":\"cancelled\"}\n"
-              "{\"event\":\"resume\",\"step\":20}\n{\"event\":\"step\",\"step\":30,\"loss\":3}\n"
-              "not a line\n{\"event\":\"step\",\"step\":\"x\"}\n\n"
-              "{\"event\":\"step\",\"step\":40,\"loss\":2.5}\n{\"event\":\"step\",\"step\":30,\"loss\":2.75}\n" /* no resume was logged */
-              "{\"event\":\"step\",\"step\":40,\"loss\":null}\n{\"event\":\"step\",\"step\":50,\"lo");
+    write_log(
+        dir,
+        START "{\"event\":\"evaluation\",\"step\":0,\"figures\":" FIGURES_OF(
+            "0.1", "7") ",\"best\":true}\n"
+                        "{\"event\":\"step\",\"step\":10,\"loss\":4}\n{\"event\":\"step\",\"step\":20,\"loss\":3.5}\n"
+                        "{\"event\":\"step\",\"step\":30,\"loss\":9}\n{\"event\":\"evaluation\",\"step\":30,"
+                        "\"figures\":{\"recall@1\":0.9},\"best\":true}\n"
+                        "{\"event\":\"warning\",\"step\":20,\"message\":\"stays\"}\n{\"event\":\"warning\",\"step\":30,"
+                        "\"message\":\"goes\"}\n"
+                        "{\"event\":\"end\",\"step\":30,\"reason\":\"cancelled\"}\n"
+                        "{\"event\":\"resume\",\"step\":20}\n{\"event\":\"step\",\"step\":30,\"loss\":3}\n"
+                        "not a line\n{\"event\":\"step\",\"step\":\"x\"}\n\n"
+                        "{\"event\":\"step\",\"step\":40,\"loss\":2.5}\n{\"event\":\"step\",\"step\":30,\"loss\":2.75}"
+                        "\n" /* no resume was logged */
+                        "{\"event\":\"step\",\"step\":40,\"loss\":null}\n{\"event\":\"step\",\"step\":50,\"lo");
     assert_ok(report_log_read(&log, dir, &e), e);
     assert_int_equal(log.n_steps, 4);
     static const double steps[] = {10, 20, 30, 40}, losses[] = {4, 3.5, 2.75};
     for (size_t i = 0; i < 4; i++)
-        assert_true(log.steps[i].step == steps[i] && (i == 3 ? isnan(log.steps[i].loss) : log.steps[i].loss == losses[i]));
-    assert_true(log.n_evaluations == 1 && log.evaluations[0].figures[FIGURE_RECALL_1] == 0.1 && log.evaluations[0].best);
+        assert_true(log.steps[i].step == steps[i] &&
+                    (i == 3 ? isnan(log.steps[i].loss) : log.steps[i].loss == losses[i]));
+    assert_true(log.n_evaluations == 1 && log.evaluations[0].figures[FIGURE_RECALL_1] == 0.1 &&
+                log.evaluations[0].best);
     assert_true(log.evaluations[0].queries == 7 && isnan(log.evaluations[0].figures[FIGURE_INSTANCE]));
     assert_int_equal(log.n_warnings, 1);
     assert_string_equal(log.warnings[0].message, "stays");
     assert_null(log.end);
     assert_true(log.n_resumes == 1 && log.unreadable == 2);
     report_log_clear(&log);
-    write_log(dir, "{\"event\":\"step\",\"step\":10}\n{\"event\":\"step\",\"step\":20}\n{\"event\":\"resume\",\"step\":10}\n");
+    write_log(
+        dir,
+        "{\"event\":\"step\",\"step\":10}\n{\"event\":\"step\",\"step\":20}\n{\"event\":\"resume\",\"step\":10}\n");
     assert_ok(report_log_read(&log, dir, &e), e);
     assert_int_equal(log.n_steps, 1);
     report_log_clear(&log);
@@ -136,7 +148,8 @@ static char *drawn(const double *y, size_t n, bool dots, double best)
     double *x = mem_new(n, sizeof *x);
     for (size_t i = 0; i < n; i++)
         x[i] = (double)i * 10;
-    const bool any = chart_draw(&(struct chart){.title = "T", .x = x, .y = y, .n = n, .until = NAN, .best = best, .dots = dots}, &out);
+    const bool any = chart_draw(
+        &(struct chart){.title = "T", .x = x, .y = y, .n = n, .until = NAN, .best = best, .dots = dots}, &out);
     free(x);
     assert_int_equal(any, out.len > 0);
     return any ? buf_take(&out, NULL) : NULL;
@@ -185,8 +198,13 @@ static void many_points_become_a_band_that_holds_them_all(void **state)
 static void no_value_breaks_a_curve(void **state)
 {
     UNUSED(state);
-    static const double cases[][4] = {{NAN, NAN, 2, 2}, {1e300, 1, -1e300, 2}, {INFINITY, -INFINITY, 0, 1e29}, {1e-300, 1e-301, 0, 0},
-                                      {-5, -5, -5, -5}, {1e29, -1e29, 1, 1}, {0, 0, 0, 0}};
+    static const double cases[][4] = {{NAN, NAN, 2, 2},
+                                      {1e300, 1, -1e300, 2},
+                                      {INFINITY, -INFINITY, 0, 1e29},
+                                      {1e-300, 1e-301, 0, 0},
+                                      {-5, -5, -5, -5},
+                                      {1e29, -1e29, 1, 1},
+                                      {0, 0, 0, 0}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         char *svg = drawn(cases[i], 4, i % 2, NAN);
         assert_lacks(svg, "nan");
@@ -207,7 +225,11 @@ static void ticks_are_round_and_inside(void **state)
         double low, high, first, step;
         size_t n;
         int decimals;
-    } cases[] = {{0, 1, 0, 0.5, 3, 1}, {0.31, 0.64, 0.4, 0.1, 3, 1}, {-3, 5, -2, 2, 4, 0}, {0, 390, 0, 100, 4, 0}, {0.0011, 0.0029, 0.0015, 0.0005, 3, 4}};
+    } cases[] = {{0, 1, 0, 0.5, 3, 1},
+                 {0.31, 0.64, 0.4, 0.1, 3, 1},
+                 {-3, 5, -2, 2, 4, 0},
+                 {0, 390, 0, 100, 4, 0},
+                 {0.0011, 0.0029, 0.0015, 0.0005, 3, 4}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         const struct ticks t = chart_ticks(cases[i].low, cases[i].high, 4);
         assert_true(fabs(t.first - cases[i].first) < 1e-9 && fabs(t.step - cases[i].step) < 1e-9);
@@ -223,16 +245,42 @@ static void the_page_tells_before_after_and_how_sure_that_is(void **state)
     UNUSED(state);
     static const struct {
         const char *queries, *before, *after, *low, *high, *interval, *says[2];
-    } cases[] = {
-        {"2000", "0.3", "0.6", "0.27", "0.33", "<small>+0.270 to +0.330</small>", {"clear of zero", "Judged by 2,000 queries."}},
-        {"2000", "0.3", "0.31", "-0.01", "0.03", "<small>−0.0100 to +0.0300</small>", {"may be chance", "\"soft\">+0.0100<"}},
-        {"2000", "0.3", "0.2", "-0.12", "-0.08", "<small>−0.120 to −0.0800</small>", {"has become worse", "\"bad\">−0.100<"}},
-        {"99", "0.3", "0.6", "0.2", "0.4", "<small>+0.200 to +0.400</small>", {"Judged by 99 queries only", "below 100 nothing is promoted"}}};
+    } cases[] = {{"2000",
+                  "0.3",
+                  "0.6",
+                  "0.27",
+                  "0.33",
+                  "<small>+0.270 to +0.330</small>",
+                  {"clear of zero", "Judged by 2,000 queries."}},
+                 {"2000",
+                  "0.3",
+                  "0.31",
+                  "-0.01",
+                  "0.03",
+                  "<small>−0.0100 to +0.0300</small>",
+                  {"may be chance", "\"soft\">+0.0100<"}},
+                 {"2000",
+                  "0.3",
+                  "0.2",
+                  "-0.12",
+                  "-0.08",
+                  "<small>−0.120 to −0.0800</small>",
+                  {"has become worse", "\"bad\">−0.100<"}},
+                 {"99",
+                  "0.3",
+                  "0.6",
+                  "0.2",
+                  "0.4",
+                  "<small>+0.200 to +0.400</small>",
+                  {"Judged by 99 queries only", "below 100 nothing is promoted"}}};
     char *dir = t_make_dir(), log[2000];
     for (size_t i = 0; i < COUNT(cases); i++) {
-        snprintf(log, sizeof log, START "{\"event\":\"step\",\"step\":1,\"loss\":4,\"learning_rate\":0.1}\n"
-                 "{\"event\":\"end\",\"step\":400,\"reason\":\"done\",\"seconds\":903,\"best_step\":300,\"before\":{\"recall@1\":%s,\"queries\":%s},"
-                 "\"after\":{\"recall@1\":%s,\"queries\":%s,\"linear_probe\":0.7},\"gain\":{\"mean\":0,\"low\":%s,\"high\":%s},\"message\":\"said already\"}\n",
+        snprintf(log, sizeof log,
+                 START "{\"event\":\"step\",\"step\":1,\"loss\":4,\"learning_rate\":0.1}\n"
+                       "{\"event\":\"end\",\"step\":400,\"reason\":\"done\",\"seconds\":903,\"best_step\":300,"
+                       "\"before\":{\"recall@1\":%s,\"queries\":%s},"
+                       "\"after\":{\"recall@1\":%s,\"queries\":%s,\"linear_probe\":0.7},\"gain\":{\"mean\":0,\"low\":%"
+                       "s,\"high\":%s},\"message\":\"said already\"}\n",
                  cases[i].before, cases[i].queries, cases[i].after, cases[i].queries, cases[i].low, cases[i].high);
         char *page = page_of(dir, log);
         assert_has(page, cases[i].says[0]);
@@ -264,10 +312,15 @@ static void a_run_that_has_not_ended_is_shown_as_far_as_it_is(void **state)
     assert_lacks(page, "Before");
     assert_whole(page);
     free(page);
-    page = page_of(dir, START "{\"event\":\"evaluation\",\"step\":0,\"figures\":{\"queries\":500,\"instance_recall@1\":0.25},\"best\":true}\n"
-                   "{\"event\":\"evaluation\",\"step\":10,\"figures\":{\"queries\":500,\"instance_recall@1\":0.75},\"best\":true}\n"
-                   "{\"event\":\"evaluation\",\"step\":20,\"figures\":{\"queries\":500,\"instance_recall@1\":0.5},\"best\":false}\n"
-                   "{\"event\":\"step\",\"step\":20,\"loss\":1,\"seconds\":7300}\nbroken\n{\"event\":\"warning\",\"step\":20,\"message\":\"look out\"}\n");
+    page = page_of(
+        dir, START
+        "{\"event\":\"evaluation\",\"step\":0,\"figures\":{\"queries\":500,\"instance_recall@1\":0.25},\"best\":true}\n"
+        "{\"event\":\"evaluation\",\"step\":10,\"figures\":{\"queries\":500,\"instance_recall@1\":0.75},\"best\":true}"
+        "\n"
+        "{\"event\":\"evaluation\",\"step\":20,\"figures\":{\"queries\":500,\"instance_recall@1\":0.5},\"best\":false}"
+        "\n"
+        "{\"event\":\"step\",\"step\":20,\"loss\":1,\"seconds\":7300}\nbroken\n{\"event\":\"warning\",\"step\":20,"
+        "\"message\":\"look out\"}\n");
     assert_has(page, "Not ended yet at step 20 of 400, after 2 h 1 min");
     assert_has(page, "Instance recall@1, on pictures that were not trained on");
     assert_has(page, ">+0.500</b>");
@@ -283,15 +336,19 @@ static void hostile_text_is_only_text_and_nothing_is_loaded(void **state)
 {
     UNUSED(state);
     char *dir = t_make_dir();
-    char *page = page_of(dir, "{\"event\":\"start\",\"arch\":\"<b onclick='x'>\",\"config\":{\"data\":\"</dd><script>alert(1)</script>\","
-                         "\"a<i>\":\"&\",\"list\":[\"<u>\"],\"method\":{\"type\":\"\\\"><svg onload=x>\"}},\"processor\":\"<img src=http://x>\"}\n"
-                         "{\"event\":\"warning\",\"step\":1,\"message\":\"<script>w</script>\"}\n"
-                         "{\"event\":\"end\",\"step\":1,\"reason\":\"<em>\",\"message\":\"<iframe>\",\"before\":{},\"after\":{}}\n");
+    char *page = page_of(
+        dir,
+        "{\"event\":\"start\",\"arch\":\"<b onclick='x'>\",\"config\":{\"data\":\"</dd><script>alert(1)</script>\","
+        "\"a<i>\":\"&\",\"list\":[\"<u>\"],\"method\":{\"type\":\"\\\"><svg onload=x>\"}},\"processor\":\"<img "
+        "src=http://x>\"}\n"
+        "{\"event\":\"warning\",\"step\":1,\"message\":\"<script>w</script>\"}\n"
+        "{\"event\":\"end\",\"step\":1,\"reason\":\"<em>\",\"message\":\"<iframe>\",\"before\":{},\"after\":{}}\n");
     assert_has(page, "&lt;script&gt;alert(1)&lt;/script&gt;");
     assert_has(page, "&lt;b onclick=&#39;x&#39;&gt;");
     assert_has(page, "&quot;&gt;&lt;svg onload=x&gt;");
     assert_has(page, "<dt>a&lt;i&gt;</dt><dd>&amp;</dd>");
-    static const char *const never[] = {"<script", "<b onclick", "<svg onload", "<i>", "<u>", "<em>", "<iframe", "<img", "<link", "@import", "url("};
+    static const char *const never[] = {"<script", "<b onclick", "<svg onload", "<i>",     "<u>", "<em>",
+                                        "<iframe", "<img",       "<link",       "@import", "url("};
     for (size_t i = 0; i < COUNT(never); i++)
         assert_lacks(page, never[i]);
     assert_has(page, "default-src 'none'");

@@ -40,7 +40,8 @@ static void the_same_seed_gives_the_same_bits_and_so_does_an_interrupted_run(voi
     assert_ok(t.ok, t.e);
     runs_assert_same(f, "whole", "parts", true);
 
-    t = runs_run(f, "other", ",\"seed\":2,\"steps\":9,\"optimizer\":{\"type\":\"adamw\",\"learning_rate\":0.002}", false, false);
+    t = runs_run(f, "other", ",\"seed\":2,\"steps\":9,\"optimizer\":{\"type\":\"adamw\",\"learning_rate\":0.002}",
+                 false, false);
     assert_ok(t.ok, t.e);
     runs_assert_same(f, "whole", "other", false);
 }
@@ -88,7 +89,8 @@ static void other_hardware_is_refused_unless_it_is_allowed(void **state)
     assert_ok(t.ok, t.e);
     forge(f, "moved", "\\\"threads\\\":2", "\\\"threads\\\":9");
     t = runs_run(f, "moved", ",\"steps\":4", true, false);
-    assert_true(!t.ok && t.e.code == ERR_CONFLICT && strstr(t.e.text, "9 threads") && strstr(t.e.text, "--allow-inexact"));
+    assert_true(!t.ok && t.e.code == ERR_CONFLICT && strstr(t.e.text, "9 threads") &&
+                strstr(t.e.text, "--allow-inexact"));
     t = runs_run(f, "moved", ",\"steps\":4", true, true);
     assert_ok(t.ok, t.e);
     assert_int_equal(t.out.step, 4);
@@ -125,7 +127,8 @@ static void a_run_may_ask_for_another_fit(void **state)
     assert_int_equal(preprocess_of(f, "padded", "first").fit, FIT_CROP);
     assert_int_equal(preprocess_of(f, "padded", "best").fit, FIT_PAD);
     assert_int_equal(preprocess_of(f, "padded", "best").resize, 32);
-    t = runs_run(f, "squashed", ",\"fit\":\"squash\",\"steps\":1", false, false); /* a fresh network has it from the start */
+    t = runs_run(f, "squashed", ",\"fit\":\"squash\",\"steps\":1", false,
+                 false); /* a fresh network has it from the start */
     assert_ok(t.ok, t.e);
     assert_int_equal(preprocess_of(f, "squashed", "first").fit, FIT_SQUASH);
 }
@@ -143,8 +146,11 @@ static void a_damaged_checkpoint_is_told(void **state)
 static void a_diverging_run_stops_and_keeps_what_was_good(void **state)
 {
     struct runs *f = *state;
-    struct run_told t = runs_run(f, "wild", ",\"steps\":60,\"evaluate_every\":1000,\"optimizer\":{\"learning_rate\":100,\"weight_decay\":1,"
-                                   "\"momentum\":0.999}", false, false);
+    struct run_told t =
+        runs_run(f, "wild",
+                 ",\"steps\":60,\"evaluate_every\":1000,\"optimizer\":{\"learning_rate\":100,\"weight_decay\":1,"
+                 "\"momentum\":0.999}",
+                 false, false);
     assert_ok(t.ok, t.e);
     assert_int_equal(t.out.end, TRAIN_DIVERGED);
     assert_non_null(strstr(t.out.message, "learning rate"));
@@ -159,7 +165,8 @@ static void what_cannot_be_learned_from_is_refused(void **state)
 {
     struct runs *f = *state;
     char path[300];
-    struct run_told t = runs_run(f, "deep", ",\"steps\":1,\"per_label\":2,\"method\":{\"type\":\"triplet\"}", false, false);
+    struct run_told t =
+        runs_run(f, "deep", ",\"steps\":1,\"per_label\":2,\"method\":{\"type\":\"triplet\"}", false, false);
     assert_true(!t.ok && t.e.code == ERR_BAD_INPUT && strcmp(t.e.param, "batch_size") == 0); /* 4 labels of 3 */
     /* one label, and positives from labels */
     struct err e = {0};
@@ -170,7 +177,8 @@ static void what_cannot_be_learned_from_is_refused(void **state)
     t = runs_run(f, "one-label", ",\"steps\":1,\"method\":{\"type\":\"triplet\"}", false, false);
     assert_true(!t.ok && t.e.code == ERR_BAD_INPUT && strstr(t.e.text, "two labels"));
     t = runs_run(f, "one-proxy", ",\"steps\":1,\"method\":{\"type\":\"proxy\"}", false, false);
-    assert_true(!t.ok && t.e.code == ERR_BAD_INPUT && strcmp(t.e.param, "method.type") == 0 && strstr(t.e.text, "two labels"));
+    assert_true(!t.ok && t.e.code == ERR_BAD_INPUT && strcmp(t.e.param, "method.type") == 0 &&
+                strstr(t.e.text, "two labels"));
     /* three pictures */
     file_remove_tree(path);
     assert_ok(file_make_dirs(path, &e), e);
@@ -258,8 +266,9 @@ static void labels_that_cannot_judge_are_told(void **state)
 static void the_time_limit_ends_a_run_with_a_small_rate(void **state)
 {
     struct runs *f = *state;
-    struct run_told t = runs_run(f, "timed", ",\"epochs\":100000,\"evaluate_every\":1000000,\"checkpoint_every\":1000000,\"max_minutes\":0.05",
-                                 false, false);
+    struct run_told t = runs_run(
+        f, "timed", ",\"epochs\":100000,\"evaluate_every\":1000000,\"checkpoint_every\":1000000,\"max_minutes\":0.05",
+        false, false);
     assert_ok(t.ok, t.e);
     assert_int_equal(t.out.end, TRAIN_MAX_MINUTES);
     char path[400], *last = NULL;
@@ -283,7 +292,8 @@ static void a_run_may_go_on_with_larger_pictures(void **state)
     char more[400], path[400];
     struct run_told t = runs_run(f, "small", ",\"steps\":2", false, false);
     assert_ok(t.ok, t.e);
-    snprintf(more, sizeof more, ",\"model\":\"%s/small/last.safetensors\",\"size\":48,\"steps\":3,\"checkpoint_every\":1", f->dir);
+    snprintf(more, sizeof more,
+             ",\"model\":\"%s/small/last.safetensors\",\"size\":48,\"steps\":3,\"checkpoint_every\":1", f->dir);
     f->stop_after = 1;
     t = runs_run(f, "large", more, false, false);
     assert_true(t.ok && t.out.end == TRAIN_STOPPED);

@@ -8,27 +8,44 @@
 #include "tests/lib/runs.h"
 
 static const struct {
-    const char *name, *own;  /* its settings */
+    const char *name, *own;   /* its settings */
     const char *remembers[4]; /* tensors that its checkpoint has to hold */
     const char *crops;
 } objectives[] = {
-    {"moco", "{\"queue\":21}", {"objective.queue", "objective.cursor", "target.conv1.weight", "target.head.0.bias"}, NULL},
+    {"moco",
+     "{\"queue\":21}",
+     {"objective.queue", "objective.cursor", "target.conv1.weight", "target.head.0.bias"},
+     NULL},
     {"mocov2", "{\"queue\":50,\"momentum\":0.9}", {"objective.queue", "target.bn1.running_mean"}, NULL},
     {"byol", "{\"momentum\":0.8}", {"target.conv1.weight", "network.predictor.1.weight"}, NULL},
     {"simsiam", "{}", {"network.predictor.0.norm.weight"}, NULL},
     {"barlow", "{}", {"network.conv1.weight"}, NULL},
     {"vicreg", "{}", {"network.conv1.weight"}, NULL},
-    {"swav", "{\"prototypes\":7,\"queue\":9,\"queue_after\":0.2,\"freeze_prototypes\":0.2}",
-     {"objective.prototypes", "objective.queue", "objective.cursor"}, NULL},
-    {"deepclusterv2", "{\"prototypes\":4,\"heads\":2,\"recluster\":1}",
-     {"objective.bank", "objective.centroids", "objective.clusters", "objective.clock"}, NULL},
-    {"dino", "{\"prototypes\":12,\"momentum\":0.9,\"freeze_prototypes\":0.2}",
-     {"objective.prototypes", "objective.teacher_prototypes", "objective.centre", "target.conv1.weight"}, NULL},
+    {"swav",
+     "{\"prototypes\":7,\"queue\":9,\"queue_after\":0.2,\"freeze_prototypes\":0.2}",
+     {"objective.prototypes", "objective.queue", "objective.cursor"},
+     NULL},
+    {"deepclusterv2",
+     "{\"prototypes\":4,\"heads\":2,\"recluster\":1}",
+     {"objective.bank", "objective.centroids", "objective.clusters", "objective.clock"},
+     NULL},
+    {"dino",
+     "{\"prototypes\":12,\"momentum\":0.9,\"freeze_prototypes\":0.2}",
+     {"objective.prototypes", "objective.teacher_prototypes", "objective.centre", "target.conv1.weight"},
+     NULL},
     {"proxy", "{\"temperature\":0.1}", {"objective.proxies", "network.conv1.weight"}, NULL},
-    {"swav", "{\"prototypes\":7,\"queue\":9,\"queue_after\":0.2}", {"objective.prototypes", "objective.queue"}, "[{},{\"count\":3}]"},
-    {"dino", "{\"prototypes\":12}", {"objective.centre", "target.bn1.running_mean"},
+    {"swav",
+     "{\"prototypes\":7,\"queue\":9,\"queue_after\":0.2}",
+     {"objective.prototypes", "objective.queue"},
+     "[{},{\"count\":3}]"},
+    {"dino",
+     "{\"prototypes\":12}",
+     {"objective.centre", "target.bn1.running_mean"},
      "[{\"count\":3,\"size\":24},{\"count\":1,\"size\":24},{\"count\":2,\"size\":18}]"},
-    {"deepclusterv2", "{\"prototypes\":4,\"heads\":2}", {"objective.bank", "network.bn1.running_var"}, "[{\"size\":32},{\"count\":1}]"},
+    {"deepclusterv2",
+     "{\"prototypes\":4,\"heads\":2}",
+     {"objective.bank", "network.bn1.running_var"},
+     "[{\"size\":32},{\"count\":1}]"},
 };
 
 static struct safetensors *checkpoint(const struct runs *f, const char *name)
@@ -100,8 +117,8 @@ static void an_interrupted_run_ends_with_the_same_bits(void **state)
         snprintf(picks, sizeof picks, ",\"picks\":\"%s/%zu-whole/picks.json\"", f->dir, measured ? 0 : i);
         snprintf(more, sizeof more,
                  ",\"steps\":10,\"evaluate_every\":100,\"checkpoint_every\":2,\"method\":{\"type\":\"%s\",\"%s\":%s},"
-                 "\"optimizer\":{\"type\":\"adamw\",\"learning_rate\":0.002}%s%s%s", name, name, objectives[i].own,
-                 crops ? ",\"crops\":" : "", crops ? crops : "", measured ? picks : "");
+                 "\"optimizer\":{\"type\":\"adamw\",\"learning_rate\":0.002}%s%s%s",
+                 name, name, objectives[i].own, crops ? ",\"crops\":" : "", crops ? crops : "", measured ? picks : "");
         f->stop_after = 0;
         struct run_told t = runs_run(f, whole, more, false, false);
         assert_ok(t.ok, t.e);

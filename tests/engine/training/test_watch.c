@@ -22,7 +22,8 @@ static struct watch watch_of(const char *method)
 static enum watch_finding run(struct watch *w, double loss, double std, int steps, int *times)
 {
     enum watch_finding first = WATCH_FINE;
-    const struct step_report r = {.loss = loss, .active = 1, .anchors = ROWS, .gradient_norm = 1, .std = std, .dimensions = 5};
+    const struct step_report r = {
+        .loss = loss, .active = 1, .anchors = ROWS, .gradient_norm = 1, .std = std, .dimensions = 5};
     *times = 0;
     for (int i = 0; i < steps; i++) {
         enum watch_finding f = watch_step(w, (uint64_t)i, &r);

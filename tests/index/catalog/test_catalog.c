@@ -50,8 +50,13 @@ static int64_t add(struct fixture *f, const char *id, const char *label, const c
     static const float vector[DIMENSIONS] = {1};
     struct err e = {0};
     struct image_row row;
-    struct image_put put = {.id = id, .len = 1, .media_type = "image/png", .label = label, .metadata = metadata,
-                            .vector = vector, .generation = f->row.generation};
+    struct image_put put = {.id = id,
+                            .len = 1,
+                            .media_type = "image/png",
+                            .label = label,
+                            .metadata = metadata,
+                            .vector = vector,
+                            .generation = f->row.generation};
     hash_text(id, strlen(id), put.sha256);
     assert_ok(catalog_image_put(f->w, &f->row, &put, NULL, &row, &e), e);
     int64_t number = row.number;
@@ -118,15 +123,24 @@ static void metadata_is_found_by_its_leaves(void **state)
         const char *key, *condition;
         int expected;
     } cases[] = {
-        {"label", "\"match\":{\"value\":\"cat\"}", 1},     {"n", "\"match\":{\"value\":1}", 1},
-        {"n", "\"match\":{\"value\":\"1\"}", 0},           {"t", "\"match\":{\"value\":\"1\"}", 1},
-        {"t", "\"match\":{\"value\":1}", 0},               {"r", "\"range\":{\"gt\":2,\"lt\":3}", 1},
-        {"b", "\"match\":{\"value\":true}", 1},            {"b", "\"match\":{\"value\":1}", 0},
-        {"b", "\"match\":{\"value\":false}", 1},           {"o.p.q", "\"match\":{\"value\":\"deep\"}", 1},
-        {"o.p", "\"match\":{\"value\":\"deep\"}", 0},      {"l", "\"match\":{\"value\":\"v\"}", 1},
-        {"l", "\"match\":{\"value\":7}", 1},               {"l.m", "\"match\":{\"value\":3}", 1},
-        {"n", "\"match\":{\"value\":9007199254740993}", 1}, {"n", "\"match\":{\"value\":9007199254740992}", 0},
-        {"none", "\"match\":{\"value\":false}", 0},        {"t", "\"match\":{\"any\":[\"\xc3\xa9\",\"1\"]}", 2},
+        {"label", "\"match\":{\"value\":\"cat\"}", 1},
+        {"n", "\"match\":{\"value\":1}", 1},
+        {"n", "\"match\":{\"value\":\"1\"}", 0},
+        {"t", "\"match\":{\"value\":\"1\"}", 1},
+        {"t", "\"match\":{\"value\":1}", 0},
+        {"r", "\"range\":{\"gt\":2,\"lt\":3}", 1},
+        {"b", "\"match\":{\"value\":true}", 1},
+        {"b", "\"match\":{\"value\":1}", 0},
+        {"b", "\"match\":{\"value\":false}", 1},
+        {"o.p.q", "\"match\":{\"value\":\"deep\"}", 1},
+        {"o.p", "\"match\":{\"value\":\"deep\"}", 0},
+        {"l", "\"match\":{\"value\":\"v\"}", 1},
+        {"l", "\"match\":{\"value\":7}", 1},
+        {"l.m", "\"match\":{\"value\":3}", 1},
+        {"n", "\"match\":{\"value\":9007199254740993}", 1},
+        {"n", "\"match\":{\"value\":9007199254740992}", 0},
+        {"none", "\"match\":{\"value\":false}", 0},
+        {"t", "\"match\":{\"any\":[\"\xc3\xa9\",\"1\"]}", 2},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         char text[200];
@@ -167,8 +181,9 @@ static void a_filter_gives_numbers_in_ascending_order_of_its_own_collection_only
     free(numbers);
     struct image_row *rows;
     bool more;
-    assert_ok(catalog_images(f->w, f->row.number, &(struct image_page){.filter = filter, .after_id = "a", .limit = 1}, &rows, &n,
-                             &more, &e), e);
+    assert_ok(catalog_images(f->w, f->row.number, &(struct image_page){.filter = filter, .after_id = "a", .limit = 1},
+                             &rows, &n, &more, &e),
+              e);
     assert_int_equal(n, 1);
     assert_true(more);
     assert_string_equal(rows[0].id, "y");
@@ -372,8 +387,7 @@ static void a_damaged_file_is_refused_at_the_start(void **state)
 }
 
 /* What the steps behind the third one made. */
-#define UNDO_LATER \
-    "ALTER TABLE vector DROP COLUMN checksum; DROP INDEX image_by_creation; DROP INDEX image_by_update;"
+#define UNDO_LATER "ALTER TABLE vector DROP COLUMN checksum; DROP INDEX image_by_creation; DROP INDEX image_by_update;"
 
 /* What the first released schema lacked is taken away, and comes back. */
 static void a_file_of_the_first_schema_is_brought_up_to_date(void **state)
@@ -390,13 +404,14 @@ static void a_file_of_the_first_schema_is_brought_up_to_date(void **state)
     assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db,
                                   UNDO_LATER "DROP INDEX vector_current; DROP INDEX vector_unreadable;"
-                                  "ALTER TABLE generation DROP COLUMN state;"
-                                  "ALTER TABLE generation DROP COLUMN skip_unreadable;"
-                                  "ALTER TABLE generation DROP COLUMN activated_at;"
-                                  "ALTER TABLE generation DROP COLUMN retired_at;"
-                                  "ALTER TABLE generation DROP COLUMN turn;"
-                                  "ALTER TABLE generation DROP COLUMN error; PRAGMA user_version = 1;",
-                                  NULL, NULL, NULL), SQLITE_OK);
+                                             "ALTER TABLE generation DROP COLUMN state;"
+                                             "ALTER TABLE generation DROP COLUMN skip_unreadable;"
+                                             "ALTER TABLE generation DROP COLUMN activated_at;"
+                                             "ALTER TABLE generation DROP COLUMN retired_at;"
+                                             "ALTER TABLE generation DROP COLUMN turn;"
+                                             "ALTER TABLE generation DROP COLUMN error; PRAGMA user_version = 1;",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
     sqlite3_close(db);
     f->c = catalog_open(f->path, &e);
     if (!f->c)
@@ -439,16 +454,24 @@ static void the_empty_label_of_an_older_file_becomes_none(void **state)
 }
 
 /* As version 0.1.0 wrote numbers from 2^63 on: plain reals. */
-#define AS_REALS \
-    "UPDATE attribute SET number = 9223372036854775808.0 WHERE number = x'008000000000000000';" \
-    "UPDATE attribute SET number = 1e19 WHERE number = x'008AC7230489E80000';" \
+#define AS_REALS                                                                                                       \
+    "UPDATE attribute SET number = 9223372036854775808.0 WHERE number = x'008000000000000000';"                        \
+    "UPDATE attribute SET number = 1e19 WHERE number = x'008AC7230489E80000';"                                         \
     "UPDATE attribute SET number = 1e300 WHERE number = x'017E37E43C8800759C';"
 
 static void check_numbers(struct fixture *f)
 {
-    static const struct { const char *condition; int64_t want; } cases[] = {
-        {"\"match\":{\"value\":1e19}", 2}, {"\"match\":{\"value\":10000000000000000000}", 2}, {"\"match\":{\"any\":[1e300,9223372036854775808]}", 2},
-        {"\"range\":{\"gte\":1e19}", 3}, {"\"range\":{\"gt\":1e19}", 1}, {"\"range\":{\"lt\":1e19}", 6}, {"\"range\":{\"gte\":9223372036854775807,\"lt\":1e20}", 4},
+    static const struct {
+        const char *condition;
+        int64_t want;
+    } cases[] = {
+        {"\"match\":{\"value\":1e19}", 2},
+        {"\"match\":{\"value\":10000000000000000000}", 2},
+        {"\"match\":{\"any\":[1e300,9223372036854775808]}", 2},
+        {"\"range\":{\"gte\":1e19}", 3},
+        {"\"range\":{\"gt\":1e19}", 1},
+        {"\"range\":{\"lt\":1e19}", 6},
+        {"\"range\":{\"gte\":9223372036854775807,\"lt\":1e20}", 4},
     };
     char filter[300];
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -460,7 +483,9 @@ static void check_numbers(struct fixture *f)
 
 static void numbers_that_an_older_file_has_as_plain_reals_are_found(void **state)
 {
-    static const char *const numbers[] = {"-1e300", "7", "9.2233720368547748e18", "9223372036854775807", "9223372036854775808.0", "1e19", "[1,1e19]", "1e300"};
+    static const char *const numbers[] = {
+        "-1e300",   "7",    "9.2233720368547748e18", "9223372036854775807", "9223372036854775808.0", "1e19",
+        "[1,1e19]", "1e300"};
     struct fixture *f = *state;
     struct err e = {0};
     char metadata[100];

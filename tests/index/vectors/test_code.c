@@ -60,8 +60,8 @@ static void differences_of_products_are_kept_wherever_the_centre_lies(void **sta
             double exact = 0;
             for (size_t k = 0; k < D; k++)
                 exact += (double)rows[0][k] * ((double)rows[i][k] - (double)rows[i + 1][k]);
-            double got = approximate(codes[0], c[0], codes[i], c[i], D) -
-                         approximate(codes[0], c[0], codes[i + 1], c[i + 1], D);
+            double got =
+                approximate(codes[0], c[0], codes[i], c[i], D) - approximate(codes[0], c[0], codes[i + 1], c[i + 1], D);
             worst = fmax(worst, fabs(got - exact));
         }
         assert_true(worst < spread * spread / 300);

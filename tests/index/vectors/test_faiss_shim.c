@@ -213,11 +213,11 @@ static void damaged_graphs_are_refused(void **state)
     int32_t low = 0, saved = links[0], last;
     while (levels[low] > 1)
         low++;
-#define REFUSE(what, change, undo) \
-    do {                           \
-        change;                    \
-        refuse_graph(r, &bad, what); \
-        undo;                      \
+#define REFUSE(what, change, undo)                                                                                     \
+    do {                                                                                                               \
+        change;                                                                                                        \
+        refuse_graph(r, &bad, what);                                                                                   \
+        undo;                                                                                                          \
     } while (0)
     REFUSE("a link past the end", links[0] = (int32_t)good.n, links[0] = saved);
     REFUSE("a link before the beginning", links[0] = -2, links[0] = saved);

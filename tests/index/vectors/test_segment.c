@@ -22,8 +22,10 @@ struct world {
 
 static void world_open(struct world *w, size_t n)
 {
-    *w = (struct world){.n = n, .vectors = vectors_clustered(8, n, D, 1 + n / 20, 0.7),
-                        .gone = mem_new(n, sizeof *w->gone), .dir = t_make_dir()};
+    *w = (struct world){.n = n,
+                        .vectors = vectors_clustered(8, n, D, 1 + n / 20, 0.7),
+                        .gone = mem_new(n, sizeof *w->gone),
+                        .dir = t_make_dir()};
     snprintf(w->path, sizeof w->path, "%s/1.faiss", w->dir);
 }
 

@@ -40,7 +40,12 @@ static void search(struct vindex *x, const struct search *q, struct hits *out)
 enum { IMAGES = 1600 };
 
 struct oracle {
-    struct { bool alive; char label[8]; int64_t revision; float v[D]; } image[IMAGES];
+    struct {
+        bool alive;
+        char label[8];
+        int64_t revision;
+        float v[D];
+    } image[IMAGES];
     size_t living;
 };
 
@@ -100,8 +105,13 @@ static void check(struct vindex *x, const struct oracle *o, const struct questio
     char id[16];
     const char *excluded = id;
     snprintf(id, sizeof id, "i%lld", (long long)a->excluded);
-    struct search q = {.vector = a->q, .limit = a->limit, .exclude = &excluded, .n_exclude = a->excluded > 0,
-                       .with_vector = true, .exact = a->exact, .ef = 10};
+    struct search q = {.vector = a->q,
+                       .limit = a->limit,
+                       .exclude = &excluded,
+                       .n_exclude = a->excluded > 0,
+                       .with_vector = true,
+                       .exact = a->exact,
+                       .ef = 10};
     assert_ok(vindex_search(x, &q, a->numbers, a->n_numbers, &hits, &e), e);
     assert_int_equal(hits.n, min_size(a->limit, n));
     bool seen[IMAGES] = {0};
@@ -154,8 +164,8 @@ static void ask(struct vindex *x, const struct oracle *o, struct rng *r, enum sh
     float q[D];
     int64_t numbers[IMAGES];
     vectors_near(rng_next(r), NULL, D, 1, q);
-    struct question a = {.q = q, .limit = 1 + rng_below(r, exact ? 30 : 6), .excluded = (int64_t)rng_below(r, 40),
-                         .exact = exact};
+    struct question a = {
+        .q = q, .limit = 1 + rng_below(r, exact ? 30 : 6), .excluded = (int64_t)rng_below(r, 40), .exact = exact};
     if (share != ALL)
         a.numbers = numbers;
     for (int64_t number = 1; share != ALL && number <= IMAGES; number++)

@@ -37,8 +37,10 @@ static int tear_down(void **state)
 static struct vindex *start(const struct disk *disk, enum index_kind kind, int64_t generation)
 {
     struct err e = {0};
-    struct vindex *x = vindex_new(&(struct vindex_options){.dimensions = D, .kind = kind, .generation = generation,
-                                                           .cache_dir = disk->dir, .seal_at = 200}, &e);
+    struct vindex *x = vindex_new(
+        &(struct vindex_options){
+            .dimensions = D, .kind = kind, .generation = generation, .cache_dir = disk->dir, .seal_at = 200},
+        &e);
     assert_ok(x, e);
     return x;
 }
@@ -269,8 +271,13 @@ static void the_background_builds_saves_and_ends(void **state)
 {
     const struct disk *disk = *state;
     struct err e = {0};
-    struct vindex *x = vindex_new(&(struct vindex_options){.dimensions = D, .generation = 3, .cache_dir = disk->dir,
-                                                           .hnsw_from = 500, .seal_at = 100, .background = true}, &e);
+    struct vindex *x = vindex_new(&(struct vindex_options){.dimensions = D,
+                                                           .generation = 3,
+                                                           .cache_dir = disk->dir,
+                                                           .hnsw_from = 500,
+                                                           .seal_at = 100,
+                                                           .background = true},
+                                  &e);
     assert_ok(x, e);
     vindex_load_cache(x);
     for (size_t i = 0; i < 499; i++)

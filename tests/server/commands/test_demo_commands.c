@@ -48,7 +48,8 @@ static void a_sheet_has_a_cell_for_each_name(void **state)
     assert_int_equal(run((const char *[]){"demo-pictures", "--each", "1", "--side", "32", dir, NULL}), 0);
     snprintf(command, sizeof command,
              "printf '=%s/fish/1.jpg\\t+%s/mug/1.jpg\\t-%s/sea/1.jpg\\n%s/leaf/1.jpg\\n' | "
-             "%s sheet --side 20 %s/out.png", dir, dir, dir, dir, program_path(), dir);
+             "%s sheet --side 20 %s/out.png",
+             dir, dir, dir, dir, program_path(), dir);
     assert_int_equal(system(command), 0);
     snprintf(command, sizeof command, "%s/out.png", dir);
     struct image sheet = load(command);

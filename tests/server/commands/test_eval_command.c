@@ -70,7 +70,9 @@ static void draw_folders(const char *dir, char parts[400], char whole[400], char
     snprintf(few, 400, "%.300s/few", dir);
     snprintf(train, sizeof train, "%s/train", parts);
     snprintf(test, sizeof test, "%s/test", parts);
-    assert_ok(file_make_dirs(train, &e) && file_make_dirs(test, &e) && file_make_dirs(whole, &e) && file_make_dirs(few, &e), e);
+    assert_ok(file_make_dirs(train, &e) && file_make_dirs(test, &e) && file_make_dirs(whole, &e) &&
+                  file_make_dirs(few, &e),
+              e);
     for (uint32_t k = 0; k < KINDS; k++) {
         lesson_draw(train, k, 0, 16, 40);
         lesson_draw(test, k, 100, 10, 40);
@@ -83,7 +85,8 @@ static void draw_folders(const char *dir, char parts[400], char whole[400], char
 static struct json *run_json(const char *const args[])
 {
     struct err e = {0};
-    char *out = command(0, "eval", args[0], args[1], args[2], args[3], args[4], args[5], args[6], args[7], args[8], NULL);
+    char *out =
+        command(0, "eval", args[0], args[1], args[2], args[3], args[4], args[5], args[6], args[7], args[8], NULL);
     struct json *doc = json_parse(out, strlen(out), 0, &e);
     if (!doc)
         fail_msg("%s: %s", e.text, out);
@@ -103,21 +106,26 @@ static void transfer_is_a_table_over_folders(void **state)
     snprintf(train, sizeof train, "%s/train", parts);
     snprintf(test, sizeof test, "%s/test", parts);
 
-    struct json *doc = run_json((const char *[]){"--protocol", "transfer", "--json", "--model", model, parts, whole, few, NULL});
+    struct json *doc =
+        run_json((const char *[]){"--protocol", "transfer", "--json", "--model", model, parts, whole, few, NULL});
     const struct json *rows = json_member(doc, "folders"), *mean = json_member(doc, "mean");
     const struct json *a = json_item(rows, 0), *b = json_item(rows, 1), *c = json_item(rows, 2);
     assert_int_equal(json_count(rows), 3);
     assert_string_equal(json_as_text(json_member(b, "folder"), NULL), whole);
     assert_true(number_at(a, "train") == KINDS * 16 && number_at(a, "test") == KINDS * 10); /* as they lie */
-    assert_true(number_at(b, "train") == KINDS * EACH * 4 / 5 && number_at(b, "test") == KINDS * EACH / 5); /* a fifth of each */
-    assert_true(number_at(a, "few_shot") > 0.2 && number_at(b, "few_shot") > 0.2 && number_at(a, "few_shot_interval") > 0);
+    assert_true(number_at(b, "train") == KINDS * EACH * 4 / 5 &&
+                number_at(b, "test") == KINDS * EACH / 5); /* a fifth of each */
+    assert_true(number_at(a, "few_shot") > 0.2 && number_at(b, "few_shot") > 0.2 &&
+                number_at(a, "few_shot_interval") > 0);
     assert_true(isnan(number_at(c, "few_shot")) && number_at(c, "few_shot_labels") == 0);
     assert_true(fabs(number_at(mean, "few_shot") - (number_at(a, "few_shot") + number_at(b, "few_shot")) / 2) < 1e-5);
     assert_true(number_at(mean, "few_shot_folders") == 2);
-    assert_true(fabs(number_at(mean, "knn") - (number_at(a, "knn") + number_at(b, "knn") + number_at(c, "knn")) / 3) < 1e-5);
+    assert_true(fabs(number_at(mean, "knn") - (number_at(a, "knn") + number_at(b, "knn") + number_at(c, "knn")) / 3) <
+                1e-5);
 
     /* The same classifiers as without the protocol. */
-    struct json *same = run_json((const char *[]){"--model", model, "--data", test, "--train", train, NULL, NULL, NULL});
+    struct json *same =
+        run_json((const char *[]){"--model", model, "--data", test, "--train", train, NULL, NULL, NULL});
     const struct json *figures = json_member(same, "figures");
     assert_true(fabs(number_at(figures, "knn_20") - number_at(a, "knn")) < 1e-5);
     assert_true(fabs(number_at(figures, "linear_probe") - number_at(a, "many_shot")) < 1e-5);
@@ -126,7 +134,8 @@ static void transfer_is_a_table_over_folders(void **state)
 
     char *out = command(0, "eval", "--protocol", "transfer", "--model", model, whole, few, NULL), says[600];
     assert_contains(out, "\nmean ");
-    snprintf(says, sizeof says, "\n%s: too few for few-shot: 0 labels have 20 pictures or more, and 5 are needed\n", few);
+    snprintf(says, sizeof says, "\n%s: too few for few-shot: 0 labels have 20 pictures or more, and 5 are needed\n",
+             few);
     assert_contains(out, says);
     free(out);
     model_free(m);

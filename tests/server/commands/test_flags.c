@@ -6,13 +6,15 @@
 static void flags_are_taken_and_operands_stay(void **state)
 {
     UNUSED(state);
-    char *argv[] = {(char[]){"new"}, (char[]){"--arch"}, (char[]){"resnet18"}, (char[]){"--seed=7"},
-                    (char[]){"file"}, (char[]){"--force"}, (char[]){"--"}, (char[]){"--odd"}};
+    char *argv[] = {(char[]){"new"},  (char[]){"--arch"},  (char[]){"resnet18"}, (char[]){"--seed=7"},
+                    (char[]){"file"}, (char[]){"--force"}, (char[]){"--"},       (char[]){"--odd"}};
     int argc = COUNT(argv);
     const char *arch = NULL, *seed = NULL, *width = NULL;
     bool force = false;
-    const struct flag flags[] = {{.name = "arch", .text = &arch}, {.name = "seed", .text = &seed},
-                                 {.name = "width", .text = &width}, {.name = "force", .on = &force}};
+    const struct flag flags[] = {{.name = "arch", .text = &arch},
+                                 {.name = "seed", .text = &seed},
+                                 {.name = "width", .text = &width},
+                                 {.name = "force", .on = &force}};
     struct err e = {0};
     assert_ok(flags_take(&argc, argv, flags, COUNT(flags), &e), e);
     assert_int_equal(argc, 3);
@@ -28,8 +30,8 @@ static void flags_are_taken_and_operands_stay(void **state)
 static void wrong_flags_are_named(void **state)
 {
     UNUSED(state);
-    static const char *const cases[][2] = {{"--unknown", "unknown"}, {"--name", "needs a value"},
-                                           {"--on=1", "takes no value"}, {"--nam", "--nam"}};
+    static const char *const cases[][2] = {
+        {"--unknown", "unknown"}, {"--name", "needs a value"}, {"--on=1", "takes no value"}, {"--nam", "--nam"}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         char arg[32], *argv[] = {arg};
         int argc = 1;

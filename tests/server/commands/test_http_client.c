@@ -185,10 +185,10 @@ static void a_port_where_nobody_listens_is_named(void **state)
 static void only_addresses_of_http_are_taken(void **state)
 {
     UNUSED(state);
-    static const char *const good[] = {"http://localhost", "http://localhost/", "http://[::1]:8080", "http://[::1]",
+    static const char *const good[] = {"http://localhost",    "http://localhost/", "http://[::1]:8080",  "http://[::1]",
                                        "http://10.0.0.1:80/", "https://localhost", "https://[::1]:8443/"};
-    static const char *const bad[] = {"ftp://localhost", "localhost:8080", "http://", "http:///x", "http://h/path",
-                                      "http://[::1", "http://h:123456789"};
+    static const char *const bad[] = {"ftp://localhost", "localhost:8080", "http://",           "http:///x",
+                                      "http://h/path",   "http://[::1",    "http://h:123456789"};
     struct err e = {0};
     for (size_t i = 0; i < COUNT(good); i++) {
         struct http_client *c = http_client_new(good[i], NULL, NULL, &e);

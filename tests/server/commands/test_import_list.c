@@ -59,8 +59,15 @@ static void the_path_is_the_id_and_the_first_folder_the_label(void **state)
     UNUSED(state);
     static const struct {
         const char *path, *label;
-    } files[] = {{"cat/1.jpg", "cat"}, {"cat/1.png", "cat"}, {"cat/1", "cat"}, {"cat/old/1.jpg", "cat"}, {"cat.1.jpg", ""}, {"top.jpeg", ""},
-                 {"dog.d/a.b.webp", "dog.d"}, {"with space/\xc3\xa4 (1).png", "with space"}, {"\xe7\x8c\xab/\xe4\xb8\x89\xe6\xaf\x9b.jpg", "\xe7\x8c\xab"}};
+    } files[] = {{"cat/1.jpg", "cat"},
+                 {"cat/1.png", "cat"},
+                 {"cat/1", "cat"},
+                 {"cat/old/1.jpg", "cat"},
+                 {"cat.1.jpg", ""},
+                 {"top.jpeg", ""},
+                 {"dog.d/a.b.webp", "dog.d"},
+                 {"with space/\xc3\xa4 (1).png", "with space"},
+                 {"\xe7\x8c\xab/\xe4\xb8\x89\xe6\xaf\x9b.jpg", "\xe7\x8c\xab"}};
     char *dir = t_make_dir(), with_slash[300];
     for (size_t i = 0; i < COUNT(files); i++)
         touch(dir, files[i].path);
@@ -114,8 +121,13 @@ static void names_that_are_no_text_are_escaped_and_marked_by_their_path(void **s
 static void labels_are_composed_as_they_are_typed(void **state)
 {
     UNUSED(state);
-    static const char *const pairs[][2] = {{"cafe\xcc\x81", "caf\xc3\xa9"}, {"plain", "plain"}, {"", ""}, {"\xe1\x84\x92\xe1\x85\xa1\xe1\x86\xab", "\xed\x95\x9c"},
-                                           {"A\xcc\x8a", "\xc3\x85"}, {"\xff", "\xff"}, {"q\xcc\x87\xcc\xa3", "q\xcc\xa3\xcc\x87"}};
+    static const char *const pairs[][2] = {{"cafe\xcc\x81", "caf\xc3\xa9"},
+                                           {"plain", "plain"},
+                                           {"", ""},
+                                           {"\xe1\x84\x92\xe1\x85\xa1\xe1\x86\xab", "\xed\x95\x9c"},
+                                           {"A\xcc\x8a", "\xc3\x85"},
+                                           {"\xff", "\xff"},
+                                           {"q\xcc\x87\xcc\xa3", "q\xcc\xa3\xcc\x87"}};
     for (size_t i = 0; i < COUNT(pairs); i++) {
         char *got = nfc_text(pairs[i][0]);
         assert_string_equal(got, pairs[i][1]);
@@ -136,7 +148,8 @@ static void the_ids_of_the_first_version_are_known(void **state)
     snprintf(want, sizeof want, "a.1-%.8s", hex);
     import_old_id("a/1.png", 0, id);
     assert_string_equal(id, want);
-    assert_true(import_may_be("a.1", "a/1.png") && import_may_be(want, "a/1.png") && import_may_be("a/1.png", "a/1.png"));
+    assert_true(import_may_be("a.1", "a/1.png") && import_may_be(want, "a/1.png") &&
+                import_may_be("a/1.png", "a/1.png"));
     assert_false(import_may_be("a.1", "b/1.png") || import_may_be("a.1", "/home/me/a.1"));
     char longest[300];
     snprintf(longest, sizeof longest, "c/%0140d1.jpg", 0);
@@ -162,9 +175,9 @@ static void linked_folders_are_taken_once_and_what_is_no_file_is_told(void **sta
     touch(dir, "z/.3.jpg");
     touch(elsewhere, "4.jpg");
     touch(elsewhere, "sub/5.jpg");
-    link_to(dir, "a", elsewhere);       /* followed */
-    link_to(dir, "b", elsewhere);       /* the same again */
-    link_to(dir, "c", "z");             /* a folder of the tree: its true name counts, though it comes later */
+    link_to(dir, "a", elsewhere); /* followed */
+    link_to(dir, "b", elsewhere); /* the same again */
+    link_to(dir, "c", "z");       /* a folder of the tree: its true name counts, though it comes later */
     link_to(dir, "z/loop", "..");
     link_to(dir, "self", "self");
     link_to(dir, "linked.jpg", "z/1.jpg");
@@ -216,13 +229,28 @@ static void what_is_not_read_is_told_by_its_kind(void **state)
         {"a.JPEG", "rubbish", 7, NULL},
         {"a", "\xff\xd8\xff\xe0", 4, NULL},
         {"a.txt", "\x89PNG\r\n\x1a\n", 8, NULL},
-        {"a.heic", "\0\0\0\x18" "ftypheic", 12, "HEIC"},
-        {"a.bin", "\0\0\0\x18" "ftypmif1", 12, "HEIC"},
+        {"a.heic",
+         "\0\0\0\x18"
+         "ftypheic",
+         12, "HEIC"},
+        {"a.bin",
+         "\0\0\0\x18"
+         "ftypmif1",
+         12, "HEIC"},
         {"a.heif", "torn", 4, "HEIC"},
-        {"a.jpg", "\0\0\0\x18" "ftypheic", 12, "HEIC"}, /* as some phones name them */
-        {"a.avif", "\0\0\0\x20" "ftypavif", 12, "AVIF"},
+        {"a.jpg",
+         "\0\0\0\x18"
+         "ftypheic",
+         12, "HEIC"}, /* as some phones name them */
+        {"a.avif",
+         "\0\0\0\x20"
+         "ftypavif",
+         12, "AVIF"},
         {"a.jpg", "GIF89a", 6, "GIF"},
-        {"a.mov", "\0\0\0\x14" "ftypqt  ", 12, "film"},
+        {"a.mov",
+         "\0\0\0\x14"
+         "ftypqt  ",
+         12, "film"},
         {"a.CR2", "II*\0\x10\0\0\0CR\x02\0", 12, "camera raw"},
         {"a.nef", "MM\0*\0\0\0\x08", 8, "camera raw"},
         {"a.tif", "II*\0\x08\0\0\0", 8, "TIFF"},

@@ -149,11 +149,22 @@ static void foreign_hosts_and_origins_are_told_apart(void **state)
     char *names[] = {name}, *pages[] = {page}, *any[] = {all};
     struct conf_list none = {0}, hosts = {names, 1}, listed = {pages, 1}, star = {any, 1};
     struct origins local = {&none, &none, true, false}, wide = {&none, &listed, false, false},
-                   named = {&hosts, &star, true, false}, far = {&hosts, &none, false, false}, near = {&hosts, &none, false, true};
+                   named = {&hosts, &star, true, false}, far = {&hosts, &none, false, false},
+                   near = {&hosts, &none, false, true};
     static const char *const ours[] = {"localhost", "localhost:8080", "127.0.0.1:1", "[::1]:8080", "a.localhost"};
-    static const char *const theirs[] = {"evil.example", "evil.example:8080", "127.0.0.1.evil.example", "", ":80",
-                                         "localhost.evil.example", "10.0.0.1", "[::2]", "localhost:x", "localhost:80:80",
-                                         "localhost:123456", "[::1", "[::1]x"};
+    static const char *const theirs[] = {"evil.example",
+                                         "evil.example:8080",
+                                         "127.0.0.1.evil.example",
+                                         "",
+                                         ":80",
+                                         "localhost.evil.example",
+                                         "10.0.0.1",
+                                         "[::2]",
+                                         "localhost:x",
+                                         "localhost:80:80",
+                                         "localhost:123456",
+                                         "[::1",
+                                         "[::1]x"};
     for (size_t i = 0; i < COUNT(ours); i++)
         assert_true(origin_host_is_ours(&local, ours[i]));
     for (size_t i = 0; i < COUNT(theirs); i++)
@@ -184,7 +195,8 @@ static void addresses_are_parsed_and_listened_on(void **state)
     assert_ok(address_parse("[::1]:8080", &a, &e), e);
     address_url(&a, true, url, sizeof url);
     assert_string_equal(url, "https://[::1]:8080");
-    static const char *const bad[] = {"", "8080", "localhost", "localhost:", ":80", "a:65536", "a:-1", "a:1x", "::1:80", "[]:1"};
+    static const char *const bad[] = {"",        "8080", "localhost", "localhost:", ":80",
+                                      "a:65536", "a:-1", "a:1x",      "::1:80",     "[]:1"};
     for (size_t i = 0; i < COUNT(bad); i++)
         if (address_parse(bad[i], &a, &e) || e.code != ERR_BAD_INPUT)
             fail_msg("%s was taken", bad[i]);

@@ -44,20 +44,30 @@ static void many_requests_on_one_connection_are_answered_in_order(void **state)
 static void what_is_refused_is_refused_before_its_body_is_read(void **state)
 {
     UNUSED(state);
-    static const struct { const char *head; int status; const char *name, *value; } cases[] = {
-        {"POST /write HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n", 401, "www-authenticate", "Bearer"},
-        {"POST /write HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nAuthorization: Bearer x\r\n\r\n", 401, "connection", "close"},
+    static const struct {
+        const char *head;
+        int status;
+        const char *name, *value;
+    } cases[] = {
+        {"POST /write HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n", 401, "www-authenticate",
+         "Bearer"},
+        {"POST /write HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nAuthorization: Bearer x\r\n\r\n",
+         401, "connection", "close"},
         {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 700001\r\n\r\n", 413, "connection", "close"},
-        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 700001\r\nExpect: 100-continue\r\n\r\n", 413, "connection", "close"},
+        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 700001\r\nExpect: 100-continue\r\n\r\n", 413,
+         "connection", "close"},
         {"GET /fast HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n", 413, "connection", "close"},
         {"PUT /fast HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n", 405, "allow", "GET, HEAD"},
         {"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n", 404, "connection", "close"},
-        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: miracles\r\nContent-Length: 5\r\n\r\n", 417, "connection", "close"},
-        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 18446744073709551615\r\n\r\n", 413, "connection", "close"},
+        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: miracles\r\nContent-Length: 5\r\n\r\n", 417, "connection",
+         "close"},
+        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 18446744073709551615\r\n\r\n", 413, "connection",
+         "close"},
         {"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n", 400, "connection", "close"},
         {"FOO /fast HTTP/1.1\r\nHost: localhost\r\n\r\n", 501, "allow", guard_methods},
         {"GET /fast HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421, "connection", "close"},
-        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\nContent-Length: 1\r\n\r\n", 403, "connection", "close"},
+        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\nContent-Length: 1\r\n\r\n", 403,
+         "connection", "close"},
     };
     struct fixture f;
     struct reply r = {0};
@@ -120,7 +130,8 @@ static void a_chunked_body_over_the_limit_gets_413_and_one_without_end_is_cut(vo
     for (size_t extra = 0; extra < 2; extra++) {
         struct client c = client_to(f.port);
         b.len = 0;
-        buf_print(&b, "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n", 700000 + extra);
+        buf_print(&b, "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n",
+                  700000 + extra);
         buf_add(&b, bytes, 700000 + extra);
         buf_text(&b, "\r\n0\r\n\r\n");
         assert_true(client_connect(&c) && client_send(&c, b.data, b.len, 10));
@@ -131,7 +142,8 @@ static void a_chunked_body_over_the_limit_gets_413_and_one_without_end_is_cut(vo
     }
     struct client c = client_to(f.port);
     assert_true(client_connect(&c));
-    assert_true(client_send_text(&c, "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n40000000\r\n"));
+    assert_true(client_send_text(
+        &c, "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n40000000\r\n"));
     bool open = true;
     for (size_t sent = 0; open && sent < (size_t)256 << 20; sent += 700000)
         open = client_send(&c, bytes, 700000, 5);
@@ -157,7 +169,8 @@ static void a_client_that_asks_first_is_told_to_continue(void **state)
     fixture_open(&f, NULL, NULL, NULL, NULL);
     struct client c = client_to(f.port);
     assert_true(client_connect(&c));
-    assert_true(client_send_text(&c, "POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"));
+    assert_true(client_send_text(
+        &c, "POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"));
     assert_true(is_told_to_continue(&c));
     assert_true(client_send_text(&c, "hello"));
     assert_true(client_receive(&c, false, 5, &r));
@@ -182,7 +195,8 @@ static struct client from(const struct fixture *f, const char *address)
 static void begin_body(struct client *c, const char *bytes, size_t len)
 {
     char head[160];
-    snprintf(head, sizeof head, "POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: %zu\r\n\r\n", len);
+    snprintf(head, sizeof head,
+             "POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: %zu\r\n\r\n", len);
     assert_true(client_connect(c) && client_send_text(c, head));
     assert_true(is_told_to_continue(c));
     assert_true(client_send(c, bytes, len - 1, 5));
@@ -236,7 +250,8 @@ static void who_announces_much_and_sends_nothing_takes_nothing(void **state)
 {
     UNUSED(state);
     static const char *const settings[] = {"body_memory_bytes", "1600000", NULL};
-    static const char head[] = "POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 600000\r\n\r\n";
+    static const char head[] =
+        "POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 600000\r\n\r\n";
     struct fixture f;
     struct client silent[16];
     char *bytes = calloc(1, HALF_BODY);
@@ -259,10 +274,11 @@ static void who_announces_much_and_sends_nothing_takes_nothing(void **state)
 static void slow_clients_are_cut(void **state)
 {
     UNUSED(state);
-    static const char *const settings[] = {"header_timeout_seconds", "1", "body_timeout_seconds", "1",
-                                           "idle_timeout_seconds", "2", NULL};
-    static const char *const starts[] = {
-        "GET /fast HTT", "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nabc", "\x16\x03\x01\x02"};
+    static const char *const settings[] = {
+        "header_timeout_seconds", "1", "body_timeout_seconds", "1", "idle_timeout_seconds", "2", NULL};
+    static const char *const starts[] = {"GET /fast HTT",
+                                         "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nabc",
+                                         "\x16\x03\x01\x02"};
     struct fixture f;
     struct client c[4];
     struct reply r = {0};
@@ -366,16 +382,24 @@ static void a_kept_connection_that_falls_silent_is_closed_without_a_word(void **
 static void what_the_library_refuses_gets_the_same_error_object(void **state)
 {
     UNUSED(state);
-    static const struct { const char *start, *repeated, *end; size_t n; int status; const char *code; } cases[] = {
+    static const struct {
+        const char *start, *repeated, *end;
+        size_t n;
+        int status;
+        const char *code;
+    } cases[] = {
         {"GET /fast HTTP/1.1\r\nHost: localhost\r\nX: ", "a", "\r\n\r\n", 40000, 431, "too_large"},
         {"GET /", "a", " HTTP/1.1\r\nHost: localhost\r\n\r\n", 40000, 414, "too_large"},
         {"GET /fast?a=1", "&a=1", " HTTP/1.1\r\nHost: localhost\r\n\r\n", 5000, 431, "too_large"},
         {"GET /fast HTTP/1.1\r\n\r\n", "", "", 0, 400, "invalid_request"},
         {"GET /fast HTTP/2.0\r\nHost: localhost\r\n\r\n", "", "", 0, 505, "not_implemented"},
         {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", "", "", 0, 400, "invalid_request"},
-        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 18446744073709551616\r\n\r\n", "", "", 0, 413, "too_large"},
-        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", "", "", 0, 400, "invalid_request"},
-        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2;x=", "a", "\r\n", 40000, 413, "too_large"},
+        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 18446744073709551616\r\n\r\n", "", "", 0, 413,
+         "too_large"},
+        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", "", "", 0, 400,
+         "invalid_request"},
+        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2;x=", "a", "\r\n", 40000, 413,
+         "too_large"},
     };
     struct fixture f;
     struct reply r = {0};
@@ -649,11 +673,19 @@ static void head_options_and_cors_are_answered_by_the_server(void **state)
     assert_header(&r, "access-control-allow-origin", "https://app.example");
     assert_header(&r, "access-control-max-age", "600");
     assert_header(&r, "vary", "origin, access-control-request-headers");
-    assert_true(client_ask(&c, &(struct ask){.method = "GET", .target = "/fast", .headers = "Origin: https://app.example\r\nX-Request-Id: mine-7\r\n"}, &r));
+    assert_true(client_ask(&c,
+                           &(struct ask){.method = "GET",
+                                         .target = "/fast",
+                                         .headers = "Origin: https://app.example\r\nX-Request-Id: mine-7\r\n"},
+                           &r));
     assert_header(&r, "access-control-allow-origin", "https://app.example");
     assert_header(&r, "x-request-id", "mine-7");
     assert_header(&r, "x-content-type-options", "nosniff");
-    assert_true(client_ask(&c, &(struct ask){.method = "GET", .target = "/fast", .headers = "Origin: https://evil.example\r\nX-Request-Id: a b\r\n"}, &r));
+    assert_true(client_ask(&c,
+                           &(struct ask){.method = "GET",
+                                         .target = "/fast",
+                                         .headers = "Origin: https://evil.example\r\nX-Request-Id: a b\r\n"},
+                           &r));
     assert_int_equal(r.status, 200);
     assert_header(&r, "access-control-allow-origin", NULL);
     char id[64];

@@ -31,8 +31,14 @@ static void an_ordinary_head_passes_and_is_understood(void **state)
     UNUSED(state);
     struct head_facts f;
     struct err e = {0};
-    const char *const lines[] = {"Host: a.example:80", "CONTENT-LENGTH: 12", "Authorization: Bearer x",
-                                 "X-Whatever: caf\xc3\xa9", "Expect: 100-Continue", "?label=a b%2Fc", "?flag", NULL};
+    const char *const lines[] = {"Host: a.example:80",
+                                 "CONTENT-LENGTH: 12",
+                                 "Authorization: Bearer x",
+                                 "X-Whatever: caf\xc3\xa9",
+                                 "Expect: 100-Continue",
+                                 "?label=a b%2Fc",
+                                 "?flag",
+                                 NULL};
     assert_ok(guard("PUT", "/v1/a%20b", "HTTP/1.1", lines, &f, &e), e);
     assert_int_equal(f.method, METHOD_PUT);
     assert_int_equal(f.content_length, 12);
@@ -51,7 +57,10 @@ static void an_ordinary_head_passes_and_is_understood(void **state)
 static void a_head_that_can_be_read_in_two_ways_is_refused(void **state)
 {
     UNUSED(state);
-    static const struct { const char *version, *a, *b; enum err_code code; } cases[] = {
+    static const struct {
+        const char *version, *a, *b;
+        enum err_code code;
+    } cases[] = {
         {"HTTP/1.1", "Content-Length: 3", "Transfer-Encoding: chunked", ERR_BAD_INPUT},
         {"HTTP/1.1", "Content-Length: 3", "Content-Length: 40", ERR_BAD_INPUT},
         {"HTTP/1.1", "Content-Length: 3", "content-length: 3", ERR_BAD_INPUT},
@@ -65,7 +74,10 @@ static void a_head_that_can_be_read_in_two_ways_is_refused(void **state)
         {"HTTP/1.1", "Transfer-Encoding: identity", NULL, ERR_NOT_IMPLEMENTED},
         {"HTTP/1.1", "Transfer-Encoding: xchunked", NULL, ERR_NOT_IMPLEMENTED},
         {"HTTP/1.1", "Transfer-Encoding: chunked ", NULL, ERR_NOT_IMPLEMENTED},
-        {"HTTP/1.1", "Transfer-Encoding: \x0b" "chunked", NULL, ERR_BAD_INPUT},
+        {"HTTP/1.1",
+         "Transfer-Encoding: \x0b"
+         "chunked",
+         NULL, ERR_BAD_INPUT},
         {"HTTP/1.1", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked", ERR_BAD_INPUT},
         {"HTTP/1.0", "Transfer-Encoding: chunked", NULL, ERR_BAD_INPUT},
         {"HTTP/1.1", "Content-Length: -1", NULL, ERR_BAD_INPUT},
@@ -96,8 +108,11 @@ static void a_head_that_can_be_read_in_two_ways_is_refused(void **state)
 static void methods_and_targets_that_we_do_not_have_are_refused(void **state)
 {
     UNUSED(state);
-    static const struct { const char *method, *path, *query; enum err_code code; } cases[] = {
-        {"get", "/", NULL, ERR_NOT_IMPLEMENTED},       {"PROPFIND", "/", NULL, ERR_NOT_IMPLEMENTED},
+    static const struct {
+        const char *method, *path, *query;
+        enum err_code code;
+    } cases[] = {
+        {"get", "/", NULL, ERR_NOT_IMPLEMENTED},        {"PROPFIND", "/", NULL, ERR_NOT_IMPLEMENTED},
         {"CONNECT", "a:80", NULL, ERR_NOT_IMPLEMENTED}, {"OPTIONS", "*", NULL, ERR_BAD_METHOD},
         {"GET", "http://evil/a", NULL, ERR_NOT_FOUND},  {"GET", "", NULL, ERR_NOT_FOUND},
         {"GET", "/a%00b", NULL, ERR_BAD_INPUT},         {"GET", "/a%zz", NULL, ERR_BAD_INPUT},

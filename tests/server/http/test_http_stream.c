@@ -10,7 +10,8 @@
 #include "tests/lib/http_double.h"
 
 /* Patience of a second for everything that has one. */
-static const char *const hasty[] = {"header_timeout_seconds", "1", "body_timeout_seconds", "1", "idle_timeout_seconds", "1", "max_streams", "2", NULL};
+static const char *const hasty[] = {
+    "header_timeout_seconds", "1", "body_timeout_seconds", "1", "idle_timeout_seconds", "1", "max_streams", "2", NULL};
 
 static struct client ask_for(struct fixture *f, const char *path)
 {
@@ -181,7 +182,8 @@ static void who_has_left_is_noticed_by_the_next_pieces(void **state)
     assert_true(stream_wait(2) && streams_become(2));
     client_reset(&a);
     client_close(&b);
-    for (int i = 0; i < 100 && metric_get(METRIC_http_streams, NULL, NULL) > 0; i++) { /* two are enough when nothing else runs */
+    for (int i = 0; i < 100 && metric_get(METRIC_http_streams, NULL, NULL) > 0;
+         i++) { /* two are enough when nothing else runs */
         usleep(50000);
         stream_give(":\n\n", STREAM_MORE);
     }

@@ -40,15 +40,20 @@ static void assert_told(uint16_t port, const char *head, const char *bytes, int 
 static void a_refusal_at_the_head_of_13_mb_is_read_by_who_sends_them_first(void **state)
 {
     UNUSED(state);
-    static const struct { const char *head; int status; } cases[] = {
+    static const struct {
+        const char *head;
+        int status;
+    } cases[] = {
         {"POST /write HTTP/1.1\r\nHost: localhost\r\nContent-Length: 13631488\r\n\r\n", 401},
         {"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 13631488\r\n\r\n", 404},
         {"PUT /fast HTTP/1.1\r\nHost: localhost\r\nContent-Length: 13631488\r\n\r\n", 405},
         {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 13631488\r\n\r\n", 413},
         {"POST /echo HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 13631488\r\n\r\n", 421},
-        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\nContent-Length: 13631488\r\n\r\n", 403},
+        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\nContent-Length: 13631488\r\n\r\n",
+         403},
         {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\nContent-Length: 13631488\r\n\r\n", 415},
-        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 13631488\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
+        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 13631488\r\nTransfer-Encoding: chunked\r\n\r\n",
+         400},
         {"POST /write HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nd00000\r\n", 401},
         {"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nd00000\r\n", 413},
         {"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nyes\r\n", 400},
@@ -71,9 +76,8 @@ static void who_is_told_that_it_is_late_may_send_on_and_read(void **state)
 {
     UNUSED(state);
     static const char *const settings[] = {"header_timeout_seconds", "1", "body_timeout_seconds", "1", NULL};
-    static const char *const starts[] = {
-        "GET /fast HTTP/1.1\r\nHost: localhost\r\nX: ",
-        "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000\r\n\r\nabc"};
+    static const char *const starts[] = {"GET /fast HTTP/1.1\r\nHost: localhost\r\nX: ",
+                                         "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000\r\n\r\nabc"};
     static char bytes[300000];
     struct fixture f;
     struct client c[2];

@@ -120,7 +120,8 @@ static void a_key_of_another_certificate_is_refused_at_the_start(void **state)
     certificate_make("localhost", &one);
     certificate_make("localhost", &other);
     conf_init(&conf);
-    struct http_options o = {.conf = &conf, .sockets = {sockets[0], sockets[1]}, .tls_cert = one.cert, .tls_key = other.key};
+    struct http_options o = {
+        .conf = &conf, .sockets = {sockets[0], sockets[1]}, .tls_cert = one.cert, .tls_key = other.key};
     assert_null(http_new(&o, &e));
     assert_int_equal(e.code, ERR_BAD_INPUT);
     assert_non_null(strstr(e.text, "certificate"));

@@ -11,10 +11,10 @@
 #include "tests/lib/certificates.h"
 #include "tests/lib/http_double.h"
 
-#define HOST "Host: localhost\r\n"
+#define HOST        "Host: localhost\r\n"
 #define GET(target) "GET " target " HTTP/1.1\r\n" HOST "\r\n"
-#define ECHO "POST /echo HTTP/1.1\r\n" HOST
-#define BAD "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n x\r\n\r\nabcde" /* folded */
+#define ECHO        "POST /echo HTTP/1.1\r\n" HOST
+#define BAD         "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n x\r\n\r\nabcde" /* folded */
 
 static const double patience = 10 * T_SLOWER;
 
@@ -56,9 +56,11 @@ static void send_in_pieces(struct client *c, const char *bytes, size_t n, size_t
 static void good_requests_pass_however_they_are_split(void **state)
 {
     UNUSED(state);
-    static const char all[] = GET("/fast?n=1") ECHO "Content-Length: 5\r\n\r\nhello"
-        ECHO "Transfer-Encoding: chunked\r\n\r\n2;a=\"b;c\"\r\nhe\r\n3\r\nllo\r\n0\r\nX-Trailer: 1\r\n\r\n"
-        ECHO "Content-Length: 0\r\n\r\n" "\r\n" GET("/fast?n=2") GET("/nowhere");
+    static const char all[] = GET("/fast?n=1") ECHO
+        "Content-Length: 5\r\n\r\nhello" ECHO
+        "Transfer-Encoding: chunked\r\n\r\n2;a=\"b;c\"\r\nhe\r\n3\r\nllo\r\n0\r\nX-Trailer: 1\r\n\r\n" ECHO
+        "Content-Length: 0\r\n\r\n"
+        "\r\n" GET("/fast?n=2") GET("/nowhere");
     struct fixture f;
     struct rng rng = rng_new(3);
     fixture_open(&f, NULL, NULL, NULL, NULL);
@@ -87,8 +89,8 @@ static void a_hundred_thousand_bytes_pass_behind_and_before_others(void **state)
         buf_char(&body, (char)('a' + i % 26));
     for (int i = 0; i < 3; i++) {
         buf_print(&all, GET("/fast") ECHO "Content-Length: %d\r\n\r\n%s", N, body.data);
-        buf_print(&all, ECHO "Transfer-Encoding: chunked\r\n\r\n%x\r\n%.*s\r\n%x\r\n%s\r\n0\r\n\r\n", N / 4, N / 4, body.data,
-                  N - N / 4, body.data + N / 4);
+        buf_print(&all, ECHO "Transfer-Encoding: chunked\r\n\r\n%x\r\n%.*s\r\n%x\r\n%s\r\n0\r\n\r\n", N / 4, N / 4,
+                  body.data, N - N / 4, body.data + N / 4);
     }
     struct client c = connected(&f);
     assert_true(client_send(&c, all.data, all.len, patience));
@@ -106,8 +108,7 @@ static void a_hundred_thousand_bytes_pass_behind_and_before_others(void **state)
 static void what_came_before_a_bad_head_is_answered_and_nothing_behind_it(void **state)
 {
     UNUSED(state);
-    static const char all[] = GET("/fast?n=1") ECHO "Content-Length: 2\r\n\r\n{}" GET("/fast?n=2") BAD
-        GET("/fast?n=3");
+    static const char all[] = GET("/fast?n=1") ECHO "Content-Length: 2\r\n\r\n{}" GET("/fast?n=2") BAD GET("/fast?n=3");
     struct fixture f;
     struct rng rng = rng_new(4);
     fixture_open(&f, NULL, NULL, NULL, NULL);
@@ -219,7 +220,8 @@ static void clients_that_leave_in_the_middle_of_a_body_are_noticed_at_once(void 
 static void half_a_connection_gets_the_answers_of_its_whole_requests(void **state)
 {
     UNUSED(state);
-    static const char *const ends[] = {"", ECHO "Content-Length: 50\r\n\r\nabc", "GET /fa", ECHO "Transfer-Encoding: chunked\r\n\r\n5\r\nab", BAD};
+    static const char *const ends[] = {"", ECHO "Content-Length: 50\r\n\r\nabc", "GET /fa",
+                                       ECHO "Transfer-Encoding: chunked\r\n\r\n5\r\nab", BAD};
     struct fixture f;
     fixture_open(&f, NULL, NULL, NULL, NULL);
     for (size_t i = 0; i < COUNT(ends); i++) {
@@ -264,8 +266,9 @@ static void tls_send_in_pieces(struct tls_link *l, const char *bytes, size_t n, 
 static void the_same_holds_under_tls(void **state)
 {
     UNUSED(state);
-    static const char all[] = GET("/fast?n=1") ECHO "Content-Length: 2\r\n\r\n{}" ECHO "Transfer-Encoding: chunked\r\n\r\n1\r\n!\r\n0\r\n\r\n"
-        GET("/fast?n=2") BAD GET("/fast?n=3");
+    static const char all[] = GET("/fast?n=1") ECHO
+        "Content-Length: 2\r\n\r\n{}" ECHO "Transfer-Encoding: chunked\r\n\r\n1\r\n!\r\n0\r\n\r\n" GET("/fast?n=2")
+            BAD GET("/fast?n=3");
     static struct pem pem;
     struct fixture f;
     struct rng rng = rng_new(6);
@@ -278,7 +281,8 @@ static void the_same_holds_under_tls(void **state)
         size_t n = 0;
         atomic_store(&double_executed, 0);
         tls_send_in_pieces(l, all, sizeof all - 1, most, &rng);
-        for (ssize_t got; n + 1 < sizeof answers && (got = tls_link_receive(l, answers + n, sizeof answers - 1 - n)) > 0;)
+        for (ssize_t got;
+             n + 1 < sizeof answers && (got = tls_link_receive(l, answers + n, sizeof answers - 1 - n)) > 0;)
             n += (size_t)got;
         answers[n] = 0;
         assert_int_equal(t_times(answers, "HTTP/1.1 200"), 4);
