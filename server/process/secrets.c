@@ -24,9 +24,10 @@ static char *read_text(const char *setting, const char *path, size_t max, struct
     char *t = text;
     while (len > 0 && strchr("\r\n ", t[len - 1]))
         t[--len] = 0;
-    if (len > 0)
+    if (len > 0 && !memchr(t, 0, len))
         return t;
-    err_set(e, ERR_BAD_INPUT, "%s: %s has nothing in it", setting, path);
+    err_set(e, ERR_BAD_INPUT, len ? "%s: %s is no text: it has a zero byte" : "%s: %s has nothing in it", setting,
+            path);
     free(t);
     return NULL;
 }

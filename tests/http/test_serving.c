@@ -28,22 +28,25 @@ static char *refused(const char *const *env)
 static void what_would_let_everybody_in_refuses_to_start(void **state)
 {
     UNUSED(state);
-    char *dir = t_make_dir(), empty[300], line[300], cert[400], key[400], file[400];
+    char *dir = t_make_dir(), empty[300], line[300], zero[300], cert[400], key[400], file[400];
     struct {
         const char *env[3], *says;
     } cases[] = {
         {{"ANCHORD_ADMIN_KEY="}, "admin_key"},
         {{file}, "admin_key_file"},
         {{line}, "admin_key_file"},
+        {{zero}, "admin_key_file"},
         {{cert, key}, "tls_cert_file"},
         {{"ANCHORD_CORS_ORIGINS=https://a.example,*"}, "cors_origins"},
         {{"ANCHORD_ADMIN_CORS_ORIGINS=*"}, "admin_cors_origins"},
     };
     write_file(dir, "empty", "", 0);
     write_file(dir, "line", "\r\n \n", 4);
+    write_file(dir, "zero", "\0key", 4);
     snprintf(empty, sizeof empty, "%s/empty", dir);
     snprintf(file, sizeof file, "ANCHORD_ADMIN_KEY_FILE=%s", empty);
     snprintf(line, sizeof line, "ANCHORD_ADMIN_KEY_FILE=%s/line", dir);
+    snprintf(zero, sizeof zero, "ANCHORD_ADMIN_KEY_FILE=%s/zero", dir);
     snprintf(cert, sizeof cert, "ANCHORD_TLS_CERT_FILE=%s", empty);
     snprintf(key, sizeof key, "ANCHORD_TLS_KEY_FILE=%s", empty);
     for (size_t i = 0; i < COUNT(cases); i++) {
