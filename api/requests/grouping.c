@@ -42,7 +42,8 @@ static char *text_of(const struct json *v)
     enum json_kind kind = json_kind(v);
     struct buf text = {0};
     double number;
-    bool whole = kind == JSON_KIND_REAL && json_as_number(v, &number) && fabs(number) < 1e15 && number == trunc(number);
+    bool whole = kind == JSON_KIND_REAL && json_as_number(v, &number) && number >= -0x1p63 && number < 0x1p64 &&
+                 number == trunc(number);
     if (!v || kind == JSON_KIND_OBJECT || kind == JSON_KIND_LIST || kind == JSON_KIND_NULL)
         return NULL;
     if (whole) /* 1 and 1.0 are the same */

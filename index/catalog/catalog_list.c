@@ -24,13 +24,12 @@ bool catalog_label_counts(struct session *s, int64_t collection, size_t **each, 
     size_t room = 64;
     size_t *counts = mem_new(room, sizeof *counts);
     *labels = 0;
-    struct query *r =
-        sql_begin(s->q, "SELECT count(*), coalesce(label, '') = '' FROM image WHERE collection = ?1 GROUP BY label",
-                  VALUES(sql_int(collection)), e);
+    struct query *r = sql_begin(s->q, "SELECT count(*), label IS NULL FROM image WHERE collection = ?1 GROUP BY label",
+                                VALUES(sql_int(collection)), e);
     while (sql_row(r)) {
         size_t count = (size_t)sql_get_int(r, 0);
         if (sql_get_int(r, 1)) {
-            counts[0] += count; /* "" is no label */
+            counts[0] = count;
             continue;
         }
         if (*labels + 1 == room) {

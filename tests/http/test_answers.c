@@ -212,7 +212,8 @@ static void a_304_has_the_length_of_the_200_or_none(void **state)
         ask_bytes(&(struct ask){.method = "GET", .target = targets[i], .headers = line}, &ask);
         assert_true(client_send(&c, ask.data, ask.len, 5) && client_receive(&c, true, 5, &r));
         assert_int_equal(r.status, 304);
-        assert_string_equal(reply_header(&r, "content-length", got, sizeof got), length);
+        assert_non_null(reply_header(&r, "content-length", got, sizeof got));
+        assert_string_equal(got, length);
         assert_true(r.keep);
         buf_clear(&ask);
     }

@@ -417,6 +417,7 @@ static void a_search_obeys_the_filter_and_shows_metadata(void **state)
     json_free(doc);
 }
 
+/* However it came: with the image, or by a change. */
 static void an_empty_label_counts_as_none(void **state)
 {
     struct fixture *f = *state;
@@ -428,10 +429,12 @@ static void an_empty_label_counts_as_none(void **state)
         snprintf(id, sizeof id, "i%u", i);
         assert_ok(stores_put(f->s, &(struct stores_image){.id = id, .content = i, .label = labels[i]}, NULL, &e), e);
     }
+    struct write change = {.patch = {.set_label = true, .label = ""}};
+    patch(f, &change, "i4", NULL);
     assert_ok(store_label_counts(f->s, "default", &each, &n, &e), e);
     assert_int_equal(n, 1);
-    assert_int_equal(each[0], 3);
-    assert_int_equal(each[1], 2);
+    assert_int_equal(each[0], 4);
+    assert_int_equal(each[1], 1);
     free(each);
 }
 

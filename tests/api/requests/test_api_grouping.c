@@ -14,8 +14,8 @@ static void add_metadata(struct buf *b, int i)
 {
     static const char *const rare[] = {"17", "17.5", "true"};
     if (i < LARGE)
-        buf_text(b, i % 2 ? "{\"shop\":\"large\",\"deep\":{\"er\":1},\"deep.er\":9}"
-                          : "{\"shop\":\"large\",\"list\":[{\"n\":1.0}],\"o.p\":1}");
+        buf_text(b, i % 2 ? "{\"shop\":\"large\",\"deep\":{\"er\":1},\"deep.er\":9,\"list\":[{\"n\":1}],\"big\":1e19}"
+                          : "{\"shop\":\"large\",\"list\":[{\"n\":1.0}],\"o.p\":1,\"big\":10000000000000000000}");
     else if (i < LARGE + SHOPS)
         buf_print(b, "{\"shop\":\"s%d\",\"deep\":{\"er\":%d}}", i, i);
     else if (i < LARGE + SHOPS + RARE)
@@ -171,7 +171,7 @@ static void keys_are_labels_and_places_in_the_metadata(void **state)
         const char *key;
         size_t groups;
     } cases[] = {{"label", 5},   {"deep.er", 1 + SHOPS}, {"metadata.label", 1}, {"nowhere", 0}, {"deep", 0},
-                 {"shop.no", 1}, {"list[].n", 1},        {"list.n", 1},         {"o.p", 1}};
+                 {"shop.no", 1}, {"list[].n", 1},        {"list.n", 1},         {"o.p", 1},     {"big", 1}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         char more[80];
         snprintf(more, sizeof more, ",\"limit\":50,\"group_by\":\"%s\"", cases[i].key);

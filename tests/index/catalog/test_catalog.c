@@ -432,6 +432,7 @@ static void the_empty_label_of_an_older_file_becomes_none(void **state)
     struct fixture *f = *state;
     struct err e = {0};
     struct image_row row;
+    size_t *each, n;
     sqlite3 *db;
     assert_ok(catalog_begin(f->w, &e), e);
     add(f, "a", "", NULL);
@@ -451,6 +452,11 @@ static void the_empty_label_of_an_older_file_becomes_none(void **state)
     assert_ok(catalog_image(f->w, f->row.number, "b", &row, &e), e);
     assert_string_equal(row.label, "cat");
     image_row_clear(&row);
+    assert_ok(catalog_label_counts(f->w, f->row.number, &each, &n, &e), e);
+    assert_int_equal(n, 1);
+    assert_int_equal(each[0], 1);
+    assert_int_equal(each[1], 1);
+    free(each);
 }
 
 /* As version 0.1.0 wrote numbers from 2^63 on: plain reals. */
