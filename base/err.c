@@ -84,6 +84,13 @@ bool err_wrap(struct err *e, const char *fmt, ...)
     return false;
 }
 
+bool err_move(struct err *e, const struct err *why)
+{
+    if (e && e->code == ERR_NONE)
+        *e = *why;
+    return false;
+}
+
 bool err_names_field(const struct err *e)
 {
     char quoted[sizeof e->param + 2];

@@ -70,6 +70,8 @@ bool err_field(struct err *e, const char *param, const char *fmt, ...) PRINTF_LI
 bool err_sys(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Puts "context: " in front of the text that is there. */
 bool err_wrap(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* The first error wins here too: `why` goes to `e` unless that is set.  Its field goes with it. */
+bool err_move(struct err *e, const struct err *why);
 /* The text has the name of the field in it already, in double quotes. */
 bool err_names_field(const struct err *e);
 /* Moves `param` into the text ("param: text"), where the field is of a file and not of the request. */

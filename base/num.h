@@ -11,6 +11,9 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define UNUSED(x)    ((void)(x))
 
+/* The struct of a type that has what `p` points to as its member. */
+#define container_of(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
+
 /* Our own hot loops are compiled once for each of these processor levels and picked at load time.
  * Not under the sanitizers: the resolvers run before those are ready and crash. */
 #if defined(__x86_64__) && !defined(ANCHORD_TSAN) && !defined(__SANITIZE_ADDRESS__) && !defined(__clang__)

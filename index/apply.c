@@ -106,7 +106,7 @@ bool apply_find(struct group *g, const struct write *w, const char *id, struct c
         return false;
     if (catalog_image(g->session, c->number, id, old, &missing) || missing.code == ERR_NOT_FOUND)
         return true;
-    return err_set(e, missing.code, "%s", missing.text);
+    return err_move(e, &missing);
 }
 
 /* Puts the file beside its place unless it is stored already.  One that is damaged is replaced, for all images that
@@ -228,7 +228,7 @@ static bool delete_image(struct group *g, struct write *w, struct err *e)
 /* Whether a look-up found its row; *ok false: it failed for another reason than that there is none. */
 static bool is_there(bool found, const struct err *why, bool *ok, struct err *e)
 {
-    *ok = found || why->code == ERR_NOT_FOUND || err_set(e, why->code, "%s", why->text);
+    *ok = found || why->code == ERR_NOT_FOUND || err_move(e, why);
     return found;
 }
 

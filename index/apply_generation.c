@@ -71,7 +71,7 @@ static bool find_retired(struct group *g, const struct collection_row *c, int64_
         return err_set(e, ERR_CONFLICT, "no earlier generation of %s is kept", c->name);
     if (!catalog_generation(g->session, number, out, &missing)) {
         if (missing.code != ERR_NOT_FOUND)
-            return err_set(e, missing.code, "%s", missing.text);
+            return err_move(e, &missing);
         out->collection_number = 0;
     }
     if (out->collection_number != c->number)

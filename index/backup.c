@@ -67,8 +67,7 @@ static bool copy_image(struct backup *b, struct session *copy, struct blobs *to,
     struct err why = {0};
     uint64_t bytes = 0;
     if (!blobs_check(b->store->blobs, sha256, &why))
-        return is_flaw(&why) ? flaws_add_file(&b->file.left_out, copy, sha256, &why, e)
-                             : err_set(e, why.code, "%s", why.text);
+        return is_flaw(&why) ? flaws_add_file(&b->file.left_out, copy, sha256, &why, e) : err_move(e, &why);
     bool ok = blobs_stage_from(to, b->store->blobs, sha256, &bytes, e);
     b->file.bytes += (int64_t)bytes;
     return ok && (blobs_staged(to) < STAGED_MAX || blobs_commit(to, e));
@@ -147,7 +146,7 @@ static bool copy_model(struct backup *b, const struct model_row *row, const char
     if (!check_and_copy(b, row, to, m->sha256, &bytes, &why)) {
         unlink(to);
         if (!is_flaw(&why))
-            return err_set(e, why.code, "%s", why.text);
+            return err_move(e, &why);
         flaws_add_model(&b->file.left_out, row->id, &why);
         return true;
     }

@@ -50,7 +50,7 @@ bool orphans_keep(const char *dir, const char *path, const char *name, struct er
     if (made)
         err_sys(&why, "moving %s to %s", path, folder);
     if (why.code != ERR_FULL)
-        return err_set(e, why.code, "%s", why.text);
+        return err_move(e, &why);
     return unlink(path) == 0 || errno == ENOENT || err_sys(e, "removing %s", path);
 }
 

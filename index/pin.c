@@ -19,7 +19,7 @@ static bool pin_one(struct store *s, struct blobs *to, const struct image_row *r
         blobs_stage_from(to, s->blobs, row->sha256, &bytes, &why))
         return blobs_staged(to) < GROUP || blobs_commit(to, e);
     *there = false;
-    return why.code == ERR_NOT_FOUND || err_set(e, why.code, "%s", why.text);
+    return why.code == ERR_NOT_FOUND || err_move(e, &why);
 }
 
 static bool pin_page(struct store *s, struct blobs *to, const struct image_row *rows, size_t n,

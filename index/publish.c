@@ -35,8 +35,7 @@ static bool add_image(struct store *s, const struct effect *fx, struct err *e)
 static bool relabel_in(struct vindex *index, const struct entry *entry, struct err *e)
 {
     struct err missing = {0};
-    return !index || vindex_relabel(index, entry, &missing) || missing.code == ERR_NOT_FOUND ||
-           err_set(e, missing.code, "%s", missing.text);
+    return !index || vindex_relabel(index, entry, &missing) || missing.code == ERR_NOT_FOUND || err_move(e, &missing);
 }
 
 static bool relabel(struct store *s, const struct effect *fx, const struct image_row *row, struct err *e)

@@ -100,7 +100,7 @@ static bool skip_model(struct restore *r, const char *id, const struct err *why,
 {
     struct err used = {0};
     if (!r->skipped || !is_flaw(why))
-        return err_set(e, why->code, "%s", why->text);
+        return err_move(e, why);
     if (!catalog_model_remove(r->session, id, &used))
         return err_set(e, used.code, "%s; %s", why->text, used.text);
     flaws_add_model(r->skipped, id, why);
@@ -147,7 +147,7 @@ static bool remove_users(struct session *s, const char *sha256, struct err *e)
 static bool skip_image(struct restore *r, const char *sha256, const struct err *why, struct err *e)
 {
     if (!r->skipped || !is_flaw(why))
-        return err_set(e, why->code, "%s", why->text);
+        return err_move(e, why);
     return flaws_add_file(r->skipped, r->session, sha256, why, e) && remove_users(r->session, sha256, e);
 }
 

@@ -138,7 +138,7 @@ static bool load_or_remake(struct store *s, struct err *e)
     if (load_collections(s, &why))
         return true;
     if (why.code != ERR_CORRUPT)
-        return err_set(e, why.code, "%s", why.text);
+        return err_move(e, &why);
     if (!catalog_check_vectors(s->catalog, &whole, e))
         return false;
     if (whole)
@@ -188,9 +188,7 @@ static bool open_with_reserve(struct store *s, struct err *e)
         why = (struct err){0};
         ok = make_folders(s, &why) && open_parts(s, &why);
     }
-    if (!ok)
-        *e = why;
-    return ok;
+    return ok || err_move(e, &why);
 }
 
 struct store *store_open(const struct store_options *o, struct err *e)
@@ -287,12 +285,7 @@ bool store_write(struct store *s, struct write *w, struct err *e)
     sem_destroy(&waiting.done);
     w->done = done;
     w->user = user;
-    if (ok && w->err.code != ERR_NONE) {
-        if (e && e->code == ERR_NONE)
-            *e = w->err;
-        ok = false;
-    }
-    return ok;
+    return ok && (w->err.code == ERR_NONE || err_move(e, &w->err));
 }
 
 /* ---- reading ---- */
@@ -323,7 +316,7 @@ static bool may_be_back(struct store *s, const struct image_row *row, const stru
     bool used = false;
     if (why->code == ERR_NOT_FOUND && !hash_is_used(s, row->sha256, &used, e))
         return false;
-    return used || err_set(e, why->code, "%s", why->text); /* damaged, or deleted since the row was read */
+    return used || err_move(e, why); /* damaged, or deleted since the row was read */
 }
 
 static bool is_lost(const struct image_row *row, struct err *e)

@@ -42,7 +42,7 @@ static bool fetch_back(struct store *s, const char *sha256, struct sweep *sweep,
         return true;
     }
     if (why.code != ERR_NOT_FOUND)
-        return err_set(e, why.code, "%s", why.text);
+        return err_move(e, &why);
     log_error("image_file_missing", "sha256=%s", sha256);
     sweep->missing++;
     return true;

@@ -60,7 +60,7 @@ static bool count_listed(struct session *r, int64_t collection, const char *cons
             image_row_clear(&row);
             ++*count;
         } else if (missing.code != ERR_NOT_FOUND) {
-            return err_set(e, missing.code, "%s", missing.text);
+            return err_move(e, &missing);
         }
     }
     return true;

@@ -356,7 +356,7 @@ static bool check_all(struct verify *v, struct err *e)
         return true;
     }
     if (!v->store.catalog)
-        return err_set(e, why.code, "%s", why.text);
+        return err_move(e, &why);
     v->session = catalog_writer(v->store.catalog);
     if (!catalog_verify(v->session, &why))
         blame_catalogue(v, &why);

@@ -109,7 +109,7 @@ bool job_events_read(const char *folder, struct job_events *out, struct err *e)
     *out = (struct job_events){0};
     path_of(folder, path);
     if (!file_read(path, FILE_MAX, &bytes, &len, &why))
-        return why.code == ERR_NOT_FOUND || err_set(e, why.code, "%s", why.text);
+        return why.code == ERR_NOT_FOUND || err_move(e, &why);
     out->text = (struct buf){.data = bytes, .len = len, .room = len + 1};
     split(out);
     return true;

@@ -36,7 +36,7 @@ bool jobs_changed(struct jobs *x, const struct job *j, struct err *e)
         log_error("job_not_saved", "id=%s %s", j->id, why.text);
     x->version++;
     pthread_cond_broadcast(&x->changed);
-    return saved || err_set(e, why.code, "%s", why.text);
+    return saved || err_move(e, &why);
 }
 
 /* ---- opening ---- */
@@ -269,8 +269,7 @@ static bool has_model(const struct jobs *x, const char *model, struct err *e)
         if (strcmp(s->model, model) == 0)
             return err_set(e, ERR_BUSY, "the model %.128s is being deleted; try again", model);
     if (!store_model(x->app->store, model, &row, &why))
-        return why.code == ERR_NOT_FOUND ? err_field(e, "model", "no model %.128s", model)
-                                         : err_set(e, why.code, "%s", why.text);
+        return why.code == ERR_NOT_FOUND ? err_field(e, "model", "no model %.128s", model) : err_move(e, &why);
     model_row_clear(&row);
     return true;
 }

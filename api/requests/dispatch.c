@@ -41,7 +41,7 @@ static void advance(struct errand *j);
 
 static struct errand *errand_of(struct work *w)
 {
-    return (struct errand *)(void *)((char *)w - offsetof(struct errand, work));
+    return container_of(w, struct errand, work);
 }
 
 static double seconds_since(int64_t start)
@@ -79,7 +79,7 @@ static void run_image(struct dispatch *d, struct image_job *image, struct lanes 
 
 static void run_turn(struct work *w, void *state)
 {
-    struct turn *t = (struct turn *)(void *)((char *)w - offsetof(struct turn, work));
+    struct turn *t = container_of(w, struct turn, work);
     struct errand *j = t->errand;
     struct dispatch *d = j->d;
 
@@ -342,7 +342,7 @@ void dispatch_hurry(struct dispatch *d)
 
 static void answer_ping(struct work *w, void *state)
 {
-    struct dispatch *d = (struct dispatch *)(void *)((char *)w - offsetof(struct dispatch, ping));
+    struct dispatch *d = container_of(w, struct dispatch, ping);
     UNUSED(state);
     d->pong();
     atomic_store(&d->pinged, false);

@@ -122,7 +122,7 @@ static bool fetch_vectors(struct view *v, struct grouped *g, struct err *e)
         if (view_vector(v, g->hits.items[i].id, value, &missing))
             g->hits.items[i].vector = value;
         else if (missing.code != ERR_NOT_FOUND) /* deleted meanwhile */
-            return err_set(e, missing.code, "%s", missing.text);
+            return err_move(e, &missing);
     }
     return true;
 }

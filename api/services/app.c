@@ -66,7 +66,7 @@ static int has_model(struct app *app, struct model_row *row, struct err *e)
         return 1;
     if (why.code == ERR_NOT_FOUND)
         return 0;
-    *e = why;
+    err_move(e, &why);
     return -1;
 }
 
@@ -143,10 +143,8 @@ static bool make_default_collection(struct app *app, struct encoder *enc, struct
     struct err why = {0};
     if (store_collection(app->store, "default", &row, &why))
         return true;
-    if (why.code != ERR_NOT_FOUND) {
-        *e = why;
-        return false;
-    }
+    if (why.code != ERR_NOT_FOUND)
+        return err_move(e, &why);
     struct write w = {.kind = WRITE_COLLECTION_CREATE, .needed = true};
     collection_describe(enc, "default", app->default_model, &w.row_collection);
     bool ok = store_write(app->store, &w, e);

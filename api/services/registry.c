@@ -87,7 +87,7 @@ static struct encoder *make_encoder(struct registry *r, const struct model *m, c
         enc = encoder_new(m, &o, &why);
     }
     if (!enc)
-        *e = why;
+        err_move(e, &why);
     return enc;
 }
 
@@ -192,7 +192,7 @@ bool model_check_file(const char *path, const char *fingerprint, struct err *e)
     bool same = m && strcmp(m->fingerprint, fingerprint) == 0;
     model_free(m);
     if (!m && (why.code == ERR_BUSY || why.code == ERR_IO))
-        return err_set(e, why.code, "%s", why.text);
+        return err_move(e, &why);
     return same || err_set(e, ERR_CORRUPT, "%s", m ? "the file is not the one that was stored" : why.text);
 }
 
@@ -279,7 +279,7 @@ static bool blame_model(const struct err *why, struct err *e)
     case ERR_BUSY:
     case ERR_FULL:
     case ERR_IO:
-    case ERR_INTERNAL: return err_set(e, why->code, "%s", why->text);
+    case ERR_INTERNAL: return err_move(e, why);
     default: return err_set(e, ERR_BAD_INPUT, "the model fails its check: %s", why->text);
     }
 }

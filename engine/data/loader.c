@@ -172,8 +172,7 @@ const struct batch *loader_take(struct loader *l, struct err *e)
     while (!l->err.code && !(l->begun > l->taken && s->rows_done == s->batch.rows))
         pthread_cond_wait(&l->wake, &l->mu);
     if (l->err.code) {
-        if (e && !e->code)
-            *e = l->err;
+        err_move(e, &l->err);
     } else {
         out = &s->batch;
         l->taken++;

@@ -104,9 +104,7 @@ static bool embed_all(struct embedding *b, size_t n, struct pool *pool, struct e
     }
     free(b->slots);
     pthread_mutex_destroy(&b->mu);
-    if (b->err.code && e && !e->code)
-        *e = b->err;
-    return b->err.code == ERR_NONE;
+    return b->err.code == ERR_NONE || err_move(e, &b->err);
 }
 
 bool evaluate_embed(struct encoder *enc, const struct dataset *d, const size_t *items, size_t n, struct pool *pool,

@@ -98,7 +98,7 @@ static bool judge_now(struct trainer *t, bool *dead, struct err *e)
         return true;
     *dead = why.code == ERR_UNDECODABLE && t->state.step > 0;
     if (!*dead)
-        return err_set(e, why.code, "%s", why.text);
+        return err_move(e, &why);
     snprintf(t->watch.message, sizeof t->watch.message, "%.160s: lower the learning rate", why.text);
     trainer_log_warning(t, watch_code(WATCH_DIVERGED), t->watch.message);
     return true;

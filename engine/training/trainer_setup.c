@@ -39,7 +39,7 @@ static bool open_folder(struct trainer *t, struct checkpoint **checkpoint, struc
             ok = err_set(e, ERR_CONFLICT, "%s holds a run already: go on with --resume, or choose another `out`",
                          t->c->out);
         else if (!*checkpoint)
-            ok = err_set(e, why.code, "%s", why.text);
+            ok = err_move(e, &why);
     }
     free(path);
     return ok;

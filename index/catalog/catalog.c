@@ -185,7 +185,7 @@ bool catalog_check_vectors(struct catalog *c, bool *whole, struct err *e)
 {
     struct err why = {0};
     *whole = check(c->writer->q, "PRAGMA quick_check(vector)", &why);
-    return *whole || why.code == ERR_CORRUPT || err_set(e, why.code, "%s", why.text);
+    return *whole || why.code == ERR_CORRUPT || err_move(e, &why);
 }
 
 /* ---- sessions ---- */

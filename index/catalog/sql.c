@@ -258,7 +258,7 @@ bool sql_end(struct query *r, struct err *e)
         r->in_use = false;
         r->failure = (struct err){0};
     }
-    return failure.code == ERR_NONE || err_set(e, failure.code, "%s", failure.text);
+    return failure.code == ERR_NONE || err_move(e, &failure);
 }
 
 bool sql_run(struct sql *q, const char *text, const struct sql_value *v, size_t n, struct err *e)

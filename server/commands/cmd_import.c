@@ -53,7 +53,7 @@ static struct import_target *open_target(const struct options *o, const struct c
     struct import_target *t = import_target_folder(c, &why);
     if (t || why.code != ERR_BUSY || !serve_file_read(c->data, &there, NULL)) {
         if (!t)
-            *e = why;
+            err_move(e, &why);
         return t;
     }
     fprintf(stderr, "the data folder is being served: importing through %s\n", there.public_url);

@@ -341,7 +341,5 @@ bool import_run(struct import_target *t, const struct import_options *o, const s
     bool ok = list->n == 0 || run_threads(&im, e);
     import_progress_end(&im.progress);
     *out = im.counts;
-    if (ok && im.err.code)
-        *e = im.err;
-    return ok && !im.err.code;
+    return ok && (im.err.code == ERR_NONE || err_move(e, &im.err));
 }

@@ -68,8 +68,7 @@ static bool answer_options(struct gate *g, struct visit *v, struct err *e)
     v->is_preflight = v->facts.origin && v->facts.wanted_method;
     if (v->is_preflight || find_route(g, v, METHOD_OPTIONS, &why) || why.code == ERR_BAD_METHOD)
         return true;
-    *e = why;
-    return false;
+    return err_move(e, &why);
 }
 
 static bool check_key(struct gate *g, struct visit *v, struct err *e)

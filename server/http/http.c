@@ -56,7 +56,7 @@ int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 /* The request line is there: from now on the header's deadline counts, not the idle one. */
 static void on_request_line(struct wire *w)
 {
-    struct connection *c = (struct connection *)(void *)((char *)w - offsetof(struct connection, wire));
+    struct connection *c = container_of(w, struct connection, wire);
     (void)deadline_set(&c->deadline, clock_ns() + c->front->o.conf->header_timeout_seconds * 1000000000, LATE_ANSWER);
 }
 

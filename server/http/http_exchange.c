@@ -378,7 +378,7 @@ bool exchange_take_body(struct connection *c, const void *data, size_t len)
 
 static void errand_done(struct errand *j)
 {
-    struct connection *c = (struct connection *)(void *)((char *)j - offsetof(struct connection, exchange.errand));
+    struct connection *c = container_of(j, struct connection, exchange.errand);
     struct front *f = c->front;
     if (c->exchange.phase == PHASE_WORKING) /* else it is a further piece */
         c->exchange.phase = PHASE_ANSWER;

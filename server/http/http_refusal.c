@@ -170,7 +170,7 @@ void refusal_say(struct connection *c, const struct err *e, const char *reason)
 
 void refusal_late(void *context, struct deadline *d)
 {
-    struct connection *c = (struct connection *)(void *)((char *)d - offsetof(struct connection, deadline));
+    struct connection *c = container_of(d, struct connection, deadline);
     UNUSED(context);
     bool stopping = atomic_load_explicit(&c->front->stopping, memory_order_relaxed);
     struct err e = stopping ? error_of(ERR_BUSY, "the server is stopping")

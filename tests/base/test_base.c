@@ -28,6 +28,13 @@ static void the_first_error_wins_and_context_goes_in_front(void **state)
     assert_false(err_unfield(&field));
     assert_string_equal(field.text, "wi??th: must be a number");
     assert_string_equal(field.param, "");
+    struct err why = {0}, moved = {0};
+    err_field(&why, "k", "must be a number");
+    assert_false(err_move(NULL, &why) || err_move(&moved, &why));
+    assert_string_equal(moved.param, "k");
+    assert_string_equal(moved.text, why.text);
+    assert_false(err_move(&moved, &e));
+    assert_int_equal(moved.code, ERR_BAD_INPUT);
     struct err full = {0};
     errno = ENOSPC;
     err_sys(&full, "write");
