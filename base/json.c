@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "base/json_large.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
 
 enum { MAX_DEPTH = 128, BUDGET_BASE = 4 * 1024 * 1024, BUDGET_FACTOR = 3 };
@@ -344,12 +345,55 @@ static int append(const char *bytes, size_t n, void *buf)
     return 0;
 }
 
+static void dump_lone(const json_t *v, struct buf *out)
+{
+    char text[REAL_TEXT_MAX];
+    if (is_large(v)) {
+        buf_text(out, json_string_value(v) + 1);
+    } else if (json_is_real(v)) {
+        real_text(json_real_value(v), text);
+        buf_text(out, text);
+        if (!strpbrk(text, ".e"))
+            buf_text(out, ".0"); /* it stays a real */
+    } else {
+        json_dump_callback(v, append, out, JSON_ENCODE_ANY);
+    }
+}
+
+static void dump_members(const struct json *object, struct buf *out)
+{
+    const char *key;
+    const struct json *value;
+    bool first = true;
+    for (void *it = NULL; (it = json_next(object, it, &key, &value)); first = false) {
+        json_t *name = json_string_nocheck(key);
+        if (!first)
+            buf_char(out, ',');
+        dump_lone(name, out);
+        buf_char(out, ':');
+        json_dump(value, out);
+        json_decref(name);
+    }
+}
+
+/* jansson would write 0.305 as 0.30499999999999999. */
 void json_dump(const struct json *v, struct buf *out)
 {
-    size_t from = out->len;
-    json_dump_callback(in(v), append, out, JSON_COMPACT | JSON_ENCODE_ANY);
-    if (out->len > from)
-        json_large_undress(out, from);
+    if (json_is_object(in(v))) {
+        buf_char(out, '{');
+        dump_members(v, out);
+        buf_char(out, '}');
+    } else if (json_is_array(in(v))) {
+        buf_char(out, '[');
+        for (size_t i = 0; i < json_count(v); i++) {
+            if (i > 0)
+                buf_char(out, ',');
+            json_dump(json_item(v, i), out);
+        }
+        buf_char(out, ']');
+    } else if (v) {
+        dump_lone(in(v), out);
+    }
 }
 
 /* RFC 7396, section 2: an object merges member by member, null removes, anything else replaces. */

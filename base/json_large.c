@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-static const char dress[] = "\"\\u0000", most[] = "18446744073709551615", least[] = "9223372036854775808";
-enum { DRESS = sizeof dress - 1, DIGITS_MAX = sizeof most - 1 };
+static const char most[] = "18446744073709551615", least[] = "9223372036854775808";
+enum { DIGITS_MAX = sizeof most - 1 };
 
 /* Behind the string whose first byte is at `at`; NULL: it holds \u0000. */
 static const char *behind_text(const char *at, const char *end)
@@ -82,29 +82,10 @@ bool json_large_dress(const char *text, size_t len, struct buf *out, struct err 
         if (!large)
             continue;
         buf_add(out, copied, (size_t)(start - copied));
-        buf_print(out, "%s%.*s\"", dress, (int)(at - start), start);
+        buf_print(out, "\"\\u0000%.*s\"", (int)(at - start), start);
         copied = at;
     }
     if (out->len)
         buf_add(out, copied, (size_t)(end - copied));
     return true;
-}
-
-void json_large_undress(struct buf *b, size_t from)
-{
-    const char *at = b->data + from, *end = b->data + b->len, *found;
-    char *to = b->data + from;
-    while (at < end && (found = memmem(at, (size_t)(end - at), dress, DRESS))) {
-        const char *closing = memchr(found + DRESS, '"', (size_t)(end - found - DRESS));
-        memmove(to, at, (size_t)(found - at));
-        to += found - at;
-        memmove(to, found + DRESS, (size_t)(closing - found - DRESS));
-        to += closing - found - DRESS;
-        at = closing + 1;
-    }
-    if (to == b->data + from)
-        return;
-    memmove(to, at, (size_t)(end - at));
-    b->len = (size_t)(to + (end - at) - b->data);
-    b->data[b->len] = 0;
 }

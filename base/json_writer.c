@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -91,13 +92,26 @@ void jw_int(struct json_writer *w, const char *key, int64_t value)
     buf_print(w->buf, "%lld", (long long)value);
 }
 
+void real_text(double value, char out[REAL_TEXT_MAX])
+{
+    int digits = 15;
+    do
+        snprintf(out, REAL_TEXT_MAX, "%.*g", digits, value);
+    while (strtod(out, NULL) != value && ++digits <= 17);
+    char *exponent = strchr(out, 'e');
+    if (exponent) { /* e+07 as e7 */
+        char *to = exponent + (exponent[1] == '-' ? 2 : 1), *from = exponent + 2;
+        from += strspn(from, "0");
+        memmove(to, from, strlen(from) + 1);
+    }
+}
+
 void jw_real(struct json_writer *w, const char *key, double value)
 {
-    place(w, key);
+    char text[REAL_TEXT_MAX] = "null";
     if (isfinite(value))
-        buf_print(w->buf, "%.17g", value);
-    else
-        buf_text(w->buf, "null");
+        real_text(value, text);
+    jw_raw(w, key, text);
 }
 
 /* The components of unit vectors are nearly all in this range; printf would cost more than the search that

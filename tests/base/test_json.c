@@ -141,6 +141,57 @@ static void floats_read_back_bit_for_bit(void **state)
     }
 }
 
+/* What a client wrote with 15 digits comes back with no more of them. */
+static void numbers_read_back_bit_for_bit_and_are_as_short_as_they_came(void **state)
+{
+    UNUSED(state);
+    static const struct {
+        double value;
+        const char *text;
+    } known[] = {{0.305, "0.305"},
+                 {0.1 + 0.2, "0.30000000000000004"},
+                 {5, "5"},
+                 {-0.0, "-0"},
+                 {1e300, "1e300"},
+                 {1e-7, "1e-7"},
+                 {0x1p53, "9007199254740992"},
+                 {0x1p-1074, "4.94065645841247e-324"}};
+    char text[REAL_TEXT_MAX], given[REAL_TEXT_MAX];
+    for (size_t i = 0; i < COUNT(known); i++) {
+        real_text(known[i].value, text);
+        assert_string_equal(text, known[i].text);
+    }
+    struct rng r = rng_new(6);
+    for (int i = 0; i < 100000; i++) {
+        double x = rng_normal(&r) * pow(10, rng_between(&r, -300, 300));
+        real_text(x, text);
+        double back = strtod(text, NULL);
+        if (back != x)
+            fail_msg("%a was written as %s", x, text);
+        snprintf(given, sizeof given, "%.*g", (int)(1 + rng_below(&r, 15)), x);
+        double short_one = strtod(given, NULL);
+        real_text(short_one, text);
+        snprintf(given, sizeof given, "%.15g", short_one);
+        if (strlen(text) > strlen(given))
+            fail_msg("%s was written as %s", given, text);
+    }
+}
+
+static void a_dump_has_the_numbers_as_they_came(void **state)
+{
+    UNUSED(state);
+    static const char text[] =
+        "{\"a\":[0.305,-0.1,1e300,5.0,7,{}],\"b\\n\":{\"c\":\"\\\"\\t\\u0001/\xc3\xa9\"},\"d\":[],\"e\":null}";
+    struct err e = {0};
+    struct buf out = {0};
+    struct json *doc = json_parse(text, sizeof text - 1, 0, &e);
+    assert_ok(doc, e);
+    json_dump(doc, &out);
+    assert_string_equal(out.data, text);
+    json_free(doc);
+    buf_clear(&out);
+}
+
 static void what_is_written_is_valid_json_whatever_the_text(void **state)
 {
     UNUSED(state);
@@ -275,6 +326,8 @@ int main(void)
         cmocka_unit_test(a_long_string_fits_the_budget_and_a_small_budget_refuses_it_cleanly),
         cmocka_unit_test(getters_name_the_field_and_leave_absent_ones_alone),
         cmocka_unit_test(floats_read_back_bit_for_bit),
+        cmocka_unit_test(numbers_read_back_bit_for_bit_and_are_as_short_as_they_came),
+        cmocka_unit_test(a_dump_has_the_numbers_as_they_came),
         cmocka_unit_test(what_is_written_is_valid_json_whatever_the_text),
         cmocka_unit_test(integers_up_to_two_to_the_64th_come_back_as_they_were),
         cmocka_unit_test(what_is_refused_is_told_by_its_own_words),
