@@ -28,7 +28,7 @@ static double measure(const char *line, const struct extra *x, size_t n)
                                 .request_id = "bench"};
             struct call c;
             call_begin(&c, rig->app, &q);
-            call_run(&c, rig->lanes);
+            call_run(&c, rig->plans);
             if (c.response.status != 200)
                 fail_msg("%s: %d %s", line, c.response.status, c.response.body.data);
             call_free(&c);

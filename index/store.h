@@ -82,7 +82,7 @@ struct generation_row {
     int64_t unreadable;  /* of `done`: those that cannot be embedded and have a mark instead */
 };
 
-struct generation_vector {   /* what the embedder made of one image */
+struct generation_vector {   /* what reembed made of one image */
     int64_t image, revision; /* that it was made of: dropped when the image has another by now */
     const float *value;      /* [dimensions]; NULL: this revision cannot be embedded */
 };
@@ -174,7 +174,7 @@ enum write_kind {
     WRITE_GENERATION_RETURN, /* collection; row_generation.number: a retired one, 0: the one retired last; `created` as
                               * above */
     WRITE_GENERATION_CANCEL, /* collection; ERR_NOT_FOUND: nothing is being built */
-    /* of the embedder; by row_generation.number; ERR_NOT_FOUND when it is not being built (any more) */
+    /* of reembed; by row_generation.number; ERR_NOT_FOUND when it is not being built (any more) */
     WRITE_GENERATION_FAIL,    /* row_generation.error */
     WRITE_GENERATION_VECTORS, /* vectors; `count`: how many were not stale */
     WRITE_GENERATION_LOAD,    /* the next vectors into the index to be; `count`: how many, 0: all are there, -1: it

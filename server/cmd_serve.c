@@ -65,14 +65,14 @@ static bool find_route(void *context, enum listener l, enum method m, const char
     return api_route(context, l, m, path, out, allow, e);
 }
 
-static void submit(void *context, struct errand *j)
+static void submit(void *context, struct task *task)
 {
-    dispatch_submit(context, j);
+    dispatch_submit(context, task);
 }
 
-static void go_on(void *context, struct errand *j)
+static void go_on(void *context, struct task *task)
 {
-    dispatch_go_on(context, j);
+    dispatch_go_on(context, task);
 }
 
 static void tell_watchdog(void)

@@ -122,7 +122,7 @@ static char *result_of(const struct json *end, const struct verdict *v)
     return buf_take(&out, NULL);
 }
 
-static void settle(struct job_run *r, const char *model, const struct json *end, const struct verdict *v)
+static void keep_result(struct job_run *r, const char *model, const struct json *end, const struct verdict *v)
 {
     pthread_mutex_lock(&r->jobs->lock);
     free(r->job->result);
@@ -145,12 +145,12 @@ void job_finish(struct job_run *r)
     job_model_id(r->job, model);
     if (!v.better) {
         snprintf(v.note, sizeof v.note, "no step was better than the model that it began with");
-        settle(r, "", end, &v);
+        keep_result(r, "", end, &v);
     } else if (!keep_model(r, model, &e)) {
         job_fail(r, err_name(e.code), "keeping the model: %s", e.text);
     } else {
         promote(r, model, &v);
-        settle(r, model, end, &v);
+        keep_result(r, model, end, &v);
         log_info("job_model", "id=%s model=%s generation=%lld", r->job->id, model, (long long)v.generation);
     }
     if (v.note[0])

@@ -5,7 +5,7 @@
  *
  *     CALL_READY    call call_step(): on a light thread, or on a heavy one when call->heavy says that the
  *                   stage is long (it parses a large body, makes a thumbnail, checks a model), or on one for lengthy
- *                   questions when call->lengthy says so
+ *                   queries when call->lengthy says so
  *     CALL_IMAGES   call->images[0..n_images) must be embedded, each once, by call_image() on heavy threads;
  *                   then call_step() again on a light thread
  *     CALL_WRITES   call->writes[0..n_writes) must be committed by the store (the driver submits them with a
@@ -96,16 +96,16 @@ struct response {
 
 enum call_state { CALL_READY, CALL_IMAGES, CALL_WRITES, CALL_GOES_ON, CALL_DONE };
 
-struct picture { /* an encoded picture, borrowed from the request */
+struct upload_picture { /* an encoded picture, borrowed from the request */
     const void *bytes;
     size_t len;
     bool base64;   /* as base64 text ... */
     bool data_url; /* ... behind "data:...," */
 };
 
-struct image_job {           /* one picture to be embedded */
-    struct picture picture;  /* call_image() decodes base64 and points this to the bytes */
-    struct encoder *encoder; /* borrowed from the call */
+struct embed_item {                /* one picture to be embedded */
+    struct upload_picture picture; /* call_image() decodes base64 and points this to the bytes */
+    struct encoder *encoder;       /* borrowed from the call */
     bool want_hash;
     /* out */
     float *vector; /* [dimensions], in the arena */
@@ -116,7 +116,12 @@ struct image_job {           /* one picture to be embedded */
 };
 
 struct route;
-struct owned;
+struct owned { /* to be released with the call */
+    struct owned *next;
+    void *p;
+    void (*release)(void *);
+};
+
 struct call {
     struct app *app;
     const struct request *request;
@@ -138,7 +143,7 @@ struct call {
     enum call_state state;
     bool heavy;   /* CALL_READY: the next stage is long */
     bool lengthy; /* CALL_READY: the next stage asks the catalogue or the index for much */
-    struct image_job *images;
+    struct embed_item *images;
     size_t n_images;
     struct write **writes;
     size_t n_writes;
@@ -168,10 +173,10 @@ void call_step(struct call *c);
 bool call_is_ready(const struct call *c);
 /* The driver cannot do what the call waits for: it is CALL_DONE with this error. */
 void call_refuse(struct call *c, const struct err *e);
-/* Runs one image job on the caller's lane cache (lanes.h); any heavy thread. */
-struct lanes;
-void call_image(struct image_job *job, struct lanes *lanes, const struct image_limits *limits);
-void call_run(struct call *c, struct lanes *lanes);
+/* Runs one picture on the caller's lane cache (plan_cache.h); any heavy thread. */
+struct plan_cache;
+void call_image(struct embed_item *item, struct plan_cache *plans, const struct image_limits *limits);
+void call_run(struct call *c, struct plan_cache *plans);
 void call_free(struct call *c);
 
 #endif

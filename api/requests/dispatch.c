@@ -6,14 +6,14 @@
 #include <stdlib.h>
 
 #include "api/requests/route.h"
-#include "api/services/lanes.h"
+#include "api/services/plan_cache.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/num.h"
 #include "base/recent.h"
 
-/* Computing yields to searching, and long questions to short ones: on busy cores a light thread runs as soon as it has
+/* Computing yields to searching, and long queries to short ones: on busy cores a light thread runs as soon as it has
  * something to do. */
 enum { HEAVY_NICE = 10, WATCH_QUEUE = 4096 };
 
@@ -25,23 +25,23 @@ struct dispatch {
     atomic_bool pinged;
     void (*pong)(void);
     pthread_mutex_t lock;
-    struct recent recent;   /* what requests take */
-    struct errand *waiting; /* answers that go on, when they can; guarded by lock */
+    struct recent recent; /* what requests take */
+    struct task *waiting; /* answers that go on, when they can; guarded by lock */
 };
 
 struct turn { /* one place of a call in the heavy queue; takes one image after the other */
     struct work work;
-    struct errand *errand;
+    struct task *task;
     size_t image;
     int64_t queued_at;
 };
 
 static void run_stages(struct work *w, void *state);
-static void advance(struct errand *j);
+static void advance(struct task *task);
 
-static struct errand *errand_of(struct work *w)
+static struct task *task_of(struct work *w)
 {
-    return container_of(w, struct errand, work);
+    return container_of(w, struct task, work);
 }
 
 static double seconds_since(int64_t start)
@@ -49,27 +49,27 @@ static double seconds_since(int64_t start)
     return (double)(clock_ns() - start) * 1e-9;
 }
 
-/* Where the stages of an errand are run that are not long. */
-static struct pool *lane_of(const struct errand *j)
+/* Where the stages of a task are run that are not long. */
+static struct pool *pool_of(const struct task *task)
 {
-    return route_is_watch(j->request.path) ? j->d->watch : j->d->light;
+    return route_is_watch(task->request.path) ? task->d->watch : task->d->light;
 }
 
 /* ---- heavy: images ---- */
 
-static void finish_task(struct errand *j)
+static void finish_part(struct task *task)
 {
-    if (atomic_fetch_sub_explicit(&j->pending, 1, memory_order_acq_rel) == 1)
-        pool_push(lane_of(j), &j->work);
+    if (atomic_fetch_sub_explicit(&task->pending, 1, memory_order_acq_rel) == 1)
+        pool_push(pool_of(task), &task->work);
 }
 
-static void run_image(struct dispatch *d, struct image_job *image, struct lanes *lanes)
+static void run_image(struct dispatch *d, struct embed_item *image, struct plan_cache *plans)
 {
     int64_t start = clock_ns();
     if (atomic_load_explicit(&d->hurry, memory_order_relaxed)) {
         err_set(&image->err, ERR_BUSY, "the server is stopping");
     } else {
-        call_image(image, lanes, &d->o.app->options.limits);
+        call_image(image, plans, &d->o.app->options.limits);
         metric_observe(METRIC_embed_duration_seconds, seconds_since(start), NULL);
         if (!image->err.code)
             atomic_store_explicit(&d->o.app->embedded_at, clock_ns(), memory_order_relaxed);
@@ -80,18 +80,18 @@ static void run_image(struct dispatch *d, struct image_job *image, struct lanes 
 static void run_turn(struct work *w, void *state)
 {
     struct turn *t = container_of(w, struct turn, work);
-    struct errand *j = t->errand;
-    struct dispatch *d = j->d;
+    struct task *task = t->task;
+    struct dispatch *d = task->d;
 
     metric_observe(METRIC_queue_wait_seconds, seconds_since(t->queued_at), "heavy");
-    run_image(d, &j->call.images[t->image], state);
+    run_image(d, &task->call.images[t->image], state);
     atomic_fetch_sub_explicit(&d->o.app->embedding, 1, memory_order_relaxed);
-    t->image = atomic_fetch_add_explicit(&j->next_image, 1, memory_order_relaxed);
-    if (t->image < j->call.n_images) { /* before the image that is done counts as such: the call must live */
+    t->image = atomic_fetch_add_explicit(&task->next_image, 1, memory_order_relaxed);
+    if (t->image < task->call.n_images) { /* before the image that is done counts as such: the call must live */
         t->queued_at = clock_ns();
         pool_push(d->heavy, &t->work);
     }
-    finish_task(j);
+    finish_part(task);
 }
 
 static bool admit_images(struct dispatch *d, size_t n, struct err *e)
@@ -102,18 +102,18 @@ static bool admit_images(struct dispatch *d, size_t n, struct err *e)
     return err_set(e, ERR_BUSY, "the server is at capacity; try again");
 }
 
-static bool queue_images(struct errand *j, struct err *e)
+static bool queue_images(struct task *task, struct err *e)
 {
-    struct call *c = &j->call;
-    struct dispatch *d = j->d;
+    struct call *c = &task->call;
+    struct dispatch *d = task->d;
     size_t turns = min_size(c->n_images, d->o.heavy_threads);
     if (!admit_images(d, c->n_images, e))
         return false;
     struct turn *t = arena_new(&c->arena, turns, sizeof *t);
-    atomic_store_explicit(&j->pending, c->n_images, memory_order_relaxed);
-    atomic_store_explicit(&j->next_image, turns, memory_order_relaxed);
+    atomic_store_explicit(&task->pending, c->n_images, memory_order_relaxed);
+    atomic_store_explicit(&task->next_image, turns, memory_order_relaxed);
     for (size_t i = 0; i < turns; i++)
-        t[i] = (struct turn){{.run = run_turn}, j, i, clock_ns()};
+        t[i] = (struct turn){{.run = run_turn}, task, i, clock_ns()};
     for (size_t i = 0; i < turns; i++)
         pool_push(d->heavy, &t[i].work);
     return true;
@@ -123,39 +123,39 @@ static bool queue_images(struct errand *j, struct err *e)
 
 static void write_done(struct write *w)
 {
-    struct errand *j = w->user;
-    if (atomic_fetch_sub_explicit(&j->pending, 1, memory_order_acq_rel) != 1)
+    struct task *task = w->user;
+    if (atomic_fetch_sub_explicit(&task->pending, 1, memory_order_acq_rel) != 1)
         return;
-    call_step(&j->call); /* only renders, so it may be done here, on the writer's thread */
-    advance(j);
+    call_step(&task->call); /* only renders, so it may be done here, on the writer's thread */
+    advance(task);
 }
 
-static bool submit_writes(struct errand *j, struct err *e)
+static bool submit_writes(struct task *task, struct err *e)
 {
-    struct call *c = &j->call;
+    struct call *c = &task->call;
     for (size_t i = 0; i < c->n_writes; i++) {
         c->writes[i]->done = write_done;
-        c->writes[i]->user = j;
+        c->writes[i]->user = task;
     }
-    atomic_store_explicit(&j->pending, c->n_writes, memory_order_relaxed);
-    return store_submit(j->d->o.app->store, c->writes, c->n_writes, e);
+    atomic_store_explicit(&task->pending, c->n_writes, memory_order_relaxed);
+    return store_submit(task->d->o.app->store, c->writes, c->n_writes, e);
 }
 
 /* ---- the stages ---- */
 
-/* Hands the call to whoever does what it waits for.  After a true return the errand belongs to them. */
-static bool hand_on(struct errand *j, struct err *e)
+/* Hands the call to whoever does what it waits for.  After a true return the task belongs to them. */
+static bool hand_on(struct task *task, struct err *e)
 {
-    struct work *w = &j->work;
-    switch (j->call.state) {
+    struct work *w = &task->work;
+    switch (task->call.state) {
     case CALL_READY:
-        if (j->call.lengthy)
-            return pool_add(j->d->query, &w, 1, e);
-        pool_push(j->call.heavy ? j->d->heavy : lane_of(j), w);
+        if (task->call.lengthy)
+            return pool_add(task->d->query, &w, 1, e);
+        pool_push(task->call.heavy ? task->d->heavy : pool_of(task), w);
         return true;
-    case CALL_IMAGES: return queue_images(j, e);
-    case CALL_WRITES: return submit_writes(j, e);
-    case CALL_GOES_ON: dispatch_go_on(j->d, j); return true;
+    case CALL_IMAGES: return queue_images(task, e);
+    case CALL_WRITES: return submit_writes(task, e);
+    case CALL_GOES_ON: dispatch_go_on(task->d, task); return true;
     default: return false;
     }
 }
@@ -167,31 +167,31 @@ static bool has_answer(const struct call *c)
 }
 
 /* Only those whose time is ours to shorten: a batch is long by itself, a write waits for the disk. */
-static void note_time(struct errand *j)
+static void note_time(struct task *task)
 {
-    const struct call *c = &j->call;
+    const struct call *c = &task->call;
     if (c->route && c->route->role == ROLE_READ && c->n_images <= 1 && c->response.status < 400 && !c->response.begun)
-        recent_add(&j->d->recent, clock_ns() - j->queued_at);
+        recent_add(&task->d->recent, clock_ns() - task->queued_at);
 }
 
-static void advance(struct errand *j)
+static void advance(struct task *task)
 {
     struct err e = {0};
-    if (!has_answer(&j->call)) {
-        if (hand_on(j, &e))
+    if (!has_answer(&task->call)) {
+        if (hand_on(task, &e))
             return;
-        call_refuse(&j->call, &e);
+        call_refuse(&task->call, &e);
     }
-    note_time(j);
-    j->done(j);
+    note_time(task);
+    task->done(task);
 }
 
-static bool waited_too_long(const struct errand *j, struct err *e)
+static bool waited_too_long(const struct task *task, struct err *e)
 {
-    const struct dispatch *d = j->d;
+    const struct dispatch *d = task->d;
     if (atomic_load_explicit(&d->hurry, memory_order_relaxed))
         return !err_set(e, ERR_BUSY, "the server is stopping");
-    if (clock_ns() - j->queued_at > d->o.queue_timeout_s * 1000000000)
+    if (clock_ns() - task->queued_at > d->o.queue_timeout_s * 1000000000)
         return !err_set(e, ERR_BUSY, "the request waited too long for its turn; try again");
     return false;
 }
@@ -204,65 +204,65 @@ static bool is_elsewhere(const struct call *c)
 /* The thread is the right one for the call's next stage: as many stages as this thread may do. */
 static void run_stages(struct work *w, void *state)
 {
-    struct errand *j = errand_of(w);
-    struct call *c = &j->call;
+    struct task *task = task_of(w);
+    struct call *c = &task->call;
     struct err e = {0};
     UNUSED(state);
 
-    if (!j->begun) {
-        j->begun = true;
-        metric_observe(METRIC_queue_wait_seconds, seconds_since(j->queued_at), "light");
-        call_begin(c, j->d->o.app, &j->request);
+    if (!task->begun) {
+        task->begun = true;
+        metric_observe(METRIC_queue_wait_seconds, seconds_since(task->queued_at), "light");
+        call_begin(c, task->d->o.app, &task->request);
         if (c->state == CALL_DONE) {
-            advance(j);
+            advance(task);
             return;
         }
-        if (waited_too_long(j, &e)) {
+        if (waited_too_long(task, &e)) {
             call_refuse(c, &e);
-            advance(j);
+            advance(task);
             return;
         }
         if (is_elsewhere(c)) { /* the light thread only looked at it */
-            advance(j);
+            advance(task);
             return;
         }
-    } else if (c->lengthy && waited_too_long(j, &e)) {
+    } else if (c->lengthy && waited_too_long(task, &e)) {
         call_refuse(c, &e);
-        advance(j);
+        advance(task);
         return;
     }
     do
         call_step(c);
     while (c->state == CALL_READY && !is_elsewhere(c));
-    advance(j);
+    advance(task);
 }
 
-void dispatch_submit(struct dispatch *d, struct errand *j)
+void dispatch_submit(struct dispatch *d, struct task *task)
 {
     struct err e = {0};
-    struct work *w = &j->work;
-    j->d = d;
-    j->begun = false;
-    j->queued_at = clock_ns();
-    j->work.run = run_stages;
-    if (pool_add(lane_of(j), &w, 1, &e))
+    struct work *w = &task->work;
+    task->d = d;
+    task->begun = false;
+    task->queued_at = clock_ns();
+    task->work.run = run_stages;
+    if (pool_add(pool_of(task), &w, 1, &e))
         return;
-    j->call = (struct call){.app = d->o.app, .request = &j->request};
-    call_refuse(&j->call, &e);
-    j->done(j);
+    task->call = (struct call){.app = d->o.app, .request = &task->request};
+    call_refuse(&task->call, &e);
+    task->done(task);
 }
 
 /* ---- answers that go on ---- */
 
-void dispatch_go_on(struct dispatch *d, struct errand *j)
+void dispatch_go_on(struct dispatch *d, struct task *task)
 {
-    if (!atomic_load(&d->o.app->draining) && call_is_ready(&j->call)) {
-        pool_push(d->light, &j->work);
+    if (!atomic_load(&d->o.app->draining) && call_is_ready(&task->call)) {
+        pool_push(d->light, &task->work);
         return;
     }
     pthread_mutex_lock(&d->lock);
-    j->next_waiting = d->waiting;
-    d->waiting = j;
+    task->next_waiting = d->waiting;
+    d->waiting = task;
     pthread_mutex_unlock(&d->lock);
 }
 
@@ -270,31 +270,31 @@ void dispatch_wake(struct dispatch *d)
 {
     bool ending = atomic_load(&d->o.app->draining);
     pthread_mutex_lock(&d->lock);
-    struct errand *j = d->waiting, *next;
+    struct task *task = d->waiting, *next;
     d->waiting = NULL;
     pthread_mutex_unlock(&d->lock);
-    for (; j; j = next) {
-        next = j->next_waiting;
+    for (; task; task = next) {
+        next = task->next_waiting;
         if (ending)
-            j->done(j);
-        else if (call_is_ready(&j->call))
-            pool_push(d->light, &j->work);
+            task->done(task);
+        else if (call_is_ready(&task->call))
+            pool_push(d->light, &task->work);
         else
-            dispatch_go_on(d, j);
+            dispatch_go_on(d, task);
     }
 }
 
 /* ---- the queues ---- */
 
-static void *open_lanes(void *context)
+static void *open_plans(void *context)
 {
     UNUSED(context);
-    return lanes_new();
+    return plan_cache_new();
 }
 
-static void close_lanes(void *state)
+static void close_plans(void *state)
 {
-    lanes_free(state);
+    plan_cache_free(state);
 }
 
 struct dispatch *dispatch_new(const struct dispatch_options *o, struct err *e)
@@ -305,8 +305,8 @@ struct dispatch *dispatch_new(const struct dispatch_options *o, struct err *e)
     d->heavy = pool_new(&(struct pool_options){.name = "heavy",
                                                .threads = o->heavy_threads,
                                                .capacity = o->heavy_queue,
-                                               .thread_open = open_lanes,
-                                               .thread_close = close_lanes,
+                                               .thread_open = open_plans,
+                                               .thread_close = close_plans,
                                                .nice = HEAVY_NICE},
                         e);
     d->light =

@@ -89,29 +89,29 @@ static void truncate_vector(float *v, size_t n, struct err *e)
         v[i] = (float)((double)v[i] / sqrt(sum));
 }
 
-/* The job's error in the words of the request; true when the item went well. */
-static bool settle(const struct embed_request *q, struct image_job *job, size_t i)
+/* The embed's error in the words of the request; true when the item went well. */
+static bool take_result(const struct embed_request *q, struct embed_item *embed, size_t i)
 {
-    size_t all = encoder_dimensions(job->encoder);
-    if (!job->err.code && q->dimensions && (size_t)q->dimensions < all)
-        truncate_vector(job->vector, (size_t)q->dimensions, &job->err);
-    if (job->err.code && !job->err.param[0])
-        name_item(q, i, job->err.param, sizeof job->err.param);
-    return !job->err.code;
+    size_t all = encoder_dimensions(embed->encoder);
+    if (!embed->err.code && q->dimensions && (size_t)q->dimensions < all)
+        truncate_vector(embed->vector, (size_t)q->dimensions, &embed->err);
+    if (embed->err.code && !embed->err.param[0])
+        name_item(q, i, embed->err.param, sizeof embed->err.param);
+    return !embed->err.code;
 }
 
-static void write_item(struct json_writer *w, const struct embed_request *q, const struct image_job *job, size_t i)
+static void write_item(struct json_writer *w, const struct embed_request *q, const struct embed_item *embed, size_t i)
 {
-    size_t n = q->dimensions ? (size_t)q->dimensions : encoder_dimensions(job->encoder);
+    size_t n = q->dimensions ? (size_t)q->dimensions : encoder_dimensions(embed->encoder);
     jw_object(w, NULL);
     jw_text(w, "object", "embedding");
     jw_int(w, "index", (int64_t)i);
-    if (job->err.code)
-        write_error(w, "error", &job->err);
+    if (embed->err.code)
+        write_error(w, "error", &embed->err);
     else if (q->base64)
-        write_vector_base64(w, "embedding", job->vector, n);
+        write_vector_base64(w, "embedding", embed->vector, n);
     else
-        write_vector(w, "embedding", job->vector, n);
+        write_vector(w, "embedding", embed->vector, n);
     jw_end(w);
 }
 
@@ -124,7 +124,7 @@ static bool embeddings_render(struct call *c)
 {
     const struct embed_request *q = c->scratch;
     for (size_t i = 0; i < c->n_images; i++)
-        if (!settle(q, &c->images[i], i) && !(q->per_item && is_clients_fault(c->images[i].err.code)))
+        if (!take_result(q, &c->images[i], i) && !(q->per_item && is_clients_fault(c->images[i].err.code)))
             return fail_picture(c, &c->images[i].err, "", c->images[i].err.param);
     struct json_writer w = answer_list(&c->response);
     for (size_t i = 0; i < c->n_images; i++)
@@ -144,12 +144,12 @@ static bool embeddings_render(struct call *c)
 
 static bool read_item(struct call *c, const struct embed_request *q, size_t i)
 {
-    struct picture *out = &c->images[i].picture;
+    struct upload_picture *out = &c->images[i].picture;
     char param[64];
     if (q->form.n)
-        *out = (struct picture){.bytes = q->form.files[i].data, .len = q->form.files[i].len};
+        *out = (struct upload_picture){.bytes = q->form.files[i].data, .len = q->form.files[i].len};
     else if (!q->input)
-        *out = (struct picture){.bytes = c->request->body, .len = c->request->body_len};
+        *out = (struct upload_picture){.bytes = c->request->body, .len = c->request->body_len};
     else
         name_item(q, i, param, sizeof param);
     return !q->input || read_picture(c, q->listed ? json_item(q->input, i) : q->input, param, out);
@@ -167,7 +167,7 @@ static bool embeddings_embed(struct call *c)
             continue;
         if (!q->per_item)
             return false;
-        c->images[i].err = c->err; /* the job fails before it begins */
+        c->images[i].err = c->err; /* the embed fails before it begins */
         c->err = (struct err){0};
     }
     return call_embed(c, embeddings_render);

@@ -84,16 +84,16 @@ bool form_values(struct call *c, const struct form *f, const char *name, bool sh
                      f->n, shared ? "once for all, or " : "");
 }
 
-bool body_picture(struct call *c, struct picture *out, const char **param)
+bool body_picture(struct call *c, struct upload_picture *out, const char **param)
 {
     struct form f;
     *param = "";
-    *out = (struct picture){.bytes = c->request->body, .len = c->request->body_len};
+    *out = (struct upload_picture){.bytes = c->request->body, .len = c->request->body_len};
     if (content_of(c) != TAKES_MULTIPART)
         return true;
     *param = "file";
     if (!form_read(c, "", &f))
         return false;
-    *out = (struct picture){.bytes = f.files[0].data, .len = f.files[0].len};
+    *out = (struct upload_picture){.bytes = f.files[0].data, .len = f.files[0].len};
     return f.n == 1 || err_field(&c->err, "file", "the form has %zu pictures, one is wanted here", f.n);
 }

@@ -26,6 +26,6 @@ MUST_CHECK bool form_values(struct call *c, const struct form *f, const char *na
 
 /* The picture that is the whole body, or the only one of the form that is the body; *param: the field that it stands
  * in, "" for none. */
-MUST_CHECK bool body_picture(struct call *c, struct picture *out, const char **param);
+MUST_CHECK bool body_picture(struct call *c, struct upload_picture *out, const char **param);
 
 #endif

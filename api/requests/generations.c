@@ -13,7 +13,7 @@ bool generation_start(struct app *app, const char *collection, const char *model
                       struct generation_row *out, struct err *e)
 {
     struct write w = {.kind = WRITE_GENERATION_START, .collection = collection};
-    struct encoder *enc = registry_get(app->models, model, PRECISION_AUTO, e);
+    struct encoder *enc = model_cache_get(app->models, model, PRECISION_AUTO, e);
     if (!enc)
         return false;
     generation_describe(enc, model, &w.row_generation);
@@ -22,7 +22,7 @@ bool generation_start(struct app *app, const char *collection, const char *model
     if (!store_write(app->store, &w, e))
         return false;
     *out = w.row_generation;
-    embedder_nudge(app->embedder);
+    reembed_nudge(app->reembed);
     return true;
 }
 
@@ -36,7 +36,7 @@ static void write_time(struct json_writer *w, const char *key, int64_t time)
         jw_text(w, key, NULL);
 }
 
-static void write_progress(struct json_writer *w, const struct generation_row *row, const struct embedder_progress *p)
+static void write_progress(struct json_writer *w, const struct generation_row *row, const struct reembed_progress *p)
 {
     bool at_work = row->state == GENERATION_BUILDING && p->generation == row->number;
     if (at_work && p->rate > 0) {
@@ -50,7 +50,7 @@ static void write_progress(struct json_writer *w, const struct generation_row *r
     jw_text(w, "error", row->error[0] ? row->error : NULL);
 }
 
-static void write_generation(struct json_writer *w, const struct generation_row *row, const struct embedder_progress *p)
+static void write_generation(struct json_writer *w, const struct generation_row *row, const struct reembed_progress *p)
 {
     jw_object(w, NULL);
     jw_text(w, "object", "generation");
@@ -75,11 +75,11 @@ static void write_generation(struct json_writer *w, const struct generation_row 
 bool generations_list(struct call *c)
 {
     struct generation_row *rows;
-    struct embedder_progress progress;
+    struct reembed_progress progress;
     size_t n;
     if (!generation_list(c->app->store, c->params[0], &rows, &n, &c->err))
         return false;
-    embedder_get_progress(c->app->embedder, &progress);
+    reembed_get_progress(c->app->reembed, &progress);
     struct json_writer w = answer_list(&c->response);
     for (size_t i = 0; i < n; i++)
         write_generation(&w, &rows[i], &progress);
@@ -103,7 +103,7 @@ static bool show(struct call *c)
 {
     struct write *w = c->writes[0];
     struct generation_row *rows, *row = &w->row_generation;
-    struct embedder_progress progress;
+    struct reembed_progress progress;
     size_t n;
     if (!generation_list(c->app->store, c->params[0], &rows, &n, &c->err))
         return false;
@@ -111,7 +111,7 @@ static bool show(struct call *c)
         if (rows[i].number == row->number)
             *row = rows[i];
     free(rows);
-    embedder_get_progress(c->app->embedder, &progress);
+    reembed_get_progress(c->app->reembed, &progress);
     struct json_writer out = answer_json(&c->response, w->created ? 202 : 200);
     write_generation(&out, row, &progress);
     return call_done(c);
@@ -119,7 +119,7 @@ static bool show(struct call *c)
 
 static bool begun(struct call *c)
 {
-    embedder_nudge(c->app->embedder);
+    reembed_nudge(c->app->reembed);
     return call_wrote(c) && call_next(c, show);
 }
 
@@ -178,7 +178,7 @@ bool collection_rollback(struct call *c)
 
 static bool cancelled(struct call *c)
 {
-    embedder_nudge(c->app->embedder);
+    reembed_nudge(c->app->reembed);
     return call_no_content(c);
 }
 

@@ -47,11 +47,11 @@ static bool answer_ready(struct call *c, bool encoder_works)
 
 static bool golden_done(struct call *c)
 {
-    const struct image_job *job = c->images;
+    const struct embed_item *embed = c->images;
     const struct golden *golden = c->scratch;
     double dot = 0;
-    for (size_t i = 0; i < encoder_dimensions(c->encoder) && !job->err.code; i++)
-        dot += (double)job->vector[i] * (double)golden->vector[i];
+    for (size_t i = 0; i < encoder_dimensions(c->encoder) && !embed->err.code; i++)
+        dot += (double)embed->vector[i] * (double)golden->vector[i];
     bool works = dot > proof;
     if (works)
         atomic_store(&c->app->proved_at, clock_ns());
@@ -61,10 +61,10 @@ static bool golden_done(struct call *c)
 static bool embed_golden(struct call *c)
 {
     struct golden *golden = c->scratch = call_new(c, 1, sizeof *golden);
-    if (!registry_golden(c->app->models, c->app->default_model, golden))
+    if (!model_cache_golden(c->app->models, c->app->default_model, golden))
         return answer_ready(c, false);
     call_new_images(c, 1);
-    c->images[0].picture = (struct picture){.bytes = golden->png, .len = golden->png_len};
+    c->images[0].picture = (struct upload_picture){.bytes = golden->png, .len = golden->png_len};
     return call_embed(c, golden_done);
 }
 

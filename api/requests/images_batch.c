@@ -108,7 +108,7 @@ static bool item_from_part(struct call *c, const struct part *file, const struct
 {
     const char *id = value_of(f->ids, f->n_ids, i);
     item->param = arena_print(&c->arena, "file[%zu]", i);
-    item->picture = (struct picture){.bytes = file->data, .len = file->len};
+    item->picture = (struct upload_picture){.bytes = file->data, .len = file->len};
     item->id = id && id[0] ? id : file->filename && file->filename[0] ? file->filename : new_uuid(c);
     return check_image_id(c, item->id, id && id[0] ? name_of(c, "id", f->n_ids, i) : item->param) &&
            read_label(c, value_of(f->labels, f->n_labels, i), name_of(c, "label", f->n_labels, i), &item->label) &&

@@ -164,7 +164,7 @@ static bool delete_done(struct call *c)
 {
     if (!call_wrote(c))
         return false;
-    registry_forget(c->app->models, c->params[0]);
+    model_cache_forget(c->app->models, c->params[0]);
     struct json_writer w = answer_json(&c->response, 200);
     jw_object(&w, NULL);
     jw_text(&w, "id", c->params[0]);

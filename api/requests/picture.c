@@ -37,7 +37,7 @@ static bool skip_head(struct call *c, const char **text, size_t *len, const char
     return true;
 }
 
-static bool read_text(struct call *c, const char *text, size_t len, const char *param, struct picture *out)
+static bool read_text(struct call *c, const char *text, size_t len, const char *param, struct upload_picture *out)
 {
     for (; len > 0 && is_blank(*text); text++)
         len--;
@@ -48,11 +48,11 @@ static bool read_text(struct call *c, const char *text, size_t len, const char *
         return false;
     if (len == 0)
         return err_field(&c->err, param, "is empty");
-    *out = (struct picture){.bytes = text, .len = len, .base64 = true, .data_url = data_url};
+    *out = (struct upload_picture){.bytes = text, .len = len, .base64 = true, .data_url = data_url};
     return true;
 }
 
-bool read_picture(struct call *c, const struct json *v, const char *param, struct picture *out)
+bool read_picture(struct call *c, const struct json *v, const char *param, struct upload_picture *out)
 {
     static const char *const known[] = {"image"};
     size_t len;
@@ -68,14 +68,14 @@ bool read_picture(struct call *c, const struct json *v, const char *param, struc
                 : err_field(&c->err, param, "must be base64 text, a data URL or {\"image\": either}");
 }
 
-bool picture_decode(struct picture *p, void **decoded, struct err *e)
+bool picture_decode(struct upload_picture *p, void **decoded, struct err *e)
 {
     size_t len;
     if (!p->base64)
         return true;
     if (!base64_decode(p->bytes, p->len, decoded, &len, e))
         return false;
-    *p = (struct picture){.bytes = *decoded, .len = len};
+    *p = (struct upload_picture){.bytes = *decoded, .len = len};
     return true;
 }
 
@@ -96,7 +96,7 @@ static bool is_prose(const char *text, size_t len)
     return len < PICTURE_MIN || (i < len && i < LOOK_AT);
 }
 
-void picture_explain(const struct picture *sent, struct err *e)
+void picture_explain(const struct upload_picture *sent, struct err *e)
 {
     if (!sent->base64 || sent->data_url || (e->code != ERR_BAD_INPUT && e->code != ERR_MEDIA_TYPE) ||
         !is_prose(sent->bytes, sent->len))

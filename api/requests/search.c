@@ -1,6 +1,6 @@
-/* search.c - POST /v1/collections/{collection}/search: one question or many, of one view.
+/* search.c - POST /v1/collections/{collection}/search: one search or many, of one view.
  *
- * A question by id or vector takes one stage; only those with pictures go through the encoder first.
+ * A search by id or vector takes one stage; only those with pictures go through the encoder first.
  */
 #include <math.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include "api/requests/fields.h"
 #include "api/requests/grouping.h"
 #include "api/requests/picture.h"
-#include "api/requests/question.h"
+#include "api/requests/search_request.h"
 #include "base/clock.h"
 #include "base/metric.h"
 #include "base/num.h"
@@ -22,9 +22,9 @@ enum {
     VALUE_TEXT = 12 /* bytes of a number of a vector, about */
 };
 
-struct search_request {
+struct searches {
     struct view *view;
-    struct question *questions;
+    struct search_request *items;
     size_t n;
     bool batch; /* the body has `searches` */
 };
@@ -32,12 +32,12 @@ struct search_request {
 /* ---- the query vector ---- */
 
 /* The vector of an example; `room` [dimensions] takes that of a stored image. */
-static const float *example_vector(struct call *c, const struct question *q, const struct example *x, float *room)
+static const float *example_vector(struct call *c, const struct search_request *q, const struct example *x, float *room)
 {
-    const struct search_request *r = c->scratch;
+    const struct searches *r = c->scratch;
     struct err e = {0};
     if (!x->id)
-        return x->job->vector;
+        return x->embed->vector;
     if (view_vector(r->view, x->id, room, &e))
         return room;
     fail_picture(c, &e, q->where, x->param);
@@ -45,7 +45,7 @@ static const float *example_vector(struct call *c, const struct question *q, con
 }
 
 /* Adds weight x the mean of n examples to sum [d]. */
-static bool add_mean(struct call *c, const struct question *q, const struct example *x, size_t n, double weight,
+static bool add_mean(struct call *c, const struct search_request *q, const struct example *x, size_t n, double weight,
                      double *sum, float *room, size_t d)
 {
     for (size_t i = 0; i < n; i++) {
@@ -60,7 +60,7 @@ static bool add_mean(struct call *c, const struct question *q, const struct exam
 
 /* normalise(2 mean(positive) - mean(negative)); without negative ones the mean of the positive ones, which
  * points the same way as twice it. */
-static bool average(struct call *c, const struct question *q, float *out, size_t d)
+static bool average(struct call *c, const struct search_request *q, float *out, size_t d)
 {
     double *sum = call_new(c, d, sizeof *sum), norm = 0;
     if (!add_mean(c, q, q->examples, q->n_positive, 2, sum, out, d) ||
@@ -77,9 +77,9 @@ static bool average(struct call *c, const struct question *q, float *out, size_t
     return true;
 }
 
-static const float *query_vector(struct call *c, const struct question *q)
+static const float *query_vector(struct call *c, const struct search_request *q)
 {
-    const struct search_request *r = c->scratch;
+    const struct searches *r = c->scratch;
     size_t d = view_dimensions(r->view);
     if (q->vector && q->n_vector != d) {
         err_field(&c->err, "vector", "has %zu components, the model's have %zu", q->n_vector, d);
@@ -116,10 +116,10 @@ static void write_hits(struct json_writer *w, const struct grouped *g, size_t of
     jw_end(w);
 }
 
-/* Answers one question into the writer. */
-static bool ask(struct call *c, const struct question *q, struct json_writer *w)
+/* Answers one search into the writer. */
+static bool ask(struct call *c, const struct search_request *q, struct json_writer *w)
 {
-    const struct search_request *r = c->scratch;
+    const struct searches *r = c->scratch;
     struct search s = q->settings;
     struct grouped found = {0};
     size_t n = q->n_positive + q->n_negative;
@@ -145,7 +145,7 @@ static bool ask(struct call *c, const struct question *q, struct json_writer *w)
 
 static bool answer(struct call *c)
 {
-    const struct search_request *r = c->scratch;
+    const struct searches *r = c->scratch;
     struct json_writer w = answer_json(&c->response, 200);
     jw_object(&w, NULL);
     jw_text(&w, "object", "list");
@@ -158,7 +158,7 @@ static bool answer(struct call *c)
         }
         if (!work_limit_holds()) /* between two of them, where no statement runs */
             return work_limit_err(&c->err);
-        if (!ask(c, &r->questions[i], &w))
+        if (!ask(c, &r->items[i], &w))
             return false;
         if (r->batch)
             jw_end(&w);
@@ -172,18 +172,18 @@ static bool answer(struct call *c)
 }
 
 /* How many rows of vectors are looked at, in the worst case: the index is used unless a search is exact. */
-static double rows_of(const struct search_request *r)
+static double rows_of(const struct searches *r)
 {
     size_t exact = 0;
     for (size_t i = 0; i < r->n; i++)
-        exact += r->questions[i].settings.exact;
+        exact += r->items[i].settings.exact;
     return (double)exact * (double)view_images(r->view);
 }
 
 /* What is long goes elsewhere, so that single searches pass it. */
 static bool answer_in_time(struct call *c)
 {
-    const struct search_request *r = c->scratch;
+    const struct searches *r = c->scratch;
     bool lengthy = r->n > SEARCHES_LIGHT || (r->n > 1 && rows_of(r) > ROWS_LIGHT);
     return lengthy ? call_next_lengthy(c, answer) : answer(c);
 }
@@ -192,29 +192,29 @@ static bool answer_in_time(struct call *c)
 
 static bool pictures_done(struct call *c)
 {
-    const struct search_request *r = c->scratch;
+    const struct searches *r = c->scratch;
     for (size_t i = 0; i < r->n; i++) {
-        const struct question *q = &r->questions[i];
+        const struct search_request *q = &r->items[i];
         for (size_t k = 0; k < q->n_positive + q->n_negative; k++)
-            if (q->examples[k].job && q->examples[k].job->err.code)
-                return fail_picture(c, &q->examples[k].job->err, q->where, q->examples[k].param);
+            if (q->examples[k].embed && q->examples[k].embed->err.code)
+                return fail_picture(c, &q->examples[k].embed->err, q->where, q->examples[k].param);
     }
     return answer_in_time(c);
 }
 
 static bool embed_pictures(struct call *c)
 {
-    const struct search_request *r = c->scratch;
+    const struct searches *r = c->scratch;
     size_t n = 0, at = 0;
     for (size_t i = 0; i < r->n; i++)
-        n += question_pictures(&r->questions[i]);
+        n += search_request_pictures(&r->items[i]);
     call_new_images(c, n);
     for (size_t i = 0; i < r->n; i++) {
-        const struct question *q = &r->questions[i];
+        const struct search_request *q = &r->items[i];
         for (size_t k = 0; k < q->n_positive + q->n_negative; k++)
             if (!q->examples[k].id) {
                 c->images[at].picture = q->examples[k].picture;
-                q->examples[k].job = &c->images[at++];
+                q->examples[k].embed = &c->images[at++];
             }
     }
     return call_embed(c, pictures_done);
@@ -222,7 +222,7 @@ static bool embed_pictures(struct call *c)
 
 /* ---- the request ---- */
 
-static bool read_questions(struct call *c, struct search_request *r)
+static bool read_searches(struct call *c, struct searches *r)
 {
     static const char *const known[] = {"searches", "model"};
     const struct json *list = c->json ? json_member(c->json, "searches") : NULL;
@@ -232,20 +232,19 @@ static bool read_questions(struct call *c, struct search_request *r)
         return false;
     if (r->batch && (json_kind(list) != JSON_KIND_LIST || r->n == 0 || r->n > SEARCHES_MAX))
         return err_field(&c->err, "searches", "must be an array of 1 to %d searches", SEARCHES_MAX);
-    r->questions = call_new(c, r->n, sizeof *r->questions);
+    r->items = call_new(c, r->n, sizeof *r->items);
     for (size_t i = 0; i < r->n; i++) {
         const char *where = r->batch ? arena_print(&c->arena, "searches[%zu].", i) : "";
-        if (!question_read(c, r->batch ? json_item(list, i) : c->json, where, &r->questions[i]))
+        if (!search_request_read(c, r->batch ? json_item(list, i) : c->json, where, &r->items[i]))
             return false;
-        if (r->batch && !r->questions[i].model &&
-            !json_get_text(c->json, "model", ID_MAX, &r->questions[i].model, &c->err))
+        if (r->batch && !r->items[i].model && !json_get_text(c->json, "model", ID_MAX, &r->items[i].model, &c->err))
             return false;
     }
     return true;
 }
 
 /* Vectors of one model mean nothing to another. */
-static bool check_model(struct call *c, const struct search_request *r, const struct question *q, bool pinned)
+static bool check_model(struct call *c, const struct searches *r, const struct search_request *q, bool pinned)
 {
     const char *model = view_model(r->view);
     if (q->model && strcmp(q->model, model) != 0) {
@@ -261,11 +260,11 @@ static bool check_model(struct call *c, const struct search_request *r, const st
 }
 
 /* What cannot be answered is refused before it is worked for. */
-static bool check_size(struct call *c, const struct search_request *r)
+static bool check_size(struct call *c, const struct searches *r)
 {
     size_t most = c->app->answers.total / 2, values = 0;
     for (size_t i = 0; i < r->n; i++) {
-        const struct search *s = &r->questions[i].settings;
+        const struct search *s = &r->items[i].settings;
         values += s->with_vector ? min_size(s->limit, view_images(r->view)) * view_dimensions(r->view) : 0;
     }
     if (values <= most / VALUE_TEXT)
@@ -280,18 +279,18 @@ static bool check_size(struct call *c, const struct search_request *r)
 
 bool search_run(struct call *c)
 {
-    struct search_request *r = c->scratch = call_new(c, 1, sizeof *r);
+    struct searches *r = c->scratch = call_new(c, 1, sizeof *r);
     int64_t pin;
     size_t pictures = 0;
-    if (!read_pin(c, &pin) || !read_questions(c, r))
+    if (!read_pin(c, &pin) || !read_searches(c, r))
         return false;
     r->view = call_own_view(c, store_view(c->app->store, c->params[0], pin, &c->err));
     if (!r->view)
         return false;
     for (size_t i = 0; i < r->n; i++) {
-        if (!check_model(c, r, &r->questions[i], pin != 0))
+        if (!check_model(c, r, &r->items[i], pin != 0))
             return false;
-        pictures += question_pictures(&r->questions[i]);
+        pictures += search_request_pictures(&r->items[i]);
     }
     if (!check_size(c, r))
         return false;

@@ -5,7 +5,7 @@
  *
  *     call_next(c, stage)            another stage, when a light thread is free
  *     call_next_heavy(c, stage)      ... a heavy thread, for what takes long
- *     call_next_lengthy(c, stage)    ... a thread for questions that take long
+ *     call_next_lengthy(c, stage)    ... a thread for queries that take long
  *     call_load(c, model, precision, stage)   with that model's encoder in c->encoder
  *     call_embed(c, stage)           after c->images were embedded
  *     call_write(c, stage)           after c->writes were committed

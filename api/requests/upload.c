@@ -14,12 +14,12 @@ static bool is_open(const struct upload_item *item)
 
 static void take_picture_error(struct upload_item *item)
 {
-    item->err = item->job->err;
+    item->err = item->embed->err;
     if (item->param)
         snprintf(item->err.param, sizeof item->err.param, "%s", item->param);
 }
 
-static bool settle(struct call *c);
+static bool writes_done(struct call *c);
 
 static bool write_images(struct call *c)
 {
@@ -27,7 +27,7 @@ static bool write_images(struct call *c)
     size_t n = 0;
     for (size_t i = 0; i < u->n; i++) {
         struct upload_item *item = &u->items[i];
-        if (is_open(item) && !item->job->err.code)
+        if (is_open(item) && !item->embed->err.code)
             n++;
         else if (is_open(item))
             take_picture_error(item);
@@ -37,26 +37,26 @@ static bool write_images(struct call *c)
         struct upload_item *item = &u->items[i];
         if (!is_open(item))
             continue;
-        const struct image_job *job = item->job;
+        const struct embed_item *embed = item->embed;
         struct write *w = c->writes[k++];
         item->write = w;
-        item->picture = job->picture; /* decoded by now, should it be needed again */
+        item->picture = embed->picture; /* decoded by now, should it be needed again */
         w->pre = item->pre;
         w->put = (struct image_put){
             .id = item->id,
-            .bytes = job->picture.bytes,
-            .len = job->picture.len,
-            .media_type = image_media_type(job->info.format),
-            .width = job->info.width,
-            .height = job->info.height,
+            .bytes = embed->picture.bytes,
+            .len = embed->picture.len,
+            .media_type = image_media_type(embed->info.format),
+            .width = embed->info.width,
+            .height = embed->info.height,
             .label = item->label,
             .metadata = item->metadata,
-            .vector = job->vector,
+            .vector = embed->vector,
             .generation = u->generation,
         };
-        memcpy(w->put.sha256, job->sha256, sizeof w->put.sha256);
+        memcpy(w->put.sha256, embed->sha256, sizeof w->put.sha256);
     }
-    return call_write(c, settle);
+    return call_write(c, writes_done);
 }
 
 static bool embed_images(struct call *c)
@@ -70,9 +70,9 @@ static bool embed_images(struct call *c)
         struct upload_item *item = &u->items[i];
         if (!is_open(item))
             continue;
-        item->job = &c->images[k++];
-        item->job->picture = item->picture;
-        item->job->want_hash = true;
+        item->embed = &c->images[k++];
+        item->embed->picture = item->picture;
+        item->embed->want_hash = true;
     }
     return call_embed(c, write_images);
 }
@@ -99,7 +99,7 @@ static bool give_up(struct call *c)
 
 /* ERR_STALE means that the generation was switched while we embedded: that item goes round once more, and again when it
  * was switched back meanwhile.  Any other error is the item's own. */
-static void settle_item(struct upload *u, struct upload_item *item)
+static void note_end(struct upload *u, struct upload_item *item)
 {
     const struct err *e = &item->write->err;
     if (!e->code)
@@ -110,14 +110,14 @@ static void settle_item(struct upload *u, struct upload_item *item)
         item->write = NULL;
 }
 
-static bool settle(struct call *c)
+static bool writes_done(struct call *c)
 {
     struct upload *u = c->scratch;
     bool any_open = false;
     for (size_t i = 0; i < u->n; i++) {
         struct upload_item *item = &u->items[i];
         if (item->write && !item->stored)
-            settle_item(u, item);
+            note_end(u, item);
         any_open |= is_open(item);
         if (item->stored)
             c->part_done = give_up;

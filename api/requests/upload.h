@@ -9,12 +9,12 @@
 struct upload_item {
     const char *id;               /* checked; borrowed from the call, like the others */
     const char *label, *metadata; /* NULL: none */
-    struct picture picture;
+    struct upload_picture picture;
     const char *param; /* the field that the picture stands in; NULL: it is the body */
     struct precondition pre;
     struct err err;            /* set beforehand: the item is passed over; afterwards: how it ended */
     const struct write *write; /* afterwards, without an error: ->image and ->created */
-    struct image_job *job;     /* upload.c's, as the next */
+    struct embed_item *embed;  /* upload.c's, as the next */
     bool stored;               /* its write is done */
 };
 

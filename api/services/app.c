@@ -159,17 +159,17 @@ static bool prepare(struct app *app, struct err *e)
     const char *file = app->options.model_file;
     if (!(file ? adopt_file(app, file, e) : find_standard(app, e)))
         return false;
-    struct encoder *enc = registry_get(app->models, app->default_model, PRECISION_AUTO, e);
+    struct encoder *enc = model_cache_get(app->models, app->default_model, PRECISION_AUTO, e);
     bool ok = enc && make_default_collection(app, enc, e);
     encoder_release(enc);
     return ok;
 }
 
-static bool start_embedder(struct app *app, struct err *e)
+static bool start_reembed(struct app *app, struct err *e)
 {
     size_t threads = app->options.reembed_threads;
-    app->embedder = threads ? embedder_start(app, threads, e) : NULL;
-    return app->embedder || threads == 0;
+    app->reembed = threads ? reembed_start(app, threads, e) : NULL;
+    return app->reembed || threads == 0;
 }
 
 static bool start_jobs(struct app *app, struct err *e)
@@ -193,11 +193,11 @@ struct app *app_open(const struct app_options *o, struct err *e)
     app->options.store.check_model = model_check_file;
     app->store = store_open(&app->options.store, e);
     if (app->store) {
-        app->models = registry_new(app->store, &o->encoder);
+        app->models = model_cache_new(app->store, &o->encoder);
         bool prepared = prepare(app, e);
         if (prepared)
             store_set_models_aside(app->store);
-        if (prepared && start_embedder(app, e) && start_jobs(app, e)) {
+        if (prepared && start_reembed(app, e) && start_jobs(app, e)) {
             app->options.model_file = app->options.shipped_file = NULL;
             app->options.store.dir = NULL;
             return app;
@@ -212,8 +212,8 @@ void app_close(struct app *app)
     if (!app)
         return;
     jobs_close(app->jobs);
-    embedder_stop(app->embedder);
-    registry_free(app->models);
+    reembed_stop(app->reembed);
+    model_cache_free(app->models);
     store_close(app->store);
     budget_free(app->decode_memory);
     free(app);

@@ -1,9 +1,9 @@
 /* app.h - everything that serving needs, hung off one struct: the store, the models, the settings.
  *
  *     struct app *app = app_open(&(struct app_options){.store = {.dir = "data"}}, e);
- *     struct lanes *lanes = lanes_new();
+ *     struct plan_cache *plans = plan_cache_new();
  *     call_begin(&call, app, &request);
- *     call_run(&call, lanes);
+ *     call_run(&call, plans);
  *     ... call.response ...
  *     call_free(&call);
  *
@@ -17,7 +17,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "api/services/registry.h"
+#include "api/services/model_cache.h"
 #include "base/quota.h"
 
 struct jobs;
@@ -38,16 +38,16 @@ struct app_options {
     size_t json_max;                 /* bytes of a JSON body; 0: 32 MB */
     size_t model_max;                /* bytes of an imported model file; 0: 256 MB */
     bool admin_in_settings;          /* one key with the role admin is not in the store */
-    size_t reembed_threads;          /* of the background embedder; 0: none, generations wait */
+    size_t reembed_threads;          /* that embed in the background; 0: none, generations wait */
     const struct jobs_options *jobs; /* NULL: no fine-tuning jobs are run; borrowed during app_open() */
     size_t items_max;                /* pictures or searches in one request; 0: 256 */
-    double query_seconds;            /* that a request's questions to the catalogue may take; 0: 10 */
+    double query_seconds;            /* that a request's queries of the catalogue may take; 0: 10 */
     int64_t query_rows;              /* that they may look at; 0: 10 million */
 };
 
 struct app {
     struct store *store;
-    struct registry *models;
+    struct model_cache *models;
     struct budget *decode_memory; /* options.limits points to it */
     struct quota answers;         /* what the bodies of all answers hold; one may have half of it */
     struct app_options options;   /* with the defaults filled in; its strings are gone after app_open() */
@@ -56,7 +56,7 @@ struct app {
     atomic_bool draining;      /* set by the server: /readyz says no */
     atomic_bool hurry;         /* set by the server, later: what takes long is to stop */
     atomic_uint keys_version;  /* grows whenever a key was added or revoked */
-    struct embedder *embedder; /* NULL: none */
+    struct reembed *reembed;   /* NULL: none */
     struct jobs *jobs;         /* NULL: none */
     atomic_size_t embedding;   /* images of requests that wait for a core or have one; the server's dispatcher counts */
     atomic_uint recent_p99_us; /* what one in a hundred of the last seconds' requests took longer than (those that read,

@@ -17,18 +17,18 @@
 
 #include "api/services/app.h"
 
-struct embedder;
+struct reembed;
 
 /* `threads`: that embed.  NULL on failure. */
-struct embedder *embedder_start(struct app *app, size_t threads, struct err *e);
-void embedder_stop(struct embedder *x);  /* NULL is fine */
-void embedder_nudge(struct embedder *x); /* there is something to do, or to do no more; NULL is fine */
+struct reembed *reembed_start(struct app *app, size_t threads, struct err *e);
+void reembed_stop(struct reembed *r);  /* NULL is fine */
+void reembed_nudge(struct reembed *r); /* there is something to do, or to do no more; NULL is fine */
 
-struct embedder_progress {
+struct reembed_progress {
     int64_t generation; /* that is being completed; 0: none */
     double rate;        /* images a second, lately; 0: not known */
     char note[160];     /* why it does not go on at the moment; "" while it does */
 };
-void embedder_get_progress(struct embedder *x, struct embedder_progress *out); /* NULL: nothing goes on */
+void reembed_get_progress(struct reembed *r, struct reembed_progress *out); /* NULL: nothing goes on */
 
 #endif

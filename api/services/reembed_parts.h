@@ -1,18 +1,18 @@
-/* reembed_parts.h - the inside of the embedder, shared by embedder*.c. */
+/* reembed_parts.h - the inside of reembed.h, shared by reembed*.c. */
 #ifndef ANCHORD_API_SERVICES_REEMBED_PARTS_H
 #define ANCHORD_API_SERVICES_REEMBED_PARTS_H
 
 #include <pthread.h>
 #include <semaphore.h>
 
-#include "api/services/crew.h"
 #include "api/services/reembed.h"
+#include "api/services/reembed_pool.h"
 
-enum outcome {
-    WENT_ON, /* all well so far */
-    GONE,    /* cancelled, deleted or dropped meanwhile */
-    LATER,   /* x->progress.note says why */
-    FAILED   /* x->failure says why */
+enum reembed_end {
+    REEMBED_WENT_ON, /* all well so far */
+    REEMBED_GONE,    /* cancelled, deleted or dropped meanwhile */
+    REEMBED_LATER,   /* r->progress.note says why */
+    REEMBED_FAILED   /* r->failure says why */
 };
 
 struct batch { /* two: while one is being written, the next is embedded */
@@ -26,15 +26,15 @@ struct batch { /* two: while one is being written, the next is embedded */
     bool submitted;
 };
 
-struct embedder {
+struct reembed {
     struct app *app;
-    struct crew *crew;
+    struct reembed_pool *pool;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
     /* under this lock */
     bool stop, nudged;
-    struct embedder_progress progress;
+    struct reembed_progress progress;
 
     /* the thread's own: the generation at hand */
     struct generation_row row;
@@ -48,18 +48,18 @@ struct embedder {
     double batch_at; /* when the last batch was done */
 };
 
-bool embedder_is_stopping(struct embedder *x);
+bool reembed_is_stopping(struct reembed *r);
 
-/* How a stage ends: with a note and another try later; with a failure in x->failure; as a write's error demands. */
-enum outcome embedder_later(struct embedder *x, const char *note);
-enum outcome embedder_failed(struct embedder *x, const char *fmt, ...) PRINTF_LIKE(2, 3);
-enum outcome embedder_outcome(struct embedder *x, const struct err *e);
-void embedder_set_note(struct embedder *x, const char *note); /* "": it goes on */
-void embedder_set_missing(struct embedder *x, int64_t n);
+/* How a stage ends: with a note and another try later; with a failure in r->failure; as a write's error demands. */
+enum reembed_end reembed_later(struct reembed *r, const char *note);
+enum reembed_end reembed_failed(struct reembed *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+enum reembed_end reembed_end_of(struct reembed *r, const struct err *e);
+void reembed_set_note(struct reembed *r, const char *note); /* "": it goes on */
+void reembed_set_missing(struct reembed *r, int64_t n);
 
-/* Embeds every image that lacks a vector; those that come meanwhile may be missed.  brisk: crew.h. */
-enum outcome embedder_pass(struct embedder *x, bool brisk);
-void embedder_open_batches(struct embedder *x); /* for x->row */
-void embedder_close_batches(struct embedder *x);
+/* Embeds every image that lacks a vector; those that come meanwhile may be missed.  foreground: reembed_pool.h. */
+enum reembed_end reembed_pass(struct reembed *r, bool foreground);
+void reembed_open_batches(struct reembed *r); /* for r->row */
+void reembed_close_batches(struct reembed *r);
 
 #endif

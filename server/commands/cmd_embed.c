@@ -16,7 +16,7 @@
 #include "server/process/app_settings.h"
 #include "server/process/shipped_model.h"
 
-struct crew { /* the threads share the list: each takes the next picture, and prints when its turn has come */
+struct embed_run { /* the threads share the list: each takes the next picture, and prints when its turn has come */
     struct encoder *encoder;
     const char *model; /* id to print */
     struct image_limits limits;
@@ -27,9 +27,9 @@ struct crew { /* the threads share the list: each takes the next picture, and pr
     size_t taken, printed, failed;
 };
 
-struct member {
+struct embed_thread {
     struct work work;
-    struct crew *crew;
+    struct embed_run *run;
 };
 
 struct embedded {
@@ -38,7 +38,7 @@ struct embedded {
     struct err err;
 };
 
-static void embed(const struct crew *c, struct lane *lane, const char *path, struct embedded *out)
+static void embed(const struct embed_run *c, struct lane *lane, const char *path, struct embedded *out)
 {
     void *bytes = NULL;
     size_t len;
@@ -51,7 +51,7 @@ static void embed(const struct crew *c, struct lane *lane, const char *path, str
     free(bytes);
 }
 
-static void print_line(const struct crew *c, const char *path, const struct embedded *r)
+static void print_line(const struct embed_run *c, const char *path, const struct embedded *r)
 {
     struct buf line = {0};
     struct json_writer w = jw_to(&line);
@@ -76,9 +76,9 @@ static void print_line(const struct crew *c, const char *path, const struct embe
     buf_clear(&line);
 }
 
-static void run_member(struct work *w, void *lane)
+static void run_thread(struct work *w, void *lane)
 {
-    struct crew *c = ((struct member *)w)->crew;
+    struct embed_run *c = ((struct embed_thread *)w)->run;
     struct embedded r = {.vector = mem_new(encoder_dimensions(c->encoder), sizeof(float))};
     pthread_mutex_lock(&c->mu);
     while (c->taken < c->n) {
@@ -107,10 +107,10 @@ static void close_lane(void *lane)
     lane_free(lane);
 }
 
-static bool run_crew(struct crew *c, struct err *e)
+static bool embed_all(struct embed_run *c, struct err *e)
 {
     size_t threads = min_size(cores_usable(), c->n);
-    struct member *members = mem_new(threads, sizeof *members);
+    struct embed_thread *all = mem_new(threads, sizeof *all);
     bool ok = true;
     struct pool *pool = pool_new(&(struct pool_options){.name = "embed",
                                                         .threads = threads,
@@ -120,12 +120,12 @@ static bool run_crew(struct crew *c, struct err *e)
                                                         .context = c->encoder},
                                  e);
     for (size_t i = 0; pool && ok && i < threads; i++) {
-        members[i] = (struct member){{.run = run_member}, c};
-        ok = pool_add(pool, &(struct work *){&members[i].work}, 1, e);
+        all[i] = (struct embed_thread){{.run = run_thread}, c};
+        ok = pool_add(pool, &(struct work *){&all[i].work}, 1, e);
     }
     ok = ok && pool;
     pool_free(pool); /* waits */
-    free(members);
+    free(all);
     return ok;
 }
 
@@ -163,7 +163,7 @@ static void choose_model(const struct conf *conf, char *path, size_t size)
         snprintf(path, size, "%s", shipped_model());
 }
 
-static int run(const struct conf *conf, char **paths, size_t n)
+static int embed_pictures(const struct conf *conf, char **paths, size_t n)
 {
     char file[4096], id[256];
     struct err e = {0};
@@ -172,14 +172,14 @@ static int run(const struct conf *conf, char **paths, size_t n)
     struct encoder *enc = open_encoder(conf, file, &e);
     if (!enc)
         return command_failed(&e);
-    struct crew c = {.encoder = enc,
-                     .model = id,
-                     .limits = image_settings(conf),
-                     .paths = paths,
-                     .n = n,
-                     .mu = PTHREAD_MUTEX_INITIALIZER,
-                     .turn = PTHREAD_COND_INITIALIZER};
-    bool ok = run_crew(&c, &e);
+    struct embed_run c = {.encoder = enc,
+                          .model = id,
+                          .limits = image_settings(conf),
+                          .paths = paths,
+                          .n = n,
+                          .mu = PTHREAD_MUTEX_INITIALIZER,
+                          .turn = PTHREAD_COND_INITIALIZER};
+    bool ok = embed_all(&c, &e);
     encoder_release(enc);
     if (!ok)
         return command_failed(&e);
@@ -199,7 +199,7 @@ int cmd_embed(int argc, char **argv)
         err_set(&e, ERR_BAD_INPUT, "embed needs the name of at least one picture");
         code = command_misused("embed", &e);
     } else if (code == EXIT_DONE) {
-        code = run(&conf, argv, (size_t)argc);
+        code = embed_pictures(&conf, argv, (size_t)argc);
     }
     conf_clear(&conf);
     return code;

@@ -57,7 +57,7 @@ struct options {
     bool no_probe, invariance;
 };
 
-static bool run(const struct conf *conf, const struct options *opt, struct err *e)
+static bool eval_data(const struct conf *conf, const struct options *opt, struct err *e)
 {
     struct labelled test = {0}, bank = {0};
     struct encoder_options o = encoder_settings(conf);
@@ -131,7 +131,7 @@ int cmd_eval(int argc, char **argv)
         code = command_misused("eval", &e);
     else if (code == EXIT_DONE &&
              !(a.protocol ? eval_transfer(&conf, (const char *const *)argv, (size_t)argc, a.opt.temperature, a.json, &e)
-                          : run(&conf, &a.opt, &e)))
+                          : eval_data(&conf, &a.opt, &e)))
         code = command_failed(&e);
     conf_clear(&conf);
     return code;

@@ -96,7 +96,7 @@ static void print_counts(const struct import_counts *n, double seconds)
         printf("%zu were imported by version 0.1.0: they keep their ids and have their paths now\n", n->recognised);
 }
 
-static int run(const struct options *o, const struct conf *c, const char *dir)
+static int import_folder(const struct options *o, const struct conf *c, const char *dir)
 {
     struct import_list list = {0};
     struct import_counts counts = {0};
@@ -141,7 +141,7 @@ int cmd_import(int argc, char **argv)
         err_set(&e, ERR_BAD_INPUT, "import takes one folder");
         code = command_misused("import", &e);
     } else if (code == EXIT_DONE) {
-        code = run(&o, &c, argv[0]);
+        code = import_folder(&o, &c, argv[0]);
     }
     conf_clear(&c);
     return code;

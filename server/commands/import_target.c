@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "api/services/app.h"
-#include "api/services/lanes.h"
+#include "api/services/plan_cache.h"
 #include "base/cores.h"
 #include "base/mem.h"
 #include "base/percent.h"
@@ -20,7 +20,7 @@ struct import_target {
 
 struct import_link {
     struct import_target *target;
-    struct lanes *lanes;        /* of a folder */
+    struct plan_cache *plans;   /* of a folder */
     struct http_client *client; /* of a server */
 };
 
@@ -74,10 +74,10 @@ struct import_link *import_link_open(struct import_target *t, struct err *e)
     struct import_link *l = mem_new(1, sizeof *l);
     l->target = t;
     if (t->app)
-        l->lanes = lanes_new();
+        l->plans = plan_cache_new();
     else
         l->client = http_client_new(t->url, t->key, &t->trust, e);
-    if (l->lanes || l->client)
+    if (l->plans || l->client)
         return l;
     import_link_close(l);
     return NULL;
@@ -87,7 +87,7 @@ void import_link_close(struct import_link *l)
 {
     if (!l)
         return;
-    lanes_free(l->lanes);
+    plan_cache_free(l->plans);
     http_client_free(l->client);
     free(l);
 }
@@ -106,7 +106,7 @@ static void ask_folder(struct import_link *l, const struct import_ask *q, struct
                                     .role = ROLE_ADMIN};
     struct call call;
     call_begin(&call, l->target->app, &request);
-    call_run(&call, l->lanes);
+    call_run(&call, l->plans);
     r->status = call.response.status;
     r->retry_after = 0;
     r->body.len = 0;

@@ -25,7 +25,7 @@ static bool patch(char **text, const struct json *with, struct err *e)
 }
 
 /* Stage i's own folder, and the model that it begins with; it has no stages. */
-static bool settle(char **text, const char *out, size_t i, struct err *e)
+static bool set_folders(char **text, const char *out, size_t i, struct err *e)
 {
     char path[4200];
     struct buf with = {0};
@@ -85,7 +85,7 @@ static bool read_list(struct train_stages *s, const struct json *doc, const stru
         if (!check_stage(stage, i, e))
             return false;
         char **text = add(s, doc);
-        if (!patch(text, stage, e) || !settle(text, out, i, e))
+        if (!patch(text, stage, e) || !set_folders(text, out, i, e))
             return false;
     }
     return true;

@@ -1,12 +1,12 @@
-/* http.h - the HTTP server: two listeners, requests in, jobs out, answers back.
+/* http.h - the HTTP server: two listeners, requests in, tasks out, answers back.
  *
  *     struct http *h = http_new(&(struct http_options){...}, e);
- *     ... requests arrive as jobs at service.submit() ...
+ *     ... requests arrive as tasks at service.submit() ...
  *     http_drain(h, ...);
  *     http_free(h);
  *
  * libmicrohttpd (0.9.75) does the protocol, on a few epoll threads that parse and copy and nothing else;
- * http.c, http_exchange.c, http_stream.c and http_refusal.c are its only home.  A connection is suspended while its errand is at work, so
+ * http.c, http_exchange.c, http_stream.c and http_refusal.c are its only home.  A connection is suspended while its task is at work, so
  * thousands of waiting requests hold no thread.
  */
 #ifndef ANCHORD_SERVER_HTTP_HTTP_H
@@ -18,10 +18,10 @@
 
 struct http_service { /* who answers; dispatch.h in the program */
     void *context;
-    /* Takes an errand with its request set; calls errand->done() once, from any thread, even before it returns. */
-    void (*submit)(void *context, struct errand *j);
-    /* Takes an errand back whose call is CALL_GOES_ON, as dispatch_go_on() does. */
-    void (*go_on)(void *context, struct errand *j);
+    /* Takes a task with its request set; calls task->done() once, from any thread, even before it returns. */
+    void (*submit)(void *context, struct task *task);
+    /* Takes a task back whose call is CALL_GOES_ON, as dispatch_go_on() does. */
+    void (*go_on)(void *context, struct task *task);
 };
 
 struct http_options {
@@ -44,7 +44,7 @@ void http_quiesce(struct http *h);
 void http_hurry(struct http *h, int64_t end);
 /* Requests whose answer is not complete. */
 size_t http_in_flight(struct http *h);
-/* Waits for the jobs that are at work (there must be somebody who ends them), then closes everything; whatever is asked
+/* Waits for the tasks that are at work (there must be somebody who ends them), then closes everything; whatever is asked
  * meanwhile is answered 503.  NULL is fine. */
 void http_free(struct http *h);
 

@@ -40,7 +40,7 @@ static void free_sending(void *cls)
 static struct sending *sending_new(struct connection *c)
 {
     struct sending *s = mem_new(1, sizeof *s);
-    struct response *r = &c->exchange.errand.call.response;
+    struct response *r = &c->exchange.task.call.response;
     *s = (struct sending){.c = c, .body = r->body, .is_file = r->is_file, .fd = r->fd, .start = clock_ns()};
     s->len = r->is_file ? r->file_len : r->body.len;
     if (r->body.meter) { /* what it holds goes along; the call will be gone */
@@ -129,7 +129,7 @@ static struct MHD_Response *at_once(struct sending *s)
 struct MHD_Response *answer_response(struct connection *c, uint64_t *len)
 {
     struct sending *s = sending_new(c);
-    int64_t whole = c->exchange.errand.call.response.whole;
+    int64_t whole = c->exchange.task.call.response.whole;
     *len = s->len;
     if (!set_deadline(s, min_size((size_t)s->len, BLOCK))) {
         free_sending(s);
@@ -137,7 +137,7 @@ struct MHD_Response *answer_response(struct connection *c, uint64_t *len)
     }
     if (s->len == 0) {
         free_sending(s);
-        return c->exchange.errand.call.response.status == 304
+        return c->exchange.task.call.response.status == 304
                    ? not_modified(whole)
                    : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     }

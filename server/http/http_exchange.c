@@ -99,7 +99,7 @@ static void add_cors_headers(struct MHD_Response *r, const struct visit *v)
 static void add_headers(struct MHD_Response *r, struct connection *c)
 {
     struct exchange *x = &c->exchange;
-    const struct response *answer = &x->errand.call.response;
+    const struct response *answer = &x->task.call.response;
     char wait[16];
 
     if (answer->content_type)
@@ -128,7 +128,7 @@ static bool send_stream(struct connection *c)
     struct MHD_Response *r = stream_response(c);
     if (!r)
         return false;
-    x->status = x->errand.call.response.status;
+    x->status = x->task.call.response.status;
     x->close = true;
     add_headers(r, c);
     free_body(c);
@@ -142,8 +142,8 @@ static bool send_stream(struct connection *c)
 static bool send_answer(struct connection *c)
 {
     struct exchange *x = &c->exchange;
-    struct response *answer = &x->errand.call.response;
-    if (x->errand.call.state == CALL_GOES_ON && stream_admit(c))
+    struct response *answer = &x->task.call.response;
+    if (x->task.call.state == CALL_GOES_ON && stream_admit(c))
         return send_stream(c);
     uint64_t len;
     struct MHD_Response *r = answer_response(c, &len);
@@ -153,7 +153,7 @@ static bool send_answer(struct connection *c)
     x->sent = (size_t)len;
     x->close = x->close || atomic_load_explicit(&c->front->draining, memory_order_relaxed);
     add_headers(r, c);
-    call_free(&x->errand.call); /* its headers were copied, its body is the response's */
+    call_free(&x->task.call); /* its headers were copied, its body is the response's */
     free_body(c);
     x->phase = PHASE_SENT;
     bool ok = c->front->queue(c->mhd, (unsigned)x->status, r) == MHD_YES;
@@ -166,7 +166,7 @@ static bool send_answer(struct connection *c)
 static bool refuse(struct connection *c, const struct err *e, const char *reason)
 {
     struct exchange *x = &c->exchange;
-    answer_error(&x->errand.call.response, e);
+    answer_error(&x->task.call.response, e);
     metric_add(METRIC_http_refusals_total, 1, reason, NULL);
     return send_answer(c);
 }
@@ -265,7 +265,7 @@ static void fill_request(struct connection *c)
 {
     struct exchange *x = &c->exchange;
     const struct head_facts *f = &x->visit.facts;
-    x->errand.request = (struct request){
+    x->task.request = (struct request){
         .method = f->method,
         .listener = c->listener,
         .path = x->head.path,
@@ -376,9 +376,9 @@ bool exchange_take_body(struct connection *c, const void *data, size_t len)
 
 /* ---- the phases ---- */
 
-static void errand_done(struct errand *j)
+static void task_done(struct task *task)
 {
-    struct connection *c = container_of(j, struct connection, exchange.errand);
+    struct connection *c = container_of(task, struct connection, exchange.task);
     struct front *f = c->front;
     if (c->exchange.phase == PHASE_WORKING) /* else it is a further piece */
         c->exchange.phase = PHASE_ANSWER;
@@ -399,11 +399,11 @@ static bool start_work(struct connection *c)
     if (x->body)
         x->body[x->body_len] = 0;
     fill_request(c);
-    x->errand.done = errand_done;
+    x->task.done = task_done;
     if (!connection_suspend(c))
         return refuse_stopping(c);
     x->phase = PHASE_WORKING;
-    c->front->o.service.submit(c->front->o.service.context, &x->errand);
+    c->front->o.service.submit(c->front->o.service.context, &x->task);
     return true;
 }
 
@@ -426,7 +426,7 @@ bool exchange_begin(struct connection *c, const char *method, const char *path, 
     if (x->visit.is_options) {
         x->close = has_body;
         atomic_store(&c->unread, has_body);
-        answer_empty(&x->errand.call.response, 204);
+        answer_empty(&x->task.call.response, 204);
         return send_answer(c);
     }
     atomic_store(&c->unread, has_body);
@@ -482,7 +482,7 @@ void exchange_end(struct connection *c)
     write_access_log(c, (double)(now - x->start) * 1e-9);
     stream_end(c);
     free_body(c);
-    call_free(&x->errand.call);
+    call_free(&x->task.call);
     arena_clear(&x->arena);
     x->id[0] = 0; /* no exchange */
     (void)deadline_set(&c->deadline, clock_ns() + conf_of(c)->idle_timeout_seconds * 1000000000, LATE_CUT);

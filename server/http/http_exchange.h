@@ -1,10 +1,10 @@
-/* http_exchange.h - one request and its answer, between libmicrohttpd's callbacks (http.c) and the jobs that
+/* http_exchange.h - one request and its answer, between libmicrohttpd's callbacks (http.c) and the tasks that
  * answer (dispatch.h).
  *
  *     HEAD      the header is there: the gate admits it, or it is refused at once, its body unread
  *     BODY      pieces are put together; what is over a limit is dropped until the body ends
- *     WORKING   the connection is suspended; the errand belongs to the service
- *     ANSWER    the errand's response waits to be queued
+ *     WORKING   the connection is suspended; the task belongs to the service
+ *     ANSWER    the task's response waits to be queued
  *     SENT      ... and was; an answer that goes on (http_stream.h) stays here to its end
  *
  * A connection has one exchange at a time, so its memory is part of the connection's.
@@ -30,7 +30,7 @@ struct front { /* what all exchanges share */
     atomic_bool draining;    /* no new connections, and each answer closes its own */
     atomic_bool stopping;    /* ... and what is not at work yet will not be */
     atomic_size_t in_flight; /* from complete header to complete answer */
-    atomic_size_t suspended; /* jobs that the service has, and refusals on their way */
+    atomic_size_t suspended; /* tasks that the service has, and refusals on their way */
     atomic_size_t streams;   /* answers that go on */
     struct bodies *bodies;
     uint64_t id_seed;
@@ -41,7 +41,7 @@ enum exchange_phase { PHASE_HEAD, PHASE_BODY, PHASE_WORKING, PHASE_ANSWER, PHASE
 
 struct exchange {
     enum exchange_phase phase;
-    struct errand errand;
+    struct task task;
     struct visit visit;
     struct head head;
     struct arena arena;
@@ -83,7 +83,7 @@ MUST_CHECK bool connection_suspend(struct connection *c);
 /* Each is called on the connection's thread.  False: close the connection without an answer. */
 MUST_CHECK bool exchange_begin(struct connection *c, const char *method, const char *path, const char *version);
 MUST_CHECK bool exchange_take_body(struct connection *c, const void *data, size_t len);
-MUST_CHECK bool exchange_continue(struct connection *c); /* the body is complete, or the errand is done */
+MUST_CHECK bool exchange_continue(struct connection *c); /* the body is complete, or the task is done */
 void exchange_end(struct connection *c);                 /* sent, or the client has gone */
 
 #endif

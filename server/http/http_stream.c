@@ -26,7 +26,7 @@ bool stream_admit(struct connection *c)
     }
     atomic_fetch_sub(&c->front->streams, 1);
     err_set(&e, ERR_BUSY, "%lld answers that go on are open already", (long long)most);
-    call_refuse(&x->errand.call, &e);
+    call_refuse(&x->task.call, &e);
     metric_add(METRIC_http_refusals_total, 1, "streams", NULL);
     return false;
 }
@@ -36,8 +36,8 @@ static bool take_piece(struct connection *c)
 {
     struct exchange *x = &c->exchange;
     const struct conf *conf = c->front->o.conf;
-    x->piece = x->errand.call.response.body;
-    x->errand.call.response.body = (struct buf){.meter = x->piece.meter}; /* which writes when the piece is gone */
+    x->piece = x->task.call.response.body;
+    x->task.call.response.body = (struct buf){.meter = x->piece.meter}; /* which writes when the piece is gone */
     x->given = 0;
     return deadline_set(&c->deadline,
                         deadline_of_transfer(clock_ns(), conf->body_timeout_seconds, x->piece.len, conf->min_body_rate),
@@ -49,7 +49,7 @@ static bool wait_for_more(struct connection *c)
 {
     if (!deadline_set(&c->deadline, DEADLINE_NEVER, LATE_CUT) || !connection_suspend(c))
         return false;
-    c->front->o.service.go_on(c->front->o.service.context, &c->exchange.errand);
+    c->front->o.service.go_on(c->front->o.service.context, &c->exchange.task);
     return true;
 }
 
@@ -58,7 +58,7 @@ static ssize_t give(void *cls, uint64_t position, char *out, size_t room)
 {
     struct connection *c = cls;
     struct exchange *x = &c->exchange;
-    const struct call *call = &x->errand.call;
+    const struct call *call = &x->task.call;
     UNUSED(position);
     if (x->given == x->piece.len) {
         buf_clear(&x->piece);
@@ -92,7 +92,7 @@ static void bound_socket(const struct connection *c)
 struct MHD_Response *stream_response(struct connection *c)
 {
     bound_socket(c);
-    c->exchange.errand.call.response.begun = true;
+    c->exchange.task.call.response.begun = true;
     return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, give, c, NULL);
 }
 

@@ -75,7 +75,7 @@ static void drive(struct call *c)
     const struct err full = {.code = ERR_BUSY, .text = "no writes here"};
     while (c->state != CALL_DONE) {
         for (size_t i = 0; c->state == CALL_IMAGES && i < c->n_images; i++)
-            call_image(&c->images[i], rig->lanes, &limits);
+            call_image(&c->images[i], rig->plans, &limits);
         if (c->state == CALL_WRITES)
             call_refuse(c, &full);
         else

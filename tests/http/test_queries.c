@@ -220,7 +220,7 @@ static void the_dearest_filters_hold_up_nobody_else(void **state)
     figures_begin(title);
     tell("GET /healthz beside them", &beside, &idle, z.images >= FULL);
     tell("a search by id beside them", &beside_by_id, &idle_by_id, z.images >= FULL);
-    figure("a dear question", "s, median", storm.result.p50, "the slowest", storm.result.max, JUST_TOLD, 0);
+    figure("a dear query", "s, median", storm.result.p50, "the slowest", storm.result.max, JUST_TOLD, 0);
     assert_int_equal(figures_missed(), 0);
     for (size_t i = 0; i < DEAR; i++)
         buf_clear(&dear[i]);

@@ -41,15 +41,15 @@ static bool find(void *context, enum listener l, enum method m, const char *path
     return err_set(e, known ? ERR_BAD_METHOD : ERR_NOT_FOUND, "not here");
 }
 
-static void answer(struct errand *j)
+static void answer(struct task *task)
 {
-    const struct request *r = &j->request;
-    struct response *a = &j->call.response;
+    const struct request *r = &task->request;
+    struct response *a = &task->call.response;
     atomic_fetch_add(&double_executed, 1);
     a->status = 200;
     a->content_type = "text/plain";
     if (!strcmp(r->path, "/stream") || !strcmp(r->path, "/flood")) {
-        j->call.state = CALL_GOES_ON;
+        task->call.state = CALL_GOES_ON;
         buf_text(&a->body, "begins\n");
     } else if (!strcmp(r->path, "/none")) {
         answer_empty(a, 204);
@@ -60,25 +60,25 @@ static void answer(struct errand *j)
         for (size_t i = 0; i < r->n_query; i++)
             buf_print(&a->body, " %s=%s", r->query[i].name, r->query[i].value);
     }
-    j->done(j);
+    task->done(task);
 }
 
 /* What is slow waits here until somebody lets it go. */
 static struct {
     pthread_mutex_t mu;
-    struct errand *jobs[64];
+    struct task *jobs[64];
     size_t n;
 } shelf = {.mu = PTHREAD_MUTEX_INITIALIZER};
 
-static void submit(void *context, struct errand *j)
+static void submit(void *context, struct task *task)
 {
     UNUSED(context);
-    if (strcmp(j->request.path, "/slow") != 0) {
-        answer(j);
+    if (strcmp(task->request.path, "/slow") != 0) {
+        answer(task);
         return;
     }
     pthread_mutex_lock(&shelf.mu);
-    shelf.jobs[shelf.n++] = j;
+    shelf.jobs[shelf.n++] = task;
     pthread_mutex_unlock(&shelf.mu);
 }
 
@@ -114,24 +114,24 @@ enum { FLOOD = 64 << 10 };
 atomic_int double_pieces;
 static struct {
     pthread_mutex_t mu;
-    struct errand *jobs[64];
+    struct task *jobs[64];
     size_t n;
 } waiting = {.mu = PTHREAD_MUTEX_INITIALIZER};
 
-static void go_on(void *context, struct errand *j)
+static void go_on(void *context, struct task *task)
 {
     UNUSED(context);
-    if (strcmp(j->request.path, "/flood") == 0) {
-        struct buf *body = &j->call.response.body;
+    if (strcmp(task->request.path, "/flood") == 0) {
+        struct buf *body = &task->call.response.body;
         atomic_fetch_add(&double_pieces, 1);
         buf_reserve(body, FLOOD);
         memset(body->data, 'x', FLOOD);
         body->len = FLOOD;
-        j->done(j);
+        task->done(task);
         return;
     }
     pthread_mutex_lock(&waiting.mu);
-    waiting.jobs[waiting.n++] = j;
+    waiting.jobs[waiting.n++] = task;
     pthread_mutex_unlock(&waiting.mu);
 }
 
@@ -152,10 +152,10 @@ bool stream_wait(size_t n)
 
 void stream_give(const char *text, enum stream_end end)
 {
-    struct errand *jobs[COUNT(waiting.jobs)];
+    struct task *jobs[COUNT(waiting.jobs)];
     pthread_mutex_lock(&waiting.mu);
     size_t n = waiting.n;
-    memcpy(jobs, waiting.jobs, n * sizeof(struct errand *));
+    memcpy(jobs, waiting.jobs, n * sizeof(struct task *));
     waiting.n = 0;
     pthread_mutex_unlock(&waiting.mu);
     for (size_t i = 0; i < n; i++) {

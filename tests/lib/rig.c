@@ -44,22 +44,22 @@ struct rig *rig_open(void)
     json_init();
     r->dir = t_make_dir();
     r->app = open_app(r->dir);
-    r->lanes = lanes_new();
+    r->plans = plan_cache_new();
     return r;
 }
 
 void rig_shut(struct rig *r)
 {
-    lanes_free(r->lanes);
+    plan_cache_free(r->plans);
     app_close(r->app);
-    r->lanes = NULL;
+    r->plans = NULL;
     r->app = NULL;
 }
 
 void rig_start(struct rig *r)
 {
     r->app = open_app(r->dir);
-    r->lanes = lanes_new();
+    r->plans = plan_cache_new();
 }
 
 void rig_reopen(struct rig *r)
@@ -70,7 +70,7 @@ void rig_reopen(struct rig *r)
 
 void rig_close(struct rig *r)
 {
-    lanes_free(r->lanes);
+    plan_cache_free(r->plans);
     app_close(r->app);
     t_remove_dir(r->dir);
     free(r);
@@ -194,13 +194,13 @@ static struct outcome take_answer(struct call *c)
     return r;
 }
 
-struct rig_call *rig_call_new(struct rig *r, struct lanes *lanes, const char *line, const struct extra *x)
+struct rig_call *rig_call_new(struct rig *r, struct plan_cache *plans, const char *line, const struct extra *x)
 {
     static const struct extra none;
     struct rig_call *k = mem_new(1, sizeof *k);
     x = x ? x : &none;
     k->line = mem_text(line);
-    k->lanes = lanes;
+    k->plans = plans;
     k->request = (struct request){
         .listener = x->admin ? LISTENER_ADMIN : LISTENER_PUBLIC,
         .content_type = x->type,
@@ -221,7 +221,7 @@ struct rig_call *rig_call_new(struct rig *r, struct lanes *lanes, const char *li
 
 struct outcome rig_call_end(struct rig_call *k)
 {
-    call_run(&k->call, k->lanes);
+    call_run(&k->call, k->plans);
     struct outcome reply = take_answer(&k->call);
     call_free(&k->call);
     free(k->line);
@@ -231,7 +231,7 @@ struct outcome rig_call_end(struct rig_call *k)
 
 struct rig_call *rig_until_write(struct rig *r, const char *line, const struct extra *x)
 {
-    struct rig_call *k = rig_call_new(r, r->lanes, line, x);
+    struct rig_call *k = rig_call_new(r, r->plans, line, x);
     rig_call_step(k);
     if (k->call.state != CALL_WRITES)
         fail_msg("%s came to its end without a write: %d %.300s", line, k->call.response.status,
@@ -244,19 +244,19 @@ void rig_call_step(struct rig_call *k)
     struct call *c = &k->call;
     do {
         for (size_t i = 0; c->state == CALL_IMAGES && i < c->n_images; i++)
-            call_image(&c->images[i], k->lanes, &c->app->options.limits);
+            call_image(&c->images[i], k->plans, &c->app->options.limits);
         call_step(c);
     } while (c->state == CALL_READY || c->state == CALL_IMAGES);
 }
 
-struct outcome rig_ask_with(struct rig *r, struct lanes *lanes, const char *line, const struct extra *x)
+struct outcome rig_ask_with(struct rig *r, struct plan_cache *plans, const char *line, const struct extra *x)
 {
-    return rig_call_end(rig_call_new(r, lanes, line, x));
+    return rig_call_end(rig_call_new(r, plans, line, x));
 }
 
 struct outcome rig_ask(struct rig *r, const char *line, const struct extra *x)
 {
-    return rig_ask_with(r, r->lanes, line, x);
+    return rig_ask_with(r, r->plans, line, x);
 }
 
 struct outcome rig_json(struct rig *r, const char *line, const char *json)

@@ -4,7 +4,7 @@
 
 #include "api/requests/call.h"
 #include "api/services/app.h"
-#include "api/services/lanes.h"
+#include "api/services/plan_cache.h"
 #include "base/json.h"
 
 enum { RIG_DIMENSIONS = 64 }; /* of the tiny model: ResNet-18, width 8, small stem, 32 pixels */
@@ -12,7 +12,7 @@ enum { RIG_DIMENSIONS = 64 }; /* of the tiny model: ResNet-18, width 8, small st
 struct rig {
     char *dir;
     struct app *app;
-    struct lanes *lanes;
+    struct plan_cache *plans;
 };
 
 struct rig *rig_open(void); /* fails the test when it cannot */
@@ -54,7 +54,7 @@ struct extra {
 /* Runs "PUT /v1/...?a=b".  The query is split at & and =, and percent-decoded. */
 struct outcome rig_ask(struct rig *r, const char *line, const struct extra *x);
 /* On a lane cache of the caller's, for threads of their own. */
-struct outcome rig_ask_with(struct rig *r, struct lanes *lanes, const char *line, const struct extra *x);
+struct outcome rig_ask_with(struct rig *r, struct plan_cache *plans, const char *line, const struct extra *x);
 
 /* The same in steps, so that a test says what happens between what a call looks up and what it writes. */
 struct rig_call {
@@ -62,9 +62,9 @@ struct rig_call {
     struct pair pairs[32];
     struct request request;
     struct call call;
-    struct lanes *lanes;
+    struct plan_cache *plans;
 };
-struct rig_call *rig_call_new(struct rig *r, struct lanes *lanes, const char *line,
+struct rig_call *rig_call_new(struct rig *r, struct plan_cache *plans, const char *line,
                               const struct extra *x); /* what `x` points to must stay */
 /* Up to where it hands its writes to the store; fails the test when it comes to its end without. */
 struct rig_call *rig_until_write(struct rig *r, const char *line, const struct extra *x);

@@ -110,8 +110,8 @@ static void change(const char *line, const char *json)
     rig_settle(rig, "default");
 }
 
-/* Holds the embedder where it is: requests want every core. */
-static void hold_embedder(bool hold)
+/* Holds the re-embedding where it is: requests want every core. */
+static void hold_reembed(bool hold)
 {
     atomic_store(&rig->app->embedding, hold ? 1000 : 0);
 }
@@ -181,7 +181,7 @@ static void what_is_asked_wrongly_is_told(void **state)
 static void one_at_a_time_and_it_can_be_cancelled(void **state)
 {
     UNUSED(state);
-    hold_embedder(true);
+    hold_reembed(true);
     admin_only(202, MODEL, "{\"model\":\"second\"}");
     struct outcome o = admin(200, MODEL, "{\"model\":\"second\"}"); /* asked twice */
     assert_int_equal(outcome_number(&o, "generation"), 2);
@@ -196,7 +196,7 @@ static void one_at_a_time_and_it_can_be_cancelled(void **state)
     admin_only(404, CANCEL, NULL);
     assert_active("anchord-base", 1);
     assert_int_equal(newest("building", "generation"), -1);
-    hold_embedder(false);
+    hold_reembed(false);
     change(MODEL, "{\"model\":\"third\"}");
     assert_active("third", 3);
     admin_only(409, "DELETE /v1/models/third", NULL);
@@ -208,9 +208,9 @@ static void it_gives_way_and_never_starves(void **state)
 {
     UNUSED(state);
     double start = clock_s();
-    hold_embedder(true);
+    hold_reembed(true);
     change(MODEL, "{\"model\":\"second\"}");
-    hold_embedder(false);
+    hold_reembed(false);
     assert_active("second", 2);
     assert_true(clock_s() - start > 39 * 20 * 0.1e-3);
 }
@@ -270,10 +270,10 @@ static void spoil_image(const char *id)
 static void a_model_file_that_was_damaged_before_the_switch(void **state)
 {
     UNUSED(state);
-    hold_embedder(true);
+    hold_reembed(true);
     admin_only(202, MODEL, "{\"model\":\"second\"}"); /* which has it in memory */
     spoil_model("second");
-    hold_embedder(false);
+    hold_reembed(false);
     rig_settle(rig, "default");
     assert_active("anchord-base", 1);
     char *error = text_of("failed", "error");
@@ -290,7 +290,7 @@ static void a_model_file_that_is_gone_after_a_restart(void **state)
     char path[4096];
     struct generation_row row;
     struct err e = {0};
-    hold_embedder(true);
+    hold_reembed(true);
     assert_ok(generation_start(rig->app, "default", "second", false, &row, &e), e); /* as a job does it */
     assert_int_equal(row.number, 2);
     store_model_path(rig->app->store, "second", path, sizeof path);

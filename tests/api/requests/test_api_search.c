@@ -1,4 +1,4 @@
-/* test_api_search.c - questions by id, vector, picture and examples; many at once; what is refused. */
+/* test_api_search.c - searches by id, vector, picture and examples; many at once; what is refused. */
 #include "tests/t.h"
 
 #include "tests/lib/rig.h"

@@ -33,7 +33,7 @@ static bool is_among(int status, const int *wanted)
 static void *live(void *arg)
 {
     struct worker *w = arg;
-    struct lanes *lanes = lanes_new();
+    struct plan_cache *plans = plan_cache_new();
     for (unsigned i = 0; i < ROUNDS; i++) {
         char put[80], search[160], patch[80], remove[80];
         unsigned id = (w->number + i) % 4;
@@ -57,14 +57,14 @@ static void *live(void *arg)
             {remove, {0}, {204, 404}},
         };
         for (size_t k = 0; k < COUNT(steps); k++) {
-            struct outcome o = rig_ask_with(rig, lanes, steps[k].line, &steps[k].x);
+            struct outcome o = rig_ask_with(rig, plans, steps[k].line, &steps[k].x);
             if (!is_among(o.status, steps[k].status))
                 note(w, steps[k].line, &o);
             outcome_clear(&o);
         }
         buf_clear(&file);
     }
-    lanes_free(lanes);
+    plan_cache_free(plans);
     return NULL;
 }
 
@@ -94,7 +94,7 @@ static void calls_on_the_same_images_do_not_disturb_each_other(void **state)
 static void *make_and_drop(void *arg)
 {
     struct worker *w = arg;
-    struct lanes *lanes = lanes_new();
+    struct plan_cache *plans = plan_cache_new();
     for (unsigned i = 0; i < ROUNDS; i++) {
         struct buf file = rig_picture(1, i);
         const struct {
@@ -108,14 +108,14 @@ static void *make_and_drop(void *arg)
             {"DELETE /v1/collections/shared", {0}, {204, 404}},
         };
         for (size_t k = 0; k < COUNT(steps); k++) {
-            struct outcome o = rig_ask_with(rig, lanes, steps[k].line, &steps[k].x);
+            struct outcome o = rig_ask_with(rig, plans, steps[k].line, &steps[k].x);
             if (!is_among(o.status, steps[k].status))
                 note(w, steps[k].line, &o);
             outcome_clear(&o);
         }
         buf_clear(&file);
     }
-    lanes_free(lanes);
+    plan_cache_free(plans);
     return NULL;
 }
 
@@ -131,16 +131,16 @@ static void collections_come_and_go_under_uploads_and_searches(void **state)
 static void *put_new(void *arg)
 {
     struct worker *w = arg;
-    struct lanes *lanes = lanes_new();
+    struct plan_cache *plans = plan_cache_new();
     struct buf file = rig_picture(2, w->number);
-    struct outcome o = rig_ask_with(rig, lanes, "PUT /v1/collections/default/images/one",
+    struct outcome o = rig_ask_with(rig, plans, "PUT /v1/collections/default/images/one",
                                     &(struct extra){.body = file.data, .len = file.len, .if_none_match = "*"});
     w->failed = o.status == 412;
     if (o.status != 201 && o.status != 412)
         w->failed = 100;
     outcome_clear(&o);
     buf_clear(&file);
-    lanes_free(lanes);
+    plan_cache_free(plans);
     return NULL;
 }
 

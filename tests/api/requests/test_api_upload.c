@@ -32,7 +32,7 @@ static void run_to_writes(struct call *c)
 {
     while (c->state != CALL_WRITES && c->state != CALL_DONE) {
         for (size_t i = 0; c->state == CALL_IMAGES && i < c->n_images; i++)
-            call_image(&c->images[i], rig->lanes, &rig->app->options.limits);
+            call_image(&c->images[i], rig->plans, &rig->app->options.limits);
         call_step(c);
     }
     assert_int_equal(c->state, CALL_WRITES);
@@ -62,7 +62,7 @@ static void it_is_embedded_again(void **state)
     call_begin(&c, rig->app, &q);
     run_to_writes(&c);
     renew();
-    call_run(&c, rig->lanes);
+    call_run(&c, rig->plans);
     assert_int_equal(c.response.status, 201);
     call_free(&c);
     struct outcome o =
@@ -92,7 +92,7 @@ static void after_too_many_changes_the_client_is_told_to_come_back(void **state)
         run_to_writes(&c);
     }
     renew();
-    call_run(&c, rig->lanes);
+    call_run(&c, rig->plans);
     assert_int_equal(c.response.status, 503);
     call_free(&c);
     struct outcome o = rig_expect(rig, 404, "GET /v1/collections/moving/images/a", NULL);
@@ -121,7 +121,7 @@ static void a_batch_goes_on_in_the_new_generation(void **state)
     call_begin(&c, rig->app, &q);
     run_to_writes(&c);
     renew();
-    call_run(&c, rig->lanes);
+    call_run(&c, rig->plans);
     assert_int_equal(c.response.status, 200);
     assert_non_null(strstr(c.response.body.data, "\"id\":\"a\""));
     assert_int_equal(c.n_writes, 2);

@@ -44,7 +44,7 @@ static bool is_ever_heavy(const struct request *q)
         heavy |= c.heavy || c.lengthy;
         call_step(&c);
     }
-    call_run(&c, rig->lanes);
+    call_run(&c, rig->plans);
     assert_int_equal(c.response.status, 200);
     call_free(&c);
     return heavy;
@@ -103,7 +103,7 @@ static void a_refused_call_is_answered_whatever_it_waits_for(void **state)
         call_begin(&c, rig->app, &q);
         while (c.state != waits[i]) {
             for (size_t k = 0; c.state == CALL_IMAGES && k < c.n_images; k++)
-                call_image(&c.images[k], rig->lanes, &rig->app->options.limits);
+                call_image(&c.images[k], rig->plans, &rig->app->options.limits);
             call_step(&c);
         }
         call_refuse(&c, &full);

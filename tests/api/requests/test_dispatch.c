@@ -7,17 +7,17 @@
 #include "api/requests/dispatch.h"
 #include "tests/lib/rig.h"
 
-struct task { /* an errand and who waits for it */
-    struct errand errand;
+struct asked { /* an task and who waits for it */
+    struct task task;
     sem_t done, *hold; /* done() posts the one and waits for the other, when there is one */
     int order;
 };
 
 static atomic_int finished;
 
-static void errand_done(struct errand *j)
+static void task_done(struct task *task)
 {
-    struct task *t = (struct task *)(void *)j;
+    struct asked *t = (struct asked *)(void *)task;
     t->order = atomic_fetch_add(&finished, 1);
     sem_t *hold = t->hold;
     sem_post(&t->done);
@@ -25,43 +25,43 @@ static void errand_done(struct errand *j)
         sem_wait(hold);
 }
 
-static void send_task(struct dispatch *d, struct task *t, enum method m, const char *path, const char *type,
-                      const void *body, size_t len)
+static void send(struct dispatch *d, struct asked *t, enum method m, const char *path, const char *type,
+                 const void *body, size_t len)
 {
     sem_t *hold = t->hold;
-    bool (*gone)(void *) = t->errand.request.gone;
-    *t = (struct task){.hold = hold};
-    t->errand.request = (struct request){.method = m,
-                                         .path = path,
-                                         .content_type = type,
-                                         .body = body,
-                                         .body_len = len,
-                                         .role = ROLE_ADMIN,
-                                         .listener = LISTENER_ADMIN,
-                                         .request_id = "test",
-                                         .gone = gone};
-    t->errand.done = errand_done;
+    bool (*gone)(void *) = t->task.request.gone;
+    *t = (struct asked){.hold = hold};
+    t->task.request = (struct request){.method = m,
+                                       .path = path,
+                                       .content_type = type,
+                                       .body = body,
+                                       .body_len = len,
+                                       .role = ROLE_ADMIN,
+                                       .listener = LISTENER_ADMIN,
+                                       .request_id = "test",
+                                       .gone = gone};
+    t->task.done = task_done;
     sem_init(&t->done, 0, 0);
-    dispatch_submit(d, &t->errand);
+    dispatch_submit(d, &t->task);
 }
 
-static void get(struct dispatch *d, struct task *t, const char *path)
+static void get(struct dispatch *d, struct asked *t, const char *path)
 {
-    send_task(d, t, METHOD_GET, path, NULL, NULL, 0);
+    send(d, t, METHOD_GET, path, NULL, NULL, 0);
 }
 
 /* The status; the body is left in *body when that is wanted. */
-static int finish(struct task *t, struct buf *body)
+static int finish(struct asked *t, struct buf *body)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += 120;
     if (sem_timedwait(&t->done, &until) != 0)
-        fail_msg("%s: no thread answers", t->errand.request.path);
-    int status = t->errand.call.response.status;
+        fail_msg("%s: no thread answers", t->task.request.path);
+    int status = t->task.call.response.status;
     if (body)
-        buf_add(body, t->errand.call.response.body.data, t->errand.call.response.body.len);
-    call_free(&t->errand.call);
+        buf_add(body, t->task.call.response.body.data, t->task.call.response.body.len);
+    call_free(&t->task.call);
     sem_destroy(&t->done);
     return status;
 }
@@ -100,12 +100,12 @@ static void calls_of_all_kinds_go_on_at_once(void **state)
     enum { N = 60 };
     struct rig *r = rig_open();
     struct dispatch *d = open_dispatch(r, (struct dispatch_options){.queue_timeout_s = 60});
-    static struct task tasks[N], searches[N], lists[N];
-    static char paths[N][64], questions[N][64];
+    static struct asked tasks[N], searches[N], lists[N];
+    static char paths[N][64], bodies[N][64];
     struct buf picture = rig_picture(2, 7), answer = {0};
     for (size_t i = 0; i < N; i++) {
         snprintf(paths[i], sizeof paths[i], "/v1/collections/default/images/i%zu", i);
-        send_task(d, &tasks[i], METHOD_PUT, paths[i], "image/jpeg", picture.data, picture.len);
+        send(d, &tasks[i], METHOD_PUT, paths[i], "image/jpeg", picture.data, picture.len);
         get(d, &lists[i], "/v1/collections/default/images");
     }
     for (size_t i = 0; i < N; i++) {
@@ -113,10 +113,9 @@ static void calls_of_all_kinds_go_on_at_once(void **state)
         assert_int_equal(finish(&lists[i], NULL), 200);
     }
     for (size_t i = 0; i < N; i++) {
-        snprintf(questions[i], sizeof questions[i], "{\"id\":\"i%zu\",\"limit\":3}",
-                 i); /* what was answered is found */
-        send_task(d, &searches[i], METHOD_POST, "/v1/collections/default/search", "application/json", questions[i],
-                  strlen(questions[i]));
+        snprintf(bodies[i], sizeof bodies[i], "{\"id\":\"i%zu\",\"limit\":3}", i); /* what was answered is found */
+        send(d, &searches[i], METHOD_POST, "/v1/collections/default/search", "application/json", bodies[i],
+             strlen(bodies[i]));
     }
     for (size_t i = 0; i < N; i++)
         assert_int_equal(finish(&searches[i], i ? NULL : &answer), 200);
@@ -132,11 +131,11 @@ static void each_picture_of_a_request_gets_its_own_vector(void **state)
     UNUSED(state);
     struct rig *r = rig_open();
     struct dispatch *d = open_dispatch(r, (struct dispatch_options){.queue_timeout_s = 60});
-    static struct task t;
+    static struct asked t;
     struct buf body = {0}, answer = {0}, one = rig_base64(1, 1), other = rig_base64(2, 9);
     struct err e = {0};
     buf_print(&body, "{\"input\":[\"%s\",\"%s\",\"%s\"]}", one.data, other.data, one.data);
-    send_task(d, &t, METHOD_POST, "/v1/embeddings", "application/json", body.data, body.len);
+    send(d, &t, METHOD_POST, "/v1/embeddings", "application/json", body.data, body.len);
     assert_int_equal(finish(&t, &answer), 200);
     struct json *doc = json_parse(answer.data, answer.len, 0, &e);
     double first[3], norm[3] = {0};
@@ -167,11 +166,11 @@ static void a_search_does_not_wait_behind_a_huge_upload(void **state)
     UNUSED(state);
     struct rig *r = rig_open();
     struct dispatch *d = open_dispatch(r, (struct dispatch_options){.heavy_threads = 1, .queue_timeout_s = 60});
-    static struct task upload, search;
+    static struct asked upload, search;
     struct buf body = many_pictures(60);
     rig_put(r, "a", 1, 1, NULL);
     atomic_store(&finished, 0);
-    send_task(d, &upload, METHOD_POST, "/v1/embeddings", "application/json", body.data, body.len);
+    send(d, &upload, METHOD_POST, "/v1/embeddings", "application/json", body.data, body.len);
     get(d, &search, "/v1/collections/default/images/a");
     assert_int_equal(finish(&search, NULL), 200);
     assert_int_equal(finish(&upload, NULL), 200);
@@ -186,11 +185,11 @@ static void a_single_picture_takes_turns_with_a_huge_upload(void **state)
     UNUSED(state);
     struct rig *r = rig_open();
     struct dispatch *d = open_dispatch(r, (struct dispatch_options){.heavy_threads = 1, .queue_timeout_s = 60});
-    static struct task upload, single;
+    static struct asked upload, single;
     struct buf body = many_pictures(60), picture = rig_picture(1, 3);
     atomic_store(&finished, 0);
-    send_task(d, &upload, METHOD_POST, "/v1/embeddings", "application/json", body.data, body.len);
-    send_task(d, &single, METHOD_POST, "/v1/embeddings", "image/jpeg", picture.data, picture.len);
+    send(d, &upload, METHOD_POST, "/v1/embeddings", "application/json", body.data, body.len);
+    send(d, &single, METHOD_POST, "/v1/embeddings", "image/jpeg", picture.data, picture.len);
     assert_int_equal(finish(&single, NULL), 200);
     assert_int_equal(finish(&upload, NULL), 200);
     assert_int_equal(single.order, 0);
@@ -206,13 +205,13 @@ static void what_does_not_fit_into_a_queue_is_refused_at_once(void **state)
     struct rig *r = rig_open();
     struct dispatch *d = open_dispatch(
         r, (struct dispatch_options){.light_threads = 1, .light_queue = 1, .heavy_queue = 3, .queue_timeout_s = 60});
-    static struct task upload, fits, held, waiting, refused;
+    static struct asked upload, fits, held, waiting, refused;
     sem_t hold;
     struct buf large = many_pictures(4), small = many_pictures(3), why = {0};
-    send_task(d, &upload, METHOD_POST, "/v1/embeddings", "application/json", large.data, large.len);
+    send(d, &upload, METHOD_POST, "/v1/embeddings", "application/json", large.data, large.len);
     assert_int_equal(finish(&upload, &why), 503);
     assert_non_null(strstr(why.data, "overloaded"));
-    send_task(d, &fits, METHOD_POST, "/v1/embeddings", "application/json", small.data, small.len);
+    send(d, &fits, METHOD_POST, "/v1/embeddings", "application/json", small.data, small.len);
     assert_int_equal(finish(&fits, NULL), 200);
 
     sem_init(&hold, 0, 0);
@@ -224,7 +223,7 @@ static void what_does_not_fit_into_a_queue_is_refused_at_once(void **state)
     assert_int_equal(finish(&refused, NULL), 503);
     sem_post(&hold);
     assert_int_equal(finish(&waiting, NULL), 200);
-    call_free(&held.errand.call);
+    call_free(&held.task.call);
     dispatch_free(d);
     sem_destroy(&hold);
     buf_clear(&large);
@@ -240,7 +239,7 @@ static void who_watches_the_server_has_a_thread_of_their_own(void **state)
     struct rig *r = rig_open();
     struct dispatch *d =
         open_dispatch(r, (struct dispatch_options){.light_threads = 1, .light_queue = 1, .queue_timeout_s = 60});
-    static struct task held, watching;
+    static struct asked held, watching;
     sem_t hold;
     sem_init(&hold, 0, 0);
     held.hold = &hold;
@@ -251,13 +250,13 @@ static void who_watches_the_server_has_a_thread_of_their_own(void **state)
         assert_int_equal(finish(&watching, NULL), 200);
     }
     sem_post(&hold);
-    call_free(&held.errand.call);
+    call_free(&held.task.call);
     dispatch_free(d);
     sem_destroy(&hold);
     rig_close(r);
 }
 
-/* ---- questions that look at much ---- */
+/* ---- queries that look at much ---- */
 
 enum { WIDE = 6, LEAVES = 1900 }; /* images with so many values each: more rows than a light thread looks at */
 
@@ -283,39 +282,39 @@ static void put_wide_images(struct rig *r)
 #define MUCH       "{\"must\":[{\"key\":\"n\",\"range\":{\"gte\":0}}]}"
 #define COUNT_MUCH "{\"filter\":" MUCH "}"
 
-static void ask_much(struct dispatch *d, struct task *t)
+static void ask_much(struct dispatch *d, struct asked *t)
 {
-    send_task(d, t, METHOD_POST, "/v1/collections/default/images/count", "application/json", COUNT_MUCH,
-              sizeof COUNT_MUCH - 1);
+    send(d, t, METHOD_POST, "/v1/collections/default/images/count", "application/json", COUNT_MUCH,
+         sizeof COUNT_MUCH - 1);
 }
 
-static void a_question_that_looks_at_much_holds_up_no_other(void **state)
+static void a_query_that_looks_at_much_holds_up_no_other(void **state)
 {
     UNUSED(state);
     struct rig *r = rig_open();
     struct dispatch *d = open_dispatch(
         r, (struct dispatch_options){.light_threads = 1, .query_threads = 1, .query_queue = 1, .queue_timeout_s = 60});
-    static struct task held, light, waiting, refused;
+    static struct asked held, light, waiting, refused;
     static const char by_id[] = "{\"id\":\"w1\"}";
     struct buf answer = {0};
     sem_t hold;
     put_wide_images(r);
     sem_init(&hold, 0, 0);
     held.hold = &hold;
-    ask_much(d, &held); /* its done() keeps the only thread for such questions ... */
+    ask_much(d, &held); /* its done() keeps the only thread for such queries ... */
     sem_wait(&held.done);
-    assert_int_equal(held.errand.call.response.status, 200);
-    send_task(d, &light, METHOD_POST, "/v1/collections/default/search", "application/json", by_id, sizeof by_id - 1);
+    assert_int_equal(held.task.call.response.status, 200);
+    send(d, &light, METHOD_POST, "/v1/collections/default/search", "application/json", by_id, sizeof by_id - 1);
     assert_int_equal(finish(&light, NULL), 200); /* ... and nobody else's */
     ask_much(d, &waiting);
-    send_task(d, &light, METHOD_POST, "/v1/collections/default/search", "application/json", by_id, sizeof by_id - 1);
+    send(d, &light, METHOD_POST, "/v1/collections/default/search", "application/json", by_id, sizeof by_id - 1);
     assert_int_equal(finish(&light, NULL), 200); /* after which the light thread has moved it on */
     ask_much(d, &refused);
     assert_int_equal(finish(&refused, NULL), 503); /* the queue has one place */
     sem_post(&hold);
     assert_int_equal(finish(&waiting, &answer), 200);
     assert_non_null(strstr(answer.data, "\"count\":6"));
-    call_free(&held.errand.call);
+    call_free(&held.task.call);
     dispatch_free(d);
     sem_destroy(&hold);
     buf_clear(&answer);
@@ -328,7 +327,7 @@ static bool has_left(void *context)
     return true;
 }
 
-static void questions_have_limits_that_their_errors_name(void **state)
+static void queries_have_limits_that_their_errors_name(void **state)
 {
     UNUSED(state);
     static const char three[] = "{\"searches\":[{\"id\":\"w1\",\"filter\":" MUCH "},{\"id\":\"w2\",\"filter\":" MUCH
@@ -351,14 +350,13 @@ static void questions_have_limits_that_their_errors_name(void **state)
     struct dispatch *d = open_dispatch(r, (struct dispatch_options){.queue_timeout_s = 60});
     put_wide_images(r);
     for (size_t i = 0; i < COUNT(cases); i++) {
-        static struct task t;
+        static struct asked t;
         struct buf answer = {0};
         r->app->options.query_rows = cases[i].rows;
         r->app->options.query_seconds = cases[i].seconds;
-        t.errand.request.gone = cases[i].gone ? has_left : NULL;
+        t.task.request.gone = cases[i].gone ? has_left : NULL;
         if (cases[i].many)
-            send_task(d, &t, METHOD_POST, "/v1/collections/default/search", "application/json", three,
-                      sizeof three - 1);
+            send(d, &t, METHOD_POST, "/v1/collections/default/search", "application/json", three, sizeof three - 1);
         else
             ask_much(d, &t);
         int status = finish(&t, &answer);
@@ -375,7 +373,7 @@ static void who_waited_too_long_is_refused(void **state)
     UNUSED(state);
     struct rig *r = rig_open();
     struct dispatch *d = open_dispatch(r, (struct dispatch_options){.queue_timeout_s = 0});
-    static struct task t;
+    static struct asked t;
     struct buf why = {0};
     get(d, &t, "/v1/models");
     assert_int_equal(finish(&t, &why), 503);
@@ -390,9 +388,9 @@ static void in_a_hurry_nothing_new_begins_and_everything_is_answered(void **stat
     UNUSED(state);
     struct rig *r = rig_open();
     struct dispatch *d = open_dispatch(r, (struct dispatch_options){.heavy_threads = 1, .queue_timeout_s = 60});
-    static struct task upload, later;
+    static struct asked upload, later;
     struct buf body = many_pictures(60);
-    send_task(d, &upload, METHOD_POST, "/v1/embeddings", "application/json", body.data, body.len);
+    send(d, &upload, METHOD_POST, "/v1/embeddings", "application/json", body.data, body.len);
     usleep(20000);
     dispatch_hurry(d);
     get(d, &later, "/v1/models");
@@ -410,7 +408,7 @@ static void what_requests_take_is_measured(void **state)
     static const char *const paths[] = {"/healthz", "/v1/keys", "/v1/models/none", "/v1/models"};
     struct rig *r = rig_open();
     struct dispatch *d = open_dispatch(r, (struct dispatch_options){.queue_timeout_s = 30});
-    struct task t = {0};
+    struct asked t = {0};
     for (size_t i = 0; i < COUNT(paths); i++) { /* only the last one counts: it reads, and finds */
         for (int k = 0; k < 25; k++) {
             get(d, &t, paths[i]);
@@ -435,8 +433,8 @@ int main(void)
         cmocka_unit_test(a_single_picture_takes_turns_with_a_huge_upload),
         cmocka_unit_test(what_does_not_fit_into_a_queue_is_refused_at_once),
         cmocka_unit_test(who_watches_the_server_has_a_thread_of_their_own),
-        cmocka_unit_test(a_question_that_looks_at_much_holds_up_no_other),
-        cmocka_unit_test(questions_have_limits_that_their_errors_name),
+        cmocka_unit_test(a_query_that_looks_at_much_holds_up_no_other),
+        cmocka_unit_test(queries_have_limits_that_their_errors_name),
         cmocka_unit_test(who_waited_too_long_is_refused),
         cmocka_unit_test(what_requests_take_is_measured),
         cmocka_unit_test(in_a_hurry_nothing_new_begins_and_everything_is_answered),

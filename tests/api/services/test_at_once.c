@@ -325,7 +325,7 @@ static void a_model_that_was_kept_meanwhile_under_the_id_stays_whole(void **stat
         rig_until_write(rig, IMPORT, &(struct extra){.body = file.data, .len = file.len, .admin = true});
     rig_add_model(rig, "new", 8);
     end(slow, 409, NULL);
-    assert_ok(registry_verify(rig->app->models, "new", &e), e);
+    assert_ok(model_cache_verify(rig->app->models, "new", &e), e);
     assert_int_equal(files_of_models(), 3);
     buf_clear(&file);
 }
@@ -341,7 +341,7 @@ static void the_same_model_may_come_twice_at_once(void **state)
     rig_add_model(rig, "new", 7);
     end(slow, 200, NULL);
     expect(200, IMPORT, &x);
-    assert_ok(registry_verify(rig->app->models, "new", &e), e);
+    assert_ok(model_cache_verify(rig->app->models, "new", &e), e);
     assert_int_equal(files_of_models(), 3);
     buf_clear(&file);
 }
@@ -359,7 +359,7 @@ static void a_model_that_is_deleted_and_made_anew_in_one_moment_keeps_its_file(v
     end(drop, 200, NULL);
     end(make, 503, NULL); /* until the file of the one before is gone */
     expect(201, IMPORT, &x);
-    assert_ok(registry_verify(rig->app->models, "new", &e), e);
+    assert_ok(model_cache_verify(rig->app->models, "new", &e), e);
     buf_clear(&file);
 }
 

@@ -63,7 +63,7 @@ static int descending(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-struct question {
+struct search_request {
     const float *q;
     size_t limit;
     const int64_t *numbers; /* NULL: all */
@@ -78,7 +78,7 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static bool asked_for(const struct oracle *o, const struct question *a, size_t i)
+static bool asked_for(const struct oracle *o, const struct search_request *a, size_t i)
 {
     int64_t number = (int64_t)i + 1;
     return o->image[i].alive && a->excluded != number &&
@@ -91,7 +91,7 @@ struct tally { /* over all questions: how many of the best were found */
 
 /* There are as many hits as there can be, each is alive, asked for, new and rightly scored.  An exact search
  * finds, rank by rank, the best scores there are; otherwise it is counted how many it finds. */
-static void check(struct vindex *x, const struct oracle *o, const struct question *a, struct tally *tally)
+static void check(struct vindex *x, const struct oracle *o, const struct search_request *a, struct tally *tally)
 {
     double best[IMAGES];
     size_t n = 0;
@@ -164,7 +164,7 @@ static void ask(struct vindex *x, const struct oracle *o, struct rng *r, enum sh
     float q[D];
     int64_t numbers[IMAGES];
     vectors_near(rng_next(r), NULL, D, 1, q);
-    struct question a = {
+    struct search_request a = {
         .q = q, .limit = 1 + rng_below(r, exact ? 30 : 6), .excluded = (int64_t)rng_below(r, 40), .exact = exact};
     if (share != ALL)
         a.numbers = numbers;

@@ -1,5 +1,5 @@
-/* registry.c - loading model files into shared encoders. */
-#include "api/services/registry.h"
+/* model_cache.c - loading model files into shared encoders. */
+#include "api/services/model_cache.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ struct loaded {
     bool forgotten;           /* deleted while it was loaded */
 };
 
-struct registry {
+struct model_cache {
     struct store *store;
     struct encoder_options options;
     pthread_mutex_t mu;     /* guards everything below */
@@ -30,20 +30,20 @@ struct registry {
     enum precision usual; /* what the options' precision means on this machine; AUTO: not known yet */
 };
 
-struct registry *registry_new(struct store *s, const struct encoder_options *o)
+struct model_cache *model_cache_new(struct store *s, const struct encoder_options *o)
 {
-    struct registry *r = mem_new(1, sizeof *r);
-    r->store = s;
-    r->options = *o;
-    r->usual = o->precision;
-    pthread_mutex_init(&r->mu, NULL);
-    pthread_cond_init(&r->changed, NULL);
-    return r;
+    struct model_cache *c = mem_new(1, sizeof *c);
+    c->store = s;
+    c->options = *o;
+    c->usual = o->precision;
+    pthread_mutex_init(&c->mu, NULL);
+    pthread_cond_init(&c->changed, NULL);
+    return c;
 }
 
-static void drop_locked(struct registry *r, struct loaded *entry)
+static void drop_locked(struct model_cache *c, struct loaded *entry)
 {
-    struct loaded **at = &r->first;
+    struct loaded **at = &c->first;
     while (*at != entry)
         at = &(*at)->next;
     *at = entry->next;
@@ -53,34 +53,34 @@ static void drop_locked(struct registry *r, struct loaded *entry)
     free(entry);
 }
 
-void registry_free(struct registry *r)
+void model_cache_free(struct model_cache *c)
 {
-    if (!r)
+    if (!c)
         return;
-    while (r->first)
-        drop_locked(r, r->first);
-    pthread_cond_destroy(&r->changed);
-    pthread_mutex_destroy(&r->mu);
-    free(r);
+    while (c->first)
+        drop_locked(c, c->first);
+    pthread_cond_destroy(&c->changed);
+    pthread_mutex_destroy(&c->mu);
+    free(c);
 }
 
-static struct loaded **find_locked(struct registry *r, const char *id, enum precision precision)
+static struct loaded **find_locked(struct model_cache *c, const char *id, enum precision precision)
 {
     if (precision == PRECISION_AUTO)
-        precision = r->usual;
-    struct loaded **at = &r->first;
+        precision = c->usual;
+    struct loaded **at = &c->first;
     while (*at && ((*at)->forgotten || (*at)->precision != precision || strcmp((*at)->id, id) != 0))
         at = &(*at)->next;
     return at;
 }
 
-static struct encoder *make_encoder(struct registry *r, const struct model *m, const char *id, enum precision precision,
-                                    struct err *e)
+static struct encoder *make_encoder(struct model_cache *c, const struct model *m, const char *id,
+                                    enum precision precision, struct err *e)
 {
-    struct encoder_options o = {.precision = precision, .backend = r->options.backend};
+    struct encoder_options o = {.precision = precision, .backend = c->options.backend};
     struct err why = {0};
     struct encoder *enc = encoder_new(m, &o, &why);
-    if (!enc && why.code == ERR_BAD_INPUT && precision == PRECISION_BF16 && r->options.precision != PRECISION_BF16) {
+    if (!enc && why.code == ERR_BAD_INPUT && precision == PRECISION_BF16 && c->options.precision != PRECISION_BF16) {
         log_warn("model", "id=%s its vectors were made in bf16, which this processor lacks; fp32 goes on", id);
         o.precision = PRECISION_FP32;
         why = (struct err){0};
@@ -92,15 +92,15 @@ static struct encoder *make_encoder(struct registry *r, const struct model *m, c
 }
 
 /* A stored file that cannot be read is damage, whatever the parser calls it. */
-static struct model *read_model(struct registry *r, const char *id, struct err *e)
+static struct model *read_model(struct model_cache *c, const char *id, struct err *e)
 {
     struct model_row row;
     struct err why = {0};
     char path[4096];
     bool foreign;
-    if (!store_model(r->store, id, &row, e))
+    if (!store_model(c->store, id, &row, e))
         return NULL;
-    store_model_path(r->store, id, path, sizeof path);
+    store_model_path(c->store, id, path, sizeof path);
     struct model *m = model_load(path, &foreign, &why);
     if (!m)
         err_set(e, why.code == ERR_IO ? ERR_IO : ERR_CORRUPT, "model %s: %s", id, why.text);
@@ -123,12 +123,12 @@ static void keep_golden(struct model *m, struct loaded *entry)
     m->goldens[0] = (struct golden){0};
 }
 
-static struct encoder *load(struct registry *r, struct loaded *entry, struct err *e)
+static struct encoder *load(struct model_cache *c, struct loaded *entry, struct err *e)
 {
     const char *id = entry->id;
     double start = clock_s(), worst = 0;
-    struct model *m = read_model(r, id, e);
-    struct encoder *enc = m ? make_encoder(r, m, id, entry->precision, e) : NULL;
+    struct model *m = read_model(c, id, e);
+    struct encoder *enc = m ? make_encoder(c, m, id, entry->precision, e) : NULL;
     if (enc && !encoder_check(enc, m, &worst, e)) {
         e->code = ERR_CORRUPT;
         err_wrap(e, "model %s", id);
@@ -145,41 +145,41 @@ static struct encoder *load(struct registry *r, struct loaded *entry, struct err
 }
 
 /* Loads with the lock released; the entry, without an encoder, keeps others from doing it too. */
-static struct encoder *load_locked(struct registry *r, const char *id, enum precision precision, struct err *e)
+static struct encoder *load_locked(struct model_cache *c, const char *id, enum precision precision, struct err *e)
 {
     struct loaded *entry = mem_new(1, sizeof *entry);
     snprintf(entry->id, sizeof entry->id, "%s", id);
-    entry->precision = precision == PRECISION_AUTO ? r->usual : precision;
-    entry->next = r->first;
-    r->first = entry;
-    pthread_mutex_unlock(&r->mu);
-    struct encoder *enc = load(r, entry, e);
-    pthread_mutex_lock(&r->mu);
+    entry->precision = precision == PRECISION_AUTO ? c->usual : precision;
+    entry->next = c->first;
+    c->first = entry;
+    pthread_mutex_unlock(&c->mu);
+    struct encoder *enc = load(c, entry, e);
+    pthread_mutex_lock(&c->mu);
     entry->encoder = enc;
     if (enc && entry->precision == PRECISION_AUTO)
-        entry->precision = r->usual = encoder_precision(enc);
+        entry->precision = c->usual = encoder_precision(enc);
     struct encoder *out = enc ? encoder_share(enc) : NULL;
     if (!enc || entry->forgotten)
-        drop_locked(r, entry);
-    pthread_cond_broadcast(&r->changed);
+        drop_locked(c, entry);
+    pthread_cond_broadcast(&c->changed);
     return out;
 }
 
-struct encoder *registry_get(struct registry *r, const char *id, enum precision precision, struct err *e)
+struct encoder *model_cache_get(struct model_cache *c, const char *id, enum precision precision, struct err *e)
 {
     struct encoder *out = NULL;
     struct loaded *found;
-    pthread_mutex_lock(&r->mu);
-    while ((found = *find_locked(r, id, precision)) && !found->encoder)
-        pthread_cond_wait(&r->changed, &r->mu);
-    out = found ? encoder_share(found->encoder) : load_locked(r, id, precision, e);
-    pthread_mutex_unlock(&r->mu);
+    pthread_mutex_lock(&c->mu);
+    while ((found = *find_locked(c, id, precision)) && !found->encoder)
+        pthread_cond_wait(&c->changed, &c->mu);
+    out = found ? encoder_share(found->encoder) : load_locked(c, id, precision, e);
+    pthread_mutex_unlock(&c->mu);
     return out;
 }
 
-bool registry_verify(struct registry *r, const char *id, struct err *e)
+bool model_cache_verify(struct model_cache *c, const char *id, struct err *e)
 {
-    struct model *m = read_model(r, id, e);
+    struct model *m = read_model(c, id, e);
     model_free(m);
     return m != NULL;
 }
@@ -196,39 +196,39 @@ bool model_check_file(const char *path, const char *fingerprint, struct err *e)
     return same || err_set(e, ERR_CORRUPT, "%s", m ? "the file is not the one that was stored" : why.text);
 }
 
-bool registry_has(struct registry *r, const char *id, enum precision precision)
+bool model_cache_has(struct model_cache *c, const char *id, enum precision precision)
 {
-    pthread_mutex_lock(&r->mu);
-    const struct loaded *found = *find_locked(r, id, precision);
+    pthread_mutex_lock(&c->mu);
+    const struct loaded *found = *find_locked(c, id, precision);
     bool ready = found && found->encoder;
-    pthread_mutex_unlock(&r->mu);
+    pthread_mutex_unlock(&c->mu);
     return ready;
 }
 
-bool registry_golden(struct registry *r, const char *id, struct golden *out)
+bool model_cache_golden(struct model_cache *c, const char *id, struct golden *out)
 {
-    pthread_mutex_lock(&r->mu);
-    const struct loaded *found = *find_locked(r, id, PRECISION_AUTO);
+    pthread_mutex_lock(&c->mu);
+    const struct loaded *found = *find_locked(c, id, PRECISION_AUTO);
     bool ready = found && found->encoder && found->golden.png;
     if (ready)
         *out = found->golden;
-    pthread_mutex_unlock(&r->mu);
+    pthread_mutex_unlock(&c->mu);
     return ready;
 }
 
-void registry_forget(struct registry *r, const char *id)
+void model_cache_forget(struct model_cache *c, const char *id)
 {
-    pthread_mutex_lock(&r->mu);
-    for (struct loaded *entry = r->first, *next; entry; entry = next) {
+    pthread_mutex_lock(&c->mu);
+    for (struct loaded *entry = c->first, *next; entry; entry = next) {
         next = entry->next;
         if (strcmp(entry->id, id) != 0)
             continue;
         if (entry->encoder)
-            drop_locked(r, entry);
+            drop_locked(c, entry);
         else
             entry->forgotten = true;
     }
-    pthread_mutex_unlock(&r->mu);
+    pthread_mutex_unlock(&c->mu);
 }
 
 void model_describe(const struct model *m, const char *id, int64_t bytes, struct model_row *row)

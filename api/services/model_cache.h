@@ -1,37 +1,37 @@
-/* registry.h - the models in memory: id -> encoder, loaded when first asked for.
+/* model_cache.h - the models in memory: id -> encoder, loaded when first asked for.
  *
  * A model file is read, checked against its catalogue row (fingerprint) and its goldens, made into an
  * encoder and dropped again: only the encoder and one golden stay.  Encoders are shared; whoever gets one releases it.
  *
  * Threads: any.  Two threads that ask for the same model at once load it once.
  */
-#ifndef ANCHORD_API_SERVICES_REGISTRY_H
-#define ANCHORD_API_SERVICES_REGISTRY_H
+#ifndef ANCHORD_API_SERVICES_MODEL_CACHE_H
+#define ANCHORD_API_SERVICES_MODEL_CACHE_H
 
 #include <limits.h>
 
 #include "engine/encoder.h"
 #include "index/store.h"
 
-struct registry;
-struct registry *registry_new(struct store *s, const struct encoder_options *o);
-void registry_free(struct registry *r); /* NULL is fine */
+struct model_cache;
+struct model_cache *model_cache_new(struct store *s, const struct encoder_options *o);
+void model_cache_free(struct model_cache *c); /* NULL is fine */
 
 /* One more reference to the encoder of model `id`.  `precision` AUTO: the one of the options; BF16 on a
  * machine without it gives FP32, which it approximates.  ERR_NOT_FOUND: no such model; ERR_CORRUPT: the file
  * is not what was stored.  NULL on failure. */
-struct encoder *registry_get(struct registry *r, const char *id, enum precision precision, struct err *e);
-/* Whether the file of a model is still what was stored, whatever is in memory.  Errors as registry_get(). */
-MUST_CHECK bool registry_verify(struct registry *r, const char *id, struct err *e);
+struct encoder *model_cache_get(struct model_cache *c, const char *id, enum precision precision, struct err *e);
+/* Whether the file of a model is still what was stored, whatever is in memory.  Errors as model_cache_get(). */
+MUST_CHECK bool model_cache_verify(struct model_cache *c, const char *id, struct err *e);
 /* Whether a file is the model of this fingerprint: store_options' check_model. */
 MUST_CHECK bool model_check_file(const char *path, const char *fingerprint, struct err *e);
-/* True when registry_get() would not have to load anything. */
-bool registry_has(struct registry *r, const char *id, enum precision precision);
+/* True when model_cache_get() would not have to load anything. */
+bool model_cache_has(struct model_cache *c, const char *id, enum precision precision);
 /* The first golden of a loaded model, to prove now and then that it still embeds: borrowed until the model
  * is forgotten.  False when it is not loaded. */
-bool registry_golden(struct registry *r, const char *id, struct golden *out);
+bool model_cache_golden(struct model_cache *c, const char *id, struct golden *out);
 /* After a model was deleted. */
-void registry_forget(struct registry *r, const char *id);
+void model_cache_forget(struct model_cache *c, const char *id);
 
 /* What the catalogue keeps of a model; `bytes` is the size of its file.  row->lineage is the row's own. */
 void model_describe(const struct model *m, const char *id, int64_t bytes, struct model_row *row);

@@ -1,5 +1,5 @@
-/* lanes.c - a small least-recently-used cache of lanes. */
-#include "api/services/lanes.h"
+/* plan_cache.c - a small least-recently-used cache of plans. */
+#include "api/services/plan_cache.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,16 +8,16 @@
 
 enum { KEPT = 3 }; /* serving one model, re-embedding to another, and one by the way */
 
-struct lanes {
+struct plan_cache {
     struct lane *recent[KEPT]; /* last used first; NULLs at the end */
 };
 
-struct lanes *lanes_new(void)
+struct plan_cache *plan_cache_new(void)
 {
-    return mem_new(1, sizeof(struct lanes));
+    return mem_new(1, sizeof(struct plan_cache));
 }
 
-void lanes_free(struct lanes *l)
+void plan_cache_free(struct plan_cache *l)
 {
     if (!l)
         return;
@@ -26,14 +26,14 @@ void lanes_free(struct lanes *l)
     free(l);
 }
 
-static struct lane *to_front(struct lanes *l, size_t i)
+static struct lane *to_front(struct plan_cache *l, size_t i)
 {
     struct lane *lane = l->recent[i];
     memmove(&l->recent[1], &l->recent[0], i * sizeof l->recent[0]);
     return l->recent[0] = lane;
 }
 
-struct lane *lanes_get(struct lanes *l, struct encoder *enc, struct err *e)
+struct lane *plan_cache_get(struct plan_cache *l, struct encoder *enc, struct err *e)
 {
     for (size_t i = 0; i < KEPT && l->recent[i]; i++)
         if (lane_encoder(l->recent[i]) == enc)

@@ -1,17 +1,17 @@
-/* question.h - one search as the request says it: by picture, id, vector or examples, with its settings. */
-#ifndef ANCHORD_API_REQUESTS_QUESTION_H
-#define ANCHORD_API_REQUESTS_QUESTION_H
+/* search_request.h - one search as the request says it: by picture, id, vector or examples, with its settings. */
+#ifndef ANCHORD_API_REQUESTS_SEARCH_REQUEST_H
+#define ANCHORD_API_REQUESTS_SEARCH_REQUEST_H
 
 #include "api/requests/stage.h"
 
 struct example {       /* a stored image, or a picture that came along */
     const char *param; /* the field it stands in, such as "positive[1]" */
     const char *id;    /* NULL: it is a picture */
-    struct picture picture;
-    const struct image_job *job; /* the picture's, once it is embedded */
+    struct upload_picture picture;
+    const struct embed_item *embed; /* the picture's, once it is embedded */
 };
 
-struct question {
+struct search_request {
     const char *where;   /* "" or "searches[3]." before the names of its fields */
     const char *model;   /* NULL: not named */
     const float *vector; /* asked by a vector of n_vector components; NULL: by examples */
@@ -23,9 +23,9 @@ struct question {
     struct search settings; /* limit (with the offset), filter, threshold, exact, ef, with_vector */
 };
 
-/* Reads a question from the query parameters and, above them, the JSON object v; NULL: the body is the
+/* Reads a search from the query parameters and, above them, the JSON object v; NULL: the body is the
  * picture, or a form with it.  Everything lives as long as the call. */
-MUST_CHECK bool question_read(struct call *c, const struct json *v, const char *where, struct question *q);
-size_t question_pictures(const struct question *q);
+MUST_CHECK bool search_request_read(struct call *c, const struct json *v, const char *where, struct search_request *q);
+size_t search_request_pictures(const struct search_request *q);
 
 #endif

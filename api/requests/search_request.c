@@ -1,5 +1,5 @@
-/* question.c - reading one search from a request. */
-#include "api/requests/question.h"
+/* search_request.c - reading one search from a request. */
+#include "api/requests/search_request.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@ struct settings { /* in the types that the readers give */
     double threshold;
 };
 
-static bool settings_from_query(struct call *c, struct question *q, struct settings *s)
+static bool settings_from_query(struct call *c, struct search_request *q, struct settings *s)
 {
     struct filter *filter = NULL;
     q->model = query_text(c, "model");
@@ -35,7 +35,7 @@ static bool settings_from_query(struct call *c, struct question *q, struct setti
     return true;
 }
 
-static bool settings_from_json(struct call *c, const struct json *v, struct question *q, struct settings *s)
+static bool settings_from_json(struct call *c, const struct json *v, struct search_request *q, struct settings *s)
 {
     const struct json *filter = NULL;
     q->settings.has_threshold |= json_member(v, "score_threshold") != NULL;
@@ -51,7 +51,7 @@ static bool settings_from_json(struct call *c, const struct json *v, struct ques
     return !filter || (q->settings.filter = call_own_filter(c, filter_parse(filter, "filter", &c->err)));
 }
 
-static bool read_settings(struct call *c, const struct json *v, struct question *q)
+static bool read_settings(struct call *c, const struct json *v, struct search_request *q)
 {
     struct settings s = {.limit = LIMIT_STANDARD};
     if (!settings_from_query(c, q, &s) || (v && !settings_from_json(c, v, q, &s)))
@@ -100,7 +100,7 @@ static bool read_examples(struct call *c, const struct json *list, const char *n
     return true;
 }
 
-static bool read_positive_and_negative(struct call *c, const struct json *v, struct question *q)
+static bool read_positive_and_negative(struct call *c, const struct json *v, struct search_request *q)
 {
     const struct json *positive = NULL, *negative = NULL;
     if (!json_get_list(v, "positive", &positive, &c->err) || !json_get_list(v, "negative", &negative, &c->err))
@@ -116,7 +116,7 @@ static bool read_positive_and_negative(struct call *c, const struct json *v, str
            read_examples(c, negative, "negative", q->examples + q->n_positive);
 }
 
-static bool read_vector(struct call *c, const struct json *list, struct question *q)
+static bool read_vector(struct call *c, const struct json *list, struct search_request *q)
 {
     if (json_kind(list) != JSON_KIND_LIST)
         return err_field(&c->err, "vector", "must be an array of numbers");
@@ -135,7 +135,7 @@ static bool read_vector(struct call *c, const struct json *list, struct question
     return (sum > 1e-30 && isfinite(sum)) || err_field(&c->err, "vector", "has no direction: it is zero, or too large");
 }
 
-static bool read_one(struct call *c, const struct json *v, struct question *q)
+static bool read_one(struct call *c, const struct json *v, struct search_request *q)
 {
     const struct json *id = json_member(v, "id"), *image = json_member(v, "image"), *vector = json_member(v, "vector");
     bool examples = json_member(v, "positive") || json_member(v, "negative");
@@ -152,12 +152,12 @@ static bool read_one(struct call *c, const struct json *v, struct question *q)
     return id ? read_id(c, id, "id", q->examples) : read_picture(c, image, "image", &q->examples->picture);
 }
 
-bool question_read(struct call *c, const struct json *v, const char *where, struct question *q)
+bool search_request_read(struct call *c, const struct json *v, const char *where, struct search_request *q)
 {
     static const char *const known[] = {"image",  "vector",          "id",    "positive", "negative",    "limit",
                                         "filter", "score_threshold", "exact", "ef",       "with_vector", "model",
                                         "offset", "group_by"};
-    *q = (struct question){.where = where};
+    *q = (struct search_request){.where = where};
     if (v && json_only(v, "", known, COUNT(known), &c->err) && read_settings(c, v, q) && read_one(c, v, q))
         return true;
     if (v)
@@ -167,7 +167,7 @@ bool question_read(struct call *c, const struct json *v, const char *where, stru
     return body_picture(c, &q->examples->picture, &q->examples->param) && read_settings(c, NULL, q);
 }
 
-size_t question_pictures(const struct question *q)
+size_t search_request_pictures(const struct search_request *q)
 {
     size_t n = 0;
     for (size_t i = 0; i < q->n_positive + q->n_negative; i++)
