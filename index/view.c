@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "index/store_parts.h"
@@ -71,8 +72,9 @@ bool view_vector(struct view *v, const char *id, float *out, struct err *e)
 /* ---- searching ---- */
 
 /* How often a search is done again because the catalogue does not have what it found, or not any more.  Between a commit
- * and its publication the index shows versions that the catalogue has no more; that is over in a moment. */
-enum { TRIES = 8 };
+ * and its publication the index shows versions that the catalogue has no more.  That is over in a moment, unless the
+ * writer has to wait for a processor: so the later tries leave it one, and the last one takes what the catalogue has. */
+enum { TRIES = 8, EAGER_TRIES = 3, PAUSE_US = 1000 };
 
 /* A search of one snapshot of the catalogue: the filter, and what the hits show. */
 struct looking {
@@ -80,20 +82,20 @@ struct looking {
     struct session *session;
     const struct search *q;
     struct hits *hits;
+    bool any;    /* a hit takes over the version of the snapshot where that is another one */
     bool begun;  /* the snapshot */
     bool resort; /* a score has changed */
 };
 
 /* The image has another version in the snapshot than the index had: the vector of that version counts.  There is none
- * when the collection has changed its model since the view was taken: then the one that was found has to do. */
-static bool score_again(struct looking *l, struct hit *h, int64_t revision, struct err *e)
+ * (*there) when the collection has changed its model since the view was taken: then the one that was found has to do. */
+static bool score_again(struct looking *l, struct hit *h, int64_t revision, bool *there, struct err *e)
 {
     size_t d = l->view->row.dimensions;
-    bool there;
     float *value = arena_new(&l->hits->arena, d, sizeof *value);
-    if (!catalog_hit_vector(l->session, l->view->row.generation, h->number, revision, d, value, &there, e))
+    if (!catalog_hit_vector(l->session, l->view->row.generation, h->number, revision, d, value, there, e))
         return false;
-    if (there) {
+    if (*there) {
         h->score = (float)scan_cosine(l->q->vector, value, d);
         h->vector = l->q->with_vector ? value : NULL;
         l->resort = true;
@@ -107,23 +109,21 @@ static void show(struct looking *l, struct hit *h, const struct hit_row *row)
     h->metadata = arena_text(&l->hits->arena, row->metadata);
 }
 
-/* Fills in what the snapshot says of a hit.  *fits: it is the version that was found.  With a filter, which
- * was asked of the snapshot, the hit takes over all there is of another version. */
+/* Fills in what the snapshot says of a hit.  *fits: it is the version that was found. */
 static bool show_hit(struct looking *l, struct hit *h, bool *fits, bool *there, struct err *e)
 {
     struct hit_row row;
-    bool any = l->q->filter != NULL;
     if (!catalog_hit(l->session, h->number, &row, e))
         return false;
     *there = row.revision != 0;
     *fits = *there && row.revision == h->revision;
-    if (*fits || (any && *there))
+    bool scored = false, ok = *fits || !l->any || !*there || score_again(l, h, row.revision, &scored, e);
+    if (*fits || scored || (l->q->filter && *there))
         show(l, h, &row);
     else /* its label stays as it was found: an index that serves no more, after a change of model, shows what was */
         h->metadata = arena_text(&l->hits->arena, row.metadata);
-    int64_t revision = row.revision;
     hit_row_clear(&row);
-    return *fits || !any || !*there || score_again(l, h, revision, e);
+    return ok;
 }
 
 /* Without a filter what was found counts: a version that came after the first snapshot began is in a second one. */
@@ -201,10 +201,10 @@ static bool look(struct looking *l, size_t *lost, struct err *e)
     return ok;
 }
 
-static bool look_once(struct view *v, const struct search *q, struct hits *out, size_t *lost, struct err *e)
+static bool look_once(struct view *v, const struct search *q, bool any, struct hits *out, size_t *lost, struct err *e)
 {
     struct catalog *catalog = v->store->catalog;
-    struct looking l = {.view = v, .session = catalog_reader(catalog, e), .q = q, .hits = out};
+    struct looking l = {.view = v, .session = catalog_reader(catalog, e), .q = q, .hits = out, .any = any};
     if (!l.session)
         return false;
     *lost = 0;
@@ -221,7 +221,9 @@ bool view_search(struct view *v, const struct search *q, struct hits *out, struc
     size_t lost = 1;
     for (int i = 0; i < TRIES && lost > 0; i++) {
         hits_clear(out);
-        if (!look_once(v, q, out, &lost, e)) {
+        if (i >= EAGER_TRIES)
+            usleep(PAUSE_US);
+        if (!look_once(v, q, q->filter || i == TRIES - 1, out, &lost, e)) {
             hits_clear(out);
             return false;
         }
