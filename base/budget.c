@@ -1,16 +1,15 @@
 /* budget.c - a counter, a lock and a condition. */
 #include "base/budget.h"
 
-#include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/thread.h"
 
 struct budget {
     pthread_mutex_t lock;
-    pthread_cond_t given; /* on the monotonic clock */
+    pthread_cond_t given;
     size_t total;
     size_t left; /* guarded by lock */
 };
@@ -18,13 +17,9 @@ struct budget {
 struct budget *budget_new(size_t bytes)
 {
     struct budget *b = mem_new(1, sizeof *b);
-    pthread_condattr_t attributes;
     b->total = b->left = bytes;
     pthread_mutex_init(&b->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&b->given, &attributes);
-    pthread_condattr_destroy(&attributes);
+    cond_init(&b->given);
     return b;
 }
 
@@ -39,10 +34,9 @@ void budget_free(struct budget *b)
 
 bool budget_take(struct budget *b, size_t bytes, int64_t until, size_t *taken, struct err *e)
 {
-    const struct timespec end = {until / 1000000000, until % 1000000000};
     size_t want = min_size(bytes, b->total);
     pthread_mutex_lock(&b->lock);
-    while (b->left < want && pthread_cond_timedwait(&b->given, &b->lock, &end) == 0)
+    while (b->left < want && cond_wait_until(&b->given, &b->lock, until))
         ;
     bool ok = b->left >= want;
     if (ok)

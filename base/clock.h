@@ -5,12 +5,14 @@
 #include <stdint.h>
 #include <time.h>
 
+#define NS_A_SECOND INT64_C(1000000000)
+
 /* Nanoseconds since some moment; for durations and deadlines. */
 static inline int64_t clock_ns(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+    return (int64_t)t.tv_sec * NS_A_SECOND + t.tv_nsec;
 }
 
 static inline double clock_s(void)

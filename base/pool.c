@@ -1,16 +1,13 @@
 /* pool.c - threads, a list, a mutex, a condition. */
 #include "base/pool.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 
 struct pool {
     struct pool_options o;
@@ -27,8 +24,7 @@ struct pool {
 static void *thread_main(void *arg)
 {
     struct pool *p = arg;
-    if (p->o.nice > getpriority(PRIO_PROCESS, 0)) /* this thread's; root's could go up again */
-        setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), p->o.nice);
+    thread_nice(p->o.nice);
     void *state = p->o.thread_open ? p->o.thread_open(p->o.context) : NULL;
     pthread_mutex_lock(&p->mu);
     for (;;) {
@@ -60,14 +56,12 @@ struct pool *pool_new(const struct pool_options *o, struct err *e)
     pthread_mutex_init(&p->mu, NULL);
     pthread_cond_init(&p->wake, NULL);
     for (size_t i = 0; i < o->threads; i++) {
-        if (pthread_create(&p->threads[i], NULL, thread_main, p) != 0) {
-            err_set(e, ERR_INTERNAL, "cannot start thread %zu of %zu for %s", i + 1, o->threads, o->name);
+        char name[16];
+        snprintf(name, sizeof name, "%.10s-%zu", o->name, i);
+        if (!thread_start(&p->threads[i], name, thread_main, p, e)) {
             pool_free(p);
             return NULL;
         }
-        char name[16];
-        snprintf(name, sizeof name, "%.10s-%zu", o->name, i);
-        pthread_setname_np(p->threads[i], name);
         p->started++;
     }
     return p;
@@ -146,10 +140,7 @@ static void wait_for_dealers(struct deal *d, void (*tick)(size_t done, size_t n,
 {
     pthread_mutex_lock(&d->mu);
     while (d->running) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec++;
-        pthread_cond_timedwait(&d->wake, &d->mu, &until);
+        cond_wait_until(&d->wake, &d->mu, clock_ns() + NS_A_SECOND);
         size_t dealt = atomic_load(&d->next);
         if (tick && d->running)
             tick(dealt < d->n ? dealt : d->n, d->n, d->context);
@@ -163,7 +154,7 @@ void pool_each(struct pool *p, size_t n, void (*each)(size_t i, size_t slot, voi
     struct deal d = {.n = n, .each = each, .context = context, .running = p ? p->o.threads : 0};
     struct dealer *dealers = mem_new(d.running, sizeof *dealers);
     pthread_mutex_init(&d.mu, NULL);
-    pthread_cond_init(&d.wake, NULL);
+    cond_init(&d.wake);
     for (size_t i = 0; p && i < p->o.threads; i++) {
         dealers[i] = (struct dealer){{.run = deal_items}, &d, i};
         pool_push(p, &dealers[i].work);

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 
 enum { QUEUE = 16, MAX_MINUTES = 1440 };
 
@@ -118,24 +119,15 @@ static void free_all(struct jobs *x)
 struct jobs *jobs_open(struct app *app, const char *dir, const struct jobs_options *o, struct err *e)
 {
     struct jobs *x = mem_new(1, sizeof *x);
-    pthread_condattr_t monotonic;
     *x = (struct jobs){
         .app = app, .o = *o, .dir = mem_text(dir), .program = mem_text(o->program), .cores = cores_usable()};
     x->o.queue = o->queue ? o->queue : QUEUE;
     x->o.memory = o->memory ? o->memory : half_of_memory();
     x->o.max_minutes = o->max_minutes > 0 ? o->max_minutes : MAX_MINUTES;
     pthread_mutex_init(&x->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&x->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    if (load_all(x, e)) {
-        int rc = pthread_create(&x->thread, NULL, jobs_run, x);
-        if (rc == 0)
-            return x;
-        errno = rc;
-        err_sys(e, "starting the thread of the jobs");
-    }
+    pthread_cond_init(&x->changed, NULL);
+    if (load_all(x, e) && thread_start(&x->thread, "jobs", jobs_run, x, e))
+        return x;
     free_all(x);
     return NULL;
 }

@@ -1,11 +1,11 @@
 /* worker_memory.c - looks at the memory of the process. */
 #include "server/commands/worker_memory.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/thread.h"
 
 enum { LOOK_NS = 20 * 1000 * 1000 };
 
@@ -38,10 +38,5 @@ bool memory_bound(uint64_t most, void (*over)(uint64_t used, uint64_t most), str
     pthread_t thread;
     bound.most = most;
     bound.over = over;
-    errno = pthread_create(&thread, NULL, watch, NULL);
-    if (errno != 0)
-        return err_sys(e, "starting the thread that looks at the memory");
-    pthread_setname_np(thread, "memory");
-    pthread_detach(thread);
-    return true;
+    return thread_start(&thread, "memory", watch, NULL, e) && pthread_detach(thread) == 0;
 }

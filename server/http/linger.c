@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +12,10 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 
 enum { TICK_MS = 250, READ_STEP = 64 << 10, BYTES_MOST = 64 << 20 };
-#define SECOND INT64_C(1000000000)
-static const int64_t silence_most = 2 * SECOND, time_most = 30 * SECOND;
+static const int64_t silence_most = 2 * NS_A_SECOND, time_most = 30 * NS_A_SECOND;
 
 struct lingering {
     int fd;
@@ -100,11 +99,10 @@ struct lingerer *lingerer_new(struct err *e)
     struct lingerer *l = mem_new(1, sizeof *l);
     l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&l->mu, NULL);
-    if (l->wake >= 0 && pthread_create(&l->thread, NULL, watch, l) == 0) {
-        pthread_setname_np(l->thread, "linger");
+    if (l->wake < 0)
+        err_sys(e, "letting refused clients read");
+    else if (thread_start(&l->thread, "linger", watch, l, e))
         return l;
-    }
-    err_set(e, ERR_INTERNAL, "cannot start the thread that lets refused clients read");
     if (l->wake >= 0)
         close(l->wake);
     pthread_mutex_destroy(&l->mu);
