@@ -100,6 +100,14 @@ static bool has_field(struct MHD_Connection *c, const char *name)
     return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name) != NULL;
 }
 
+/* It does not take "chunked" with blanks behind it for chunked, and all that follows for the body.  The guard refuses
+ * that (501) before a body is read. */
+static bool reads_to_the_end(struct MHD_Connection *c)
+{
+    const char *coding = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Transfer-Encoding");
+    return coding && strcasecmp(coding, "chunked") != 0;
+}
+
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url, const char *method,
                                   const char *version, const char *data, size_t *size, void **context)
 {
@@ -114,7 +122,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
         r->line = line;
         *context = r;
         /* 0.9.75 closes, too, when an expectation without a body has another request right behind it. */
-        if (strcmp(version, "HTTP/1.1") != 0 || has_field(c, "Connection") || has_field(c, "Expect"))
+        if (strcmp(version, "HTTP/1.1") != 0 || has_field(c, "Connection") || has_field(c, "Expect") ||
+            reads_to_the_end(c))
             peer.may_close = true;
         return MHD_YES;
     }

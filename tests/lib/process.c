@@ -425,15 +425,18 @@ size_t server_threads(const struct server *s)
 
 size_t server_fds(const struct server *s)
 {
-    char path[64];
+    char path[64], target[4096];
     size_t n = 0;
     snprintf(path, sizeof path, "/proc/%d/fd", (int)s->pid);
     DIR *d = opendir(path);
-    while (d && readdir(d))
-        n++;
+    for (struct dirent *entry; d && (entry = readdir(d));) {
+        ssize_t len = readlinkat(dirfd(d), entry->d_name, target, sizeof target - 1);
+        target[len > 0 ? len : 0] = 0;
+        n += len > 0 && !strstr(target, "/anchord.db");
+    }
     if (d)
         closedir(d);
-    return n > 2 ? n - 2 : 0;
+    return n;
 }
 
 double server_cpu(const struct server *s)

@@ -63,7 +63,7 @@ void server_remove(struct server *s); /* kills what still runs; removes the scra
 size_t server_rss(const struct server *s);  /* bytes */
 size_t server_peak(const struct server *s); /* bytes: the most that was resident */
 size_t server_threads(const struct server *s);
-size_t server_fds(const struct server *s);
+size_t server_fds(const struct server *s); /* without the catalogue's: its readers are opened as they are needed */
 double server_cpu(const struct server *s); /* seconds used so far */
 bool server_alive(struct server *s);       /* the process runs */
 /* The end of the log, as much as fits; gives `out`. */

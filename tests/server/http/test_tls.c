@@ -51,7 +51,7 @@ static bool ask_over_tls(uint16_t port, const char *priorities, const char *requ
     while (code < 0 && !gnutls_error_is_fatal(code));
     if (code == 0) {
         send_all(session, request, strlen(request));
-        ssize_t got;
+        ssize_t got = 0;
         while (n + 1 < size && (got = gnutls_record_recv(session, answer + n, size - 1 - n)) > 0)
             n += (size_t)got;
         answer[n] = 0;
