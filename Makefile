@@ -58,6 +58,7 @@ OBJ     := $(SRC:%.c=$(B)/%.o) $(patsubst %.cc,$(B)/%.o,$(wildcard index/*/*.cc)
 LIB     := $(B)/libanchord.a
 TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
 TESTLIB := $(B)/libtest.a
+BENCHLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard bench/lib/*.c))
 TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard $(LAYERS:%=tests/%/test_*.c) tests/http/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS := $(FUZZERS:%=$(B)/tests/fuzz/replay_%)
@@ -113,7 +114,7 @@ $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(TE
 build/fuzz-clang/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(TESTLIB) $(LIB)
 	@echo "LD  $@"; $(CC) -fsanitize=fuzzer $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
 
-$(B)/bench/%: $(B)/bench/%.o $(TESTLIB) $(LIB)
+$(B)/bench/%: $(B)/bench/%.o $(BENCHLIB_OBJ) $(TESTLIB) $(LIB)
 	@mkdir -p $(@D)
 	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
 
@@ -219,7 +220,7 @@ headers: ## each header compiles on its own
 clean: ## remove everything that was built
 	rm -rf build
 
--include $(OBJ:.o=.d) $(patsubst %,%.d,$(TESTS)) $(B)/server/main.d $(TESTLIB_OBJ:.o=.d)
+-include $(OBJ:.o=.d) $(patsubst %,%.d,$(TESTS)) $(B)/server/main.d $(TESTLIB_OBJ:.o=.d) $(BENCHLIB_OBJ:.o=.d)
 
 -include $(FUZZERS:%=$(B)/tests/fuzz/fuzz_%.d)
 

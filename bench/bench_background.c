@@ -16,10 +16,10 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "bench/lib/figures.h"
+#include "bench/lib/folder.h"
 #include "engine/model.h"
 #include "tests/lib/client.h"
-#include "tests/lib/figures.h"
-#include "tests/lib/folder.h"
 #include "tests/lib/load.h"
 #include "tests/lib/process.h"
 

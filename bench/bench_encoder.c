@@ -14,12 +14,12 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "bench/lib/folder.h"
+#include "bench/lib/processor.h"
 #include "engine/encoder.h"
 #include "tests/lib/embedding_error.h"
-#include "tests/lib/folder.h"
-#include "tests/lib/hashed.h"
+#include "tests/lib/hashed_weights.h"
 #include "tests/lib/load.h"
-#include "tests/lib/processor.h"
 
 enum work { PREPARE, FORWARD, EMBED }; /* decode and resize; the network alone; all of it */
 

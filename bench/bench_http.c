@@ -15,10 +15,10 @@
 #include "base/cores.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "bench/lib/figures.h"
+#include "bench/lib/folder.h"
 #include "engine/encoder.h"
 #include "tests/lib/client.h"
-#include "tests/lib/figures.h"
-#include "tests/lib/folder.h"
 #include "tests/lib/load.h"
 #include "tests/lib/process.h"
 

@@ -12,10 +12,10 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "bench/lib/folder.h"
 #include "engine/encoder.h"
 #include "tests/lib/embedding_error.h"
-#include "tests/lib/folder.h"
-#include "tests/lib/hashed.h"
+#include "tests/lib/hashed_weights.h"
 
 /* mean 0 and std 1/255: the values are the pixels. */
 static bool write_crop(const struct file *p, uint32_t goal)

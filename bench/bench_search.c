@@ -16,11 +16,11 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "bench/lib/processor.h"
 #include "index/vectors/faiss_shim.h"
 #include "index/vectors/segment.h"
 #include "index/vectors/vindex.h"
 #include "tests/lib/load.h"
-#include "tests/lib/processor.h"
 #include "tests/lib/vectors.h"
 
 enum { K = 10, QUERIES = 200, CLUSTER = 100 };

@@ -23,10 +23,10 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "bench/lib/figures.h"
 #include "engine/data/loader.h"
 #include "engine/learning/learner.h"
-#include "tests/lib/figures.h"
-#include "tests/lib/hashed.h"
+#include "tests/lib/hashed_weights.h"
 
 enum { SIZE = 32, ROWS = 128, WARM_UP = 3 };
 

@@ -9,7 +9,7 @@ table=$(mktemp)
 trap 'rm -f "$table"' EXIT
 failed=0
 for test in "$@"; do
-    SEEN=$table "$test" || failed=1
+    RESULTS_TABLE=$table "$test" || failed=1
 done
 {
     echo '# What bad input gets'

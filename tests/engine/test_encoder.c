@@ -7,7 +7,7 @@
 #include "engine/encoder.h"
 #include "engine/pictures/draw.h"
 #include "tests/lib/embedding_error.h"
-#include "tests/lib/hashed.h"
+#include "tests/lib/hashed_weights.h"
 #include "tests/lib/pictures.h"
 
 enum { SIZE = 48, D = 64 };

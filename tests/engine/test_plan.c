@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "engine/plan.h"
-#include "tests/lib/hashed.h"
+#include "tests/lib/hashed_weights.h"
 
 static const struct conv_kernel *const kernels[][3] = {
     {&conv_blas},

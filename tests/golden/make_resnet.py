@@ -2,7 +2,7 @@
 """Computes tests/golden/resnet.txt with PyTorch: vectors of ResNets with hashed weights for hashed pictures.
 
 Weights and pictures are functions of a name and an index (see `uniform`), so that the file holds nothing but the
-cases and the vectors; tests/lib/hashed.c makes the same weights and pictures.  Usage: make_resnet.py > resnet.txt
+cases and the vectors; tests/lib/hashed_weights.c makes the same weights and pictures.  Usage: make_resnet.py > resnet.txt
 """
 import math
 

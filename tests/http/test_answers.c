@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/load.h"
-#include "tests/lib/seen.h"
+#include "tests/lib/results_table.h"
 
 enum { IMAGES = 1000, MB = 1 << 20, MEMORY = 16 * MB, SLACK = 32 * MB };
 
@@ -26,7 +26,7 @@ static void put_images(uint16_t port)
     struct buf photo = {0};
     struct load_result r;
     struct err e = {0};
-    picture(3, 32, &photo);
+    draw_jpeg(3, 32, &photo);
     for (size_t i = 0; i < IMAGES; i++) {
         char target[64];
         snprintf(target, sizeof target, "/v1/collections/default/images/p%zu", i);
@@ -107,7 +107,7 @@ static void answers_that_nobody_reads_hold_no_more_than_their_memory(void **stat
     struct client deaf[CLIENTS], c;
     struct buf all = searches(100), some = searches(4);
     size_t served = 0, refused = 0;
-    begin(&s, &(struct server_options){.env = env});
+    expect_start(&s, &(struct server_options){.env = env});
     put_images(s.port);
     size_t before = server_rss(&s), most = before;
     struct ask q = search_with(&all);
@@ -122,11 +122,11 @@ static void answers_that_nobody_reads_hold_no_more_than_their_memory(void **stat
         refused += status == 503;
         most = max_size(most, server_rss(&s));
     }
-    seen_section("Answers that nobody reads");
-    seen(served + refused == CLIENTS && served && refused && most - before <= MEMORY + SLACK + EXTRA,
-         "8 times 4 searches x 1,000 hits with vectors, answer_memory_bytes 16 MB",
-         "some 200, the others 503, at most 48 MB more", "%zu of them 200, %zu 503, %zu MB more", served, refused,
-         (most - before) / MB);
+    result_section("Answers that nobody reads");
+    result_row(served + refused == CLIENTS && served && refused && most - before <= MEMORY + SLACK + EXTRA,
+               "8 times 4 searches x 1,000 hits with vectors, answer_memory_bytes 16 MB",
+               "some 200, the others 503, at most 48 MB more", "%zu of them 200, %zu 503, %zu MB more", served, refused,
+               (most - before) / MB);
     assert_int_equal(served + refused, CLIENTS);
     assert_true(served > 0 && refused > 0);
     assert_true(most - before <= MEMORY + SLACK + EXTRA);
@@ -143,7 +143,7 @@ static void answers_that_nobody_reads_hold_no_more_than_their_memory(void **stat
     client_close(&c);
     buf_clear(&all);
     buf_clear(&some);
-    finish(&s);
+    expect_stop(&s);
 }
 
 static void slow_readers_of_a_large_image_cost_no_memory_for_it(void **state)
@@ -155,9 +155,9 @@ static void slow_readers_of_a_large_image_cost_no_memory_for_it(void **state)
     struct client slow[READERS], c;
     struct buf file = {0};
     struct reply r = {0};
-    begin(&s, &(struct server_options){.env = env});
+    expect_start(&s, &(struct server_options){.env = env});
     c = client_to(s.port);
-    picture(3, 160, &file);
+    draw_jpeg(3, 160, &file);
     buf_reserve(&file, LARGE);
     memset(file.data + file.len, 'x', LARGE);
     file.len += LARGE;
@@ -169,8 +169,8 @@ static void slow_readers_of_a_large_image_cost_no_memory_for_it(void **state)
     for (size_t i = 0; i < READERS; i++)
         assert_int_equal(status_of(&slow[i]), 200);
     size_t grown = server_rss(&s) - before;
-    seen(grown <= SLACK + EXTRA, "24 readers of one 8 MB image that do not read", "at most 32 MB more", "%zu MB more",
-         grown / MB);
+    result_row(grown <= SLACK + EXTRA, "24 readers of one 8 MB image that do not read", "at most 32 MB more",
+               "%zu MB more", grown / MB);
     assert_true(server_rss(&s) <= before || grown <= SLACK + EXTRA);
     assert_true(server_fds(&s) > fds + READERS);
     assert_true(client_ask(&c, &get, &r)); /* and who reads gets it whole */
@@ -184,7 +184,7 @@ static void slow_readers_of_a_large_image_cost_no_memory_for_it(void **state)
     reply_clear(&r);
     buf_clear(&file);
     client_close(&c);
-    finish(&s);
+    expect_stop(&s);
 }
 
 /* RFC 9110, 8.6. */
@@ -197,9 +197,9 @@ static void a_304_has_the_length_of_the_200_or_none(void **state)
     struct buf file = {0};
     struct reply r = {0};
     char etag[128], line[160], length[32], got[32];
-    begin(&s, &(struct server_options){0});
+    expect_start(&s, &(struct server_options){0});
     struct client c = client_to(s.port);
-    picture(3, 160, &file);
+    draw_jpeg(3, 160, &file);
     expect_put_image(&c, 201, "/v1/collections/default/images/a", file.data, file.len);
     for (size_t i = 0; i < COUNT(targets); i++) {
         assert_true(client_ask(&c, &(struct ask){.method = "GET", .target = targets[i]}, &r));
@@ -220,7 +220,7 @@ static void a_304_has_the_length_of_the_200_or_none(void **state)
     reply_clear(&r);
     buf_clear(&file);
     client_close(&c);
-    finish(&s);
+    expect_stop(&s);
 }
 
 int main(void)

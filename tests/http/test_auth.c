@@ -5,7 +5,7 @@
 
 #include "tests/lib/expect.h"
 #include "tests/lib/probe.h"
-#include "tests/lib/seen.h"
+#include "tests/lib/results_table.h"
 
 enum who { NOBODY, STRANGER, REVOKED, READER, WRITER, ADMIN, WHO_COUNT };
 static const char *const who_names[WHO_COUNT] = {"no key", "a wrong key", "a revoked key", "read", "write", "admin"};
@@ -75,13 +75,13 @@ static void make_key(struct client *c, const char *role, char *out, size_t size,
 {
     char body[100];
     snprintf(body, sizeof body, "{\"role\": \"%s\", \"name\": \"a-%s\"}", role, role);
-    struct json *made = expect(c, 201,
-                               &(struct ask){.method = "POST",
-                                             .target = "/v1/keys",
-                                             .key = admin_key,
-                                             .type = "application/json",
-                                             .body = body,
-                                             .len = strlen(body)});
+    struct json *made = expect_json(c, 201,
+                                    &(struct ask){.method = "POST",
+                                                  .target = "/v1/keys",
+                                                  .key = admin_key,
+                                                  .type = "application/json",
+                                                  .body = body,
+                                                  .len = strlen(body)});
     snprintf(out, size, "%s", text_at(made, "key"));
     if (id)
         snprintf(id, id_size, "%s", text_at(made, "id"));
@@ -95,7 +95,7 @@ static int start(void **state)
     char id[32], target[64];
     UNUSED(state);
     snprintf(admin, sizeof admin, "ANCHORD_ADMIN_KEY=%s", admin_key);
-    begin(&server, &(struct server_options){.env = env});
+    expect_start(&server, &(struct server_options){.env = env});
     struct client c = client_to(server.admin);
     snprintf(keys[STRANGER], sizeof keys[0], "anch_Str4nger_0123456789abcdefghijABCDEFGHIJ0123456789abc");
     snprintf(keys[ADMIN], sizeof keys[0], "%s", admin_key);
@@ -111,7 +111,7 @@ static int start(void **state)
 static int stop(void **state)
 {
     UNUSED(state);
-    finish(&server);
+    expect_stop(&server);
     return 0;
 }
 
@@ -160,8 +160,8 @@ static bool cell_fits(int status, int want)
 static void every_route_obeys_the_role_of_the_key_on_both_listeners(void **state)
 {
     UNUSED(state);
-    int before = seen_bad();
-    seen_section("Keys: each route with each kind of key (public listener, then admin)");
+    int before = results_bad();
+    result_section("Keys: each route with each kind of key (public listener, then admin)");
     for (size_t i = 0; i < COUNT(routes); i++)
         for (int admin = 0; admin < 2; admin++) {
             char what[120], want[100] = "", got[80] = "";
@@ -178,9 +178,9 @@ static void every_route_obeys_the_role_of_the_key_on_both_listeners(void **state
                 snprintf(got + strlen(got), sizeof got - strlen(got), "%s%d", who ? " " : "", status);
             }
             snprintf(what, sizeof what, "%s %s on %s", routes[i].method, routes[i].path, admin ? "admin" : "public");
-            seen(good, what, want, "%s", got);
+            result_row(good, what, want, "%s", got);
         }
-    assert_int_equal(seen_bad(), before);
+    assert_int_equal(results_bad(), before);
 }
 
 /* "/v1/models/{model}" and "/v1/models/none" */
@@ -258,9 +258,9 @@ static void an_upload_without_a_key_is_refused_before_its_body(void **state)
     assert_true(client_connect(&c));
     assert_true(client_send_text(&c, head));
     client_receive(&c, false, 2, &r);
-    seen_section("Keys: bodies");
-    seen(r.status == 401 && !r.continued, "30 MB with Expect: 100-continue and no key", "401, no 100", "%d%s", r.status,
-         r.continued ? " after 100" : ", no 100");
+    result_section("Keys: bodies");
+    result_row(r.status == 401 && !r.continued, "30 MB with Expect: 100-continue and no key", "401, no 100", "%d%s",
+               r.status, r.continued ? " after 100" : ", no 100");
     assert_int_equal(r.status, 401);
     assert_false(r.continued);
     reply_clear(&r);
@@ -281,8 +281,8 @@ static void no_key_is_in_the_data_folder_the_log_or_an_answer(void **state)
     UNUSED(state);
     struct client c = client_to(server.admin);
     struct reply r = {0};
-    int before = seen_bad();
-    seen_section("Keys: where they must not be");
+    int before = results_bad();
+    result_section("Keys: where they must not be");
     client_ask(&c, &(struct ask){.method = "GET", .target = "/v1/keys", .key = admin_key}, &r);
     assert_int_equal(r.status, 200);
     for (enum who who = STRANGER; who < WHO_COUNT; who++) {
@@ -291,15 +291,15 @@ static void no_key_is_in_the_data_folder_the_log_or_an_answer(void **state)
         snprintf(what, sizeof what, "the secret of %s", who_names[who]);
         bool on_disk = file_holds(server.dir, secret), in_log = file_holds(server.log, secret),
              shown = strstr(r.body.data, secret) != NULL;
-        seen(!on_disk && !in_log && !shown, what, "nowhere", "%s%s%s", on_disk ? "in the data folder " : "",
-             in_log ? "in the log " : "",
-             shown               ? "in GET /v1/keys"
-             : on_disk || in_log ? ""
-                                 : "nowhere");
+        result_row(!on_disk && !in_log && !shown, what, "nowhere", "%s%s%s", on_disk ? "in the data folder " : "",
+                   in_log ? "in the log " : "",
+                   shown               ? "in GET /v1/keys"
+                   : on_disk || in_log ? ""
+                                       : "nowhere");
     }
     reply_clear(&r);
     client_close(&c);
-    assert_int_equal(seen_bad(), before);
+    assert_int_equal(results_bad(), before);
 }
 
 static void wrong_keys_from_one_address_are_slowed_down(void **state)
@@ -310,7 +310,7 @@ static void wrong_keys_from_one_address_are_slowed_down(void **state)
     struct server s;
     int refused = 0, limited = 0;
     snprintf(admin, sizeof admin, "ANCHORD_ADMIN_KEY=%s", admin_key);
-    begin(&s, &(struct server_options){.env = env});
+    expect_start(&s, &(struct server_options){.env = env});
     struct client c = client_to(s.port);
     struct reply r = {0};
     for (int i = 0; i < 12; i++) {
@@ -318,13 +318,13 @@ static void wrong_keys_from_one_address_are_slowed_down(void **state)
         refused += r.status == 401;
         limited += r.status == 429;
     }
-    seen(refused <= 6 && limited >= 6, "12 wrong keys in a row, 5 a minute allowed", "401, then 429",
-         "%d times 401, %d times 429", refused, limited);
+    result_row(refused <= 6 && limited >= 6, "12 wrong keys in a row, 5 a minute allowed", "401, then 429",
+               "%d times 401, %d times 429", refused, limited);
     assert_true(refused >= 5 && refused <= 6 && limited == 12 - refused);
     expect_status(&c, 200, &(struct ask){.method = "GET", .target = "/v1/models", .key = admin_key});
     client_close(&c);
     reply_clear(&r);
-    finish(&s);
+    expect_stop(&s);
 }
 
 /* ---- exposure ---- */
@@ -339,7 +339,7 @@ static void try_to_listen(const char *listen, const char *admin_listen, bool wit
     assert_non_null(mkdtemp(dir));
     int status = program_run(args, env, &text);
     snprintf(what, sizeof what, "serve on %s, admin on %s, %s", listen, admin_listen, with_key ? "a key" : "no key");
-    seen(status == want, what, "exit code 78", "exit code %d", status);
+    result_row(status == want, what, "exit code 78", "exit code %d", status);
     print_message("   %.200s\n", text);
     assert_int_equal(status, want);
     free(text);
@@ -349,7 +349,7 @@ static void try_to_listen(const char *listen, const char *admin_listen, bool wit
 static void an_open_address_without_a_key_refuses_to_start(void **state)
 {
     UNUSED(state);
-    seen_section("Exposure");
+    result_section("Exposure");
     try_to_listen("0.0.0.0:0", "127.0.0.1:0", false, 78);
     try_to_listen("127.0.0.1:0", "0.0.0.0:0", false, 78);
     try_to_listen("[::]:0", "127.0.0.1:0", false, 78);
@@ -364,8 +364,8 @@ static void foreign_pages_may_not_write_and_listed_ones_may(void **state)
     struct server s;
     struct reply r = {0};
     char value[100];
-    int before = seen_bad();
-    begin(&s, &(struct server_options){.env = env});
+    int before = results_bad();
+    expect_start(&s, &(struct server_options){.env = env});
     struct client c = client_to(s.port);
     struct ask write = {.method = "POST",
                         .target = "/v1/collections/default/images/count",
@@ -373,7 +373,7 @@ static void foreign_pages_may_not_write_and_listed_ones_may(void **state)
                         .len = 2,
                         .type = "application/json",
                         .headers = "Origin: https://evil.example\r\n"};
-    seen_section("Other origins");
+    result_section("Other origins");
     probe_ask(&s, "POST from a foreign origin", "403", "origin_not_allowed", &write);
     write.headers = "Origin: https://app.example\r\n";
     probe_ask(&s, "POST from a listed origin", "200", NULL, &write);
@@ -401,16 +401,18 @@ static void foreign_pages_may_not_write_and_listed_ones_may(void **state)
                             .headers = "Origin: https://evil.example\r\nAccess-Control-Request-Method: GET\r\n"};
     client_ask(&c, &preflight, &r);
     char *allowed = reply_header(&r, "access-control-allow-origin", value, sizeof value);
-    seen(!allowed, "preflight of a foreign origin", "no Access-Control-Allow-Origin", "%s", allowed ? allowed : "none");
+    result_row(!allowed, "preflight of a foreign origin", "no Access-Control-Allow-Origin", "%s",
+               allowed ? allowed : "none");
     preflight.headers = "Origin: https://app.example\r\nAccess-Control-Request-Method: GET\r\n";
     client_ask(&c, &preflight, &r);
     allowed = reply_header(&r, "access-control-allow-origin", value, sizeof value);
-    seen(allowed && strcmp(allowed, "https://app.example") == 0 && r.status == 204, "preflight of a listed origin",
-         "204 https://app.example", "%d %s", r.status, allowed ? allowed : "none");
+    result_row(allowed && strcmp(allowed, "https://app.example") == 0 && r.status == 204,
+               "preflight of a listed origin", "204 https://app.example", "%d %s", r.status,
+               allowed ? allowed : "none");
     reply_clear(&r);
     client_close(&c);
-    finish(&s);
-    assert_int_equal(seen_bad(), before);
+    expect_stop(&s);
+    assert_int_equal(results_bad(), before);
 }
 
 int main(void)

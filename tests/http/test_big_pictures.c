@@ -1,7 +1,7 @@
 /* test_big_pictures.c - many progressive pictures of many pixels at once: memory stays within what the settings allow,
  * nobody is forgotten, and small requests are served meanwhile.
  *
- * As part of `make torture` (SEEN is set) they are 32 of 50 million pixels, else fewer and smaller ones.
+ * As part of `make torture` (RESULTS_TABLE is set) they are 32 of 50 million pixels, else fewer and smaller ones.
  */
 #include "tests/t.h"
 
@@ -13,7 +13,7 @@
 #include "tests/lib/expect.h"
 #include "tests/lib/load.h"
 #include "tests/lib/pictures.h"
-#include "tests/lib/seen.h"
+#include "tests/lib/results_table.h"
 
 enum { AT_ONCE = 32, SETTING = 384 << 20, SLACK = 32 << 20 };
 
@@ -79,7 +79,7 @@ static size_t over(size_t now, size_t before)
 static void many_large_pictures_at_once_stay_within_the_memory_for_decoding(void **state)
 {
     UNUSED(state);
-    const bool full = getenv("SEEN");
+    const bool full = getenv("RESULTS_TABLE");
     const struct size *size = full ? &large : &small;
     char setting[64], what[120];
     const char *env[] = {setting, "ANCHORD_HEAVY_THREADS=4", "ANCHORD_MAX_DECODE_MILLISECONDS=120000",
@@ -88,7 +88,7 @@ static void many_large_pictures_at_once_stay_within_the_memory_for_decoding(void
     struct buf file = picture_of(size), ask = {0};
     pthread_t threads[AT_ONCE], other;
     snprintf(setting, sizeof setting, "ANCHORD_DECODE_MEMORY_BYTES=%zu", size->budget);
-    begin(&s, &(struct server_options){.env = env});
+    expect_start(&s, &(struct server_options){.env = env});
     struct sender sender = {.port = s.port, .file = &file};
     ask_bytes(&(struct ask){.method = "GET", .target = "/v1/models"}, &ask);
     atomic_bool stop = false;
@@ -110,14 +110,15 @@ static void many_large_pictures_at_once_stay_within_the_memory_for_decoding(void
                 others.result.p99 < 0.1 * T_SLOWER;
     snprintf(what, sizeof what, "%d progressive JPEGs of %.0f million pixels at once, %zu MB for decoding", AT_ONCE,
              size->width * 1e-6 * size->height, size->budget >> 20);
-    seen_section("Images: many large ones at once");
-    seen(good, what, "all embedded, memory within the setting, the bodies and 32 MB; others answered within 0.1 s",
-         "%zu embedded, %zu refused, at most %zu MB more in %.1f s; others p99 %.1f ms", atomic_load(&sender.embedded),
-         atomic_load(&sender.refused), grown >> 20, took, others.result.p99 * 1e3);
+    result_section("Images: many large ones at once");
+    result_row(good, what,
+               "all embedded, memory within the setting, the bodies and 32 MB; others answered within 0.1 s",
+               "%zu embedded, %zu refused, at most %zu MB more in %.1f s; others p99 %.1f ms",
+               atomic_load(&sender.embedded), atomic_load(&sender.refused), grown >> 20, took, others.result.p99 * 1e3);
     assert_true(good);
     buf_clear(&file);
     buf_clear(&ask);
-    finish(&s);
+    expect_stop(&s);
 }
 
 int main(void)

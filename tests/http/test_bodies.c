@@ -5,7 +5,7 @@
 #include "base/json_writer.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/probe.h"
-#include "tests/lib/seen.h"
+#include "tests/lib/results_table.h"
 
 #define SEARCH    "/v1/collections/default/search"
 #define COUNT_URL "/v1/collections/default/images/count"
@@ -16,8 +16,8 @@ static struct buf photo;
 static int start(void **state)
 {
     UNUSED(state);
-    begin(&server, &(struct server_options){0});
-    picture(5, 64, &photo);
+    expect_start(&server, &(struct server_options){0});
+    draw_jpeg(5, 64, &photo);
     struct client c = client_to(server.port);
     expect_put_image(&c, 201, "/v1/collections/default/images/there", photo.data, photo.len);
     client_close(&c);
@@ -28,7 +28,7 @@ static int stop(void **state)
 {
     UNUSED(state);
     buf_clear(&photo);
-    finish(&server);
+    expect_stop(&server);
     return 0;
 }
 
@@ -105,8 +105,8 @@ static void text_that_is_no_json_is_refused(void **state)
         "{\"a\":99999999999999999999999}",
         "{\"ids\":[\"a\\u0000b\"]}",
     };
-    int before = seen_bad();
-    seen_section("JSON: not well formed (POST .../images/count)");
+    int before = results_bad();
+    result_section("JSON: not well formed (POST .../images/count)");
     for (size_t i = 0; i < COUNT(bad); i++) {
         char what[80] = "", *p = what;
         for (const char *q = bad[i]; *q && p < what + 60; q++)
@@ -115,7 +115,7 @@ static void text_that_is_no_json_is_refused(void **state)
     }
     probe_json("nothing (POST .../search)", "400", "invalid_request", SEARCH, "", 0);
     probe_json("{} and a NUL", "400", "invalid_request", COUNT_URL, "{}\0", 3);
-    assert_int_equal(seen_bad(), before);
+    assert_int_equal(results_bad(), before);
 }
 
 /* ---- the grammar, systematically ---- */
@@ -351,13 +351,13 @@ static void every_value_of_the_grammar_is_read_and_nothing_else(void **state)
             print_message("!! taken: %s\n", no_values[i]);
     }
     char what[80], want[80];
-    seen_section("JSON: the grammar (as the value of an unknown key, which is named when the value could be read)");
+    result_section("JSON: the grammar (as the value of an unknown key, which is named when the value could be read)");
     snprintf(what, sizeof what, "%zu values of every kind", COUNT(values));
     snprintf(want, sizeof want, "%zu read", COUNT(values));
-    seen(read == COUNT(values), what, want, "%zu read", read);
+    result_row(read == COUNT(values), what, want, "%zu read", read);
     snprintf(what, sizeof what, "%zu texts that are none", COUNT(no_values));
     snprintf(want, sizeof want, "%zu refused with 400", COUNT(no_values));
-    seen(refused == COUNT(no_values), what, want, "%zu refused with 400", refused);
+    result_row(refused == COUNT(no_values), what, want, "%zu refused with 400", refused);
     client_close(&c);
     assert_int_equal(read, COUNT(values));
     assert_int_equal(refused, COUNT(no_values));
@@ -391,9 +391,9 @@ static void a_request_with_any_byte_cut_or_changed_is_read_or_refused(void **sta
     }
     char what[80];
     snprintf(what, sizeof what, "a request of %zu bytes cut at each of them", q.len);
-    seen(cut >= q.len - 1, what, "400", "%zu times 400", cut);
+    result_row(cut >= q.len - 1, what, "400", "%zu times 400", cut);
     snprintf(what, sizeof what, "each byte replaced by each of %zu others", COUNT(others));
-    seen(other == 0, what, "200/400", "%zu times 200, %zu times 400, %zu other", taken, refused, other);
+    result_row(other == 0, what, "200/400", "%zu times 200, %zu times 400, %zu other", taken, refused, other);
     assert_true(cut >= q.len - 1); /* nothing at all counts everything */
     assert_int_equal(other, 0);
     reply_clear(&r);
@@ -422,9 +422,9 @@ static void probe_repeated(const char *what, const char *pattern, const char *be
 static void much_json_costs_bounded_memory(void **state)
 {
     UNUSED(state);
-    int before = seen_bad();
+    int before = results_bad();
     struct buf b = {0};
-    seen_section("JSON: too much of it (POST .../search)");
+    result_section("JSON: too much of it (POST .../search)");
     probe_repeated("an object nested 2,049 deep", "400", "", "{\"a\":", 2049, "1");
     probe_repeated("100,000 open brackets", "400", "", "[", 100000, "");
     size_t rss = server_rss(&server);
@@ -440,8 +440,8 @@ static void much_json_costs_bounded_memory(void **state)
     probe_json("an id of 1 MB", "400", "invalid_request", SEARCH, b.data, b.len);
     buf_clear(&b);
     size_t now = server_rss(&server), grown = now > rss ? (now - rss) >> 20 : 0;
-    seen(grown <= 64 * T_BULKIER, "resident memory after these", "at most 64 MB more", "%zu MB more", grown);
-    assert_int_equal(seen_bad(), before);
+    result_row(grown <= 64 * T_BULKIER, "resident memory after these", "at most 64 MB more", "%zu MB more", grown);
+    assert_int_equal(results_bad(), before);
 }
 
 /* ---- values ---- */
@@ -480,8 +480,8 @@ static void values_that_cannot_be_are_refused_by_name(void **state)
         {"an image that is no base64", "{\"image\":\"!!!\"}", "image"},
         {"no positive examples", "{\"positive\":[]}", NULL},
     };
-    int before = seen_bad();
-    seen_section("JSON: values that cannot be (POST .../search); the error names the field");
+    int before = results_bad();
+    result_section("JSON: values that cannot be (POST .../search); the error names the field");
     for (size_t i = 0; i < COUNT(bad); i++) {
         struct client c = client_to(server.port);
         struct reply r = {0};
@@ -497,12 +497,12 @@ static void values_that_cannot_be_are_refused_by_name(void **state)
         if (param)
             snprintf(got, sizeof got, "%.*s", (int)strcspn(param + 9, "\""), param + 9);
         snprintf(want, sizeof want, "400 %s", bad[i].param ? bad[i].param : "");
-        seen(r.status == 400 && (!bad[i].param || strcmp(bad[i].param, got) == 0), bad[i].what, want, "%d %s", r.status,
-             got);
+        result_row(r.status == 400 && (!bad[i].param || strcmp(bad[i].param, got) == 0), bad[i].what, want, "%d %s",
+                   r.status, got);
         reply_clear(&r);
         client_close(&c);
     }
-    assert_int_equal(seen_bad(), before);
+    assert_int_equal(results_bad(), before);
 }
 
 static void probe_embedding(const char *what, const char *pattern, const char *code, const char *json)
@@ -513,11 +513,11 @@ static void probe_embedding(const char *what, const char *pattern, const char *c
 static void requests_for_embeddings_are_checked_item_by_item(void **state)
 {
     UNUSED(state);
-    int before = seen_bad();
+    int before = results_bad();
     struct buf code = {0}, body = {0};
     struct client c = client_to(server.port);
     base64_encode(photo.data, photo.len, &code);
-    seen_section("JSON: embeddings");
+    result_section("JSON: embeddings");
     probe_embedding("no input", "400", "invalid_request", "{\"model\":\"small\"}");
     probe_embedding("an empty list", "400", "invalid_request", "{\"model\":\"small\",\"input\":[]}");
     probe_embedding("a number as input", "400", "invalid_request", "{\"model\":\"small\",\"input\":5}");
@@ -540,20 +540,20 @@ static void requests_for_embeddings_are_checked_item_by_item(void **state)
                                .type = "application/json",
                                .body = body.data,
                                .len = body.len});
-    seen(true, "four items, the third is no picture", "422 with param input[2]", "422 with param input[2]");
+    result_row(true, "four items, the third is no picture", "422 with param input[2]", "422 with param input[2]");
     body.len--;
     buf_text(&body, ",\"on_error\":\"item\"}");
     struct json *some = expect_post(&c, 200, "/v1/embeddings", body.data);
     assert_int_equal(count_at(some, "data"), 4);
     assert_true(text_at(some, "data.2.error.code")[0]);
     assert_int_equal(count_at(some, "data.3.embedding"), 64);
-    seen(true, "the same with on_error=item", "200, data[2].error, the others embedded",
-         "200, data[2].error, the others embedded");
+    result_row(true, "the same with on_error=item", "200, data[2].error, the others embedded",
+               "200, data[2].error, the others embedded");
     json_free(some);
     buf_clear(&code);
     buf_clear(&body);
     client_close(&c);
-    assert_int_equal(seen_bad(), before);
+    assert_int_equal(results_bad(), before);
 }
 
 /* ---- labels and metadata ---- */
@@ -571,9 +571,9 @@ static void put_with(const char *what, const char *pattern, const char *query)
 static void metadata_has_its_limits(void **state)
 {
     UNUSED(state);
-    int before = seen_bad();
+    int before = results_bad();
     struct buf b = {0};
-    seen_section("Labels and metadata (PUT .../images/{id})");
+    result_section("Labels and metadata (PUT .../images/{id})");
     put_with("metadata {}", "200/201", "metadata=%7B%7D");
     put_with("metadata that is a list", "400", "metadata=%5B%5D");
     put_with("metadata that is no JSON", "400", "metadata=%7B");
@@ -589,7 +589,7 @@ static void metadata_has_its_limits(void **state)
     buf_clear(&b);
     put_with("a control character in the label", "400/200/201", "label=a%0Ab");
     put_with("bad UTF-8 in the label", "400", "label=%ff");
-    assert_int_equal(seen_bad(), before);
+    assert_int_equal(results_bad(), before);
 }
 
 static void hostile_text_is_stored_as_it_is_and_forges_no_log_line(void **state)
@@ -598,7 +598,7 @@ static void hostile_text_is_stored_as_it_is_and_forges_no_log_line(void **state)
     static const char *const texts[] = {"'; DROP TABLE image; --",   "$(reboot)", "\\\" OR 1=1",
                                         "<script>alert(1)</script>", "%s%n%x",    "../../etc/passwd"};
     struct client c = client_to(server.port);
-    seen_section("Hostile text");
+    result_section("Hostile text");
     for (size_t i = 0; i < COUNT(texts); i++) {
         struct buf body = {0};
         struct json_writer w = jw_to(&body);
@@ -608,15 +608,15 @@ static void hostile_text_is_stored_as_it_is_and_forges_no_log_line(void **state)
         jw_text(&w, "text", texts[i]);
         jw_end(&w);
         jw_end(&w);
-        struct json *made = expect(&c, 200,
-                                   &(struct ask){.method = "PATCH",
-                                                 .target = "/v1/collections/default/images/there",
-                                                 .type = "application/json",
-                                                 .body = body.data,
-                                                 .len = body.len});
+        struct json *made = expect_json(&c, 200,
+                                        &(struct ask){.method = "PATCH",
+                                                      .target = "/v1/collections/default/images/there",
+                                                      .type = "application/json",
+                                                      .body = body.data,
+                                                      .len = body.len});
         bool same =
             strcmp(text_at(made, "label"), texts[i]) == 0 && strcmp(text_at(made, "metadata.text"), texts[i]) == 0;
-        seen(same, texts[i], "stored as it is", "%s", same ? "stored as it is" : "changed");
+        result_row(same, texts[i], "stored as it is", "%s", same ? "stored as it is" : "changed");
         assert_true(same);
         json_free(made);
         buf_clear(&body);
@@ -635,28 +635,28 @@ static void searching_what_is_empty_or_small_gives_what_there_is(void **state)
 {
     UNUSED(state);
     struct client c = client_to(server.port);
-    json_free(expect(
+    json_free(expect_json(
         &c, 201,
         &(struct ask){
             .method = "PUT", .target = "/v1/collections/empty", .body = "{}", .len = 2, .type = "application/json"}));
-    struct json *none = expect(&c, 200,
-                               &(struct ask){.method = "POST",
-                                             .target = "/v1/collections/empty/search",
-                                             .type = "image/jpeg",
-                                             .body = photo.data,
-                                             .len = photo.len});
-    struct json *few = expect(&c, 200,
-                              &(struct ask){.method = "POST",
-                                            .target = SEARCH "?limit=1000",
-                                            .type = "image/jpeg",
-                                            .body = photo.data,
-                                            .len = photo.len});
-    seen_section("Searches with few images");
-    seen(count_at(none, "data") == 0, "a search in an empty collection", "200, nothing found", "200, %zu found",
-         count_at(none, "data"));
+    struct json *none = expect_json(&c, 200,
+                                    &(struct ask){.method = "POST",
+                                                  .target = "/v1/collections/empty/search",
+                                                  .type = "image/jpeg",
+                                                  .body = photo.data,
+                                                  .len = photo.len});
+    struct json *few = expect_json(&c, 200,
+                                   &(struct ask){.method = "POST",
+                                                 .target = SEARCH "?limit=1000",
+                                                 .type = "image/jpeg",
+                                                 .body = photo.data,
+                                                 .len = photo.len});
+    result_section("Searches with few images");
+    result_row(count_at(none, "data") == 0, "a search in an empty collection", "200, nothing found", "200, %zu found",
+               count_at(none, "data"));
     struct json *list = expect_get(&c, 200, "/v1/collections/default/images?limit=1000");
-    seen(count_at(few, "data") == count_at(list, "data"), "limit 1000 where there are few", "all of them", "%zu of %zu",
-         count_at(few, "data"), count_at(list, "data"));
+    result_row(count_at(few, "data") == count_at(list, "data"), "limit 1000 where there are few", "all of them",
+               "%zu of %zu", count_at(few, "data"), count_at(list, "data"));
     assert_int_equal(count_at(none, "data"), 0);
     assert_int_equal(count_at(few, "data"), count_at(list, "data"));
     json_free(none);

@@ -8,7 +8,7 @@
 #include "base/rng.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/pictures.h"
-#include "tests/lib/seen.h"
+#include "tests/lib/results_table.h"
 
 enum { SIDE = 96, FORMS_MAX = 24, STEPS = 32 };
 
@@ -61,7 +61,7 @@ static void make_originals(void)
 static int start(void **state)
 {
     UNUSED(state);
-    begin(&server, &(struct server_options){0});
+    expect_start(&server, &(struct server_options){0});
     make_originals();
     return 0;
 }
@@ -71,7 +71,7 @@ static int stop(void **state)
     UNUSED(state);
     for (size_t i = 0; i < n_originals; i++)
         buf_clear(&originals[i]);
-    finish(&server);
+    expect_stop(&server);
     return 0;
 }
 
@@ -232,18 +232,19 @@ static void whole_ones_are_embedded(void **state)
 static void damaged_ones_are_embedded_or_refused_and_none_takes_long(void **state)
 {
     UNUSED(state);
-    int before = seen_bad();
+    int before = results_bad();
     char what[100];
-    seen_section("Images: a corpus of damaged ones (JPEG, PNG and WebP in 22 forms)");
+    result_section("Images: a corpus of damaged ones (JPEG, PNG and WebP in 22 forms)");
     for (size_t i = 0; i < COUNT(ways); i++) {
         struct tally t = send_all(&ways[i]);
         bool none_passes = ways[i].damage != cut || t.embedded == 0;
         snprintf(what, sizeof what, "%zu pictures, %s", n_originals * STEPS, ways[i].name);
-        seen(t.other == 0 && none_passes && t.slowest < 1.0 * T_SLOWER && server_alive(&server), what,
-             ways[i].damage == cut ? "each refused, in less than 1 s" : "each embedded or refused, in less than 1 s",
-             "%zu embedded, %zu refused, %zu other, slowest %.0f ms", t.embedded, t.refused, t.other, t.slowest * 1e3);
+        result_row(
+            t.other == 0 && none_passes && t.slowest < 1.0 * T_SLOWER && server_alive(&server), what,
+            ways[i].damage == cut ? "each refused, in less than 1 s" : "each embedded or refused, in less than 1 s",
+            "%zu embedded, %zu refused, %zu other, slowest %.0f ms", t.embedded, t.refused, t.other, t.slowest * 1e3);
     }
-    assert_int_equal(seen_bad(), before);
+    assert_int_equal(results_bad(), before);
     struct client c = client_to(server.port);
     expect_status(&c, 200, &(struct ask){.method = "GET", .target = "/readyz"});
     client_close(&c);

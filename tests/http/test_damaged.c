@@ -40,12 +40,12 @@ static void import_heals(bool through_server)
     damage_bit(blob, 200);
     assert_false(damage_blob_is_whole(blob));
     if (through_server)
-        begin(&s, &(struct server_options){.dir = p.data});
+        expect_start(&s, &(struct server_options){.dir = p.data});
     import_says(&p, "1 replaced");
     assert_true(damage_blob_is_whole(blob));
     import_says(&p, "1 unchanged");
     if (through_server)
-        finish(&s);
+        expect_stop(&s);
     t_remove_dir(p.dir);
 }
 

@@ -9,14 +9,14 @@
 #include "tests/lib/expect.h"
 #include "tests/lib/ledger.h"
 #include "tests/lib/load.h"
-#include "tests/lib/seen.h"
+#include "tests/lib/results_table.h"
 
 static struct buf photo;
 
 static int start(void **state)
 {
     UNUSED(state);
-    picture(3, 160, &photo);
+    draw_jpeg(3, 160, &photo);
     return 0;
 }
 
@@ -50,7 +50,7 @@ static void sigterm_under_load_answers_every_request_that_was_sent(void **state)
     struct server s;
     atomic_bool quiet = false;
     struct buf put = {0};
-    begin(&s, &(struct server_options){.env = env});
+    expect_start(&s, &(struct server_options){.env = env});
     ask_bytes(
         &(struct ask){
             .method = "POST", .target = "/v1/embeddings", .type = "image/jpeg", .body = photo.data, .len = photo.len},
@@ -68,11 +68,11 @@ static void sigterm_under_load_answers_every_request_that_was_sent(void **state)
     int status = server_wait(&s, 40);
     double took = clock_s() - since;
     pthread_join(b.thread, NULL);
-    seen_section("Signals");
-    seen(status == 0 && b.result.broken == 0 && b.result.failed == 0 && refused, "SIGTERM while 64 uploads wait",
-         "every one answered, new connections refused, exit code 0",
-         "%zu without an answer, %zu with 503, new connections %s, exit code %d after %.2f s", b.result.broken,
-         b.result.refused, refused ? "refused" : "taken", status, took);
+    result_section("Signals");
+    result_row(status == 0 && b.result.broken == 0 && b.result.failed == 0 && refused, "SIGTERM while 64 uploads wait",
+               "every one answered, new connections refused, exit code 0",
+               "%zu without an answer, %zu with 503, new connections %s, exit code %d after %.2f s", b.result.broken,
+               b.result.refused, refused ? "refused" : "taken", status, took);
     assert_true(b.ok);
     assert_true(b.result.ok > 0);
     assert_int_equal(b.result.broken, 0);
@@ -92,7 +92,7 @@ static void what_was_acknowledged_before_a_stop_is_there_after_it(void **state)
     struct server s, again;
     struct err e = {0};
     struct ledger *l = ledger_new(8, 11);
-    begin(&s, &(struct server_options){0});
+    expect_start(&s, &(struct server_options){0});
     ledger_start(l, s.port);
     usleep(400000);
     ledger_mark(l);
@@ -209,17 +209,18 @@ static void a_stop_ends_in_its_time_whatever_its_clients_do(void **state)
     }
     t_remove_dir(dir);
     bool good = longest < DRAIN_S + 1.5 * T_SLOWER;
-    seen(good,
-         "SIGTERM, drain time 2 s, while 600 kept connections go on asking, bodies are half sent and an answer is not "
-         "read",
-         "exit code 0 after 2 s", "exit code 0 after %.1f s", longest);
+    result_row(
+        good,
+        "SIGTERM, drain time 2 s, while 600 kept connections go on asking, bodies are half sent and an answer is not "
+        "read",
+        "exit code 0 after 2 s", "exit code 0 after %.1f s", longest);
     assert_true(good);
 }
 
 static void probe_signal(const char *what, const int *signals, size_t n, bool lives)
 {
     struct server s;
-    begin(&s, &(struct server_options){0});
+    expect_start(&s, &(struct server_options){0});
     for (size_t i = 0; i < n; i++)
         server_signal(&s, signals[i]);
     int status = server_wait(&s, lives ? 0.3 : 10);
@@ -230,8 +231,8 @@ static void probe_signal(const char *what, const int *signals, size_t n, bool li
         client_close(&c);
         status = server_stop(&s);
     }
-    seen(good && status == 0, what, lives ? "it serves on" : "exit code 0", "%s, exit code %d",
-         lives && good ? "it serves on; SIGTERM" : "it ends", status);
+    result_row(good && status == 0, what, lives ? "it serves on" : "exit code 0", "%s, exit code %d",
+               lives && good ? "it serves on; SIGTERM" : "it ends", status);
     assert_true(good);
     assert_int_equal(status, 0);
     server_remove(&s);
@@ -254,14 +255,14 @@ static void it_starts_and_stops_twenty_times_on_the_same_folder(void **state)
     struct server first, s;
     struct err e = {0};
     double slowest = 0;
-    begin(&first, &(struct server_options){0});
+    expect_start(&first, &(struct server_options){0});
     assert_int_equal(server_stop(&first), 0);
     for (int i = 0; i < 20; i++) {
         assert_ok(server_start(&s, &(struct server_options){.dir = first.dir}, &e), e);
         slowest = s.ready_s > slowest ? s.ready_s : slowest;
         assert_int_equal(server_stop(&s), 0);
     }
-    seen(true, "20 starts and stops on one folder", "each clean", "each clean, slowest start %.2f s", slowest);
+    result_row(true, "20 starts and stops on one folder", "each clean", "each clean, slowest start %.2f s", slowest);
     server_remove(&first);
 }
 

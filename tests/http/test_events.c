@@ -21,12 +21,12 @@ static struct server server;
 static int start(void **state)
 {
     UNUSED(state);
-    begin(&server, &(struct server_options){.env = (const char *[]){"ANCHORD_MAX_STREAMS=3", NULL}});
+    expect_start(&server, &(struct server_options){.env = (const char *[]){"ANCHORD_MAX_STREAMS=3", NULL}});
     struct client c = client_to(server.port);
     for (unsigned i = 0; i < IMAGES; i++) {
         struct buf jpeg = {0};
         char target[96];
-        picture(i, 64, &jpeg);
+        draw_jpeg(i, 64, &jpeg);
         snprintf(target, sizeof target, "/v1/collections/default/images/p%u?label=l%u", i, i % 4);
         expect_put_image(&c, 201, target, jpeg.data, jpeg.len);
         buf_clear(&jpeg);

@@ -10,7 +10,7 @@
 #include <signal.h>
 
 #include "tests/lib/expect.h"
-#include "tests/lib/trial.h"
+#include "tests/lib/kill_loop.h"
 
 #define IMAGES "/v1/collections/default/images"
 
@@ -19,14 +19,14 @@ enum { WRITERS = 6, PICTURE_SIDE = 160 };
 /* ---- one chosen fault ---- */
 
 /* PUTs a picture that differs from id to id. */
-static int put(struct trial *t, const char *id)
+static int put(struct kill_loop *t, const char *id)
 {
     struct client c = client_to(t->server.port);
     struct reply reply = {0};
     struct buf body = {0};
     char target[100];
     snprintf(target, sizeof target, IMAGES "/%s", id);
-    picture(3, PICTURE_SIDE, &body);
+    draw_jpeg(3, PICTURE_SIDE, &body);
     buf_text(&body, id);
     client_ask(
         &c, &(struct ask){.method = "PUT", .target = target, .type = "image/jpeg", .body = body.data, .len = body.len},
@@ -38,7 +38,7 @@ static int put(struct trial *t, const char *id)
     return status;
 }
 
-static int get_content(struct trial *t, const char *id)
+static int get_content(struct kill_loop *t, const char *id)
 {
     struct client c = client_to(t->server.port);
     struct reply reply = {0};
@@ -55,28 +55,28 @@ static int get_content(struct trial *t, const char *id)
  * lost, else `what` tells. */
 static bool probe(const char *call, const char *part, int expected, char what[200])
 {
-    struct trial t;
+    struct kill_loop t;
     struct err e = {0};
-    trial_begin(&t, POWER_LOST, "", 1, 1);
-    assert_ok(trial_start(&t, &e), e);
+    kill_loop_begin(&t, POWER_LOST, "", 1, 1);
+    assert_ok(kill_loop_start(&t, &e), e);
     assert_int_equal(put(&t, "before"), 201);
-    trial_break(&t, call, EIO, part, 1);
+    kill_loop_break(&t, call, EIO, part, 1);
     assert_int_equal(put(&t, "during"), expected);
     if (expected == 201)
         usleep(900000); /* the failing call is one of the pause's */
-    trial_mend(&t);
+    kill_loop_mend(&t);
     server_stop(&t.server);
-    assert_ok(trial_start(&t, &e), e);
+    assert_ok(kill_loop_start(&t, &e), e);
     int during = get_content(&t, "during");
     assert_int_equal(put(&t, "after1"), 201);
     assert_int_equal(put(&t, "after2"), 201);
-    trial_die(&t);
-    assert_ok(trial_start(&t, &e), e);
+    kill_loop_die(&t);
+    assert_ok(kill_loop_start(&t, &e), e);
     int before = get_content(&t, "before"), again = get_content(&t, "during"), after1 = get_content(&t, "after1"),
         after2 = get_content(&t, "after2");
     snprintf(what, 200, "%s of %s: before %d, during %d and %d, after %d and %d", call, part, before, during, again,
              after1, after2);
-    trial_end(&t);
+    kill_loop_end(&t);
     return before == 200 && after1 == 200 && after2 == 200 && (during != 200 || again == 200);
 }
 
@@ -153,19 +153,19 @@ static const struct fault faults[] = {
     {"mkdir", ENOSPC, "/data/"},
 };
 
-static void strike(struct trial *t)
+static void strike(struct kill_loop *t)
 {
     const struct fault *f = &faults[rng_below(&t->rng, COUNT(faults))];
-    trial_break(t, f->call, f->number, f->part,
-                (int)rng_below(&t->rng, 3)); /* once, twice or for as long as it lasts */
+    kill_loop_break(t, f->call, f->number, f->part,
+                    (int)rng_below(&t->rng, 3)); /* once, twice or for as long as it lasts */
 }
 
-static void rest(struct trial *t, unsigned least, unsigned most)
+static void rest(struct kill_loop *t, unsigned least, unsigned most)
 {
     usleep((useconds_t)(1000 * rng_between(&t->rng, least, most)));
 }
 
-static void load(struct trial *t, bool with_fault)
+static void load(struct kill_loop *t, bool with_fault)
 {
     ledger_start(t->ledger, t->server.port);
     rest(t, 20, 150);
@@ -176,40 +176,40 @@ static void load(struct trial *t, bool with_fault)
 }
 
 /* Ends the server in one of the ways in which servers end. */
-static void end(struct trial *t)
+static void end(struct kill_loop *t)
 {
     bool kill = rng_below(&t->rng, 3) > 0;
     ledger_mark(t->ledger);
     if (kill && rng_below(&t->rng, 2) == 0)
-        trial_die(t); /* and the power goes */
+        kill_loop_die(t); /* and the power goes */
     else if (kill)
         server_kill(&t->server);
     ledger_stop(t->ledger);
     if (!kill) {
         if (rng_below(&t->rng, 2) == 0)
-            trial_mend(t);
+            kill_loop_mend(t);
         server_stop(&t->server);
     }
 }
 
-static void start(struct trial *t)
+static void start(struct kill_loop *t)
 {
     struct err e = {0};
     if (rng_below(&t->rng, 4) == 0) { /* the disk fails at the start: then it does not start, and loses nothing */
         strike(t);
-        if (trial_start(t, &e))
+        if (kill_loop_start(t, &e))
             server_kill(&t->server);
         e = (struct err){0};
     }
-    trial_mend(t);
-    if (!trial_start(t, &e))
-        trial_broke(t, "it does not start again: %s", e.text);
+    kill_loop_mend(t);
+    if (!kill_loop_start(t, &e))
+        kill_loop_broke(t, "it does not start again: %s", e.text);
     else
-        trial_check(t);
+        kill_loop_check(t);
 }
 
 /* A fault under load, a restart, more load, and the power goes. */
-static void round_of(struct trial *t)
+static void round_of(struct kill_loop *t)
 {
     load(t, true);
     end(t);
@@ -218,19 +218,19 @@ static void round_of(struct trial *t)
         return;
     load(t, false);
     ledger_mark(t->ledger);
-    trial_die(t);
+    kill_loop_die(t);
     ledger_stop(t->ledger);
     start(t);
 }
 
 static void run(enum death death, size_t rounds)
 {
-    struct trial t;
+    struct kill_loop t;
     struct err e = {0};
     const struct ledger_report *r;
-    trial_begin(&t, death, "", rounds, WRITERS);
+    kill_loop_begin(&t, death, "", rounds, WRITERS);
     r = ledger_report(t.ledger);
-    assert_ok(trial_start(&t, &e), e);
+    assert_ok(kill_loop_start(&t, &e), e);
     size_t done = 0;
     for (; done < rounds && !t.broken; done++)
         round_of(&t);
@@ -240,7 +240,7 @@ static void run(enum death death, size_t rounds)
     if (t.broken)
         fail_msg("%s", t.what);
     assert_true(r->acks > 5 * rounds);
-    trial_end(&t);
+    kill_loop_end(&t);
 }
 
 static void faults_restarts_and_losses_of_power_lose_nothing(void **state)

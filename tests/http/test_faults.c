@@ -14,7 +14,7 @@
 #include "engine/model.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/ledger.h"
-#include "tests/lib/seen.h"
+#include "tests/lib/results_table.h"
 
 #define IMAGES "/v1/collections/default/images"
 
@@ -23,7 +23,7 @@ static struct buf photo;
 static int start(void **state)
 {
     UNUSED(state);
-    picture(3, 160, &photo);
+    draw_jpeg(3, 160, &photo);
     return 0;
 }
 
@@ -48,7 +48,7 @@ static void rig_start(struct rig *r)
     snprintf(dir, sizeof dir, "FAULTS_DIR=%s", r->data);
     snprintf(fail, sizeof fail, "FAULTS_FAIL=%s", r->sentinel);
     const char *env[] = {preload, dir, fail, "ASAN_OPTIONS=verify_asan_link_order=0", NULL};
-    begin(&r->server, &(struct server_options){.dir = r->data, .env = env});
+    expect_start(&r->server, &(struct server_options){.dir = r->data, .env = env});
 }
 
 static void rig_new(struct rig *r)
@@ -130,9 +130,9 @@ static void probe_io_error(const char *what, const char *call, const char *part)
     rig_start(&r);
     int kept = ask_status(&r, "GET", IMAGES "/before/content"), again = put(&r, "again", 0);
     bool good = during == 500 && after == 500 && read == 200 && ready == 503 && kept == 200 && again == 201;
-    seen(good, what, "500, and no more writes; reading goes on; a restart mends it",
-         "put %d, next put %d, get %d, readyz %d; after a restart get %d, put %d", during, after, read, ready, kept,
-         again);
+    result_row(good, what, "500, and no more writes; reading goes on; a restart mends it",
+               "put %d, next put %d, get %d, readyz %d; after a restart get %d, put %d", during, after, read, ready,
+               kept, again);
     rig_free(&r);
     assert_true(good);
 }
@@ -140,7 +140,7 @@ static void probe_io_error(const char *what, const char *call, const char *part)
 static void after_an_io_error_nothing_more_is_acknowledged(void **state)
 {
     UNUSED(state);
-    seen_section("A failing disk");
+    result_section("A failing disk");
     probe_io_error("fdatasync of the log fails once with EIO", "fdatasync", "anchord.db-wal");
     probe_io_error("fsync of an image file fails once with EIO", "fsync", ".tmp");
     probe_io_error("fsync of an image folder fails once with EIO", "fsync", "/blobs/");
@@ -163,7 +163,7 @@ static void probe_passing(const char *what, const char *call, int number, const 
     bool good = during == expected && read == 200 && after == 201 && there == 404;
     char want[60];
     snprintf(want, sizeof want, "%d while it lasts, then 201", expected);
-    seen(good, what, want, "put %d, get %d; afterwards put %d, the refused one %d", during, read, after, there);
+    result_row(good, what, want, "put %d, get %d; afterwards put %d, the refused one %d", during, read, after, there);
     server_stop(&r.server);
     rig_free(&r);
     assert_true(good);
@@ -235,7 +235,7 @@ static bool small_disk(struct rig *r, const char *size)
 static void start_with_least(struct rig *r, const char *min_free)
 {
     const char *const env[] = {min_free, NULL};
-    begin(&r->server, &(struct server_options){.dir = r->data, .env = env});
+    expect_start(&r->server, &(struct server_options){.dir = r->data, .env = env});
 }
 
 static void start_on_small_disk(struct rig *r)
@@ -287,9 +287,10 @@ static void a_disk_that_uploads_filled_is_left_by_deleting(void **state)
     start_on_small_disk(&r);
     int kept = ask_status(&r, "GET", IMAGES "/again/content");
     bool good = full == 507 && stored > 10 && reads == 200 && deleted == stored && again == 201 && kept == 200;
-    seen(good, "a disk of 24 MB filled by uploads, then emptied by deletes", "507 when full, deletes work, room again",
-         "%d stored, then %d; get %d; %d deleted; put %d; after a restart get %d", stored, full, reads, deleted, again,
-         kept);
+    result_row(good, "a disk of 24 MB filled by uploads, then emptied by deletes",
+               "507 when full, deletes work, room again",
+               "%d stored, then %d; get %d; %d deleted; put %d; after a restart get %d", stored, full, reads, deleted,
+               again, kept);
     remove_small_disk(&r);
     assert_true(good);
 }
@@ -340,8 +341,8 @@ static void a_disk_that_others_filled_still_lets_delete(void **state)
     unlink(other);
     int again = put(&r, "again", 200000);
     bool good = stored == 20 && full == 507 && reads == 200 && deleted == stored && again == 201;
-    seen(good, "a disk filled to the last byte by something else", "507, reads and deletes work, room again",
-         "put %d, get %d, %d of %d deleted, afterwards put %d", full, reads, deleted, stored, again);
+    result_row(good, "a disk filled to the last byte by something else", "507, reads and deletes work, room again",
+               "put %d, get %d, %d of %d deleted, afterwards put %d", full, reads, deleted, stored, again);
     remove_small_disk(&r);
     assert_true(good);
 }
@@ -436,10 +437,10 @@ static void a_change_of_model_waits_for_room(void **state)
     unlink(other);
     bool done = newest_becomes(&admin, "state", "active"), found = finds(&r, "second");
     bool good = stored == 20 && waits && serves && building && done && found;
-    seen(good, "a change of model on a disk filled to the last byte",
-         "it waits and says so, searches go on; done when there is room",
-         "waits %d, searches %d, state %s; with room: done %d, searches by the new model %d", waits, serves, state_then,
-         done, found);
+    result_row(good, "a change of model on a disk filled to the last byte",
+               "it waits and says so, searches go on; done when there is room",
+               "waits %d, searches %d, state %s; with room: done %d, searches by the new model %d", waits, serves,
+               state_then, done, found);
     free(state_then);
     client_close(&admin);
     remove_small_disk(&r);

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "engine/model.h"
 #include "tests/lib/expect.h"
-#include "tests/lib/trial.h"
+#include "tests/lib/kill_loop.h"
 
 enum { WRITERS = 8, MODELS = 3, DONE_S = 30 };
 
@@ -28,7 +28,7 @@ static size_t wanted_kills(size_t usual)
     return set ? strtoul(set, NULL, 10) : usual;
 }
 
-static void import_models(struct trial *t)
+static void import_models(struct kill_loop *t)
 {
     struct client admin = client_to(t->server.admin);
     for (int i = 1; i < MODELS; i++) {
@@ -95,17 +95,17 @@ static bool look(struct client *admin, struct seen_generations *out)
 }
 
 /* One active generation, which is the collection's. */
-static void check_generations(struct trial *t, struct client *admin, struct seen_generations *g)
+static void check_generations(struct kill_loop *t, struct client *admin, struct seen_generations *g)
 {
     if (!look(admin, g)) {
-        trial_broke(t, "the generations are not told");
+        kill_loop_broke(t, "the generations are not told");
         return;
     }
     struct json *c = expect_get(admin, 200, COLLECTION);
     if (g->n_active != 1 || g->n_building > 1 || int_at(c, "generation") != g->active ||
         model_number(text_at(c, "model")) != g->model)
-        trial_broke(t, "%zu active generations, the last %lld, the collection has %lld of %s", g->n_active,
-                    (long long)g->active, (long long)int_at(c, "generation"), text_at(c, "model"));
+        kill_loop_broke(t, "%zu active generations, the last %lld, the collection has %lld of %s", g->n_active,
+                        (long long)g->active, (long long)int_at(c, "generation"), text_at(c, "model"));
     json_free(c);
 }
 
@@ -135,7 +135,7 @@ static int64_t begin_change(struct client *admin, bool back, int model)
 }
 
 /* Until a random moment, or, `at_switch`, until nothing lacks a vector or the switch is done, and a little. */
-static void wait_for_moment(struct trial *t, struct client *admin, int64_t wanted, bool at_switch)
+static void wait_for_moment(struct kill_loop *t, struct client *admin, int64_t wanted, bool at_switch)
 {
     struct seen_generations g;
     double deadline = clock_s() + 10;
@@ -148,19 +148,19 @@ static void wait_for_moment(struct trial *t, struct client *admin, int64_t wante
 }
 
 /* The change that was begun gets done, with everything in it. */
-static void check_goes_on(struct trial *t, struct client *admin, int64_t wanted)
+static void check_goes_on(struct kill_loop *t, struct client *admin, int64_t wanted)
 {
     struct seen_generations g = {0};
     double deadline = clock_s() + DONE_S;
     while (clock_s() < deadline && !(look(admin, &g) && g.active == wanted))
         usleep(5000);
     if (g.active != wanted)
-        trial_broke(t, "generation %lld is not active after %d s", (long long)wanted, DONE_S);
+        kill_loop_broke(t, "generation %lld is not active after %d s", (long long)wanted, DONE_S);
     else
-        trial_check(t);
+        kill_loop_check(t);
 }
 
-static void one_death(struct trial *t, struct tally *tally, size_t i)
+static void one_death(struct kill_loop *t, struct tally *tally, size_t i)
 {
     struct client admin = client_to(t->server.admin);
     struct seen_generations before = {0}, last = {0}, after = {0};
@@ -174,27 +174,27 @@ static void one_death(struct trial *t, struct tally *tally, size_t i)
     look(&admin, &last);
     ledger_mark(t->ledger);
     client_close(&admin);
-    trial_die(t);
+    kill_loop_die(t);
     ledger_stop(t->ledger);
     t->landed += ledger_report(t->ledger)->in_flight > 0;
     tally->building += last.n_building && !last.complete;
     tally->at_switch += last.n_building && last.complete;
     tally->rolling_back += back && last.n_building;
-    if (rng_below(&t->rng, 3) == 0 && trial_start(t, &e))
-        trial_die(t); /* and once more while it comes up */
+    if (rng_below(&t->rng, 3) == 0 && kill_loop_start(t, &e))
+        kill_loop_die(t); /* and once more while it comes up */
     e = (struct err){0};
-    if (!trial_start(t, &e)) {
-        trial_broke(t, "it does not start again: %s", e.text);
+    if (!kill_loop_start(t, &e)) {
+        kill_loop_broke(t, "it does not start again: %s", e.text);
         return;
     }
     admin = client_to(t->server.admin);
     check_generations(t, &admin, &after);
-    trial_check(t);
+    kill_loop_check(t);
     tally->old += after.active == before.active;
     tally->new += after.active == wanted;
     if (after.active != before.active && after.active != wanted)
-        trial_broke(t, "generation %lld is active, neither %lld nor %lld", (long long)after.active,
-                    (long long)before.active, (long long)wanted);
+        kill_loop_broke(t, "generation %lld is active, neither %lld nor %lld", (long long)after.active,
+                        (long long)before.active, (long long)wanted);
     if (wanted && !t->broken) {
         check_goes_on(t, &admin, wanted);
         tally->went_on += after.active != wanted;
@@ -202,10 +202,10 @@ static void one_death(struct trial *t, struct tally *tally, size_t i)
     client_close(&admin);
 }
 
-static void run(struct trial *t, struct tally *tally)
+static void run(struct kill_loop *t, struct tally *tally)
 {
     struct err e = {0};
-    assert_ok(trial_start(t, &e), e);
+    assert_ok(kill_loop_start(t, &e), e);
     import_models(t);
     for (size_t i = 0; i < t->kills && !t->broken; i++)
         one_death(t, tally, i);
@@ -218,14 +218,14 @@ static void run(struct trial *t, struct tally *tally)
 
 static void dies_well(enum death death)
 {
-    struct trial t;
+    struct kill_loop t;
     struct tally tally = {0};
-    trial_begin(&t, death, "", wanted_kills(6), WRITERS);
+    kill_loop_begin(&t, death, "", wanted_kills(6), WRITERS);
     run(&t, &tally);
     if (t.broken)
         fail_msg("%s", t.what);
     assert_true(tally.building > 0);
-    trial_end(&t);
+    kill_loop_end(&t);
 }
 
 static void old_or_new_whole_when_the_process_is_killed(void **state)
@@ -243,14 +243,14 @@ static void old_or_new_whole_when_power_is_lost(void **state)
 static void a_switch_in_two_transactions_is_seen(void **state)
 {
     UNUSED(state);
-    struct trial t;
+    struct kill_loop t;
     struct tally tally = {0};
     char path[512];
     const char *before = getenv("ANCHORD");
     char *kept = before ? strdup(before) : NULL;
     snprintf(path, sizeof path, "%s/tests/faults/anchord-split", getenv("B"));
     assert_int_equal(setenv("ANCHORD", path, 1), 0);
-    trial_begin(&t, KILLED, "", 60, WRITERS);
+    kill_loop_begin(&t, KILLED, "", 60, WRITERS);
     run(&t, &tally);
     if (kept)
         setenv("ANCHORD", kept, 1);
@@ -258,7 +258,7 @@ static void a_switch_in_two_transactions_is_seen(void **state)
         unsetenv("ANCHORD");
     free(kept);
     assert_true(t.broken);
-    trial_end(&t);
+    kill_loop_end(&t);
 }
 
 int main(void)

@@ -312,10 +312,10 @@ static void open_all(const char *precision)
     enum precision p = strcmp(precision, "bf16") == 0 ? PRECISION_BF16 : PRECISION_FP32;
     sh = (struct shared){.tolerance = p == PRECISION_BF16 ? 2e-2 : 1e-4};
     pthread_mutex_init(&sh.lock, NULL);
-    begin(&sh.server, &(struct server_options){.args = args});
+    expect_start(&sh.server, &(struct server_options){.args = args});
     struct client admin = client_to(sh.server.admin);
     for (size_t i = 0; i < HISTORY_PICTURES; i++)
-        picture(i * 7 + 1, 40, &sh.pictures[i]);
+        draw_jpeg(i * 7 + 1, 40, &sh.pictures[i]);
     for (int i = 0; i < MODELS; i++) {
         struct model *m = small_model_of(SMALL_MODEL_SEED + (uint64_t)i);
         char path[300], target[80];
@@ -333,7 +333,7 @@ static void open_all(const char *precision)
         free(bytes);
         model_free(m);
     }
-    json_free(expect(
+    json_free(expect_json(
         &admin, 201,
         &(struct ask){.method = "PUT", .target = COLLECTION, .type = JSON, .body = "{\"index\":\"flat\"}", .len = 16}));
     client_close(&admin);
@@ -347,7 +347,7 @@ static void close_all(void)
         free(sh.vectors[i]);
         free(sh.scores[i]);
     }
-    finish(&sh.server);
+    expect_stop(&sh.server);
 }
 
 /* Nothing moves any more: by each picture the whole collection, each image with its score. */

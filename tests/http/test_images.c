@@ -11,7 +11,7 @@
 #include "engine/pictures/image.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/probe.h"
-#include "tests/lib/seen.h"
+#include "tests/lib/results_table.h"
 
 #define IMAGE "/v1/collections/default/images/x"
 
@@ -21,9 +21,9 @@ static struct buf photo, tiny;
 static int start(void **state)
 {
     UNUSED(state);
-    begin(&server, &(struct server_options){0});
-    picture(5, 200, &photo);
-    picture(9, 16, &tiny);
+    expect_start(&server, &(struct server_options){0});
+    draw_jpeg(5, 200, &photo);
+    draw_jpeg(9, 16, &tiny);
     return 0;
 }
 
@@ -32,7 +32,7 @@ static int stop(void **state)
     UNUSED(state);
     buf_clear(&photo);
     buf_clear(&tiny);
-    finish(&server);
+    expect_stop(&server);
     return 0;
 }
 
@@ -92,8 +92,8 @@ static void probe_size(const char *what, unsigned width, unsigned height, const 
 static void claimed_sizes_are_checked_before_decoding(void **state)
 {
     UNUSED(state);
-    int before = seen_bad();
-    seen_section("Images: sizes");
+    int before = results_bad();
+    result_section("Images: sizes");
     probe_size("a header that claims 65500 x 65500", 65500, 65500, "413", "too_large");
     probe_size("a header that claims 65535 x 8", 65535, 8, "413/422", NULL);
     probe_size("a header that claims 16384 x 16384", 16384, 16384, "413", "too_large");
@@ -101,7 +101,7 @@ static void claimed_sizes_are_checked_before_decoding(void **state)
     probe_size("a header that claims 200 x 0", 200, 0, "422", "undecodable_image");
     probe_size("a header that claims 200 x 4000, more rows than there are", 200, 4000, "422", "undecodable_image");
     assert_int_equal(stored(), 0);
-    assert_int_equal(seen_bad(), before);
+    assert_int_equal(results_bad(), before);
 }
 
 static void what_is_no_known_picture_is_refused_whatever_its_header_says(void **state)
@@ -112,8 +112,8 @@ static void what_is_no_known_picture_is_refused_whatever_its_header_says(void **
                       html[] = "<html><script>alert(1)</script></html>", zip[] = "PK\x03\x04\x14\x00\x00\x00",
                       soi[] = "\xff\xd8", riff[] = "RIFF\xff\xff\xff\xffWEBPVP8 ",
                       png[] = "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\xff\xff\xff\xff\xff\xff\xff\xff\x08\x02\x00\x00\x00";
-    int before = seen_bad();
-    seen_section("Images: other formats, all sent as image/jpeg");
+    int before = results_bad();
+    result_section("Images: other formats, all sent as image/jpeg");
     probe_bytes("nothing at all", "400/415/422", NULL, "", 0);
     probe_bytes("a GIF", "415", "unsupported_media_type", gif, sizeof gif - 1);
     probe_bytes("HTML", "415", "unsupported_media_type", html, sizeof html - 1);
@@ -122,7 +122,7 @@ static void what_is_no_known_picture_is_refused_whatever_its_header_says(void **
     probe_bytes("a WebP that claims 4 GB", "413/422", NULL, riff, sizeof riff - 1);
     probe_bytes("a PNG that claims 2^32 - 1 squared", "413/422", NULL, png, sizeof png - 1);
     assert_int_equal(stored(), 0);
-    assert_int_equal(seen_bad(), before);
+    assert_int_equal(results_bad(), before);
 }
 
 static void put_marker(struct buf *b, unsigned char marker, const void *bytes, size_t len)
@@ -146,8 +146,8 @@ static void floods_of_markers_cost_no_time(void **state)
 {
     UNUSED(state);
     struct buf b = {0};
-    int before = seen_bad();
-    seen_section("Images: floods");
+    int before = results_bad();
+    result_section("Images: floods");
     with_markers(&b, 0xe1, 20000, 0);
     probe_image("20,000 empty APP1 markers, within 0.3 s", "200/201/413/422", NULL, &b, 0.3);
     with_markers(&b, 0xe1, 1000000, 0);
@@ -156,7 +156,7 @@ static void floods_of_markers_cost_no_time(void **state)
     probe_image("300 APP1 markers of 64 KB, within 0.5 s", "200/201/413/422", NULL, &b, 0.5);
     with_markers(&b, 0xfe, 10, 65000);
     probe_image("10 comments of 64 KB", "200/201", NULL, &b, 0.5);
-    assert_int_equal(seen_bad(), before);
+    assert_int_equal(results_bad(), before);
 }
 
 /* A progressive JPEG of 4096 x 4096 grey pixels whose scans are empty: each costs the decoder a whole pass. */
@@ -181,12 +181,12 @@ static void scan_bombs_are_refused_before_they_go_off(void **state)
 {
     UNUSED(state);
     struct buf b = {0};
-    int before = seen_bad();
+    int before = results_bad();
     scan_bomb(&b, 2000);
     probe_image("16 million pixels in 2,000 scans, within 0.3 s", "413/422", NULL, &b, 0.3);
     scan_bomb(&b, 100000);
     probe_image("16 million pixels in 100,000 scans, within 0.3 s", "413/422", NULL, &b, 0.3);
-    assert_int_equal(seen_bad(), before);
+    assert_int_equal(results_bad(), before);
 }
 
 /* ---- damage ---- */
@@ -210,9 +210,9 @@ static void a_picture_cut_at_any_point_is_refused(void **state)
         refused += status == 422 || status == 415 || status == 400;
         other += !(status == 422 || status == 415 || status == 400);
     }
-    seen_section("Images: damage");
-    seen(refused == 100, "a photograph cut off after 0 to 99 percent", "100 times refused", "%zu refused, %zu not",
-         refused, other);
+    result_section("Images: damage");
+    result_row(refused == 100, "a photograph cut off after 0 to 99 percent", "100 times refused",
+               "%zu refused, %zu not", refused, other);
     assert_int_equal(refused, 100);
     client_close(&c);
 }
@@ -232,8 +232,8 @@ static void a_picture_with_any_one_byte_changed_crashes_nothing(void **state)
         refused += status >= 400 && status < 500;
         other += status < 200 || status >= 500;
     }
-    seen(other == 0 && server_alive(&server), "a small JPEG with each of its bytes changed in turn", "taken or 4xx",
-         "%zu taken, %zu refused, %zu other", taken, refused, other);
+    result_row(other == 0 && server_alive(&server), "a small JPEG with each of its bytes changed in turn",
+               "taken or 4xx", "%zu taken, %zu refused, %zu other", taken, refused, other);
     assert_int_equal(other, 0);
     assert_true(taken > 0 && refused > 0);
     client_close(&c);
@@ -267,8 +267,8 @@ static void hostile_exif_is_taken_as_none(void **state)
     UNUSED(state);
     struct buf b = {0};
     unsigned char tiff[26];
-    int before = seen_bad();
-    seen_section("Images: EXIF");
+    int before = results_bad();
+    result_section("Images: EXIF");
     static const unsigned odd[] = {0, 9, 65535};
     for (size_t i = 0; i < COUNT(odd); i++) {
         char what[60];
@@ -299,7 +299,7 @@ static void hostile_exif_is_taken_as_none(void **state)
     probe_image("MI for the byte order", "200/201", NULL, &b, 1);
     with_exif(&b, "", 0);
     probe_image("an empty EXIF block", "200/201", NULL, &b, 1);
-    assert_int_equal(seen_bad(), before);
+    assert_int_equal(results_bad(), before);
 }
 
 static void turned_pictures_tell_their_upright_size(void **state)
@@ -322,12 +322,12 @@ static void turned_pictures_tell_their_upright_size(void **state)
         buf_add(&b, plain.data, 2);
         put_marker(&b, 0xe1, exif, sizeof exif);
         buf_add(&b, plain.data + 2, plain.len - 2);
-        struct json *made = expect(&c, orientation == 1 ? 201 : 200,
-                                   &(struct ask){.method = "PUT",
-                                                 .target = "/v1/collections/default/images/turned",
-                                                 .type = "image/jpeg",
-                                                 .body = b.data,
-                                                 .len = b.len});
+        struct json *made = expect_json(&c, orientation == 1 ? 201 : 200,
+                                        &(struct ask){.method = "PUT",
+                                                      .target = "/v1/collections/default/images/turned",
+                                                      .type = "image/jpeg",
+                                                      .body = b.data,
+                                                      .len = b.len});
         assert_int_equal(int_at(made, "width"), orientation < 5 ? 60 : 30);
         assert_int_equal(int_at(made, "height"), orientation < 5 ? 30 : 60);
         json_free(made);
@@ -355,9 +355,9 @@ static void what_follows_a_picture_is_kept_byte_for_byte(void **state)
     expect_put_image(&c, 201, "/v1/collections/default/images/polyglot", b.data, b.len);
     client_ask(&c, &(struct ask){.method = "GET", .target = "/v1/collections/default/images/polyglot/content"}, &r);
     hash_text(r.body.data, r.body.len, got);
-    seen_section("Images: odd and still right");
-    seen(strcmp(sent, got) == 0, "a JPEG with a ZIP and 4 MB behind it", "stored bytes = sent bytes", "%s",
-         strcmp(sent, got) == 0 ? "equal" : "different");
+    result_section("Images: odd and still right");
+    result_row(strcmp(sent, got) == 0, "a JPEG with a ZIP and 4 MB behind it", "stored bytes = sent bytes", "%s",
+               strcmp(sent, got) == 0 ? "equal" : "different");
     assert_string_equal(sent, got);
     expect_status(&c, 204, &(struct ask){.method = "DELETE", .target = "/v1/collections/default/images/polyglot"});
     reply_clear(&r);
@@ -369,7 +369,7 @@ static void flat_pictures_get_a_finite_vector_or_a_plain_refusal(void **state)
 {
     UNUSED(state);
     static const uint8_t shades[] = {0, 128, 255};
-    int before = seen_bad();
+    int before = results_bad();
     for (size_t i = 0; i < COUNT(shades); i++) {
         struct image img;
         struct buf b = {0};
@@ -385,7 +385,7 @@ static void flat_pictures_get_a_finite_vector_or_a_plain_refusal(void **state)
                       .method = "POST", .target = "/v1/embeddings", .type = "image/png", .body = b.data, .len = b.len});
         buf_clear(&b);
     }
-    assert_int_equal(seen_bad(), before);
+    assert_int_equal(results_bad(), before);
 }
 
 /* ---- the same id from many clients at once ---- */
@@ -420,8 +420,8 @@ static void one_id_from_fifty_clients_at_once_is_made_once(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, race, NULL), 0);
     for (size_t i = 0; i < RACERS; i++)
         pthread_join(threads[i], NULL);
-    seen(created == 1 && failed == 0, "the same id put by 50 clients at once", "201 once, 200 else",
-         "201 %d times, 200 %d times, other %d times", created, replaced, failed);
+    result_row(created == 1 && failed == 0, "the same id put by 50 clients at once", "201 once, 200 else",
+               "201 %d times, 200 %d times, other %d times", created, replaced, failed);
     assert_int_equal(created, 1);
     assert_int_equal(replaced, RACERS - 1);
     assert_int_equal(stored(), before + 1);

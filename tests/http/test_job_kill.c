@@ -22,7 +22,7 @@ static struct buf photo;
 static int start(void **state)
 {
     UNUSED(state);
-    picture(3, 64, &photo);
+    draw_jpeg(3, 64, &photo);
     return 0;
 }
 
@@ -39,7 +39,7 @@ static void fill(const struct server *s)
     for (unsigned i = 0; i < IMAGES; i++) {
         struct buf jpeg = {0};
         char target[96];
-        picture(i, 64, &jpeg);
+        draw_jpeg(i, 64, &jpeg);
         snprintf(target, sizeof target, "/v1/collections/default/images/p%u?label=l%u", i, i % 4);
         expect_put_image(&c, 201, target, jpeg.data, jpeg.len);
         buf_clear(&jpeg);
@@ -182,7 +182,7 @@ static void a_killed_server_takes_its_worker_along_and_goes_on_after_it(void **s
     struct server s, again;
     struct err e = {0};
     char id[40];
-    begin(&s, &(struct server_options){0});
+    expect_start(&s, &(struct server_options){0});
     fill(&s);
     post_job(&s, STEPS(300), id);
     wait_for_checkpoint(&s, id);
@@ -210,7 +210,7 @@ static void a_killed_worker_is_replaced_once(void **state)
     UNUSED(state);
     struct server s;
     char id[40];
-    begin(&s, &(struct server_options){0});
+    expect_start(&s, &(struct server_options){0});
     fill(&s);
     post_job(&s, STEPS(300), id);
     wait_for_checkpoint(&s, id);
@@ -228,7 +228,7 @@ static void a_killed_worker_is_replaced_once(void **state)
     assert_int_equal(kill(wait_for_worker(id, first), SIGKILL), 0);
     expect_end(&s, id, "failed", "worker_died", "killed by signal 9");
     expect_serving(&s);
-    finish(&s);
+    expect_stop(&s);
 }
 
 /* By hand, or by whatever ends processes that it takes for idle. */
@@ -237,7 +237,7 @@ static void a_worker_that_somebody_stops_goes_on(void **state)
     UNUSED(state);
     struct server s;
     char id[40];
-    begin(&s, &(struct server_options){0});
+    expect_start(&s, &(struct server_options){0});
     fill(&s);
     post_job(&s, STEPS(300), id);
     wait_for_checkpoint(&s, id);
@@ -245,7 +245,7 @@ static void a_worker_that_somebody_stops_goes_on(void **state)
     wait_for_event(&s, id, "somebody stopped the worker");
     wait_for_event(&s, id, "going on from the checkpoint of step");
     expect_end(&s, id, "succeeded", NULL, NULL);
-    finish(&s);
+    expect_stop(&s);
 }
 
 static void a_worker_that_needs_too_much_memory_says_so(void **state)
@@ -255,7 +255,7 @@ static void a_worker_that_needs_too_much_memory_says_so(void **state)
     for (size_t i = 0; i < COUNT(limits); i++) {
         struct server s;
         char id[40];
-        begin(&s, &(struct server_options){.env = (const char *[]){limits[i], NULL}});
+        expect_start(&s, &(struct server_options){.env = (const char *[]){limits[i], NULL}});
         fill(&s);
         post_job(&s, STEPS(5000), id);
         double since = clock_s();
@@ -263,7 +263,7 @@ static void a_worker_that_needs_too_much_memory_says_so(void **state)
         assert_true(clock_s() - since < t_patience(20));
         expect_no_worker(id, 1);
         expect_serving(&s);
-        finish(&s);
+        expect_stop(&s);
     }
 }
 
@@ -278,9 +278,9 @@ static void a_full_disk_fails_the_job_and_nothing_else(void **state)
     snprintf(preload, sizeof preload, "LD_PRELOAD=%s/tests/faults/preload.so", getenv("B"));
     snprintf(dir, sizeof dir, "FAULTS_DIR=%s", data);
     snprintf(fault, sizeof fault, "FAULTS_FAIL=%s", sentinel);
-    begin(&s, &(struct server_options){
-                  .dir = data,
-                  .env = (const char *[]){preload, dir, fault, "ASAN_OPTIONS=verify_asan_link_order=0", NULL}});
+    expect_start(&s, &(struct server_options){
+                         .dir = data,
+                         .env = (const char *[]){preload, dir, fault, "ASAN_OPTIONS=verify_asan_link_order=0", NULL}});
     fill(&s);
     FILE *f = fopen(sentinel, "w");
     assert_non_null(f);
@@ -378,7 +378,7 @@ static void deaths_at_random_moments_leave_the_old_model_or_the_new_one(void **s
     struct server s;
     char id[40];
     print_message("seed %llu\n", (unsigned long long)seed);
-    begin(&s, &(struct server_options){0});
+    expect_start(&s, &(struct server_options){0});
     fill(&s);
     double start = clock_s();
     post_job(&s, PROMOTED, id);
@@ -398,7 +398,7 @@ static void deaths_at_random_moments_leave_the_old_model_or_the_new_one(void **s
     }
     print_message("%zu deaths, %zu of them while a worker lived; a job takes %.1f s\n", n, met, usual);
     assert_true(n == 0 || met > 0);
-    finish(&s);
+    expect_stop(&s);
 }
 
 int main(void)

@@ -7,7 +7,7 @@
 #include "tests/t.h"
 
 #include "tests/lib/expect.h"
-#include "tests/lib/trial.h"
+#include "tests/lib/kill_loop.h"
 
 enum { WRITERS = 8 };
 
@@ -18,31 +18,31 @@ static size_t wanted_kills(void)
 }
 
 /* Load, a kill at a random moment, sometimes another during recovery, and the check. */
-static void one_kill(struct trial *t)
+static void one_kill(struct kill_loop *t)
 {
     struct err e = {0};
     const struct ledger_report *r = ledger_report(t->ledger);
     ledger_start(t->ledger, t->server.port);
     usleep((useconds_t)(1000 * rng_between(&t->rng, 50, 800)));
     ledger_mark(t->ledger);
-    trial_die(t);
+    kill_loop_die(t);
     ledger_stop(t->ledger);
     t->landed += r->in_flight > 0;
-    if (rng_below(&t->rng, 3) == 0 && trial_start(t, &e))
-        trial_die(t);
+    if (rng_below(&t->rng, 3) == 0 && kill_loop_start(t, &e))
+        kill_loop_die(t);
     e = (struct err){0};
-    if (!trial_start(t, &e)) {
-        trial_broke(t, "it does not start again: %s", e.text);
+    if (!kill_loop_start(t, &e)) {
+        kill_loop_broke(t, "it does not start again: %s", e.text);
     } else {
-        trial_check(t);
+        kill_loop_check(t);
     }
 }
 
-static void run(struct trial *t)
+static void run(struct kill_loop *t)
 {
     struct err e = {0};
     const struct ledger_report *r = ledger_report(t->ledger);
-    assert_ok(trial_start(t, &e), e);
+    assert_ok(kill_loop_start(t, &e), e);
     for (size_t i = 0; i < t->kills && !t->broken; i++)
         one_kill(t);
     t->acks = r->acks;
@@ -53,7 +53,7 @@ static void run(struct trial *t)
 }
 
 /* All promises held, and the test was a test: each kill hit requests, and there was something to lose. */
-static void assert_nothing_lost(const struct trial *t)
+static void assert_nothing_lost(const struct kill_loop *t)
 {
     if (t->broken)
         fail_msg("%s", t->what);
@@ -64,43 +64,43 @@ static void assert_nothing_lost(const struct trial *t)
 static void no_acknowledged_write_is_lost_when_the_process_is_killed(void **state)
 {
     UNUSED(state);
-    struct trial t;
-    trial_begin(&t, KILLED, "", wanted_kills(), WRITERS);
+    struct kill_loop t;
+    kill_loop_begin(&t, KILLED, "", wanted_kills(), WRITERS);
     run(&t);
     assert_nothing_lost(&t);
-    trial_end(&t);
+    kill_loop_end(&t);
 }
 
 static void nor_when_everything_is_lost_that_was_not_synced(void **state)
 {
     UNUSED(state);
-    struct trial t;
-    trial_begin(&t, POWER_LOST, "", wanted_kills(), WRITERS);
+    struct kill_loop t;
+    kill_loop_begin(&t, POWER_LOST, "", wanted_kills(), WRITERS);
     run(&t);
     assert_nothing_lost(&t);
     assert_true(t.lost_writes > 0);
-    trial_end(&t);
+    kill_loop_end(&t);
 }
 
 static void nor_when_a_part_of_it_survives(void **state)
 {
     UNUSED(state);
-    struct trial t;
-    trial_begin(&t, POWER_LOST_PARTLY, "", wanted_kills(), WRITERS);
+    struct kill_loop t;
+    kill_loop_begin(&t, POWER_LOST_PARTLY, "", wanted_kills(), WRITERS);
     run(&t);
     assert_nothing_lost(&t);
-    trial_end(&t);
+    kill_loop_end(&t);
 }
 
 /* With these syncs taken away the same kills must show a loss. */
 static void assert_loss_without(const char *nosync)
 {
-    struct trial t;
-    trial_begin(&t, POWER_LOST, nosync, 6, WRITERS);
+    struct kill_loop t;
+    kill_loop_begin(&t, POWER_LOST, nosync, 6, WRITERS);
     run(&t);
     assert_true(t.acks > 0);
     assert_true(t.broken);
-    trial_end(&t);
+    kill_loop_end(&t);
 }
 
 static void without_the_sync_of_image_files_the_loss_is_seen(void **state)

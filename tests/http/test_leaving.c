@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "tests/lib/expect.h"
-#include "tests/lib/seen.h"
+#include "tests/lib/results_table.h"
 
 #define IMAGE_URL "/v1/collections/default/images/large"
 
@@ -15,7 +15,7 @@ static void large_picture(struct buf *out)
 {
     static char comment[65537];
     struct buf small = {0};
-    picture(1, 64, &small);
+    draw_jpeg(1, 64, &small);
     memcpy(comment, "\xff\xfe\xff\xff", 4);
     buf_add(out, small.data, 2);
     while (out->len < BODY)
@@ -43,7 +43,7 @@ static void seventeen_clients_that_leave_in_the_middle_of_30_mb_leave_room_for_o
     static const char *const env[] = {"ANCHORD_IDLE_TIMEOUT_SECONDS=600", "ANCHORD_BODY_TIMEOUT_SECONDS=600", NULL};
     struct server s;
     struct buf body = {0};
-    begin(&s, &(struct server_options){.env = env});
+    expect_start(&s, &(struct server_options){.env = env});
     struct client admin = client_to(s.admin), next = client_to(s.port);
     gauge(&admin, "anchord_http_body_memory_bytes"); /* its connection is there from now on */
     usleep(100000);
@@ -68,10 +68,10 @@ static void seventeen_clients_that_leave_in_the_middle_of_30_mb_leave_room_for_o
     while (gauge(&admin, "anchord_http_body_memory_bytes") != 0 && clock_s() < end)
         usleep(5000);
     bool free_again = clock_s() < end;
-    seen_section("Clients that leave in the middle of 30 MB");
-    seen(free_again, "17 clients send 15 MB and leave", "memory and descriptors as before",
-         "%.0f bytes, %zu descriptors, before %zu", gauge(&admin, "anchord_http_body_memory_bytes"), server_fds(&s),
-         fds);
+    result_section("Clients that leave in the middle of 30 MB");
+    result_row(free_again, "17 clients send 15 MB and leave", "memory and descriptors as before",
+               "%.0f bytes, %zu descriptors, before %zu", gauge(&admin, "anchord_http_body_memory_bytes"),
+               server_fds(&s), fds);
     assert_true(free_again);
     print_message("closed after %.3f s\n", closed);
     for (size_t i = 0; i < 5; i++)
@@ -85,7 +85,7 @@ static void seventeen_clients_that_leave_in_the_middle_of_30_mb_leave_room_for_o
     client_close(&admin);
     client_close(&next);
     buf_clear(&body);
-    finish(&s);
+    expect_stop(&s);
 }
 
 int main(void)

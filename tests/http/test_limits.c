@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/load.h"
-#include "tests/lib/seen.h"
+#include "tests/lib/results_table.h"
 
 #define HEAD(method, target) method " " target " HTTP/1.1\r\nHost: localhost\r\n"
 #define UPLOAD               HEAD("POST", "/v1/embeddings") "Content-Type: image/jpeg\r\n"
@@ -18,7 +18,7 @@ static struct buf photo;
 static int start(void **state)
 {
     UNUSED(state);
-    picture(3, 160, &photo);
+    draw_jpeg(3, 160, &photo);
     return 0;
 }
 
@@ -63,7 +63,7 @@ static void probe_drip(uint16_t port, const char *what, const char *head)
     int status;
     double took = drip(port, head, &status);
     bool good = took >= 1.5 && took <= t_patience(4) && status == 408;
-    seen(good, what, "408 after 2 to 4 s", "%s%.0d after %.1f s", status ? "" : "closed", status, took);
+    result_row(good, what, "408 after 2 to 4 s", "%s%.0d after %.1f s", status ? "" : "closed", status, took);
     assert_true(good);
 }
 
@@ -74,8 +74,8 @@ static void slow_clients_are_cut_off_at_their_deadline(void **state)
 {
     UNUSED(state);
     struct server s;
-    begin(&s, &(struct server_options){.env = short_deadlines});
-    seen_section("Slow clients (deadlines set to 2 s)");
+    expect_start(&s, &(struct server_options){.env = short_deadlines});
+    result_section("Slow clients (deadlines set to 2 s)");
     probe_drip(s.port, "a header that comes byte by byte", HEAD("GET", "/healthz") "X: ");
     probe_drip(s.port, "a body that comes byte by byte", UPLOAD "Content-Length: 1000\r\n\r\n");
     probe_drip(s.port, "a chunked body that comes byte by byte", UPLOAD "Transfer-Encoding: chunked\r\n\r\nff\r\n");
@@ -84,11 +84,11 @@ static void slow_clients_are_cut_off_at_their_deadline(void **state)
     double since = clock_s();
     bool closed = client_drained(&c, 6);
     double took = clock_s() - since;
-    seen(closed && took >= 1.5 && took <= t_patience(4), "a kept connection that asks nothing more",
-         "closed after 2 to 4 s", "%s after %.1f s", closed ? "closed" : "open", took);
+    result_row(closed && took >= 1.5 && took <= t_patience(4), "a kept connection that asks nothing more",
+               "closed after 2 to 4 s", "%s after %.1f s", closed ? "closed" : "open", took);
     assert_true(closed && took <= t_patience(4));
     client_close(&c);
-    finish(&s);
+    expect_stop(&s);
 }
 
 static void put_big_file(struct server *s, size_t bytes)
@@ -110,7 +110,7 @@ static void a_client_that_never_reads_is_cut_off_and_costs_little(void **state)
     struct server s;
     struct buf asks = {0};
     int small = 2048;
-    begin(&s, &(struct server_options){.env = short_deadlines});
+    expect_start(&s, &(struct server_options){.env = short_deadlines});
     struct client c = client_to(s.port);
     put_big_file(&s, 8u << 20);
     for (int i = 0; i < 200; i++)
@@ -127,13 +127,13 @@ static void a_client_that_never_reads_is_cut_off_and_costs_little(void **state)
     } while (server_fds(&s) > fds && clock_s() - since < t_patience(15));
     double took = clock_s() - since;
     size_t grown = (most - before) >> 20;
-    seen(took < t_patience(15) && grown <= 40 * T_BULKIER, "200 pipelined requests for 8 MB, no answer read",
-         "cut off, at most 40 MB more", "%s after %.1f s, %zu MB more",
-         took < t_patience(15) ? "cut off" : "still open", took, grown);
+    result_row(took < t_patience(15) && grown <= 40 * T_BULKIER, "200 pipelined requests for 8 MB, no answer read",
+               "cut off, at most 40 MB more", "%s after %.1f s, %zu MB more",
+               took < t_patience(15) ? "cut off" : "still open", took, grown);
     assert_true(took < t_patience(15) && grown <= 40 * T_BULKIER);
     client_close(&c);
     buf_clear(&asks);
-    finish(&s);
+    expect_stop(&s);
 }
 
 static void two_hundred_slow_clients_do_not_slow_the_others(void **state)
@@ -145,7 +145,7 @@ static void two_hundred_slow_clients_do_not_slow_the_others(void **state)
     struct server s;
     struct load_result alone, beside;
     struct err e = {0};
-    begin(&s, &(struct server_options){.env = env});
+    expect_start(&s, &(struct server_options){.env = env});
     struct buf get = request("GET", "/v1/models", NULL, NULL, 0);
     struct load l = {.port = s.port, .connections = 4, .total = 4000, .requests = &get, .n = 1};
     assert_ok(load_run(&l, &alone, &e), e);
@@ -157,12 +157,12 @@ static void two_hundred_slow_clients_do_not_slow_the_others(void **state)
     assert_ok(load_run(&l, &beside, &e), e);
     for (size_t i = 0; i < SLOW; i++)
         client_close(&slow[i]);
-    seen(beside.ok == 4000, "200 slow headers beside 4 decent connections", "all 4,000 answered",
-         "%zu answered, p99 %.1f ms, alone %.1f ms", beside.ok, beside.p99 * 1e3, alone.p99 * 1e3);
+    result_row(beside.ok == 4000, "200 slow headers beside 4 decent connections", "all 4,000 answered",
+               "%zu answered, p99 %.1f ms, alone %.1f ms", beside.ok, beside.p99 * 1e3, alone.p99 * 1e3);
     assert_int_equal(beside.ok, 4000);
     assert_true(beside.p99 < 0.25);
     buf_clear(&get);
-    finish(&s);
+    expect_stop(&s);
 }
 
 /* ---- too many ---- */
@@ -175,7 +175,7 @@ static void connections_over_the_limit_wait_and_the_others_go_on(void **state)
     static const char *const env[] = {"ANCHORD_MAX_CONNECTIONS=32", NULL};
     struct server s;
     size_t answered = 0, after = 0;
-    begin(&s, &(struct server_options){.env = env});
+    expect_start(&s, &(struct server_options){.env = env});
     for (size_t i = 0; i < ALL; i++) {
         struct reply r = {0};
         many[i] = client_to(s.port);
@@ -197,13 +197,13 @@ static void connections_over_the_limit_wait_and_the_others_go_on(void **state)
     for (size_t i = 0; i < ALL; i++)
         client_close(&many[i]);
     reply_clear(&r);
-    seen_section("Too many clients");
-    seen(held == 200 && after == LIMIT - 4, "60 connections where 32 are allowed",
-         "the first stay served; room again at once", "%zu answered, first one %d, afterwards %zu of %d served",
-         answered, held, after, LIMIT - 4);
+    result_section("Too many clients");
+    result_row(held == 200 && after == LIMIT - 4, "60 connections where 32 are allowed",
+               "the first stay served; room again at once", "%zu answered, first one %d, afterwards %zu of %d served",
+               answered, held, after, LIMIT - 4);
     assert_int_equal(held, 200);
     assert_int_equal(after, LIMIT - 4);
-    finish(&s);
+    expect_stop(&s);
 }
 
 /* How many of the first n connections get an answer to what they all ask while the server is stopped. */
@@ -233,18 +233,18 @@ static void clients_that_are_ready_in_the_same_instant_are_all_answered(void **s
     static struct client list[MOST];
     struct server s;
     size_t silent = 0;
-    begin(&s, &(struct server_options){0});
+    expect_start(&s, &(struct server_options){0});
     for (size_t i = 0; i < MOST; i++) {
         list[i] = client_to(s.port);
         expect_status(&list[i], 200, &(struct ask){.method = "GET", .target = "/healthz"});
     }
     for (size_t n = LEAST; n <= MOST && silent == 0; n++)
         silent = n - ask_together(&s, list, n);
-    seen(silent == 0, "128 to 320 requests in the same instant", "all answered", "%zu without an answer", silent);
+    result_row(silent == 0, "128 to 320 requests in the same instant", "all answered", "%zu without an answer", silent);
     assert_int_equal(silent, 0);
     for (size_t i = 0; i < MOST; i++)
         client_close(&list[i]);
-    finish(&s);
+    expect_stop(&s);
 }
 
 static void one_address_can_be_held_to_its_share(void **state)
@@ -255,7 +255,7 @@ static void one_address_can_be_held_to_its_share(void **state)
     struct server s;
     struct reply r = {0};
     size_t served = 0;
-    begin(&s, &(struct server_options){.env = env});
+    expect_start(&s, &(struct server_options){.env = env});
     for (size_t i = 0; i < COUNT(mine); i++) {
         mine[i] = client_to(s.port);
         client_ask(&mine[i], &(struct ask){.method = "GET", .target = "/healthz", .timeout = 1}, &r);
@@ -264,15 +264,15 @@ static void one_address_can_be_held_to_its_share(void **state)
     struct client other = client_to(s.port);
     other.source = "127.0.0.9";
     client_ask(&other, &(struct ask){.method = "GET", .target = "/healthz", .timeout = 2}, &r);
-    seen(served == 4 && r.status == 200, "8 connections of one address where 4 are allowed",
-         "4 served, another address served", "%zu served, another address %d", served, r.status);
+    result_row(served == 4 && r.status == 200, "8 connections of one address where 4 are allowed",
+               "4 served, another address served", "%zu served, another address %d", served, r.status);
     assert_int_equal(served, 4);
     assert_int_equal(r.status, 200);
     for (size_t i = 0; i < COUNT(mine); i++)
         client_close(&mine[i]);
     client_close(&other);
     reply_clear(&r);
-    finish(&s);
+    expect_stop(&s);
 }
 
 static void overload_is_refused_quickly_while_work_goes_on(void **state)
@@ -283,7 +283,7 @@ static void overload_is_refused_quickly_while_work_goes_on(void **state)
     struct server s;
     struct load_result peak, over;
     struct err e = {0};
-    begin(&s, &(struct server_options){.env = env, .model = "", .args = args});
+    expect_start(&s, &(struct server_options){.env = env, .model = "", .args = args});
     struct buf put = request("POST", "/v1/embeddings", "image/jpeg", photo.data, photo.len);
     assert_ok(
         load_run(&(struct load){.port = s.port, .connections = 4, .seconds = 1.5, .requests = &put, .n = 1}, &peak, &e),
@@ -294,12 +294,12 @@ static void overload_is_refused_quickly_while_work_goes_on(void **state)
                   &over, &e),
               e);
     bool good = over.refused > 0 && over.failed == 0 && over.broken == 0 && over.rate >= 0.6 * peak.rate;
-    seen(good, "uploads at four times what it can do", "some 503, quickly; the work goes on",
-         "%.0f/s done (%.0f/s at the peak), %zu times 503 with p99 %.0f ms, %zu other", over.rate, peak.rate,
-         over.refused, over.refused_p99 * 1e3, over.failed + over.broken);
+    result_row(good, "uploads at four times what it can do", "some 503, quickly; the work goes on",
+               "%.0f/s done (%.0f/s at the peak), %zu times 503 with p99 %.0f ms, %zu other", over.rate, peak.rate,
+               over.refused, over.refused_p99 * 1e3, over.failed + over.broken);
     assert_true(good);
     buf_clear(&put);
-    finish(&s);
+    expect_stop(&s);
 }
 
 static void bodies_together_stay_within_their_memory(void **state)
@@ -311,7 +311,7 @@ static void bodies_together_stay_within_their_memory(void **state)
     static char half[BODY / 2];
     struct server s;
     size_t refused = 0, read = 0;
-    begin(&s, &(struct server_options){.env = env});
+    expect_start(&s, &(struct server_options){.env = env});
     usleep(100000);
     size_t before = server_rss(&s);
     for (size_t i = 0; i < N; i++) {
@@ -333,8 +333,8 @@ static void bodies_together_stay_within_their_memory(void **state)
         client_close(&many[i]);
     }
     bool good = refused >= N / 4 && read >= 8 && refused + read == N && grown <= 32 * T_BULKIER;
-    seen(good, "40 bodies of 1 MB, all half sent at once, where 16 MB are allowed",
-         "some 503, some read; at most 32 MB more", "%zu times 503, %zu read, %zu MB more", refused, read, grown);
+    result_row(good, "40 bodies of 1 MB, all half sent at once, where 16 MB are allowed",
+               "some 503, some read; at most 32 MB more", "%zu times 503, %zu read, %zu MB more", refused, read, grown);
     assert_true(good);
     struct client c = client_to(s.port);
     usleep(300000);
@@ -343,7 +343,7 @@ static void bodies_together_stay_within_their_memory(void **state)
         &(struct ask){
             .method = "POST", .target = "/v1/embeddings", .type = "image/jpeg", .body = photo.data, .len = photo.len});
     client_close(&c);
-    finish(&s);
+    expect_stop(&s);
 }
 
 /* ---- too fast ---- */
@@ -357,7 +357,7 @@ static void a_rate_limit_holds_and_says_when_to_come_back(void **state)
     struct err e = {0};
     struct reply r = {0};
     char wait[32] = "";
-    begin(&s, &(struct server_options){.env = env});
+    expect_start(&s, &(struct server_options){.env = env});
     struct buf get = request("GET", "/v1/models", NULL, NULL, 0);
     assert_ok(
         load_run(&(struct load){.port = s.port, .connections = 4, .seconds = 3, .rate = 200, .requests = &get, .n = 1},
@@ -370,16 +370,16 @@ static void a_rate_limit_holds_and_says_when_to_come_back(void **state)
     other.source = "127.0.0.9";
     expect_status(&other, 200, &(struct ask){.method = "GET", .target = "/v1/models"});
     bool good = fast.ok >= 140 && fast.ok <= 180 && fast.failed == 0 && atoi(wait) >= 1;
-    seen_section("Too fast");
-    seen(good, "200 requests a second for 3 s where 50 and a burst of 10 are allowed",
-         "about 160 answered, the others 429", "%zu answered, %zu times 429, Retry-After: %s", fast.ok, fast.refused,
-         wait);
+    result_section("Too fast");
+    result_row(good, "200 requests a second for 3 s where 50 and a burst of 10 are allowed",
+               "about 160 answered, the others 429", "%zu answered, %zu times 429, Retry-After: %s", fast.ok,
+               fast.refused, wait);
     assert_true(good);
     client_close(&c);
     client_close(&other);
     reply_clear(&r);
     buf_clear(&get);
-    finish(&s);
+    expect_stop(&s);
 }
 
 /* ---- clients that leave while their request waits ---- */
@@ -388,7 +388,7 @@ static void requests_whose_client_left_are_cleaned_up(void **state)
 {
     UNUSED(state);
     struct server s;
-    begin(&s, &(struct server_options){0});
+    expect_start(&s, &(struct server_options){0});
     struct buf put = request("POST", "/v1/embeddings", "image/jpeg", photo.data, photo.len);
     struct client c = client_to(s.port);
     expect_status(&c, 200, &(struct ask){.method = "GET", .target = "/healthz"});
@@ -404,17 +404,17 @@ static void requests_whose_client_left_are_cleaned_up(void **state)
     }
     for (int i = 0; i < 100 && server_fds(&s) > fds; i++)
         usleep(100000);
-    seen_section("Clients that leave");
-    seen(server_alive(&s) && server_fds(&s) <= fds, "500 uploads whose client leaves without the answer",
-         "all cleaned up", "%zu descriptors, before %zu; %zu threads, before %zu", server_fds(&s), fds,
-         server_threads(&s), threads);
+    result_section("Clients that leave");
+    result_row(server_alive(&s) && server_fds(&s) <= fds, "500 uploads whose client leaves without the answer",
+               "all cleaned up", "%zu descriptors, before %zu; %zu threads, before %zu", server_fds(&s), fds,
+               server_threads(&s), threads);
     assert_true(server_alive(&s));
     assert_int_equal(server_fds(&s), fds);
     assert_int_equal(server_threads(&s), threads);
     expect_status(&c, 200, &(struct ask){.method = "GET", .target = "/healthz"});
     client_close(&c);
     buf_clear(&put);
-    finish(&s);
+    expect_stop(&s);
 }
 
 static void the_number_of_threads_does_not_follow_the_load(void **state)
@@ -423,7 +423,7 @@ static void the_number_of_threads_does_not_follow_the_load(void **state)
     struct server s;
     struct load_result out;
     struct err e = {0};
-    begin(&s, &(struct server_options){0});
+    expect_start(&s, &(struct server_options){0});
     struct client c = client_to(s.port);
     expect_put_image(&c, 201, "/v1/collections/default/images/a", photo.data, photo.len);
     struct buf list[2] = {request("POST", "/v1/collections/default/search", "image/jpeg", photo.data, photo.len),
@@ -433,14 +433,14 @@ static void the_number_of_threads_does_not_follow_the_load(void **state)
         load_run(&(struct load){.port = s.port, .connections = 64, .total = 600, .requests = list, .n = 2}, &out, &e),
         e);
     size_t after = server_threads(&s);
-    seen(before == after && out.ok == 600, "64 clients that search and upload at once", "as many threads as before",
-         "%zu threads, before %zu; %zu of 600 answered", after, before, out.ok);
+    result_row(before == after && out.ok == 600, "64 clients that search and upload at once",
+               "as many threads as before", "%zu threads, before %zu; %zu of 600 answered", after, before, out.ok);
     assert_int_equal(after, before);
     assert_int_equal(out.ok, 600);
     client_close(&c);
     buf_clear(&list[0]);
     buf_clear(&list[1]);
-    finish(&s);
+    expect_stop(&s);
 }
 
 int main(void)

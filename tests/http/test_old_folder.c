@@ -44,14 +44,14 @@ static void unpack(struct old *o)
 static void serve(struct old *o)
 {
     static const char *const args[] = {"--precision", "fp32", "--seal-at", "64", "--min-free-bytes", "0", NULL};
-    begin(&o->s, &(struct server_options){.dir = o->dir, .model = "", .args = args});
+    expect_start(&o->s, &(struct server_options){.dir = o->dir, .model = "", .args = args});
     o->c = client_to(o->s.admin);
 }
 
 static void stop(struct old *o)
 {
     client_close(&o->c);
-    finish(&o->s);
+    expect_stop(&o->s);
 }
 
 static void throw_away(struct old *o)
@@ -142,13 +142,13 @@ static struct json *ask(struct old *o, int status, const char *key, const char *
     assert_int_equal(sscanf(line, "%7s %399s", method, target), 2);
     if (body)
         json_dump(body, &text);
-    struct json *reply = expect(&o->c, status,
-                                &(struct ask){.method = method,
-                                              .target = target,
-                                              .key = key,
-                                              .type = body ? "application/json" : NULL,
-                                              .body = text.data,
-                                              .len = text.len});
+    struct json *reply = expect_json(&o->c, status,
+                                     &(struct ask){.method = method,
+                                                   .target = target,
+                                                   .key = key,
+                                                   .type = body ? "application/json" : NULL,
+                                                   .body = text.data,
+                                                   .len = text.len});
     buf_clear(&text);
     return reply;
 }
@@ -207,12 +207,12 @@ static void each_picture_has_the_bytes_that_its_hash_says_and_is_found_by_them(v
         hash_text(r.body.data, r.body.len, hash);
         assert_string_equal(hash, text_at(image, "sha256"));
     }
-    struct json *found = expect(&o.c, 200,
-                                &(struct ask){.method = "POST",
-                                              .target = GARDEN "/search?limit=1",
-                                              .key = o.key,
-                                              .body = r.body.data,
-                                              .len = r.body.len});
+    struct json *found = expect_json(&o.c, 200,
+                                     &(struct ask){.method = "POST",
+                                                   .target = GARDEN "/search?limit=1",
+                                                   .key = o.key,
+                                                   .body = r.body.data,
+                                                   .len = r.body.len});
     assert_true(real_at(found, "data.0.score") > 0.9999); /* this program's encoder makes the vectors of then */
     json_free(found);
     json_free(list);

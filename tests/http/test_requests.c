@@ -8,7 +8,7 @@
 
 #include "tests/lib/expect.h"
 #include "tests/lib/probe.h"
-#include "tests/lib/seen.h"
+#include "tests/lib/results_table.h"
 
 #define COUNT_URL "/v1/collections/default/images/count"
 #define HOST      "Host: localhost\r\n"
@@ -21,14 +21,14 @@ static int start(void **state)
 {
     static const char *const env[] = {"ANCHORD_HEADER_TIMEOUT_SECONDS=1", "ANCHORD_BODY_TIMEOUT_SECONDS=1", NULL};
     UNUSED(state);
-    begin(&server, &(struct server_options){.env = env});
+    expect_start(&server, &(struct server_options){.env = env});
     return 0;
 }
 
 static int stop(void **state)
 {
     UNUSED(state);
-    finish(&server);
+    expect_stop(&server);
     return 0;
 }
 
@@ -54,9 +54,9 @@ static const char *printable(const char *text, size_t n, char out[80])
 /* before + form + after, each as a connection of its own. */
 static void run(const char *heading, const char *before, const struct form *forms, size_t n, const char *after)
 {
-    int bad = seen_bad();
+    int bad = results_bad();
     char what[80];
-    seen_section(heading);
+    result_section(heading);
     for (size_t i = 0; i < n; i++) {
         struct buf b = {0};
         size_t len = forms[i].len ? forms[i].len : strlen(forms[i].text);
@@ -68,7 +68,7 @@ static void run(const char *heading, const char *before, const struct form *form
         buf_clear(&b);
     }
     assert_int_equal(server_log_count(&server, "/smuggled"), 0);
-    assert_int_equal(seen_bad(), bad);
+    assert_int_equal(results_bad(), bad);
 }
 
 #define RUN(heading, before, forms, after) run(heading, before, forms, COUNT(forms), after)

@@ -7,7 +7,7 @@
 
 #include "base/base64.h"
 #include "tests/lib/expect.h"
-#include "tests/lib/seen.h"
+#include "tests/lib/results_table.h"
 
 #define IMAGES "/v1/collections/default/images"
 
@@ -79,8 +79,8 @@ static int start(void **state)
 {
     UNUSED(state);
     for (uint64_t i = 0; i < STORED; i++)
-        picture(i * 3 + 2, SIDE, &pictures[i]);
-    begin(&origin, &(struct server_options){.env = small_segments});
+        draw_jpeg(i * 3 + 2, SIDE, &pictures[i]);
+    expect_start(&origin, &(struct server_options){.env = small_segments});
     struct client c = client_to(origin.port);
     put_all(&c);
     for (int i = 0; i < 100 && list_files(origin.dir, "segments") == 0; i++)
@@ -152,8 +152,8 @@ static void a_second_program_on_the_same_folder_is_turned_away(void **state)
     copy_origin(dir);
     assert_true(start_copy(&s, dir, &status));
     bool two = start_copy(&second, dir, &other);
-    seen_section("The data folder");
-    seen(!two && other == 75, "a second server on the same folder", "exit code 75", "exit code %d", other);
+    result_section("The data folder");
+    result_row(!two && other == 75, "a second server on the same folder", "exit code 75", "exit code %d", other);
     assert_false(two);
     assert_int_equal(other, 75);
     char *after = ask_searches(&s);
@@ -212,10 +212,10 @@ static void damaged_segments_are_rebuilt(void **state)
         char *after = up ? ask_searches(&s) : NULL;
         bool same = after && strcmp(before, after) == 0;
         snprintf(what, sizeof what, "every segment file %s", damage_names[d]);
-        seen(same, what, "starts, same answers", "%s",
-             !up    ? "does not start"
-             : same ? "same answers"
-                    : "other answers");
+        result_row(same, what, "starts, same answers", "%s",
+                   !up    ? "does not start"
+                   : same ? "same answers"
+                          : "other answers");
         assert_true(same);
         free(after);
         assert_int_equal(server_stop(&s), 0);
@@ -260,8 +260,8 @@ static void a_damaged_image_file_is_told_and_hurts_no_other(void **state)
         assert_true(start_copy(&s, dir, &status));
         int whole = readable(&s, &refused);
         snprintf(what, sizeof what, "one image file %s", damage_names[d]);
-        seen(whole == STORED - 1 && refused == 1, what, "500 for this one, all others whole", "%d whole, %d with 500",
-             whole, refused);
+        result_row(whole == STORED - 1 && refused == 1, what, "500 for this one, all others whole",
+                   "%d whole, %d with 500", whole, refused);
         assert_int_equal(whole, STORED - 1);
         assert_int_equal(refused, 1);
         assert_int_equal(server_stop(&s), 0);
@@ -285,9 +285,9 @@ static void probe_catalogue(const char *what, void (*hurt_it)(const char *db, en
     if (up)
         server_stop(&s);
     if (up)
-        seen(good, what, "refused, or nothing missing", "starts, %d whole, %d with 500", whole, refused);
+        result_row(good, what, "refused, or nothing missing", "starts, %d whole, %d with 500", whole, refused);
     else
-        seen(good, what, "refused, or nothing missing", "refused, exit code %d", status);
+        result_row(good, what, "refused, or nothing missing", "refused, exit code %d", status);
     remove_copy(dir);
     assert_true(good);
 }

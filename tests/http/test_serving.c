@@ -75,7 +75,7 @@ static void a_page_that_is_listed_for_one_listener_may_not_call_the_other(void *
                                      .type = "application/json",
                                      .headers = "Origin: https://admin.example\r\n"};
     struct server s;
-    begin(&s, &(struct server_options){.env = env});
+    expect_start(&s, &(struct server_options){.env = env});
     struct client c = client_to(s.port), admin = client_to(s.admin);
     expect_status(&c, 200, &one);
     expect_error(&c, 403, "origin_not_allowed", NULL, &other);
@@ -83,7 +83,7 @@ static void a_page_that_is_listed_for_one_listener_may_not_call_the_other(void *
     expect_error(&admin, 403, "origin_not_allowed", NULL, &one);
     client_close(&c);
     client_close(&admin);
-    finish(&s);
+    expect_stop(&s);
 }
 
 static void a_listed_page_may_send_the_headers_that_it_asks_for(void **state)
@@ -93,7 +93,7 @@ static void a_listed_page_may_send_the_headers_that_it_asks_for(void **state)
     struct server s;
     struct reply r = {0};
     char value[200];
-    begin(&s, &(struct server_options){.env = env});
+    expect_start(&s, &(struct server_options){.env = env});
     struct client c = client_to(s.port);
     struct ask q = {.method = "OPTIONS",
                     .target = "/v1/embeddings",
@@ -109,7 +109,7 @@ static void a_listed_page_may_send_the_headers_that_it_asks_for(void **state)
     assert_null(reply_header(&r, "access-control-allow-headers", value, sizeof value));
     reply_clear(&r);
     client_close(&c);
-    finish(&s);
+    expect_stop(&s);
 }
 
 static void health_is_told_behind_a_name_list_and_on_all_addresses(void **state)
@@ -119,7 +119,7 @@ static void health_is_told_behind_a_name_list_and_on_all_addresses(void **state)
     static const char *const args[] = {"--listen", "0.0.0.0:0", NULL};
     struct server s;
     struct reply r = {0};
-    begin(&s, &(struct server_options){.env = env, .args = args});
+    expect_start(&s, &(struct server_options){.env = env, .args = args});
     struct client c = client_to(s.port);
     char *said = command(0, "health", "--data", s.dir, NULL);
     assert_contains(said, "ready");
@@ -129,7 +129,7 @@ static void health_is_told_behind_a_name_list_and_on_all_addresses(void **state)
     assert_int_equal(r.status, 421);
     reply_clear(&r);
     client_close(&c);
-    finish(&s);
+    expect_stop(&s);
 }
 
 static void write_pem(const char *dir, const struct pem *pem)
@@ -167,7 +167,7 @@ static void a_hangup_takes_a_renewed_certificate_and_key_and_nothing_that_is_wro
     snprintf(cert, sizeof cert, "ANCHORD_TLS_CERT_FILE=%s/cert.pem", dir);
     snprintf(key, sizeof key, "ANCHORD_TLS_KEY_FILE=%s/key.pem", dir);
     snprintf(admin, sizeof admin, "ANCHORD_ADMIN_KEY_FILE=%s/admin", dir);
-    begin(&s, &(struct server_options){.env = env});
+    expect_start(&s, &(struct server_options){.env = env});
     command_only(0, "health", "--data", s.dir, NULL);
     write_pem(dir, &second);
     write_file(dir, "admin", KEY_TWO "\n", strlen(KEY_TWO) + 1);
@@ -178,7 +178,7 @@ static void a_hangup_takes_a_renewed_certificate_and_key_and_nothing_that_is_wro
     write_file(dir, "cert.pem", "", 0);
     hangup(&s, "nothing was changed", 2);
     command_only(0, "health", "--data", s.dir, NULL);
-    finish(&s); /* still running: SIGHUP is no reason to end */
+    expect_stop(&s); /* still running: SIGHUP is no reason to end */
     t_remove_dir(dir);
 }
 
@@ -199,7 +199,7 @@ static void a_hangup_takes_another_admin_key(void **state)
     struct server s;
     write_file(dir, "admin", KEY_ONE, strlen(KEY_ONE));
     snprintf(admin, sizeof admin, "ANCHORD_ADMIN_KEY_FILE=%s/admin", dir);
-    begin(&s, &(struct server_options){.env = env});
+    expect_start(&s, &(struct server_options){.env = env});
     struct client c = client_to(s.port);
     assert_int_equal(status_with(&c, KEY_ONE), 200);
     write_file(dir, "admin", KEY_TWO, strlen(KEY_TWO));
@@ -210,7 +210,7 @@ static void a_hangup_takes_another_admin_key(void **state)
     hangup(&s, "nothing was changed", 1);
     assert_int_equal(status_with(&c, KEY_TWO), 200);
     client_close(&c);
-    finish(&s);
+    expect_stop(&s);
     t_remove_dir(dir);
 }
 
@@ -227,7 +227,7 @@ static void a_server_with_another_certificate_is_not_trusted(void **state)
     write_file(dir, "other.pem", other.cert, strlen(other.cert));
     snprintf(cert, sizeof cert, "ANCHORD_TLS_CERT_FILE=%s/cert.pem", dir);
     snprintf(key, sizeof key, "ANCHORD_TLS_KEY_FILE=%s/key.pem", dir);
-    begin(&s, &(struct server_options){.env = env});
+    expect_start(&s, &(struct server_options){.env = env});
     snprintf(url, sizeof url, "https://localhost:%u", s.port);
     snprintf(ca, sizeof ca, "%s/cert.pem", dir);
     command_only(0, "health", "--url", url, "--ca-file", ca, NULL);
@@ -239,7 +239,7 @@ static void a_server_with_another_certificate_is_not_trusted(void **state)
     snprintf(url, sizeof url, "https://127.0.0.1:%u", s.port); /* not its name */
     snprintf(ca, sizeof ca, "%s/cert.pem", dir);
     command_only(1, "health", "--url", url, "--ca-file", ca, NULL);
-    finish(&s);
+    expect_stop(&s);
     t_remove_dir(dir);
 }
 
@@ -259,12 +259,12 @@ static void a_folder_that_others_may_read_is_told_and_what_is_made_in_it_is_clos
     struct server s;
     mode_t before = umask(022);
     chmod(dir, 0755);
-    begin(&s, &(struct server_options){.dir = dir});
+    expect_start(&s, &(struct server_options){.dir = dir});
     umask(before);
     assert_int_equal(mode_of(dir, "anchord.db"), 0600);
     assert_int_equal(mode_of(dir, "anchord.db-wal"), 0600);
     assert_int_equal(server_log_count(&s, "is open to other users"), 1);
-    finish(&s);
+    expect_stop(&s);
     t_remove_dir(dir);
 }
 
@@ -275,7 +275,7 @@ static void every_method_that_a_path_does_not_have_is_405_with_those_that_it_has
     struct server s;
     struct reply r = {0};
     char allow[80];
-    begin(&s, &(struct server_options){0});
+    expect_start(&s, &(struct server_options){0});
     struct client c = client_to(s.port);
     for (size_t i = 0; i < COUNT(methods); i++) {
         assert_true(client_ask(&c, &(struct ask){.method = methods[i], .target = "/healthz"}, &r));
@@ -286,7 +286,7 @@ static void every_method_that_a_path_does_not_have_is_405_with_those_that_it_has
     assert_int_equal(r.status, 501);
     reply_clear(&r);
     client_close(&c);
-    finish(&s);
+    expect_stop(&s);
 }
 
 static void a_name_of_a_key_does_not_reach_the_terminal_raw(void **state)

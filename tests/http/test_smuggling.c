@@ -15,7 +15,7 @@
 #include "tests/lib/certificates.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/http_double.h"
-#include "tests/lib/seen.h"
+#include "tests/lib/results_table.h"
 
 #define VICTIM "/v1/collections/default/images/victim"
 
@@ -92,16 +92,16 @@ static void nothing_behind_a_broken_request_is_run(void **state)
     UNUSED(state);
     struct server s;
     struct buf jpeg = {0};
-    int bad = seen_bad();
+    int bad = results_bad();
     size_t n = variations(200);
     char heading[120];
-    begin(&s, &(struct server_options){0});
+    expect_start(&s, &(struct server_options){0});
     struct client c = client_to(s.port);
-    picture(1, 64, &jpeg);
+    draw_jpeg(1, 64, &jpeg);
     expect_put_image(&c, 201, VICTIM, jpeg.data, jpeg.len);
     client_close(&c);
     snprintf(heading, sizeof heading, "Requests: broken ones, each kind in %zu variations, a DELETE behind each", n);
-    seen_section(heading);
+    result_section(heading);
     for (size_t k = 0; k < broken_kinds(); k++) {
         char first_wrong[120] = "400 close";
         size_t wrong = 0;
@@ -111,13 +111,13 @@ static void nothing_behind_a_broken_request_is_run(void **state)
             if (strcmp(what, "400 close") != 0 && !wrong++)
                 snprintf(first_wrong, sizeof first_wrong, "variation %zu: %s", i, what);
         }
-        seen(wrong == 0, broken_name(k), "400 close", "%s", first_wrong);
+        result_row(wrong == 0, broken_name(k), "400 close", "%s", first_wrong);
     }
     assert_stored(&s);
     assert_int_equal(server_log_count(&s, "method=DELETE"), 0);
-    assert_int_equal(seen_bad(), bad);
+    assert_int_equal(results_bad(), bad);
     buf_clear(&jpeg);
-    finish(&s);
+    expect_stop(&s);
 }
 
 /* The same second request is run when nothing is wrong with the first: else the test above shows nothing. */
@@ -126,10 +126,10 @@ static void behind_a_good_request_it_is_run(void **state)
     UNUSED(state);
     struct server s;
     struct buf jpeg = {0}, bytes = {0};
-    begin(&s, &(struct server_options){0});
+    expect_start(&s, &(struct server_options){0});
     struct client c = client_to(s.port);
     struct reply r = {0};
-    picture(1, 64, &jpeg);
+    draw_jpeg(1, 64, &jpeg);
     expect_put_image(&c, 201, VICTIM, jpeg.data, jpeg.len);
     buf_print(&bytes, "POST %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: 2\r\n\r\n{}%s", program.post,
               program.type, program.second);
@@ -143,7 +143,7 @@ static void behind_a_good_request_it_is_run(void **state)
     reply_clear(&r);
     buf_clear(&jpeg);
     buf_clear(&bytes);
-    finish(&s);
+    expect_stop(&s);
 }
 
 /* ---- over TLS ---- */

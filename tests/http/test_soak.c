@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/load.h"
-#include "tests/lib/seen.h"
+#include "tests/lib/results_table.h"
 
 #define IMAGES "/v1/collections/default/images"
 #define JSON   "application/json"
@@ -63,7 +63,7 @@ static int start(void **state)
 {
     UNUSED(state);
     for (size_t i = 0; i < PICTURES; i++)
-        picture(i, 64 + 16 * (uint32_t)i, &pictures[i]);
+        draw_jpeg(i, 64 + 16 * (uint32_t)i, &pictures[i]);
     for (size_t i = 0; i < ROUNDS; i++)
         make_request(i, &requests[i]);
     return 0;
@@ -153,7 +153,7 @@ static void nothing_grows_while_everything_happens(void **state)
     struct server s;
     pthread_t thread;
     size_t log = 0;
-    begin(&s, &(struct server_options){0});
+    expect_start(&s, &(struct server_options){0});
     struct client c = client_to(s.port);
     struct err e = {0};
     struct load_result warm; /* each thread opens the catalogue when it first needs it */
@@ -182,17 +182,18 @@ static void nothing_grows_while_everything_happens(void **state)
                 server_fds(&s) <= before.fds + READERS && log <= LOG_MAX;
     char what[100];
     snprintf(what, sizeof what, "everything at once over %d connections for %.0f s", CONNECTIONS, seconds);
-    seen_section("Everything at once");
-    seen(good, what, "no answer lost, none after 1 s, nothing grows in the second half",
-         "%zu done, %zu refused as wrong or not there, %zu lost; slowest %.0f ms; %zu MB, %zu MB more in the second "
-         "half; %zu threads; "
-         "%zu descriptors, before %zu; log at most %zu MB",
-         r->ok, r->failed, r->broken, r->max * 1e3, second.rss >> 20, more >> 20, second.threads, server_fds(&s),
-         before.fds, log >> 20);
+    result_section("Everything at once");
+    result_row(
+        good, what, "no answer lost, none after 1 s, nothing grows in the second half",
+        "%zu done, %zu refused as wrong or not there, %zu lost; slowest %.0f ms; %zu MB, %zu MB more in the second "
+        "half; %zu threads; "
+        "%zu descriptors, before %zu; log at most %zu MB",
+        r->ok, r->failed, r->broken, r->max * 1e3, second.rss >> 20, more >> 20, second.threads, server_fds(&s),
+        before.fds, log >> 20);
     assert_true(good);
     assert_consistent(&c);
     client_close(&c);
-    finish(&s);
+    expect_stop(&s);
 }
 
 int main(void)

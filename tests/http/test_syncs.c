@@ -159,7 +159,7 @@ static void every_answer_comes_after_the_syncs_of_file_folder_and_log(void **sta
         skip();
     }
     for (size_t i = 0; i < COUNT(pictures); i++)
-        picture(i * 11 + 4, 40, &pictures[i]);
+        draw_jpeg(i * 11 + 4, 40, &pictures[i]);
     for (size_t i = 0; i < WRITERS; i++) {
         numbers[i] = i;
         assert_int_equal(pthread_create(&threads[i], NULL, upload, &numbers[i]), 0);

@@ -9,7 +9,7 @@
 #include "base/rng.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/probe.h"
-#include "tests/lib/seen.h"
+#include "tests/lib/results_table.h"
 
 #define COUNT_URL "/v1/collections/default/images/count"
 #define HOST      "Host: localhost\r\n"
@@ -119,25 +119,25 @@ static int start(void **state)
                                       "ANCHORD_MAX_BODY_BYTES=1048576",    "ANCHORD_MAX_JSON_BYTES=1048576",
                                       "ASAN_OPTIONS=quarantine_size_mb=4", NULL}; /* else freed memory stays resident */
     UNUSED(state);
-    begin(&server, &(struct server_options){.env = env});
+    expect_start(&server, &(struct server_options){.env = env});
     return 0;
 }
 
 static int stop(void **state)
 {
     UNUSED(state);
-    finish(&server);
+    expect_stop(&server);
     return 0;
 }
 
 static void run_table(const char *heading, const struct case_ *list, size_t n)
 {
-    int before = seen_bad();
-    seen_section(heading);
+    int before = results_bad();
+    result_section(heading);
     for (size_t i = 0; i < n; i++)
         probe_text(&server, list[i].what, list[i].pattern, list[i].bytes);
     assert_int_equal(server_log_count(&server, "/smuggled"), 0);
-    assert_int_equal(seen_bad(), before);
+    assert_int_equal(results_bad(), before);
 }
 
 static void ambiguous_framing_is_refused_and_nothing_hides_behind_it(void **state)
@@ -207,8 +207,8 @@ static void many_arguments(size_t n, const char *what, const char *pattern)
 static void large_requests_end_within_their_deadline(void **state)
 {
     UNUSED(state);
-    int before = seen_bad();
-    seen_section("HTTP: large heads");
+    int before = results_bad();
+    result_section("HTTP: large heads");
     big_header(20 * 1024, "a header of 20 KB", "200");
     big_header(40 * 1024, "a header of 40 KB", "431/400 close");
     many_headers(200, "200 headers", "200");
@@ -218,7 +218,7 @@ static void large_requests_end_within_their_deadline(void **state)
     long_path(40 * 1024, "a target of 40 KB", "414/400 close");
     many_arguments(400, "400 query arguments", "400 close?");
     many_arguments(5000, "5,000 query arguments", "431 close");
-    assert_int_equal(seen_bad(), before);
+    assert_int_equal(results_bad(), before);
 }
 
 static void chunks(size_t n, size_t each, const char *what, const char *pattern)
@@ -237,9 +237,9 @@ static void chunks(size_t n, size_t each, const char *what, const char *pattern)
 static void odd_chunks_are_read_or_refused(void **state)
 {
     UNUSED(state);
-    int before = seen_bad();
+    int before = results_bad();
     struct buf b = {0};
-    seen_section("HTTP: chunks");
+    result_section("HTTP: chunks");
     chunks(100000, 1, "100,000 chunks of one byte", "200");
     chunks(6, 256 * 1024, "a chunked body of 1.5 MB where 1 MB is the limit", "413 close");
     chunks(200, 64 * 1024, "a chunked body of 13 MB where 1 MB is the limit", "413/close close?");
@@ -247,16 +247,16 @@ static void odd_chunks_are_read_or_refused(void **state)
     fill(&b, 'a', 40 * 1024);
     buf_text(&b, "\r\n{}\r\n0\r\n\r\n");
     probe_buf("a chunk extension of 40 KB", "413 close", &b, 1);
-    assert_int_equal(seen_bad(), before);
+    assert_int_equal(results_bad(), before);
 }
 
 static void what_is_no_http_is_dropped(void **state)
 {
     UNUSED(state);
-    int before = seen_bad();
+    int before = results_bad();
     struct buf b = {0};
     static const char hello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
-    seen_section("HTTP: other protocols and noise");
+    result_section("HTTP: other protocols and noise");
     buf_add(&b, hello, sizeof hello - 1);
     fill(&b, 0, 500);
     probe_buf("a TLS ClientHello on the plain port", "400 close", &b, 4);
@@ -268,7 +268,7 @@ static void what_is_no_http_is_dropped(void **state)
     probe_buf("NUL in a header value", "400 close", &b, 1);
     buf_text(&b, POST "X-A: b\r\n Content-Length: 40\r\nContent-Length: 2\r\n\r\n{}" HIDDEN);
     probe_buf("a folded header line that hides a Content-Length", "400 close", &b, 1);
-    assert_int_equal(seen_bad(), before);
+    assert_int_equal(results_bad(), before);
 }
 
 /* ---- order, ends, and noise in bulk ---- */
@@ -337,10 +337,10 @@ static void a_client_that_leaves_in_the_middle_leaves_nothing_behind(void **stat
     for (int i = 0; i < 60 && server_fds(&server) > fds; i++)
         usleep(100000);
     size_t grown = server_rss(&server) > rss ? (server_rss(&server) - rss) >> 20 : 0;
-    seen_section("HTTP: clients that leave");
-    seen(server_fds(&server) <= fds && grown <= 16 * T_BULKIER, "1,000 connections cut in the middle of a request",
-         "descriptors as before, under 16 MB more", "%zu descriptors, before %zu; %zu MB more", server_fds(&server),
-         fds, grown);
+    result_section("HTTP: clients that leave");
+    result_row(server_fds(&server) <= fds && grown <= 16 * T_BULKIER,
+               "1,000 connections cut in the middle of a request", "descriptors as before, under 16 MB more",
+               "%zu descriptors, before %zu; %zu MB more", server_fds(&server), fds, grown);
     assert_int_equal(server_fds(&server), fds);
     assert_true(grown <= 16 * T_BULKIER);
 }
@@ -354,7 +354,7 @@ static void half_a_connection_still_gets_its_answer(void **state)
     assert_true(client_send_text(&c, GET("/v1/models")));
     client_half_close(&c);
     bool answered = client_receive(&c, false, 3, &r);
-    seen(answered && r.status == 200, "the sending half closed after a whole request", "200", "%d", r.status);
+    result_row(answered && r.status == 200, "the sending half closed after a whole request", "200", "%d", r.status);
     assert_int_equal(r.status, 200);
     client_close(&c);
     reply_clear(&r);
@@ -408,8 +408,8 @@ static void mutated_requests_crash_nothing(void **state)
         buf_clear(&b);
     }
     assert_true(server_alive(&server));
-    seen_section("HTTP: mutated requests");
-    seen(true, "3,000 requests with one to four bytes changed", "the process lives", "%zu answered", answered);
+    result_section("HTTP: mutated requests");
+    result_row(true, "3,000 requests with one to four bytes changed", "the process lives", "%zu answered", answered);
     struct client c = client_to(server.port);
     expect_status(&c, 200, &(struct ask){.method = "GET", .target = "/healthz"});
     client_close(&c);

@@ -18,8 +18,8 @@ static int start(void **state)
 {
     UNUSED(state);
     for (uint64_t i = 0; i < SHOWN; i++)
-        picture(i * 7 + 1, SIDE, &pictures[i]);
-    begin(&server, &(struct server_options){0});
+        draw_jpeg(i * 7 + 1, SIDE, &pictures[i]);
+    expect_start(&server, &(struct server_options){0});
     c = client_to(server.port);
     return 0;
 }
@@ -28,7 +28,7 @@ static int stop(void **state)
 {
     UNUSED(state);
     client_close(&c);
-    finish(&server);
+    expect_stop(&server);
     for (size_t i = 0; i < SHOWN; i++)
         buf_clear(&pictures[i]);
     return 0;
@@ -52,12 +52,12 @@ static struct json *search_by_image(size_t which, int limit)
 {
     char target[100];
     snprintf(target, sizeof target, SEARCH "?limit=%d", limit);
-    return expect(&c, 200,
-                  &(struct ask){.method = "POST",
-                                .target = target,
-                                .type = "image/jpeg",
-                                .body = pictures[which].data,
-                                .len = pictures[which].len});
+    return expect_json(&c, 200,
+                       &(struct ask){.method = "POST",
+                                     .target = target,
+                                     .type = "image/jpeg",
+                                     .body = pictures[which].data,
+                                     .len = pictures[which].len});
 }
 
 static void the_front_says_who_it_is(void **state)
@@ -84,12 +84,12 @@ static void an_upload_tells_what_was_stored_and_gives_it_back(void **state)
     struct reply r = {0};
     hash_text(pictures[0].data, pictures[0].len, hex);
     struct json *made =
-        expect(&c, 201,
-               &(struct ask){.method = "PUT",
-                             .target = IMAGES "/first?label=red&metadata=%7B%22shelf%22%3A%20%223%2Fa%22%7D",
-                             .type = "image/jpeg",
-                             .body = pictures[0].data,
-                             .len = pictures[0].len});
+        expect_json(&c, 201,
+                    &(struct ask){.method = "PUT",
+                                  .target = IMAGES "/first?label=red&metadata=%7B%22shelf%22%3A%20%223%2Fa%22%7D",
+                                  .type = "image/jpeg",
+                                  .body = pictures[0].data,
+                                  .len = pictures[0].len});
     assert_string_equal(text_at(made, "id"), "first");
     assert_string_equal(text_at(made, "sha256"), hex);
     assert_string_equal(text_at(made, "label"), "red");
@@ -135,12 +135,12 @@ static void what_was_just_added_is_found_at_once(void **state)
 static char *vector_of(size_t which)
 {
     struct buf text = {0};
-    struct json *answer = expect(&c, 200,
-                                 &(struct ask){.method = "POST",
-                                               .target = "/v1/embeddings",
-                                               .type = "image/jpeg",
-                                               .body = pictures[which].data,
-                                               .len = pictures[which].len});
+    struct json *answer = expect_json(&c, 200,
+                                      &(struct ask){.method = "POST",
+                                                    .target = "/v1/embeddings",
+                                                    .type = "image/jpeg",
+                                                    .body = pictures[which].data,
+                                                    .len = pictures[which].len});
     assert_string_equal(text_at(answer, "data.0.object"), "embedding");
     assert_int_equal(count_at(answer, "data.0.embedding"), 64);
     json_dump(value_at(answer, "data.0.embedding"), &text);
@@ -185,12 +185,12 @@ static void the_three_ways_to_ask_for_embeddings_give_the_same_numbers(void **st
     buf_add(&parts, pictures[2].data, pictures[2].len);
     buf_text(&parts, "\r\n--cut--\r\n");
     struct json *by_json = expect_post(&c, 200, "/v1/embeddings", body.data);
-    struct json *by_form = expect(&c, 200,
-                                  &(struct ask){.method = "POST",
-                                                .target = "/v1/embeddings",
-                                                .type = "multipart/form-data; boundary=cut",
-                                                .body = parts.data,
-                                                .len = parts.len});
+    struct json *by_form = expect_json(&c, 200,
+                                       &(struct ask){.method = "POST",
+                                                     .target = "/v1/embeddings",
+                                                     .type = "multipart/form-data; boundary=cut",
+                                                     .body = parts.data,
+                                                     .len = parts.len});
     const struct json *got[] = {value_at(by_json, "data.0.embedding"), value_at(by_json, "data.1.embedding"),
                                 value_at(by_form, "data.0.embedding")};
     for (size_t i = 0; i < COUNT(got); i++) {
@@ -256,7 +256,7 @@ static void labels_and_metadata_change_without_a_new_upload_and_filter_the_searc
     static const char patch[] = "{\"label\": \"blue\", \"metadata\": {\"price\": 12, \"shop\": \"x\"}}";
     struct ask change = {
         .method = "PATCH", .target = IMAGES "/p7", .type = "application/json", .body = patch, .len = sizeof patch - 1};
-    struct json *changed = expect(&c, 200, &change);
+    struct json *changed = expect_json(&c, 200, &change);
     assert_string_equal(text_at(changed, "label"), "blue");
     assert_int_equal(int_at(changed, "metadata.price"), 12);
     json_free(changed);
@@ -287,8 +287,8 @@ static void a_collection_is_made_asked_and_removed(void **state)
                        .body = same,
                        .len = sizeof same - 1};
     expect_error(&c, 404, "not_found", NULL, &(struct ask){.method = "GET", .target = "/v1/collections/shop"});
-    json_free(expect(&c, 201, &make));
-    json_free(expect(&c, 200, &make));
+    json_free(expect_json(&c, 201, &make));
+    json_free(expect_json(&c, 200, &make));
     make.body = other;
     make.len = sizeof other - 1;
     expect_error(&c, 409, "conflict", NULL, &make);
@@ -312,7 +312,7 @@ static void writes_can_be_made_to_depend_on_what_is_there(void **state)
                     .headers = "If-None-Match: *\r\n"};
     struct reply r = {0};
     char etag[200], line[260];
-    json_free(expect(&c, 201, &q));
+    json_free(expect_json(&c, 201, &q));
     expect_error(&c, 412, "precondition_failed", NULL, &q);
     assert_true(client_ask(&c, &(struct ask){.method = "GET", .target = IMAGES "/guarded"}, &r));
     assert_non_null(reply_header(&r, "etag", etag, sizeof etag));
@@ -321,7 +321,7 @@ static void writes_can_be_made_to_depend_on_what_is_there(void **state)
     q.headers = line;
     q.body = pictures[1].data;
     q.len = pictures[1].len;
-    json_free(expect(&c, 200, &q));
+    json_free(expect_json(&c, 200, &q));
     expect_error(&c, 412, "precondition_failed", NULL, &q);
     delete ("guarded", 204);
 }

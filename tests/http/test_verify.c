@@ -150,7 +150,7 @@ static void repair_takes_from_the_backup_and_makes_again_what_it_can(void **stat
     assert_ok(file_read("tests/data/folder-0.1.0/answers.json", 1 << 20, &text, &len, &e), e);
     json_init();
     struct json *golden = json_parse(text, len, 1 << 24, &e);
-    begin(&s, &(struct server_options){.dir = p.dir, .model = "", .args = args});
+    expect_start(&s, &(struct server_options){.dir = p.dir, .model = "", .args = args});
     struct client c = client_to(s.port);
     struct reply r = {0};
     for (int i = 0; i < 500 * T_SLOWER && r.status != 200; i++) { /* until its vector is there again */
@@ -173,7 +173,7 @@ static void repair_takes_from_the_backup_and_makes_again_what_it_can(void **stat
     assert_int_equal(r.status, 200);
     reply_clear(&r);
     client_close(&c);
-    finish(&s);
+    expect_stop(&s);
     json_free(golden);
     free(text);
     t_remove_dir(p.scratch);
@@ -201,11 +201,11 @@ static void a_folder_that_is_served_or_is_none_is_refused(void **state)
     struct place p;
     struct server s;
     unpack(&p);
-    begin(&s, &(struct server_options){.dir = p.dir, .model = "", .args = args});
+    expect_start(&s, &(struct server_options){.dir = p.dir, .model = "", .args = args});
     char *out = verify(&p, 75, false);
     assert_contains(out, "stop the server first");
     free(out);
-    finish(&s);
+    expect_stop(&s);
     out = command(1, "verify", "--data", "/nowhere/at/all", NULL);
     assert_contains(out, "there is no folder");
     free(out);

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
-#include "tests/lib/changes.h"
+#include "tests/lib/generation_steps.h"
 #include "tests/lib/stores.h"
 
 struct fixture {
@@ -21,8 +21,8 @@ static int open_store(void **state)
     f->dir = t_make_dir();
     f->s = stores_open(f->dir, &e);
     *state = f;
-    return f->s && changes_model(f->s, "anchord-base", &e) && changes_model(f->s, "b", &e) &&
-                   changes_model(f->s, "c", &e) && stores_create(f->s, "default", &e)
+    return f->s && generation_steps_model(f->s, "anchord-base", &e) && generation_steps_model(f->s, "b", &e) &&
+                   generation_steps_model(f->s, "c", &e) && stores_create(f->s, "default", &e)
                ? 0
                : -1;
 }
@@ -48,7 +48,7 @@ static void reopen(struct fixture *f)
 static void put(struct fixture *f, const char *id, unsigned content)
 {
     struct err e = {0};
-    assert_ok(changes_put(f->s, id, content, &e), e);
+    assert_ok(generation_steps_put(f->s, id, content, &e), e);
 }
 
 /* i0 ... with contents 1 ... */
@@ -71,7 +71,7 @@ static struct generation_row start(struct fixture *f, const char *model)
 {
     struct generation_row row;
     struct err e = {0};
-    assert_ok(changes_start(f->s, model, &row, &e), e);
+    assert_ok(generation_steps_start(f->s, model, &row, &e), e);
     return row;
 }
 
@@ -79,7 +79,7 @@ static struct generation_row change_to(struct fixture *f, const char *model)
 {
     struct generation_row row = start(f, model);
     struct err e = {0};
-    assert_ok(changes_complete(f->s, &row, &e), e);
+    assert_ok(generation_steps_complete(f->s, &row, &e), e);
     return row;
 }
 
@@ -113,7 +113,7 @@ static size_t embed(struct fixture *f, const struct generation_row *row, size_t 
 {
     struct err e = {0};
     size_t made;
-    assert_ok(changes_embed(f->s, row, limit, &made, &e), e);
+    assert_ok(generation_steps_embed(f->s, row, limit, &made, &e), e);
     return made;
 }
 
@@ -121,26 +121,26 @@ static int64_t missing_at_switch(struct fixture *f, const struct generation_row 
 {
     struct err e = {0};
     int64_t missing;
-    assert_err(changes_switch(f->s, row->number, &missing, &e), e, ERR_BUSY);
+    assert_err(generation_steps_switch(f->s, row->number, &missing, &e), e, ERR_BUSY);
     return missing;
 }
 
 static void load(struct fixture *f, const struct generation_row *row)
 {
     struct err e = {0};
-    assert_ok(changes_load(f->s, row, &e), e);
+    assert_ok(generation_steps_load(f->s, row, &e), e);
 }
 
 static void switch_to(struct fixture *f, const struct generation_row *row)
 {
     struct err e = {0};
     int64_t missing;
-    assert_ok(changes_switch(f->s, row->number, &missing, &e), e);
+    assert_ok(generation_steps_switch(f->s, row->number, &missing, &e), e);
 }
 
 static void assert_found(struct fixture *f, const char *id, unsigned content)
 {
-    if (!changes_finds(f->s, content, id))
+    if (!generation_steps_finds(f->s, content, id))
         fail_msg("%s is not found by content %u in generation %lld", id, content, (long long)active(f));
 }
 
@@ -160,7 +160,7 @@ static void assert_label(struct fixture *f, unsigned content, const char *label)
     struct hits hits = {0};
     float q[STORES_DIMENSIONS];
     struct view *v = store_view(f->s, "default", 0, &e);
-    stores_vector(changes_number(active(f), content), q);
+    stores_vector(generation_steps_number(active(f), content), q);
     assert_ok(v && view_search(v, &(struct search){.vector = q, .limit = 1}, &hits, &e), e);
     assert_string_equal(hits.items[0].label, label);
     hits_clear(&hits);
@@ -202,7 +202,7 @@ static void a_switch_demands_that_every_image_has_its_vector(void **state)
     put_many(f, 10);
     struct generation_row row = start(f, "b");
     assert_int_equal(row.number, 2);
-    assert_err(changes_switch(f->s, 2, &missing, &e), e, ERR_CONFLICT); /* its index is not loaded */
+    assert_err(generation_steps_switch(f->s, 2, &missing, &e), e, ERR_CONFLICT); /* its index is not loaded */
     load(f, &row);
     assert_int_equal(missing_at_switch(f, &row), 10);
     assert_int_equal(embed(f, &row, 9), 9);
@@ -241,7 +241,7 @@ static void the_collection_tells_the_new_model(void **state)
     reopen(f);
     assert_ok(store_collection(f->s, "default", &c, &e), e);
     assert_true(c.building);
-    assert_ok(changes_complete(f->s, &row, &e), e);
+    assert_ok(generation_steps_complete(f->s, &row, &e), e);
     assert_ok(store_collection(f->s, "default", &c, &e), e);
     assert_false(c.building);
     assert_string_equal(c.model, "b");
@@ -305,12 +305,12 @@ static void a_vector_of_another_revision_is_dropped(void **state)
     load(f, &row);
     assert_ok(store_image(f->s, "default", "i0", &a, &e), e);
     assert_ok(store_image(f->s, "default", "i1", &b, &e), e);
-    stores_vector(changes_number(2, 1), v);
+    stores_vector(generation_steps_number(2, 1), v);
     put(f, "i0", 40);
-    assert_ok(changes_vector(f->s, 2, a.number, a.revision, v, &stored, &e), e);
+    assert_ok(generation_steps_vector(f->s, 2, a.number, a.revision, v, &stored, &e), e);
     assert_false(stored);
     delete (f, "i1");
-    assert_ok(changes_vector(f->s, 2, b.number, b.revision, v, &stored, &e), e);
+    assert_ok(generation_steps_vector(f->s, 2, b.number, b.revision, v, &stored, &e), e);
     assert_false(stored);
     assert_int_equal(missing_at_switch(f, &row), 1);
     assert_int_equal(embed(f, &row, 10), 1);
@@ -446,7 +446,7 @@ static void after_a_roll_back_every_image_uploaded_since_is_found(void **state)
     put(f, "since", 30);
     put(f, "i1", 31);
     delete (f, "i2");
-    assert_ok(changes_return(f->s, 0, &row, &e), e);
+    assert_ok(generation_steps_return(f->s, 0, &row, &e), e);
     assert_int_equal(row.number, 1);
     load(f, &row);
     assert_int_equal(missing_at_switch(f, &row), 2);
@@ -458,9 +458,9 @@ static void after_a_roll_back_every_image_uploaded_since_is_found(void **state)
     assert_found(f, "i1", 31);
     assert_found(f, "i0", 1);
     assert_int_equal(vectors_shown(f), 5);
-    assert_ok(changes_return(f->s, 0, &row, &e), e); /* and there again */
+    assert_ok(generation_steps_return(f->s, 0, &row, &e), e); /* and there again */
     assert_int_equal(row.number, 2);
-    assert_ok(changes_complete(f->s, &row, &e), e);
+    assert_ok(generation_steps_complete(f->s, &row, &e), e);
     assert_int_equal(active(f), 2);
     assert_found(f, "since", 30);
 }
@@ -471,12 +471,12 @@ static void there_must_be_something_to_go_back_to(void **state)
     struct err e = {0};
     struct generation_row row;
     put_many(f, 2);
-    assert_err(changes_return(f->s, 0, &row, &e), e, ERR_CONFLICT);
-    assert_err(changes_return(f->s, 1, &row, &e), e, ERR_CONFLICT); /* is active */
-    assert_err(changes_return(f->s, 99, &row, &e), e, ERR_NOT_FOUND);
+    assert_err(generation_steps_return(f->s, 0, &row, &e), e, ERR_CONFLICT);
+    assert_err(generation_steps_return(f->s, 1, &row, &e), e, ERR_CONFLICT); /* is active */
+    assert_err(generation_steps_return(f->s, 99, &row, &e), e, ERR_NOT_FOUND);
     change_to(f, "b");
     assert_ok(stores_create(f->s, "other", &e), e);
-    assert_err(changes_return(f->s, 3, &row, &e), e, ERR_NOT_FOUND); /* of the other collection */
+    assert_err(generation_steps_return(f->s, 3, &row, &e), e, ERR_NOT_FOUND); /* of the other collection */
 }
 
 /* ---- one at a time, and giving up ---- */
@@ -487,15 +487,15 @@ static void one_change_at_a_time(void **state)
     struct err e = {0};
     struct generation_row row, again;
     put_many(f, 2);
-    assert_err(changes_start(f->s, "anchord-base", &row, &e), e, ERR_CONFLICT);
-    assert_err(changes_start(f->s, "nobody", &row, &e), e, ERR_STALE);
+    assert_err(generation_steps_start(f->s, "anchord-base", &row, &e), e, ERR_CONFLICT);
+    assert_err(generation_steps_start(f->s, "nobody", &row, &e), e, ERR_STALE);
     row = start(f, "b");
     again = start(f, "b"); /* the same is fine */
     assert_int_equal(again.number, row.number);
-    assert_err(changes_start(f->s, "c", &row, &e), e, ERR_CONFLICT);
-    assert_err(changes_return(f->s, 0, &row, &e), e, ERR_CONFLICT);
-    assert_ok(changes_cancel(f->s, &e), e);
-    assert_err(changes_cancel(f->s, &e), e, ERR_NOT_FOUND);
+    assert_err(generation_steps_start(f->s, "c", &row, &e), e, ERR_CONFLICT);
+    assert_err(generation_steps_return(f->s, 0, &row, &e), e, ERR_CONFLICT);
+    assert_ok(generation_steps_cancel(f->s, &e), e);
+    assert_err(generation_steps_cancel(f->s, &e), e, ERR_NOT_FOUND);
     assert_int_equal(start(f, "c").number, 3); /* never the same number again */
 }
 
@@ -512,10 +512,10 @@ static void a_cancelled_one_leaves_nothing(void **state)
     load(f, &row);
     embed(f, &row, 2);
     make_segments(f, 2);
-    assert_ok(changes_cancel(f->s, &e), e);
+    assert_ok(generation_steps_cancel(f->s, &e), e);
     assert_int_equal(state_of(f, 2, NULL), -1);
     assert_ok(store_image(f->s, "default", "i2", &image, &e), e);
-    assert_err(changes_vector(f->s, 2, image.number, image.revision, v, &stored, &e), e, ERR_NOT_FOUND);
+    assert_err(generation_steps_vector(f->s, 2, image.number, image.revision, v, &stored, &e), e, ERR_NOT_FOUND);
     image_row_clear(&image);
     reopen(f);
     struct generation_row *rows;
@@ -523,13 +523,13 @@ static void a_cancelled_one_leaves_nothing(void **state)
     assert_ok(generation_list_in(f->s, GENERATION_DROPPED, &rows, &n, &e), e);
     assert_int_equal(n, 1);
     free(rows);
-    assert_ok(changes_sweep(f->s, 2, &e), e);
+    assert_ok(generation_steps_sweep(f->s, 2, &e), e);
     assert_ok(generation_list_in(f->s, GENERATION_DROPPED, &rows, &n, &e), e);
     assert_int_equal(n, 0);
     free(rows);
     assert_false(has_segments(f, 2));
     assert_all_found(f, 3);
-    assert_err(changes_sweep(f->s, 1, &e), e, ERR_NOT_FOUND); /* it is active */
+    assert_err(generation_steps_sweep(f->s, 1, &e), e, ERR_NOT_FOUND); /* it is active */
     reopen(f);
     assert_all_found(f, 3);
 }
@@ -541,13 +541,13 @@ static void a_cancelled_roll_back_can_be_begun_again(void **state)
     struct generation_row row;
     put_many(f, 3);
     change_to(f, "b");
-    assert_ok(changes_return(f->s, 0, &row, &e), e);
+    assert_ok(generation_steps_return(f->s, 0, &row, &e), e);
     load(f, &row);
-    assert_ok(changes_cancel(f->s, &e), e);
+    assert_ok(generation_steps_cancel(f->s, &e), e);
     assert_int_equal(state_of(f, 1, NULL), GENERATION_RETIRED);
     put(f, "since", 9);
-    assert_ok(changes_return(f->s, 1, &row, &e), e);
-    assert_ok(changes_complete(f->s, &row, &e), e);
+    assert_ok(generation_steps_return(f->s, 1, &row, &e), e);
+    assert_ok(generation_steps_complete(f->s, &row, &e), e);
     assert_int_equal(active(f), 1);
     assert_found(f, "since", 9);
 }
@@ -578,7 +578,7 @@ static void mark_unreadable(struct fixture *f, int64_t generation, const char *i
     struct image_row image;
     bool stored;
     assert_ok(store_image(f->s, "default", id, &image, &e), e);
-    assert_ok(changes_vector(f->s, generation, image.number, image.revision, NULL, &stored, &e), e);
+    assert_ok(generation_steps_vector(f->s, generation, image.number, image.revision, NULL, &stored, &e), e);
     assert_true(stored);
     image_row_clear(&image);
 }
@@ -595,7 +595,7 @@ static void images_that_cannot_be_embedded_do_not_vanish_unasked(void **state)
     load(f, &row);
     mark_unreadable(f, 2, "i1");
     assert_int_equal(embed(f, &row, 10), 3); /* it is not asked for again */
-    assert_err(changes_switch(f->s, 2, &missing, &e), e, ERR_UNDECODABLE);
+    assert_err(generation_steps_switch(f->s, 2, &missing, &e), e, ERR_UNDECODABLE);
     assert_int_equal(state_of(f, 2, &row), GENERATION_BUILDING);
     assert_int_equal(row.unreadable, 1);
     assert_int_equal(row.done, 4);
@@ -657,7 +657,7 @@ static void a_failed_one_tells_why_and_is_gone_after_the_next_switch(void **stat
     assert_int_equal(n, 4);
     assert_int_equal(given, 2);
     pending_free(items, n);
-    assert_ok(changes_complete(f->s, &row, &e), e);
+    assert_ok(generation_steps_complete(f->s, &row, &e), e);
     assert_int_equal(state_of(f, 2, NULL), -1);
 }
 
@@ -671,7 +671,7 @@ static void loading_and_changing_at_once(void **state)
     struct generation_row row;
     put_many(f, 1200);
     change_to(f, "b");
-    assert_ok(changes_return(f->s, 0, &row, &e), e);
+    assert_ok(generation_steps_return(f->s, 0, &row, &e), e);
     struct write w = {.kind = WRITE_GENERATION_LOAD, .row_generation = {.number = 1}};
     assert_ok(store_write(f->s, &w, &e), e);
     assert_int_equal(w.count, 500);
@@ -693,9 +693,9 @@ static void loading_and_changing_at_once(void **state)
     assert_found(f, "new", 5002);
     assert_found(f, "i30", 5003);
     assert_found(f, "i1199", 1200);
-    assert_false(changes_finds(f->s, 21, "i20"));
-    assert_false(changes_finds(f->s, 1111, "i1110"));
-    assert_false(changes_finds(f->s, 1121, "i1120"));
+    assert_false(generation_steps_finds(f->s, 21, "i20"));
+    assert_false(generation_steps_finds(f->s, 1111, "i1110"));
+    assert_false(generation_steps_finds(f->s, 1121, "i1120"));
 }
 
 /* With a graph that is built in the background, before and after the switch. */
@@ -720,8 +720,8 @@ static void a_graph_serves_after_the_switch(void **state)
         usleep(10000);
     put(f, "i7", 9000);
     delete (f, "i8");
-    assert_ok(changes_return(f->s, 0, &row, &e), e);
-    assert_ok(changes_complete(f->s, &row, &e), e);
+    assert_ok(generation_steps_return(f->s, 0, &row, &e), e);
+    assert_ok(generation_steps_complete(f->s, &row, &e), e);
     for (unsigned i = 10; i < 600; i += 7) {
         struct hits hits = {0};
         float q[STORES_DIMENSIONS];
@@ -763,15 +763,15 @@ static void only_so_many_are_kept(void **state)
     assert_int_equal(state_of(f, 1, NULL), -1); /* one is kept for a roll-back */
     assert_int_equal(state_of(f, 2, NULL), GENERATION_RETIRED);
     assert_int_equal(active(f), 3);
-    assert_ok(changes_sweep(f->s, 1, &e), e);
+    assert_ok(generation_steps_sweep(f->s, 1, &e), e);
     struct write w = {.kind = WRITE_MODEL_DELETE, .id = "b"};
     assert_err(store_write(f->s, &w, &e), e, ERR_CONFLICT); /* kept */
     w.id = "c";
     assert_err(store_write(f->s, &w, &e), e, ERR_CONFLICT); /* active */
     w.id = "anchord-base";
     assert_ok(store_write(f->s, &w, &e), e);
-    assert_ok(changes_return(f->s, 0, &row, &e), e);
-    assert_ok(changes_complete(f->s, &row, &e), e);
+    assert_ok(generation_steps_return(f->s, 0, &row, &e), e);
+    assert_ok(generation_steps_complete(f->s, &row, &e), e);
     assert_int_equal(active(f), 2);
     assert_all_found(f, 3);
 }
@@ -793,7 +793,7 @@ static void a_collection_goes_with_all_its_generations(void **state)
     load(f, &made);
     w = (struct write){.kind = WRITE_COLLECTION_DELETE, .collection = "other"};
     assert_ok(store_write(f->s, &w, &e), e);
-    assert_err(changes_load(f->s, &made, &e), e, ERR_NOT_FOUND);
+    assert_err(generation_steps_load(f->s, &made, &e), e, ERR_NOT_FOUND);
     assert_ok(generation_list_in(f->s, GENERATION_BUILDING, &rows, &n, &e), e);
     assert_int_equal(n, 0);
     free(rows);
@@ -834,8 +834,8 @@ static void a_backup_holds_what_is_being_built(void **state)
     assert_int_equal(embed(f, &row, 100), 2);
     switch_to(f, &row);
     assert_all_found(f, 6);
-    assert_ok(changes_return(f->s, 0, &row, &e), e);
-    assert_ok(changes_complete(f->s, &row, &e), e);
+    assert_ok(generation_steps_return(f->s, 0, &row, &e), e);
+    assert_ok(generation_steps_complete(f->s, &row, &e), e);
     assert_int_equal(active(f), 2);
 }
 

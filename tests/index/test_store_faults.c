@@ -15,7 +15,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "index/store.h"
-#include "tests/lib/changes.h"
+#include "tests/lib/generation_steps.h"
 #include "tests/lib/stores.h"
 
 /* ---- the failing disk ---- */
@@ -513,24 +513,24 @@ static void open_change(struct scene *c)
 {
     struct generation_row row;
     struct err e = {0};
-    assert_ok(changes_model(c->s, "anchord-base", &e) && changes_model(c->s, "b", &e), e);
+    assert_ok(generation_steps_model(c->s, "anchord-base", &e) && generation_steps_model(c->s, "b", &e), e);
     for (size_t i = 0; i < IDS; i++)
-        assert_ok(changes_put(c->s, ids[i], (unsigned)i + 1, &e), e);
-    assert_ok(changes_start(c->s, "b", &row, &e) && changes_complete(c->s, &row, &e), e);
+        assert_ok(generation_steps_put(c->s, ids[i], (unsigned)i + 1, &e), e);
+    assert_ok(generation_steps_start(c->s, "b", &row, &e) && generation_steps_complete(c->s, &row, &e), e);
 }
 
 /* Goes back to the other generation, which lacks `id`; false when the disk did not let it. */
 static bool change(struct scene *c, size_t id, struct err *e)
 {
     struct generation_row row;
-    return changes_put(c->s, ids[id], (unsigned)id + 1, e) && changes_return(c->s, 0, &row, e) &&
-           changes_complete(c->s, &row, e);
+    return generation_steps_put(c->s, ids[id], (unsigned)id + 1, e) && generation_steps_return(c->s, 0, &row, e) &&
+           generation_steps_complete(c->s, &row, e);
 }
 
 static void check_change(struct scene *c, const char *what)
 {
     for (size_t i = 0; i < IDS; i++)
-        if (!changes_finds(c->s, (unsigned)i + 1, ids[i]))
+        if (!generation_steps_finds(c->s, (unsigned)i + 1, ids[i]))
             fail_msg("%s: %s is not found in generation %lld", what, ids[i], (long long)active(c));
 }
 
@@ -544,9 +544,9 @@ static void finish_change(struct scene *c, const char *what)
     if (n > 0)
         row = rows[0];
     else
-        assert_ok(changes_return(c->s, 0, &row, &e), e);
+        assert_ok(generation_steps_return(c->s, 0, &row, &e), e);
     free(rows);
-    if (!changes_complete(c->s, &row, &e))
+    if (!generation_steps_complete(c->s, &row, &e))
         fail_msg("%s: it does not get done afterwards: %s", what, e.text);
     check_change(c, what);
 }

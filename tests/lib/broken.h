@@ -10,8 +10,8 @@
  * A variation picks the form of the fault, where it stands among other headers, upper and lower case, blanks, and how
  * many good requests are in front.  The same numbers give the same bytes.
  */
-#ifndef ANCHORD_TESTS_BROKEN_H
-#define ANCHORD_TESTS_BROKEN_H
+#ifndef ANCHORD_TESTS_LIB_BROKEN_H
+#define ANCHORD_TESTS_LIB_BROKEN_H
 
 #include "base/buf.h"
 #include "base/rng.h"

@@ -10,8 +10,8 @@
  * The lower half (client_send, client_receive) moves raw bytes.  Every wait has a deadline.  A client belongs to one
  * thread at a time.  Nothing here fails a test by itself, so that worker threads can use it.
  */
-#ifndef ANCHORD_TESTS_CLIENT_H
-#define ANCHORD_TESTS_CLIENT_H
+#ifndef ANCHORD_TESTS_LIB_CLIENT_H
+#define ANCHORD_TESTS_LIB_CLIENT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* command.h - running the program's commands from a test, and folders of pictures to run them on. */
-#ifndef ANCHORD_TESTS_COMMAND_H
-#define ANCHORD_TESTS_COMMAND_H
+#ifndef ANCHORD_TESTS_LIB_COMMAND_H
+#define ANCHORD_TESTS_LIB_COMMAND_H
 
 #include <stddef.h>
 #include <stdint.h>

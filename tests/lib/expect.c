@@ -6,13 +6,13 @@
 #include "engine/pictures/draw.h"
 #include "tests/t.h"
 
-void begin(struct server *s, const struct server_options *o)
+void expect_start(struct server *s, const struct server_options *o)
 {
     struct err e = {0};
     assert_ok(server_start(s, o, &e), e);
 }
 
-void finish(struct server *s)
+void expect_stop(struct server *s)
 {
     char tail[3000];
     int status = server_stop(s);
@@ -46,7 +46,7 @@ static struct json *parse(const struct ask *q, const struct reply *r)
     return doc;
 }
 
-struct json *expect(struct client *c, int status, const struct ask *q)
+struct json *expect_json(struct client *c, int status, const struct ask *q)
 {
     struct reply r = {0};
     ask_for(c, status, q, &r);
@@ -64,7 +64,7 @@ void expect_status(struct client *c, int status, const struct ask *q)
 
 void expect_error(struct client *c, int status, const char *code, const char *param, const struct ask *q)
 {
-    struct json *doc = expect(c, status, q);
+    struct json *doc = expect_json(c, status, q);
     assert_string_equal(text_at(doc, "error.code"), code);
     assert_true(text_at(doc, "error.message")[0]);
     if (param)
@@ -74,12 +74,12 @@ void expect_error(struct client *c, int status, const char *code, const char *pa
 
 struct json *expect_get(struct client *c, int status, const char *target)
 {
-    return expect(c, status, &(struct ask){.method = "GET", .target = target});
+    return expect_json(c, status, &(struct ask){.method = "GET", .target = target});
 }
 
 struct json *expect_post(struct client *c, int status, const char *target, const char *json)
 {
-    return expect(
+    return expect_json(
         c, status,
         &(struct ask){
             .method = "POST", .target = target, .type = "application/json", .body = json, .len = strlen(json)});
@@ -88,7 +88,7 @@ struct json *expect_post(struct client *c, int status, const char *target, const
 void expect_put_image(struct client *c, int status, const char *target, const void *jpeg, size_t len)
 {
     struct ask q = {.method = "PUT", .target = target, .type = "image/jpeg", .body = jpeg, .len = len};
-    json_free(expect(c, status, &q));
+    json_free(expect_json(c, status, &q));
 }
 
 const struct json *value_at(const struct json *doc, const char *path)
@@ -138,7 +138,7 @@ size_t count_at(const struct json *doc, const char *path)
     return json_count(value_at(doc, path));
 }
 
-void picture(uint64_t seed, uint32_t side, struct buf *out)
+void draw_jpeg(uint64_t seed, uint32_t side, struct buf *out)
 {
     struct image img;
     struct err e = {0};

@@ -8,8 +8,8 @@
  *
  * Threads: any.
  */
-#ifndef ANCHORD_TESTS_HISTORY_H
-#define ANCHORD_TESTS_HISTORY_H
+#ifndef ANCHORD_TESTS_LIB_HISTORY_H
+#define ANCHORD_TESTS_LIB_HISTORY_H
 
 #include <stdbool.h>
 #include <stddef.h>

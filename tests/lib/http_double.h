@@ -4,8 +4,8 @@
  * (needs a key), POST /echo (up to 700,000 bytes), POST /write (needs a key with the role write), GET /stream (an answer that goes
  * on: "begins\n", then what stream_give() gives), GET /flood (one that has 64 KB more whenever it is asked).
  */
-#ifndef ANCHORD_TESTS_HTTP_DOUBLE_H
-#define ANCHORD_TESTS_HTTP_DOUBLE_H
+#ifndef ANCHORD_TESTS_LIB_HTTP_DOUBLE_H
+#define ANCHORD_TESTS_LIB_HTTP_DOUBLE_H
 
 #include <stdatomic.h>
 

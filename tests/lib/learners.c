@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "engine/learning/learner_parts.h"
-#include "tests/lib/hashed.h"
+#include "tests/lib/hashed_weights.h"
 #include "tests/lib/learners.h"
 
 const struct learner_kind learner_kinds[LEARNER_KINDS] = {

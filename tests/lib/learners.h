@@ -1,4 +1,4 @@
-/* learners.h - networks that learn, for tests: from hashed weights (hashed.h), on each set of kernels. */
+/* learners.h - networks that learn, for tests: from hashed weights (hashed_weights.h), on each set of kernels. */
 #ifndef ANCHORD_TESTS_LIB_LEARNERS_H
 #define ANCHORD_TESTS_LIB_LEARNERS_H
 

@@ -63,7 +63,7 @@ struct ledger *ledger_new(size_t writers, uint64_t seed)
     struct ledger *l = mem_new(1, sizeof *l);
     l->writers = min_size(writers, MAX_WRITERS);
     for (size_t i = 0; i < PICTURES; i++) {
-        picture(i * 5 + 3, SIDE, &l->pictures[i]);
+        draw_jpeg(i * 5 + 3, SIDE, &l->pictures[i]);
         hash_text(l->pictures[i].data, l->pictures[i].len, l->sha256[i]);
     }
     for (size_t w = 0; w < l->writers; w++)
@@ -363,12 +363,12 @@ static void check_bytes(struct ledger *l, struct client *c, const struct entry *
 static void check_search(struct ledger *l, struct client *c, int which)
 {
     size_t holders = 0, found = 0;
-    struct json *answer = expect(c, 200,
-                                 &(struct ask){.method = "POST",
-                                               .target = "/v1/collections/default/search?limit=1000",
-                                               .type = "image/jpeg",
-                                               .body = l->pictures[which].data,
-                                               .len = l->pictures[which].len});
+    struct json *answer = expect_json(c, 200,
+                                      &(struct ask){.method = "POST",
+                                                    .target = "/v1/collections/default/search?limit=1000",
+                                                    .type = "image/jpeg",
+                                                    .body = l->pictures[which].data,
+                                                    .len = l->pictures[which].len});
     const struct json *data = value_at(answer, "data");
     for (size_t w = 0; w < l->writers; w++)
         for (size_t i = 0; i < IDS; i++)

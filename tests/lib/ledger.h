@@ -13,8 +13,8 @@
  *
  * The check runs as soon as the server listens: what it would repair later counts as broken.
  */
-#ifndef ANCHORD_TESTS_LEDGER_H
-#define ANCHORD_TESTS_LEDGER_H
+#ifndef ANCHORD_TESTS_LIB_LEDGER_H
+#define ANCHORD_TESTS_LIB_LEDGER_H
 
 #include <stddef.h>
 #include <stdint.h>

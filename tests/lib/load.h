@@ -7,8 +7,8 @@
  *     struct load_result r;
  *     load_run(&(struct load){.port = port, .connections = 8, .seconds = 5, .requests = list, .n = 200}, &r, e);
  */
-#ifndef ANCHORD_TESTS_LOAD_H
-#define ANCHORD_TESTS_LOAD_H
+#ifndef ANCHORD_TESTS_LIB_LOAD_H
+#define ANCHORD_TESTS_LIB_LOAD_H
 
 #include <stdatomic.h>
 #include <stddef.h>

@@ -4,8 +4,8 @@
  * each file and each folder keeps a random beginning of its unsynced changes, as when the kernel was about to write
  * them back.  What a sync that failed should have covered stays lost whatever is synced later, unless it is written again.
  */
-#ifndef ANCHORD_TESTS_POWERCUT_H
-#define ANCHORD_TESTS_POWERCUT_H
+#ifndef ANCHORD_TESTS_LIB_POWERCUT_H
+#define ANCHORD_TESTS_LIB_POWERCUT_H
 
 #include <stddef.h>
 

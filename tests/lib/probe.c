@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/num.h"
-#include "tests/lib/seen.h"
+#include "tests/lib/results_table.h"
 
 static const double quiet_s = 0.12; /* so long without a further answer: there is none */
 
@@ -102,8 +102,8 @@ static void row(struct server *s, const struct outcome *o)
     bool good = pattern_fits(o->pattern, o->got) && (!o->code[0] || strcmp(o->code, o->got_code) == 0);
     snprintf(expected, sizeof expected, "%s%s%s", o->pattern, o->code[0] ? " " : "", o->code);
     snprintf(got, sizeof got, "%s%s%s", o->got[0] ? o->got : "nothing", o->got_code[0] ? " " : "", o->got_code);
-    seen(good && quick && alive, o->what, expected, "%s%s%s", got, quick ? "" : ", late",
-         alive ? "" : ", and /healthz does not answer");
+    result_row(good && quick && alive, o->what, expected, "%s%s%s", got, quick ? "" : ", late",
+               alive ? "" : ", and /healthz does not answer");
 }
 
 void probe_raw(struct server *s, const char *what, const char *pattern, const void *bytes, size_t len, double max_s)

@@ -4,10 +4,10 @@
  * "4xx", "close" (no answer at all).  A word with "/" takes any of its parts; "4xx" any of 400 to 499; a last word
  * "close?" leaves open whether the server closes.  Without "close" the connection must stay usable.
  *
- * After each probe /healthz must answer 200 within a second.  Every probe is a row of the table (seen.h).
+ * After each probe /healthz must answer 200 within a second.  Every probe is a row of the table (results_table.h).
  */
-#ifndef ANCHORD_TESTS_PROBE_H
-#define ANCHORD_TESTS_PROBE_H
+#ifndef ANCHORD_TESTS_LIB_PROBE_H
+#define ANCHORD_TESTS_LIB_PROBE_H
 
 #include "tests/lib/client.h"
 #include "tests/lib/process.h"

@@ -11,8 +11,8 @@
  * untrained model in fp32, which starts in milliseconds.  The environment variables that settings come from are taken
  * out of its environment, so that a test sees what it set and nothing else.
  */
-#ifndef ANCHORD_TESTS_PROCESS_H
-#define ANCHORD_TESTS_PROCESS_H
+#ifndef ANCHORD_TESTS_LIB_PROCESS_H
+#define ANCHORD_TESTS_LIB_PROCESS_H
 
 #include <stdbool.h>
 #include <stddef.h>

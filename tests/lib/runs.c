@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "engine/encoder.h"
-#include "tests/lib/lessons.h"
+#include "tests/lib/training_fixture.h"
 
 int runs_set_up(void **state)
 {
@@ -17,7 +17,7 @@ int runs_set_up(void **state)
     snprintf(pictures, sizeof pictures, "%s/pictures", f->dir);
     assert_ok(file_make_dirs(pictures, &e), e);
     for (uint32_t k = 0; k < RUNS_KINDS; k++)
-        lesson_draw(pictures, k, 0, RUNS_EACH, 40);
+        training_fixture_draw(pictures, k, 0, RUNS_EACH, 40);
     *state = f;
     return 0;
 }

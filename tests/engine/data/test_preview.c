@@ -5,12 +5,12 @@
 #include "base/mem.h"
 #include "engine/data/preview.h"
 #include "engine/pictures/sheet.h"
-#include "tests/lib/lessons.h"
+#include "tests/lib/training_fixture.h"
 
 enum { SIZE = 32, SCALE = 3, SIDE = SIZE * SCALE, PITCH = SIDE + 14, KINDS = 3, EACH = 20, BATCH = 50 };
 
 struct seen { /* a loader's first batch and the sheet drawn of it */
-    struct lesson l;
+    struct training_fixture l;
     struct sampler *sampler;
     struct loader *loader;
     const struct batch *batch;
@@ -27,7 +27,7 @@ static void look_at(struct seen *s, const char *dir, struct crops crops, size_t 
     *s = (struct seen){.crops = crops};
     for (size_t i = 0; i < crops.n; i++)
         memcpy(s->crops.groups[i].augment, recipe_find("simclr")->view, sizeof s->crops.groups[i].augment);
-    lesson_open(&s->l, dir, crops.groups[0].size);
+    training_fixture_open(&s->l, dir, crops.groups[0].size);
     all = manifest_side(&s->l.manifest, false, &n);
     s->sampler = sampler_new(&s->l.manifest, all, n, batch, 0, 1, &e);
     assert_ok(s->sampler != NULL, e);
@@ -59,7 +59,7 @@ static void leave(struct seen *s)
     image_clear(&s->sheet);
     loader_free(s->loader);
     sampler_free(s->sampler);
-    lesson_close(&s->l);
+    training_fixture_close(&s->l);
 }
 
 static const uint8_t *pixel(const struct image *img, size_t pitch, size_t column, size_t row, size_t x, size_t y)
@@ -104,7 +104,7 @@ static char *make_folder(size_t each)
 {
     char *dir = t_make_dir();
     for (uint32_t k = 0; k < KINDS; k++)
-        lesson_draw(dir, k, 0, each, 48);
+        training_fixture_draw(dir, k, 0, each, 48);
     return dir;
 }
 

@@ -5,14 +5,14 @@
 #include "base/mem.h"
 #include "engine/judging/evaluate.h"
 #include "engine/kernels/spread.h"
-#include "tests/lib/lessons.h"
+#include "tests/lib/training_fixture.h"
 
 enum { KINDS = 4, EACH = 6, N = KINDS * EACH };
 
 static struct encoder *small_encoder(void)
 {
     struct err e = {0};
-    struct model *m = lesson_model(3);
+    struct model *m = training_fixture_model(3);
     struct encoder *enc = encoder_new(m, &(struct encoder_options){.precision = PRECISION_FP32}, &e);
     assert_ok(enc != NULL, e);
     model_free(m);
@@ -23,7 +23,7 @@ static char *make_folder(void)
 {
     char *dir = t_make_dir();
     for (uint32_t k = 0; k < KINDS; k++)
-        lesson_draw(dir, k, 0, EACH, 64);
+        training_fixture_draw(dir, k, 0, EACH, 64);
     return dir;
 }
 
@@ -34,13 +34,13 @@ static void vectors_are_those_of_serving_on_any_number_of_threads(void **state)
     struct err e = {0};
     struct encoder *enc = small_encoder();
     uint32_t d = encoder_dimensions(enc);
-    struct lesson l;
+    struct training_fixture l;
     size_t n, *items;
     float *alone = mem_new((size_t)N * d, sizeof *alone), *many = mem_new((size_t)N * d, sizeof *many),
           *served = mem_new(d, sizeof *served);
     struct pool *pool = pool_new(&(struct pool_options){.name = "t", .threads = 3, .capacity = 3}, &e);
     struct lane *lane = lane_new(enc, 1, &e);
-    lesson_open(&l, dir, 32);
+    training_fixture_open(&l, dir, 32);
     assert_ok(lane && pool, e);
     items = manifest_side(&l.manifest, false, &n);
     assert_int_equal(n, N);
@@ -58,7 +58,7 @@ static void vectors_are_those_of_serving_on_any_number_of_threads(void **state)
         free(bytes);
     }
     free(items);
-    lesson_close(&l);
+    training_fixture_close(&l);
     lane_free(lane);
     pool_free(pool);
     encoder_release(enc);
@@ -76,12 +76,12 @@ static void views_depend_on_content_and_seed_and_not_on_threads(void **state)
     struct encoder *enc = small_encoder();
     const size_t d = encoder_dimensions(enc), items[4] = {3, 9, 15, 20}, fewer[2] = {15, 9};
     const struct augmentation *a = recipe_find("simclr")->view, *none = recipe_find("none")->view;
-    struct lesson l;
+    struct training_fixture l;
     float *x[5];
     struct pool *pool = pool_new(&(struct pool_options){.name = "t", .threads = 3, .capacity = 3}, &e);
     for (size_t i = 0; i < COUNT(x); i++)
         x[i] = mem_new(4 * d, sizeof **x);
-    lesson_open(&l, dir, 32);
+    training_fixture_open(&l, dir, 32);
     assert_ok(pool && evaluate_embed_views(enc, l.dataset, &l.manifest, items, 4, a, 1, NULL, x[0], &e) &&
                   evaluate_embed_views(enc, l.dataset, &l.manifest, items, 4, a, 1, pool, x[1], &e) &&
                   evaluate_embed_views(enc, l.dataset, &l.manifest, items, 4, a, 2, NULL, x[2], &e) &&
@@ -96,7 +96,7 @@ static void views_depend_on_content_and_seed_and_not_on_threads(void **state)
     assert_memory_equal(x[2] + d, x[0] + d, d * sizeof **x);
     for (size_t i = 0; i < COUNT(x); i++)
         free(x[i]);
-    lesson_close(&l);
+    training_fixture_close(&l);
     pool_free(pool);
     encoder_release(enc);
     t_remove_dir(dir);

@@ -7,7 +7,7 @@
 #include "engine/judging/judge_parts.h"
 #include "engine/pictures/draw.h"
 #include "engine/pictures/sheet.h"
-#include "tests/lib/lessons.h"
+#include "tests/lib/training_fixture.h"
 
 enum { KINDS = 4, EACH = 12, SIDE = 40, SEED = 5 };
 
@@ -15,11 +15,11 @@ static char *make_folder(size_t each)
 {
     char *dir = t_make_dir();
     for (uint32_t k = 0; k < KINDS; k++)
-        lesson_draw(dir, k, 0, each, SIDE);
+        training_fixture_draw(dir, k, 0, each, SIDE);
     return dir;
 }
 
-static struct judge *open_judge(struct judge_options o, const struct lesson *l)
+static struct judge *open_judge(struct judge_options o, const struct training_fixture *l)
 {
     struct err e = {0};
     o.manifest = &l->manifest;
@@ -35,7 +35,7 @@ static struct judgement run(const struct judge *j, uint64_t seed, bool thoroughl
 {
     struct err e = {0};
     struct judgement out;
-    struct model *m = lesson_model(seed);
+    struct model *m = training_fixture_model(seed);
     assert_ok(thoroughly ? judge_run_thoroughly(j, m, &out, &e) : judge_run(j, m, &out, &e), e);
     model_free(m);
     return out;
@@ -64,9 +64,9 @@ static void the_held_out_pictures_are_judged_by_their_labels(void **state)
 {
     UNUSED(state);
     char *dir = make_folder(EACH);
-    struct lesson l;
+    struct training_fixture l;
     struct err e = {0};
-    lesson_open(&l, dir, 32);
+    training_fixture_open(&l, dir, 32);
     manifest_split(&l.manifest, 0.4, 1);
     struct pool *pool = pool_new(&(struct pool_options){.name = "t", .threads = 3, .capacity = 3}, &e);
     struct judge *j = open_judge((struct judge_options){.bank_max = 20}, &l),
@@ -99,7 +99,7 @@ static void the_held_out_pictures_are_judged_by_their_labels(void **state)
     judge_free(j);
     judge_free(many);
     pool_free(pool);
-    lesson_close(&l);
+    training_fixture_close(&l);
     t_remove_dir(dir);
 }
 
@@ -107,10 +107,10 @@ static void without_labels_a_view_has_to_find_its_picture(void **state)
 {
     UNUSED(state);
     char *dir = t_make_dir();
-    struct lesson l;
-    lesson_draw_flat(dir, 1, 20, SIDE);
-    lesson_draw_flat(dir, 2, 20, SIDE);
-    lesson_open(&l, dir, 32);
+    struct training_fixture l;
+    training_fixture_draw_flat(dir, 1, 20, SIDE);
+    training_fixture_draw_flat(dir, 2, 20, SIDE);
+    training_fixture_open(&l, dir, 32);
     manifest_split(&l.manifest, 0.5, 1);
     struct judge *j = open_judge((struct judge_options){0}, &l);
     struct judge *easy = open_judge((struct judge_options){.augment = recipe_find("none")->view}, &l);
@@ -125,7 +125,7 @@ static void without_labels_a_view_has_to_find_its_picture(void **state)
     judgement_clear(&whole);
     judge_free(j);
     judge_free(easy);
-    lesson_close(&l);
+    training_fixture_close(&l);
     t_remove_dir(dir);
 }
 
@@ -141,16 +141,16 @@ static void a_validation_folder_is_judged_whole_but_for_copies_and_the_unlabelle
 {
     UNUSED(state);
     char *dir = make_folder(EACH), *other = t_make_dir(), from[64];
-    struct lesson l, v;
-    lesson_draw(other, 7, 0, 4, SIDE);
-    lesson_draw(other, 8, 0, 5, SIDE);
+    struct training_fixture l, v;
+    training_fixture_draw(other, 7, 0, 4, SIDE);
+    training_fixture_draw(other, 8, 0, 5, SIDE);
     snprintf(from, sizeof from, "%s/001.png", draw_kind_name(7));
     copy_picture(other, from, "zebra/copy.png");
     snprintf(from, sizeof from, "%s/002.png", draw_kind_name(8));
     copy_picture(other, from, "000.png"); /* comes first, but a label counts more */
-    lesson_draw_flat(other, 9, 2, SIDE);
-    lesson_open(&l, dir, 32);
-    lesson_open(&v, other, 32);
+    training_fixture_draw_flat(other, 9, 2, SIDE);
+    training_fixture_open(&l, dir, 32);
+    training_fixture_open(&v, other, 32);
     manifest_split(&l.manifest, 0.4, 1);
     assert_int_equal(v.manifest.n, 13);
     struct judge *j =
@@ -166,8 +166,8 @@ static void a_validation_folder_is_judged_whole_but_for_copies_and_the_unlabelle
     assert_true(out.figures.knn_20 < 0 && out.figures.linear < 0); /* its labels may be others than those trained on */
     judgement_clear(&out);
     judge_free(j);
-    lesson_close(&l);
-    lesson_close(&v);
+    training_fixture_close(&l);
+    training_fixture_close(&v);
     t_remove_dir(dir);
     t_remove_dir(other);
 }
@@ -176,15 +176,15 @@ static void one_label_says_nothing_and_pictures_all_different_cannot_be_judged(v
 {
     UNUSED(state);
     char *dir = t_make_dir(), path[64], name[64];
-    struct lesson l;
+    struct training_fixture l;
     struct err e = {0};
-    lesson_draw(dir, 3, 0, 10, SIDE);
-    lesson_open(&l, dir, 32);
+    training_fixture_draw(dir, 3, 0, 10, SIDE);
+    training_fixture_open(&l, dir, 32);
     manifest_split(&l.manifest, 0.4, 1);
     struct judge *j = open_judge((struct judge_options){0}, &l);
     assert_false(j->labelled);
     judge_free(j);
-    lesson_close(&l);
+    training_fixture_close(&l);
     for (int i = 0; i < 10; i++) {
         snprintf(name, sizeof name, "%s/%03d.png", draw_kind_name(3), i);
         snprintf(path, sizeof path, "own%d/x.png", i);
@@ -192,7 +192,7 @@ static void one_label_says_nothing_and_pictures_all_different_cannot_be_judged(v
     }
     snprintf(path, sizeof path, "%s/%s", dir, draw_kind_name(3));
     file_remove_tree(path);
-    lesson_open(&l, dir, 32);
+    training_fixture_open(&l, dir, 32);
     manifest_split(&l.manifest, 0.4, 1);
     assert_err(judge_new(&(struct judge_options){.manifest = &l.manifest, .dataset = l.dataset}, &e) != NULL, e,
                ERR_BAD_INPUT);
@@ -201,7 +201,7 @@ static void one_label_says_nothing_and_pictures_all_different_cannot_be_judged(v
     j = open_judge((struct judge_options){.validation = &l.manifest, .validation_dataset = l.dataset}, &l);
     assert_true(!j->labelled && j->judged.n == 10);
     judge_free(j);
-    lesson_close(&l);
+    training_fixture_close(&l);
     t_remove_dir(dir);
 }
 
@@ -308,11 +308,11 @@ static void a_model_without_directions_is_told(void **state)
 {
     UNUSED(state);
     char *dir = make_folder(EACH);
-    struct lesson l;
+    struct training_fixture l;
     struct err e = {0};
     struct judgement v;
-    struct model *m = lesson_model(1);
-    lesson_open(&l, dir, 32);
+    struct model *m = training_fixture_model(1);
+    training_fixture_open(&l, dir, 32);
     manifest_split(&l.manifest, 0.4, 1);
     struct judge *j = open_judge((struct judge_options){0}, &l);
     for (size_t i = 0; i < m->n_weights; i++)
@@ -323,7 +323,7 @@ static void a_model_without_directions_is_told(void **state)
     assert_true(!v.hits && !v.vectors);
     model_free(m);
     judge_free(j);
-    lesson_close(&l);
+    training_fixture_close(&l);
     t_remove_dir(dir);
 }
 
@@ -381,8 +381,8 @@ static void a_sheet_shows_the_query_that_changed_with_its_answers_framed(void **
     UNUSED(state);
     static const char green[] = "\x28\xa0\x46", red[] = "\xd2\x32\x28", white[] = "\xff\xff\xff";
     char *dir = make_folder(EACH);
-    struct lesson l;
-    lesson_open(&l, dir, 32);
+    struct training_fixture l;
+    training_fixture_open(&l, dir, 32);
     manifest_split(&l.manifest, 0.5, 1);
     struct judge *j = open_judge((struct judge_options){0}, &l);
     struct judgement before = run(j, 1, false), after = run(j, 1, false);
@@ -410,7 +410,7 @@ static void a_sheet_shows_the_query_that_changed_with_its_answers_framed(void **
     judgement_clear(&before);
     judgement_clear(&after);
     judge_free(j);
-    lesson_close(&l);
+    training_fixture_close(&l);
     t_remove_dir(dir);
 }
 

@@ -6,7 +6,7 @@
 #include "base/rng.h"
 #include "engine/kernels/gemm.h"
 #include "engine/learning/train_step.h"
-#include "tests/lib/lessons.h"
+#include "tests/lib/training_fixture.h"
 
 enum { IMAGES = 6, SIZE = 32, SMALL = 20, FULL = 2, OTHERS = 3, ROWS = (FULL + OTHERS) * IMAGES };
 enum { FULL_VALUES = FULL * IMAGES * SIZE * SIZE * 3, VALUES = FULL_VALUES + OTHERS * IMAGES * SMALL * SMALL * 3 };
@@ -38,7 +38,7 @@ static struct batch make_batch(void)
 
 static struct trial begin(const char *method, const char *crops, const char *picks)
 {
-    struct trial t = {.model = lesson_model(3), .batch = make_batch()};
+    struct trial t = {.model = training_fixture_model(3), .batch = make_batch()};
     char text[600];
     struct err e = {0};
     int n = snprintf(text, sizeof text,

@@ -3,7 +3,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "tests/lib/hashed.h"
+#include "tests/lib/hashed_weights.h"
 #include "tests/lib/learners.h"
 
 static void gradients_add_up_when_asked(void **state)

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "engine/learning/train_step.h"
-#include "tests/lib/lessons.h"
+#include "tests/lib/training_fixture.h"
 
 #define FROZEN ",\"freeze_norm\":true"
 enum { IMAGES = 8, ROWS = 2 * IMAGES, SIZE = 32 };
@@ -46,7 +46,7 @@ static struct train_step *step_of(const char *more, struct model **m)
 {
     struct err e = {0};
     struct train_config c = config_of(more);
-    *m = lesson_model(3);
+    *m = training_fixture_model(3);
     struct train_step *s = train_step_new(&c, *m, NULL, NULL, &e);
     assert_ok(s != NULL, e);
     train_config_clear(&c);

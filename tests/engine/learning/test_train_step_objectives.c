@@ -6,7 +6,7 @@
 #include "base/rng.h"
 #include "engine/kernels/gemm.h"
 #include "engine/training/watch.h"
-#include "tests/lib/lessons.h"
+#include "tests/lib/training_fixture.h"
 
 enum { IMAGES = 16, ROWS = 2 * IMAGES, SIZE = 32, VALUES = SIZE * SIZE * 3, STEPS = 70 };
 
@@ -48,7 +48,7 @@ static void begin(struct trial *t, const char *method, const char *more)
                      STEPS, IMAGES, method, more);
     *t = (struct trial){0};
     assert_ok(train_config_parse(&t->config, text, (size_t)n, &e), e);
-    t->model = lesson_model(3);
+    t->model = training_fixture_model(3);
     t->step = train_step_new(&t->config, t->model, &length, picks, &e);
     assert_ok(t->step != NULL, e);
     if (!picks)

@@ -8,8 +8,8 @@
 #include "engine/encoder.h"
 #include "engine/pictures/draw.h"
 #include "engine/training/trainer.h"
-#include "tests/lib/lessons.h"
 #include "tests/lib/runs.h"
+#include "tests/lib/training_fixture.h"
 
 static const char all_of_it[] = ",\"steps\":9,\"evaluate_every\":4,\"checkpoint_every\":2,\"ema\":0.9,\"clip_norm\":5,"
                                 "\"optimizer\":{\"type\":\"adamw\",\"learning_rate\":0.002}";
@@ -58,7 +58,7 @@ static void a_run_is_not_overwritten_nor_mixed_with_another(void **state)
 
     char extra[300];
     snprintf(extra, sizeof extra, "%s/pictures", f->dir);
-    lesson_draw(extra, 3, 0, 4, 40);
+    training_fixture_draw(extra, 3, 0, 4, 40);
     t = runs_run(f, "one", ",\"steps\":2", true, true); /* not even inexactly */
     assert_true(!t.ok && t.e.code == ERR_CONFLICT && strstr(t.e.text, "pictures"));
 }
@@ -173,7 +173,7 @@ static void what_cannot_be_learned_from_is_refused(void **state)
     snprintf(path, sizeof path, "%s/pictures", f->dir);
     file_remove_tree(path);
     assert_ok(file_make_dirs(path, &e), e);
-    lesson_draw(path, 0, 0, RUNS_EACH, 40);
+    training_fixture_draw(path, 0, 0, RUNS_EACH, 40);
     t = runs_run(f, "one-label", ",\"steps\":1,\"method\":{\"type\":\"triplet\"}", false, false);
     assert_true(!t.ok && t.e.code == ERR_BAD_INPUT && strstr(t.e.text, "two labels"));
     t = runs_run(f, "one-proxy", ",\"steps\":1,\"method\":{\"type\":\"proxy\"}", false, false);
@@ -182,7 +182,7 @@ static void what_cannot_be_learned_from_is_refused(void **state)
     /* three pictures */
     file_remove_tree(path);
     assert_ok(file_make_dirs(path, &e), e);
-    lesson_draw(path, 0, 0, 3, 40);
+    training_fixture_draw(path, 0, 0, 3, 40);
     t = runs_run(f, "three", ",\"steps\":1", false, false);
     assert_true(!t.ok && t.e.code == ERR_BAD_INPUT && strstr(t.e.text, "held out"));
 }
@@ -207,7 +207,7 @@ static void labels_that_are_all_different_are_ignored(void **state)
     file_remove_tree(path);
     assert_ok(file_make_dirs(path, &e), e);
     for (uint32_t k = 0; k < 12; k++)
-        lesson_draw(path, k, 0, 1, 40);
+        training_fixture_draw(path, k, 0, 1, 40);
     struct run_told t = runs_run(f, "different", ",\"steps\":1", false, false);
     assert_ok(t.ok, t.e);
     assert_string_equal(t.out.score, "instance_recall@1");
@@ -226,7 +226,8 @@ static void what_is_trained_on_is_left_out_of_the_judgement(void **state)
     snprintf(path, sizeof path, "%s/judged", f->dir);
     assert_ok(file_make_dirs(path, &e), e);
     for (uint32_t k = 0; k < RUNS_KINDS; k++)
-        lesson_draw(path, k, RUNS_EACH - 8, 8 + 2 + k, 40); /* 8 of those that are trained on, 2, 3 and 4 others */
+        training_fixture_draw(path, k, RUNS_EACH - 8, 8 + 2 + k,
+                              40); /* 8 of those that are trained on, 2, 3 and 4 others */
     snprintf(more, sizeof more, ",\"steps\":1,\"validation\":\"%s\"", path);
     struct run_told t = runs_run(f, "shared", more, false, false);
     assert_ok(t.ok, t.e);
@@ -251,9 +252,9 @@ static void labels_that_cannot_judge_are_told(void **state)
     snprintf(path, sizeof path, "%s/pictures", f->dir);
     file_remove_tree(path);
     assert_ok(file_make_dirs(path, &e), e);
-    lesson_draw(path, 0, 0, 12, 40);
+    training_fixture_draw(path, 0, 0, 12, 40);
     for (uint32_t k = 1; k < 4; k++)
-        lesson_draw(path, k, 0, 3, 40); /* of three none can be spared */
+        training_fixture_draw(path, k, 0, 3, 40); /* of three none can be spared */
     struct run_told t = runs_run(f, "lopsided", ",\"steps\":1", false, false);
     assert_ok(t.ok, t.e);
     assert_string_equal(t.out.score, "instance_recall@1");

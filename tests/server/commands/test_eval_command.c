@@ -7,7 +7,7 @@
 #include "engine/pictures/draw.h"
 #include "engine/training/report_log.h"
 #include "tests/lib/command.h"
-#include "tests/lib/lessons.h"
+#include "tests/lib/training_fixture.h"
 
 enum { KINDS = 5, EACH = 20 };
 
@@ -17,14 +17,14 @@ static void all_figures_are_there_and_a_loose_picture_is_no_label(void **state)
     char *dir = t_make_dir(), *other = t_make_dir(), path[400];
     struct err e = {0};
     double n, figures[FIGURES];
-    struct model *m = lesson_model(1);
+    struct model *m = training_fixture_model(1);
     snprintf(path, sizeof path, "%s/m.safetensors", dir);
     assert_ok(model_save(m, path, &e), e);
     for (uint32_t k = 0; k < KINDS; k++) {
-        lesson_draw(dir, k, 0, EACH, 40);
-        lesson_draw(other, k, 100, EACH, 40);
+        training_fixture_draw(dir, k, 0, EACH, 40);
+        training_fixture_draw(other, k, 100, EACH, 40);
     }
-    lesson_draw_flat(dir, 9, 2, 40);
+    training_fixture_draw_flat(dir, 9, 2, 40);
     char *out = command(0, "eval", "--model", path, "--data", dir, "--train", other, NULL);
     struct json *doc = json_parse(out, strlen(out), 0, &e);
     assert_ok(doc != NULL, e);
@@ -74,12 +74,12 @@ static void draw_folders(const char *dir, char parts[400], char whole[400], char
                   file_make_dirs(few, &e),
               e);
     for (uint32_t k = 0; k < KINDS; k++) {
-        lesson_draw(train, k, 0, 16, 40);
-        lesson_draw(test, k, 100, 10, 40);
-        lesson_draw(whole, k + 6, 0, EACH, 40);
+        training_fixture_draw(train, k, 0, 16, 40);
+        training_fixture_draw(test, k, 100, 10, 40);
+        training_fixture_draw(whole, k + 6, 0, EACH, 40);
     }
     for (uint32_t k = 0; k < 3; k++)
-        lesson_draw(few, k, 0, 6, 40);
+        training_fixture_draw(few, k, 0, 6, 40);
 }
 
 static struct json *run_json(const char *const args[])
@@ -99,7 +99,7 @@ static void transfer_is_a_table_over_folders(void **state)
     UNUSED(state);
     char *dir = t_make_dir(), model[400], parts[400], whole[400], few[400], train[410], test[410];
     struct err e = {0};
-    struct model *m = lesson_model(1);
+    struct model *m = training_fixture_model(1);
     snprintf(model, sizeof model, "%s/m.safetensors", dir);
     assert_ok(model_save(m, model, &e), e);
     draw_folders(dir, parts, whole, few);
@@ -147,22 +147,22 @@ static void what_transfer_cannot_judge_is_named(void **state)
     UNUSED(state);
     char *dir = t_make_dir(), model[400], one[400], parts[400], whole[400], few[400], test[410];
     struct err e = {0};
-    struct model *m = lesson_model(1);
+    struct model *m = training_fixture_model(1);
     snprintf(model, sizeof model, "%s/m.safetensors", dir);
     assert_ok(model_save(m, model, &e), e);
     draw_folders(dir, parts, whole, few);
     snprintf(one, sizeof one, "%.300s/one", dir);
     assert_ok(file_make_dirs(one, &e), e);
-    lesson_draw(one, 0, 0, 8, 40);
+    training_fixture_draw(one, 0, 0, 8, 40);
     char *out = command(1, "eval", "--protocol", "transfer", "--model", model, few, one, NULL);
     assert_contains(out, "/one: there is one label only");
     free(out);
     snprintf(test, sizeof test, "%s/test", parts);
-    lesson_draw(test, 9, 0, 1, 40); /* a label that `train` has not */
+    training_fixture_draw(test, 9, 0, 1, 40); /* a label that `train` has not */
     out = command(1, "eval", "--protocol", "transfer", "--model", model, parts, NULL);
     assert_contains(out, "/parts: train has 5 labels, test has 6");
     free(out);
-    lesson_draw(one, 1, 0, 3, 40);
+    training_fixture_draw(one, 1, 0, 3, 40);
     for (unsigned i = 3; i < 8; i++) { /* three of each are left */
         char path[460];
         snprintf(path, sizeof path, "%s/%s/%03u.png", one, draw_kind_name(0), i);

@@ -1,5 +1,5 @@
-/* seen.c - the table of what was sent, expected and seen. */
-#include "tests/lib/seen.h"
+/* results_table.c - the table of what was sent, expected and seen. */
+#include "tests/lib/results_table.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@ static int bad;
 
 static FILE *table(void)
 {
-    const char *path = getenv("SEEN");
+    const char *path = getenv("RESULTS_TABLE");
     return path ? fopen(path, "a") : NULL;
 }
 
@@ -22,7 +22,7 @@ static void cell(FILE *f, const char *text)
     fputs(" |", f);
 }
 
-void seen_section(const char *heading)
+void result_section(const char *heading)
 {
     FILE *f = table();
     printf("\n%s\n", heading);
@@ -32,7 +32,7 @@ void seen_section(const char *heading)
     fclose(f);
 }
 
-void seen(bool good, const char *sent, const char *expected, const char *fmt, ...)
+void result_row(bool good, const char *sent, const char *expected, const char *fmt, ...)
 {
     char what[400];
     va_list ap;
@@ -52,7 +52,7 @@ void seen(bool good, const char *sent, const char *expected, const char *fmt, ..
     fclose(f);
 }
 
-int seen_bad(void)
+int results_bad(void)
 {
     return bad;
 }

@@ -1,5 +1,5 @@
-/* hashed.c - FNV-1a of the name starts a splitmix64; its upper 24 bits are the numbers. */
-#include "tests/lib/hashed.h"
+/* hashed_weights.c - FNV-1a of the name starts a splitmix64; its upper 24 bits are the numbers. */
+#include "tests/lib/hashed_weights.h"
 
 #include <math.h>
 #include <stdio.h>

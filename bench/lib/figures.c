@@ -1,5 +1,5 @@
 /* figures.c - the table that benches print. */
-#include "tests/lib/figures.h"
+#include "bench/lib/figures.h"
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* lessons.c - drawn folders and small networks. */
-#include "tests/lib/lessons.h"
+/* training_fixture.c - drawn folders and small networks. */
+#include "tests/lib/training_fixture.h"
 
 #include "tests/t.h"
 
@@ -18,7 +18,7 @@ static void draw_to(const char *path, uint32_t kind, uint64_t seed, uint32_t sid
     buf_clear(&png);
 }
 
-void lesson_draw(const char *dir, uint32_t kind, size_t first, size_t each, uint32_t side)
+void training_fixture_draw(const char *dir, uint32_t kind, size_t first, size_t each, uint32_t side)
 {
     char path[400];
     struct err e = {0};
@@ -30,7 +30,7 @@ void lesson_draw(const char *dir, uint32_t kind, size_t first, size_t each, uint
     }
 }
 
-void lesson_draw_flat(const char *dir, uint32_t kind, size_t each, uint32_t side)
+void training_fixture_draw_flat(const char *dir, uint32_t kind, size_t each, uint32_t side)
 {
     char path[400];
     for (size_t i = 0; i < each; i++) {
@@ -39,23 +39,23 @@ void lesson_draw_flat(const char *dir, uint32_t kind, size_t each, uint32_t side
     }
 }
 
-void lesson_open(struct lesson *l, const char *dir, uint32_t size)
+void training_fixture_open(struct training_fixture *l, const char *dir, uint32_t size)
 {
     struct err e = {0};
-    *l = (struct lesson){0};
+    *l = (struct training_fixture){0};
     assert_ok(manifest_read_folder(&l->manifest, dir, &e), e);
     l->dataset =
         dataset_open(&l->manifest, &(struct dataset_options){.size = size, .limits = image_default_limits}, &e);
     assert_ok(l->dataset != NULL, e);
 }
 
-void lesson_close(struct lesson *l)
+void training_fixture_close(struct training_fixture *l)
 {
     dataset_close(l->dataset);
     manifest_clear(&l->manifest);
 }
 
-struct model *lesson_model(uint64_t seed)
+struct model *training_fixture_model(uint64_t seed)
 {
     const struct arch a = {.depth = 18, .stem = STEM_SMALL2, .width = 8};
     struct preprocess p = preprocess_imagenet;

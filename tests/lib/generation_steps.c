@@ -1,5 +1,5 @@
-/* changes.c - a change of a collection's generation, step by step, for tests of the store. */
-#include "tests/lib/changes.h"
+/* generation_steps.c - a change of a collection's generation, step by step, for tests of the store. */
+#include "tests/lib/generation_steps.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "index/view.h"
 #include "tests/lib/stores.h"
 
-bool changes_model(struct store *s, const char *id, struct err *e)
+bool generation_steps_model(struct store *s, const char *id, struct err *e)
 {
     struct write w = {.kind = WRITE_MODEL_ADD, .row_model = {.arch = "resnet18", .dimensions = STORES_DIMENSIONS}};
     snprintf(w.row_model.id, sizeof w.row_model.id, "%s", id);
@@ -18,7 +18,7 @@ bool changes_model(struct store *s, const char *id, struct err *e)
     return store_write(s, &w, e);
 }
 
-bool changes_start(struct store *s, const char *model, struct generation_row *out, struct err *e)
+bool generation_steps_start(struct store *s, const char *model, struct generation_row *out, struct err *e)
 {
     struct write w = {.kind = WRITE_GENERATION_START,
                       .collection = "default",
@@ -30,7 +30,7 @@ bool changes_start(struct store *s, const char *model, struct generation_row *ou
     return ok;
 }
 
-bool changes_return(struct store *s, int64_t generation, struct generation_row *out, struct err *e)
+bool generation_steps_return(struct store *s, int64_t generation, struct generation_row *out, struct err *e)
 {
     struct write w = {
         .kind = WRITE_GENERATION_RETURN, .collection = "default", .row_generation = {.number = generation}};
@@ -39,7 +39,7 @@ bool changes_return(struct store *s, int64_t generation, struct generation_row *
     return ok;
 }
 
-bool changes_cancel(struct store *s, struct err *e)
+bool generation_steps_cancel(struct store *s, struct err *e)
 {
     struct write w = {.kind = WRITE_GENERATION_CANCEL, .collection = "default"};
     return store_write(s, &w, e);
@@ -53,7 +53,7 @@ static bool about(struct store *s, enum write_kind kind, int64_t generation, int
     return ok;
 }
 
-bool changes_load(struct store *s, const struct generation_row *row, struct err *e)
+bool generation_steps_load(struct store *s, const struct generation_row *row, struct err *e)
 {
     int64_t n;
     do {
@@ -66,8 +66,8 @@ bool changes_load(struct store *s, const struct generation_row *row, struct err 
     return true;
 }
 
-bool changes_vector(struct store *s, int64_t generation, int64_t image, int64_t revision, const float *value,
-                    bool *stored, struct err *e)
+bool generation_steps_vector(struct store *s, int64_t generation, int64_t image, int64_t revision, const float *value,
+                             bool *stored, struct err *e)
 {
     struct generation_vector v = {.image = image, .revision = revision, .value = value};
     struct write w = {
@@ -77,7 +77,7 @@ bool changes_vector(struct store *s, int64_t generation, int64_t image, int64_t 
     return ok;
 }
 
-unsigned changes_number(int64_t generation, unsigned content)
+unsigned generation_steps_number(int64_t generation, unsigned content)
 {
     return generation == 1 ? content : (unsigned)generation * 10000 + content;
 }
@@ -93,7 +93,8 @@ static unsigned content_of(struct store *s, const char *id)
     return content;
 }
 
-bool changes_embed(struct store *s, const struct generation_row *row, size_t limit, size_t *made, struct err *e)
+bool generation_steps_embed(struct store *s, const struct generation_row *row, size_t limit, size_t *made,
+                            struct err *e)
 {
     struct pending *items;
     size_t n;
@@ -104,28 +105,28 @@ bool changes_embed(struct store *s, const struct generation_row *row, size_t lim
     for (size_t i = 0; ok && i < n; i++) {
         float v[STORES_DIMENSIONS];
         bool stored;
-        stores_vector(changes_number(row->number, content_of(s, items[i].id)), v);
-        ok = changes_vector(s, row->number, items[i].number, items[i].revision, v, &stored, e);
+        stores_vector(generation_steps_number(row->number, content_of(s, items[i].id)), v);
+        ok = generation_steps_vector(s, row->number, items[i].number, items[i].revision, v, &stored, e);
         *made += ok && stored;
     }
     pending_free(items, n);
     return ok;
 }
 
-bool changes_switch(struct store *s, int64_t generation, int64_t *missing, struct err *e)
+bool generation_steps_switch(struct store *s, int64_t generation, int64_t *missing, struct err *e)
 {
     return about(s, WRITE_GENERATION_SWITCH, generation, missing, e);
 }
 
-bool changes_complete(struct store *s, const struct generation_row *row, struct err *e)
+bool generation_steps_complete(struct store *s, const struct generation_row *row, struct err *e)
 {
     size_t made;
     int64_t missing;
-    return changes_load(s, row, e) && changes_embed(s, row, 10000, &made, e) &&
-           changes_switch(s, row->number, &missing, e);
+    return generation_steps_load(s, row, e) && generation_steps_embed(s, row, 10000, &made, e) &&
+           generation_steps_switch(s, row->number, &missing, e);
 }
 
-bool changes_sweep(struct store *s, int64_t generation, struct err *e)
+bool generation_steps_sweep(struct store *s, int64_t generation, struct err *e)
 {
     int64_t left;
     do
@@ -135,25 +136,25 @@ bool changes_sweep(struct store *s, int64_t generation, struct err *e)
     return true;
 }
 
-bool changes_put(struct store *s, const char *id, unsigned content, struct err *e)
+bool generation_steps_put(struct store *s, const char *id, unsigned content, struct err *e)
 {
     struct stores_put p;
     char label[16];
     snprintf(label, sizeof label, "%u", content);
     stores_fill(&p, s, &(struct stores_image){.id = id, .label = label, .content = content});
-    stores_vector(changes_number(p.write.put.generation, content), p.vector);
+    stores_vector(generation_steps_number(p.write.put.generation, content), p.vector);
     bool ok = store_write(s, &p.write, e);
     stores_put_clear(&p);
     return ok;
 }
 
-bool changes_finds(struct store *s, unsigned content, const char *id)
+bool generation_steps_finds(struct store *s, unsigned content, const char *id)
 {
     float q[STORES_DIMENSIONS];
     struct hits hits = {0};
     struct view *v = store_view(s, "default", 0, NULL);
     if (v)
-        stores_vector(changes_number(view_generation(v), content), q);
+        stores_vector(generation_steps_number(view_generation(v), content), q);
     bool ok = v && view_search(v, &(struct search){.vector = q, .limit = 1, .exact = true}, &hits, NULL) &&
               hits.n == 1 && strcmp(hits.items[0].id, id) == 0 && fabsf(hits.items[0].score - 1) < 1e-4f;
     hits_clear(&hits);

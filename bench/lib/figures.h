@@ -5,8 +5,8 @@
  *
  * The ratio of the two figures of one run is what counts: it moves less than they do.
  */
-#ifndef ANCHORD_TESTS_FIGURES_H
-#define ANCHORD_TESTS_FIGURES_H
+#ifndef ANCHORD_BENCH_LIB_FIGURES_H
+#define ANCHORD_BENCH_LIB_FIGURES_H
 
 enum wanted { AT_LEAST, AT_MOST, JUST_TOLD };
 

@@ -1,5 +1,5 @@
 /* folder.c - reads a folder. */
-#include "tests/lib/folder.h"
+#include "bench/lib/folder.h"
 
 #include <dirent.h>
 #include <stdio.h>

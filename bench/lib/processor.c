@@ -1,5 +1,5 @@
 /* processor.c - one line about the machine, above the figures of a bench. */
-#include "tests/lib/processor.h"
+#include "bench/lib/processor.h"
 
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
-/* trial.c - a server that is killed again and again on the same data. */
-#include "tests/lib/trial.h"
+/* kill_loop.c - a server that is killed again and again on the same data. */
+#include "tests/lib/kill_loop.h"
 
 #include "tests/t.h"
 
@@ -9,11 +9,11 @@
 #include "base/clock.h"
 #include "tests/lib/powercut.h"
 
-void trial_begin(struct trial *t, enum death death, const char *nosync, size_t kills, size_t writers)
+void kill_loop_begin(struct kill_loop *t, enum death death, const char *nosync, size_t kills, size_t writers)
 {
     const char *set = getenv("SEED"), *base = getenv("TMPDIR");
     uint64_t seed = set ? strtoull(set, NULL, 10) : (uint64_t)clock_ns();
-    *t = (struct trial){.death = death, .nosync = nosync, .kills = kills, .rng = rng_new(seed)};
+    *t = (struct kill_loop){.death = death, .nosync = nosync, .kills = kills, .rng = rng_new(seed)};
     print_message("seed %llu\n", (unsigned long long)seed);
     snprintf(t->scratch, sizeof t->scratch, "%s/anchord-kill-XXXXXX", base ? base : "/tmp");
     assert_non_null(mkdtemp(t->scratch));
@@ -24,7 +24,7 @@ void trial_begin(struct trial *t, enum death death, const char *nosync, size_t k
     t->ledger = ledger_new(writers, seed);
 }
 
-void trial_end(struct trial *t)
+void kill_loop_end(struct kill_loop *t)
 {
     char command[300];
     server_kill(&t->server);
@@ -33,7 +33,7 @@ void trial_end(struct trial *t)
     assert_int_equal(system(command), 0);
 }
 
-bool trial_start(struct trial *t, struct err *e)
+bool kill_loop_start(struct kill_loop *t, struct err *e)
 {
     char preload[400], dir[300], journal[300], nosync[100], fail[300];
     const char *env[] = {preload, dir, journal, nosync, fail, "ASAN_OPTIONS=verify_asan_link_order=0", NULL};
@@ -51,7 +51,7 @@ bool trial_start(struct trial *t, struct err *e)
     return ok;
 }
 
-void trial_die(struct trial *t)
+void kill_loop_die(struct kill_loop *t)
 {
     struct powercut cut;
     struct err e = {0};
@@ -62,7 +62,7 @@ void trial_die(struct trial *t)
     t->lost_writes += cut.data_lost + cut.names_lost;
 }
 
-void trial_break(struct trial *t, const char *call, int number, const char *part, int times)
+void kill_loop_break(struct kill_loop *t, const char *call, int number, const char *part, int times)
 {
     char temp[300];
     snprintf(temp, sizeof temp, "%s.new", t->sentinel);
@@ -73,12 +73,12 @@ void trial_break(struct trial *t, const char *call, int number, const char *part
     assert_int_equal(rename(temp, t->sentinel), 0);
 }
 
-void trial_mend(struct trial *t)
+void kill_loop_mend(struct kill_loop *t)
 {
     unlink(t->sentinel);
 }
 
-void trial_broke(struct trial *t, const char *fmt, ...)
+void kill_loop_broke(struct kill_loop *t, const char *fmt, ...)
 {
     va_list ap;
     if (t->broken)
@@ -89,10 +89,10 @@ void trial_broke(struct trial *t, const char *fmt, ...)
     va_end(ap);
 }
 
-void trial_check(struct trial *t)
+void kill_loop_check(struct kill_loop *t)
 {
     const struct ledger_report *r = ledger_report(t->ledger);
     if (!ledger_check(t->ledger, &t->server))
-        trial_broke(t, "lost %zu, phantom %zu, half %zu, unfound %zu, stale %zu, orphans %zu: %s", r->lost, r->phantom,
-                    r->half, r->unfound, r->stale, r->orphans, r->first);
+        kill_loop_broke(t, "lost %zu, phantom %zu, half %zu, unfound %zu, stale %zu, orphans %zu: %s", r->lost,
+                        r->phantom, r->half, r->unfound, r->stale, r->orphans, r->first);
 }

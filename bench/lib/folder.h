@@ -1,6 +1,6 @@
 /* folder.h - the files of a folder in memory, for benches over real pictures. */
-#ifndef ANCHORD_TESTS_LIB_FOLDER_H
-#define ANCHORD_TESTS_LIB_FOLDER_H
+#ifndef ANCHORD_BENCH_LIB_FOLDER_H
+#define ANCHORD_BENCH_LIB_FOLDER_H
 
 #include "base/err.h"
 

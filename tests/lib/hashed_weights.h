@@ -1,9 +1,9 @@
-/* hashed.h - models and pictures whose every number is a function of its name and index.
+/* hashed_weights.h - models and pictures whose every number is a function of its name and index.
  *
  * tests/golden/make_resnet.py makes the same ones in PyTorch, so that golden files hold vectors and no weights.
  */
-#ifndef ANCHORD_TESTS_LIB_HASHED_H
-#define ANCHORD_TESTS_LIB_HASHED_H
+#ifndef ANCHORD_TESTS_LIB_HASHED_WEIGHTS_H
+#define ANCHORD_TESTS_LIB_HASHED_WEIGHTS_H
 
 #include "engine/model.h"
 
