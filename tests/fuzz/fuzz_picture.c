@@ -66,16 +66,16 @@ static size_t naive_decode(const char *text, size_t len, uint8_t *out)
 /* ---- ours ---- */
 
 /* The bytes that JSON text `doc` holds as its first item; NULL: refused. */
-static void *ours(const char *doc, size_t len, struct picture *sent, size_t *n)
+static void *ours(const char *doc, size_t len, struct upload_picture *sent, size_t *n)
 {
     static struct call c; /* read_picture() writes nothing but its error */
     struct err e = {0};
     void *bytes = NULL;
     struct json *v = json_parse(doc, len, 0, &e);
     c.err = (struct err){0};
-    *sent = (struct picture){0};
+    *sent = (struct upload_picture){0};
     if (v && read_picture(&c, json_item(v, 0), "image", sent)) {
-        struct picture p = *sent;
+        struct upload_picture p = *sent;
         if (picture_decode(&p, &bytes, &e)) {
             *n = p.len;
         } else {
@@ -91,7 +91,7 @@ static void *ours(const char *doc, size_t len, struct picture *sent, size_t *n)
     } else if (v) {
         FUZZ_CHECK(c.err.code == ERR_BAD_INPUT && strncmp(c.err.param, "image", 5) == 0);
     }
-    *sent = (struct picture){.data_url = sent->data_url}; /* the text goes with the document */
+    *sent = (struct upload_picture){.data_url = sent->data_url}; /* the text goes with the document */
     json_free(v);
     return bytes;
 }
@@ -99,7 +99,7 @@ static void *ours(const char *doc, size_t len, struct picture *sent, size_t *n)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char head[] = "[\"DATA:;BASE64,";
-    struct picture sent;
+    struct upload_picture sent;
     struct buf doc = {0};
     size_t n = 0, again = 0;
     json_init();
