@@ -224,8 +224,8 @@ bool check_image_id(struct call *c, const char *id, const char *param)
 
 bool read_label(struct call *c, const char *text, const char *param, const char **out)
 {
-    *out = text && text[0] ? text : NULL;
-    if (!*out)
+    *out = text;
+    if (!text)
         return true;
     if (strlen(text) > LABEL_MAX)
         return err_field(&c->err, param, "is %zu bytes long, the limit is %d", strlen(text), LABEL_MAX);

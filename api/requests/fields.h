@@ -44,7 +44,7 @@ bool err_prefix(struct call *c, const char *prefix);
 /* A name of a collection, a model, a key or a job. */
 MUST_CHECK bool check_id(struct call *c, const char *id, const char *param);
 MUST_CHECK bool check_image_id(struct call *c, const char *id, const char *param);
-/* The label that a text means: "" is none, as NULL is. */
+/* A label for the store, which takes "" as none, as NULL is. */
 MUST_CHECK bool read_label(struct call *c, const char *text, const char *param, const char **out);
 /* Compact JSON text of a metadata object, in the arena; NULL for a JSON null or an empty object. */
 MUST_CHECK bool compact_metadata(struct call *c, const struct json *v, const char *param, const char **out);
