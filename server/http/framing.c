@@ -290,6 +290,8 @@ static bool bad_chunk(struct framing *f)
 static bool on_size(struct framing *f, unsigned char c)
 {
     int digit = hex_digit(c);
+    if (f->given_up)
+        return refuse(f, 413, "the body is larger than is taken");
     if (digit >= 0) {
         f->left = f->digits ? f->left : 0;
         f->digits = true;
@@ -456,6 +458,11 @@ size_t framing_read(struct framing *f, const char *bytes, size_t n)
 uint64_t framing_content(const struct framing *f)
 {
     return f->state == FRAMING_BODY || f->state == FRAMING_DATA ? f->left : 0;
+}
+
+void framing_give_up(struct framing *f)
+{
+    f->given_up = true;
 }
 
 bool framing_in_fields(const struct framing *f)

@@ -69,7 +69,7 @@ struct framing {     /* all zero: a connection begins */
     unsigned at;              /* of the version, of a name, of "chunked" */
     bool old, length, coding; /* HTTP/1.0; which fields were there */
     bool digits, over;        /* of a number; blanks behind a value */
-    bool blank_line, trailer;
+    bool blank_line, trailer, given_up;
     char name[FRAMING_KNOWN_MAX]; /* in small letters */
 };
 
@@ -78,6 +78,9 @@ size_t framing_read(struct framing *f, const char *bytes, size_t n);
 
 /* So many of the next bytes are content, whatever they are; 0 in a head, a line or a trailer. */
 uint64_t framing_content(const struct framing *f);
+
+/* Nobody wants this body any more: its next chunk is refused with 413, however it begins. */
+void framing_give_up(struct framing *f);
 
 /* A request line has been read and the rest of its head has not. */
 bool framing_in_fields(const struct framing *f);

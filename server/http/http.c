@@ -21,6 +21,8 @@
 #include "server/http/http_refusal.h"
 #include "server/http/linger.h"
 
+enum { LAST_ANSWERS_NS = 500 * 1000 * 1000 };
+
 struct http {
     struct front front;
     struct deadlines *deadlines;
@@ -266,6 +268,17 @@ size_t http_in_flight(struct http *h)
     return atomic_load(&h->front.in_flight);
 }
 
+/* What was at work until now has yet to be sent.  Who did not read before was cut when the time for stopping was over. */
+static void send_last_answers(struct http *h)
+{
+    int64_t end = clock_ns() + LAST_ANSWERS_NS;
+    if (!atomic_load(&h->front.in_flight))
+        return;
+    deadlines_end(h->deadlines, end);
+    while (atomic_load(&h->front.in_flight) && clock_ns() < end)
+        usleep(1000);
+}
+
 void http_free(struct http *h)
 {
     if (!h)
@@ -275,6 +288,7 @@ void http_free(struct http *h)
     atomic_store(&h->front.stopping, true);
     while (atomic_load(&h->front.suspended))
         usleep(1000);
+    send_last_answers(h);
     for (size_t i = 0; i < 2; i++) {
         if (!h->daemons[i])
             continue;

@@ -19,7 +19,7 @@
 
 enum {
     DROP_MAX = 1 << 20,      /* bytes read beyond a limit before the client is told in the middle of its body */
-    DROP_MAX_TLS = 64 << 20, /* ... and under TLS, where only libmicrohttpd can tell it, before it is cut */
+    DROP_MAX_TLS = 64 << 20, /* ... and under TLS, of one chunk: only libmicrohttpd can tell it, between two of them */
     CHARGE_STEP = 256 << 10,
     FIRST_ROOM = 64 << 10, /* of a body whose length is not known */
     PATH_SHOWN = 256       /* bytes of a path in a log line */
@@ -365,9 +365,13 @@ bool exchange_take_body(struct connection *c, const void *data, size_t len)
         free_body(c);
     }
     x->dropped += len;
-    if (x->dropped <= (c->front->o.tls_cert ? DROP_MAX_TLS : DROP_MAX))
+    if (x->dropped <= DROP_MAX)
         return true;
-    if (!c->front->o.tls_cert && deadline_set(&c->deadline, due, LATE_CUT)) {
+    if (c->front->o.tls_cert) {
+        framing_give_up(&c->wire.framing);
+        return x->dropped <= DROP_MAX_TLS;
+    }
+    if (deadline_set(&c->deadline, due, LATE_CUT)) {
         x->status = err_status(x->over.code);
         refusal_say(c, &x->over, "body");
     }

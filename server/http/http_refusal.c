@@ -45,11 +45,17 @@ static const struct refusal *find_refusal(unsigned status)
     return &refusals[i];
 }
 
-/* Why the library refuses with this status: what the strict reader found, if that is what it has come to. */
+/* Why the library refuses with this status: what the strict reader found, if that is what it has come to; or what is wrong
+ * with a body that was given up. */
 static struct refusal explain(const struct connection *c, unsigned status, const char **reason)
 {
     const struct framing *f = &c->wire.framing;
+    const struct err *over = &c->exchange.over;
     bool ours = f->status && status == MHD_HTTP_BAD_REQUEST;
+    if (ours && f->given_up && over->code) {
+        *reason = "body";
+        return (struct refusal){status, (unsigned)err_status(over->code), over->code, over->text};
+    }
     struct refusal why = *find_refusal(ours ? f->status : status);
     *reason = ours ? by_reader : by_library;
     if (ours)
@@ -134,6 +140,8 @@ static enum MHD_Result queue_refusal(struct connection *c, const struct refusal 
         MHD_add_response_header(r, "content-type", answer.content_type);
         MHD_add_response_header(r, "x-request-id", id);
         MHD_add_response_header(r, "x-content-type-options", "nosniff");
+        for (size_t i = 0; i < answer.n_headers; i++)
+            MHD_add_response_header(r, answer.headers[i].name, answer.headers[i].value);
         count(c, why->answered, id, answer.body.len, reason);
         done = queue_before_the_stop(c, why->answered, r);
         MHD_destroy_response(r);

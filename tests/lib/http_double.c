@@ -41,6 +41,13 @@ static bool find(void *context, enum listener l, enum method m, const char *path
     return err_set(e, known ? ERR_BAD_METHOD : ERR_NOT_FOUND, "not here");
 }
 
+static void add_much(struct buf *b)
+{
+    buf_reserve(b, DOUBLE_LARGE);
+    memset(b->data + b->len, 'x', DOUBLE_LARGE);
+    b->len += DOUBLE_LARGE;
+}
+
 static void answer(struct task *task)
 {
     const struct request *r = &task->request;
@@ -59,6 +66,8 @@ static void answer(struct task *task)
         buf_print(&a->body, "%s", r->path);
         for (size_t i = 0; i < r->n_query; i++)
             buf_print(&a->body, " %s=%s", r->query[i].name, r->query[i].value);
+        if (r->n_query && !strcmp(r->path, "/slow"))
+            add_much(&a->body);
     }
     task->done(task);
 }

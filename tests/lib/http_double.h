@@ -1,6 +1,6 @@
 /* http_double.h - listeners on free ports in front of a service that is a double.
  *
- * Its routes: GET /fast (answers path and query), GET /slow (waits on a shelf until let go), GET /none (204), GET /rated
+ * Its routes: GET /fast (answers path and query), GET /slow (waits on a shelf until let go; with a query, DOUBLE_LARGE bytes more), GET /none (204), GET /rated
  * (needs a key), POST /echo (up to 700,000 bytes), POST /write (needs a key with the role write), GET /stream (an answer that goes
  * on: "begins\n", then what stream_give() gives), GET /flood (one that has 64 KB more whenever it is asked).
  */
@@ -12,6 +12,7 @@
 #include "server/http/http.h"
 #include "tests/lib/client.h"
 
+enum { DOUBLE_LARGE = 8 << 20 };
 #define DOUBLE_KEY "anch_AAAAAAAA_0123456789012345678901234567890123456789-_x"
 
 struct fixture {

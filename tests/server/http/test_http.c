@@ -630,6 +630,31 @@ static void when_the_time_for_stopping_is_over_half_requests_are_told_and_silent
     fixture_close(&f);
 }
 
+/* It comes back when the time for stopping is long over, and is larger than what a socket holds. */
+static void what_is_at_work_until_the_end_reaches_its_client(void **state)
+{
+    UNUSED(state);
+    static const char ask[] = "GET /slow?large=1 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    struct fixture f;
+    struct reply r = {0};
+    pthread_t closer, helper;
+    fixture_open(&f, NULL, NULL, NULL, NULL);
+    struct client busy = client_to(f.port);
+    assert_true(client_connect(&busy) && client_send_text(&busy, ask));
+    assert_true(shelf_wait(1));
+    http_quiesce(f.http);
+    http_hurry(f.http, clock_ns());
+    pthread_create(&closer, NULL, close_fixture, &f);
+    pthread_create(&helper, NULL, shelf_let_go, NULL);
+    assert_true(client_receive(&busy, false, 5, &r));
+    assert_int_equal(r.status, 200);
+    assert_true(r.body.len >= DOUBLE_LARGE);
+    pthread_join(helper, NULL);
+    pthread_join(closer, NULL);
+    reply_clear(&r);
+    client_close(&busy);
+}
+
 /* Two threads of the library may take a listening socket out of the same set (http.c). */
 static void taking_a_socket_out_of_a_set_twice_is_no_error(void **state)
 {
@@ -748,6 +773,7 @@ int main(void)
         cmocka_unit_test(stopping_at_once_waits_for_suspended_connections),
         cmocka_unit_test(what_is_asked_while_the_server_stops_is_answered_503_and_never_begun),
         cmocka_unit_test(when_the_time_for_stopping_is_over_half_requests_are_told_and_silent_readers_cut),
+        cmocka_unit_test(what_is_at_work_until_the_end_reaches_its_client),
         cmocka_unit_test(taking_a_socket_out_of_a_set_twice_is_no_error),
         cmocka_unit_test(head_options_and_cors_are_answered_by_the_server),
         cmocka_unit_test(rates_and_wrong_keys_are_limited),

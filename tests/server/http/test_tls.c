@@ -160,11 +160,39 @@ static void a_refusal_at_the_head_of_a_large_body_is_read_by_who_sends_it_first(
     fixture_close(&f);
 }
 
+/* Whoever sends chunks without end learns in their middle that they are too many. */
+static void a_body_far_over_its_limit_is_refused_before_it_ends(void **state)
+{
+    UNUSED(state);
+    enum { CHUNK = 64 << 10, CHUNKS = 40 };
+    static struct pem pem;
+    static char answer[8192];
+    struct buf request = {0};
+    struct fixture f;
+    certificate_make("localhost", &pem);
+    fixture_open(&f, NULL, NULL, pem.cert, pem.key);
+    buf_text(&request, "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < CHUNKS; i++) {
+        buf_text(&request, "10000\r\n");
+        buf_reserve(&request, CHUNK);
+        memset(request.data + request.len, 'x', CHUNK);
+        request.len += CHUNK;
+        buf_text(&request, "\r\n");
+    }
+    assert_true(ask_over_tls(f.port, "NORMAL", request.data, answer, sizeof answer));
+    if (strncmp(answer, "HTTP/1.1 413", 12) != 0)
+        fail_msg("%.60s", answer);
+    assert_non_null(strstr(answer, "the body has more than 700000 bytes"));
+    buf_clear(&request);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(modern_tls_is_spoken_and_nothing_else),
         cmocka_unit_test(a_refusal_at_the_head_of_a_large_body_is_read_by_who_sends_it_first),
+        cmocka_unit_test(a_body_far_over_its_limit_is_refused_before_it_ends),
         cmocka_unit_test(refusals_are_encrypted_too_and_who_is_late_is_cut),
         cmocka_unit_test(a_key_of_another_certificate_is_refused_at_the_start),
     };
