@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +100,20 @@ bool file_write_all(int fd, const void *data, size_t len, struct err *e)
 }
 
 /* The folder part of a path, "." when there is none. */
+const char *path_join(char out[PATH_MAX], const char *dir, const char *fmt, ...)
+{
+    va_list ap;
+    int used = snprintf(out, PATH_MAX, "%s/", dir);
+    if (used < PATH_MAX) {
+        va_start(ap, fmt);
+        used += vsnprintf(out + used, (size_t)(PATH_MAX - used), fmt, ap);
+        va_end(ap);
+    }
+    if (used >= PATH_MAX)
+        strcpy(out, "/dev/null/the path is too long");
+    return out;
+}
+
 static void parent_of(const char *path, char out[PATH_MAX])
 {
     snprintf(out, PATH_MAX, "%s", path);
@@ -271,11 +286,7 @@ void file_remove_tree(const char *path)
 int file_lock_dir(const char *dir, struct err *e)
 {
     char path[PATH_MAX];
-    if ((size_t)snprintf(path, sizeof path, "%s/lock", dir) >= sizeof path) {
-        err_set(e, ERR_BAD_INPUT, "the path is too long");
-        return -1;
-    }
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open(path_join(path, dir, "lock"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) {
         err_sys(e, "opening %s", path);
         return -1;

@@ -6,10 +6,15 @@
 #ifndef ANCHORD_BASE_FILE_H
 #define ANCHORD_BASE_FILE_H
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
+
+/* DIR/NAME in `out`, which is given back; the name is printed as the format says.  Where that does not fit, `out` becomes a path
+ * that the system never opens or makes (ENOTDIR). */
+const char *path_join(char out[PATH_MAX], const char *dir, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* Reads a whole regular file of at most `max` bytes.  *out is the caller's to free and is followed by a
  * zero byte that *len does not count.  ERR_NOT_FOUND, ERR_TOO_LARGE, ERR_IO. */

@@ -44,7 +44,7 @@ void file_cache_free(struct file_cache *c)
 
 static void path_of(const struct file_cache *c, const char *name, char out[PATH_MAX])
 {
-    snprintf(out, PATH_MAX, "%s/%.2s/%s", c->dir, name, name);
+    path_join(out, c->dir, "%.2s/%s", name, name);
 }
 
 /* When it was last wanted is its time of change; a few minutes more or less do not matter. */
@@ -159,7 +159,7 @@ void file_cache_put(struct file_cache *c, const char *name, const void *data, si
     if (bytes > c->share || len > FILE_MAX - HASH_SIZE)
         return;
     path_of(c, name, path);
-    snprintf(folder, sizeof folder, "%s/%.2s", c->dir, name);
+    path_join(folder, c->dir, "%.2s", name);
     pthread_mutex_lock(&c->lock);
     make_room(c, folder, bytes);
     if (!write_file(path, data, len) && errno == ENOENT && file_make_dirs(folder, NULL))
@@ -172,9 +172,8 @@ void file_cache_forget(struct file_cache *c, const char *hash)
     char path[PATH_MAX];
     const struct dirent *d;
     size_t n = strlen(hash);
-    snprintf(path, sizeof path, "%s/%.2s", c->dir, hash);
     pthread_mutex_lock(&c->lock);
-    DIR *folder = opendir(path);
+    DIR *folder = opendir(path_join(path, c->dir, "%.2s", hash));
     while (folder && (d = readdir(folder)))
         if (strncmp(d->d_name, hash, n) == 0)
             unlinkat(dirfd(folder), d->d_name, 0);

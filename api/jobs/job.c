@@ -107,8 +107,7 @@ bool job_save(const struct job *j, const char *folder, struct err *e)
     jw_text(&w, "error", j->error);
     jw_raw(&w, "result", j->result);
     jw_end(&w);
-    snprintf(path, sizeof path, "%s/job.json", folder);
-    bool ok = file_replace(path, text.data, text.len, e);
+    bool ok = file_replace(path_join(path, folder, "job.json"), text.data, text.len, e);
     buf_clear(&text);
     return ok;
 }
@@ -179,8 +178,7 @@ bool job_load(struct job *j, const char *folder, struct err *e)
     size_t len;
     struct err why = {0};
     *j = (struct job){0};
-    snprintf(path, sizeof path, "%s/job.json", folder);
-    if (!file_read(path, JOB_FILE_MAX, &text, &len, e))
+    if (!file_read(path_join(path, folder, "job.json"), JOB_FILE_MAX, &text, &len, e))
         return false;
     struct json *doc = json_parse(text, len, 0, &why);
     bool ok = doc && read_job(j, doc, &why);

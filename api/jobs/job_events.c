@@ -18,10 +18,7 @@
 
 enum { FILE_MAX = 64 << 20 };
 
-static void path_of(const char *folder, char out[PATH_MAX])
-{
-    snprintf(out, PATH_MAX, "%s/events.jsonl", folder);
-}
+#define EVENTS "events.jsonl"
 
 /* All of it or nothing: numbers and lines must agree. */
 static bool append(const char *folder, const void *bytes, size_t len)
@@ -29,8 +26,7 @@ static bool append(const char *folder, const void *bytes, size_t len)
     char path[PATH_MAX];
     struct err e = {0};
     struct stat st;
-    path_of(folder, path);
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open(path_join(path, folder, EVENTS), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     bool ok = (fd >= 0 && fstat(fd, &st) == 0) || err_sys(&e, "open");
     if (ok && !file_write_all(fd, bytes, len, &e)) {
         ok = false;
@@ -107,8 +103,7 @@ bool job_events_read(const char *folder, struct job_events *out, struct err *e)
     size_t len;
     struct err why = {0};
     *out = (struct job_events){0};
-    path_of(folder, path);
-    if (!file_read(path, FILE_MAX, &bytes, &len, &why))
+    if (!file_read(path_join(path, folder, EVENTS), FILE_MAX, &bytes, &len, &why))
         return why.code == ERR_NOT_FOUND || err_move(e, &why);
     out->text = (struct buf){.data = bytes, .len = len, .room = len + 1};
     split(out);
@@ -135,8 +130,7 @@ bool job_events_follow(const char *folder, uint64_t *offset, size_t most, struct
     char path[PATH_MAX];
     size_t start = out->len;
     ssize_t n = 0;
-    path_of(folder, path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path_join(path, folder, EVENTS), O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT || err_sys(e, "open");
     do { /* a line may be longer than what is asked for */

@@ -14,14 +14,12 @@
 
 void job_clean_temporary(const char *folder)
 {
-    char path[PATH_MAX + NAME_MAX + 2];
+    char path[PATH_MAX];
     const struct dirent *entry;
     DIR *d = opendir(folder);
     while (d && (entry = readdir(d)))
-        if (file_is_temporary(entry->d_name)) {
-            snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-            unlink(path);
-        }
+        if (file_is_temporary(entry->d_name))
+            unlink(path_join(path, folder, "%s", entry->d_name));
     if (d)
         closedir(d);
 }
@@ -31,11 +29,9 @@ void job_clean(const char *folder)
     static const char *const parts[] = {
         "pictures",          "manifest.jsonl",   "validation.jsonl", "checkpoint.safetensors",
         "first.safetensors", "last.safetensors", "best.safetensors"};
-    char path[PATH_MAX + 32];
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, parts[i]);
-        file_remove_tree(path);
-    }
+    char path[PATH_MAX];
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        file_remove_tree(path_join(path, folder, "%s", parts[i]));
     job_clean_temporary(folder);
 }
 
@@ -44,9 +40,8 @@ void job_clean(const char *folder)
 /* It is there already when the server ended between keeping it and saying so. */
 static bool keep_model(struct job_run *r, const char *id, struct err *e)
 {
-    char path[PATH_MAX + 32];
-    snprintf(path, sizeof path, "%s/best.safetensors", r->folder);
-    struct model *m = model_load(path, NULL, e);
+    char path[PATH_MAX];
+    struct model *m = model_load(path_join(path, r->folder, "best.safetensors"), NULL, e);
     bool ok = m && model_keep(r->jobs->app->store, m, id, &r->jobs->app->options.encoder, false, e);
     model_free(m);
     return ok;

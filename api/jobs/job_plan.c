@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/jobs/job_auto.h"
+#include "base/file.h"
 #include "base/num.h"
 
 enum { EVALUATIONS = 12, LEAST_STEPS = 10 };
@@ -77,12 +78,11 @@ static void write_crops(struct json_writer *w, int64_t small)
 
 static void write_paths(struct json_writer *w, const struct job_ground *g)
 {
-    char path[4096];
-    snprintf(path, sizeof path, "%s/manifest.jsonl", g->folder);
-    jw_text(w, "manifest", path);
+    char path[PATH_MAX];
+    jw_text(w, "manifest", path_join(path, g->folder, "manifest.jsonl"));
     jw_text(w, "out", g->folder);
     jw_text(w, "model", g->model);
-    snprintf(path, sizeof path, "%s/validation.jsonl", g->folder);
+    path_join(path, g->folder, "validation.jsonl");
     jw_text(w, "validation", g->validation ? path : NULL);
 }
 

@@ -4,45 +4,26 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/jobs/job_pictures.h"
 #include "api/jobs/job_settings.h"
 #include "api/jobs/jobs_parts.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "engine/data/manifest.h"
-#include "index/pin.h"
 
-static void add_pinned(const struct pinned *p, void *context)
+/* FOLDER/list, unless it is there from before a restart. */
+static bool list_collection(struct job_run *r, const char *collection, const char *list, struct err *e)
 {
-    char path[128];
-    snprintf(path, sizeof path, "pictures/%s", p->file);
-    manifest_add(context, path, p->sha256, p->label);
-}
-
-/* FOLDER/<name>.jsonl, unless it is there from before a restart. */
-static bool list_collection(struct job_run *r, const char *collection, const char *name, struct err *e)
-{
-    char pictures[PATH_MAX + 16], list[PATH_MAX + 32];
-    struct manifest m = {0};
-    snprintf(pictures, sizeof pictures, "%s/pictures", r->folder);
-    snprintf(list, sizeof list, "%s/%s.jsonl", r->folder, name);
-    if (access(list, F_OK) == 0)
-        return true;
-    bool ok = store_pin(r->jobs->app->store, collection, pictures, add_pinned, &m, e);
-    if (ok) {
-        manifest_seal(&m);
-        ok = (m.n > 0 || err_set(e, ERR_BAD_INPUT, "the collection %s has no images", collection)) &&
-             manifest_write(&m, list, e);
-    }
-    manifest_clear(&m);
-    return ok;
+    char path[PATH_MAX];
+    return access(path_join(path, r->folder, "%s", list), F_OK) == 0 ||
+           job_pictures_pin(r->jobs->app->store, collection, r->folder, list, e);
 }
 
 static bool count_pictures(const struct job_run *r, struct job_ground *g, struct err *e)
 {
-    char list[PATH_MAX + 32];
+    char path[PATH_MAX];
     struct manifest m = {0};
-    snprintf(list, sizeof list, "%s/manifest.jsonl", r->folder);
-    if (!manifest_read(&m, list, e))
+    if (!manifest_read(&m, path_join(path, r->folder, "manifest.jsonl"), e))
         return false;
     size_t *each = mem_new(m.n_labels + 1, sizeof *each);
     for (size_t i = 0; i < m.n; i++)
@@ -76,12 +57,11 @@ bool job_prepare(struct job_run *r, struct err *e)
     const struct jobs *x = r->jobs;
     const struct job *j = r->job; /* these fields never change once it runs */
     struct model_row row;
-    char config[PATH_MAX + 16], model[PATH_MAX];
-    snprintf(config, sizeof config, "%s/config.json", r->folder);
-    if (!list_collection(r, j->collection, "manifest", e) ||
-        (j->validation[0] && !list_collection(r, j->validation, "validation", e)))
+    char config[PATH_MAX], model[PATH_MAX];
+    if (!list_collection(r, j->collection, "manifest.jsonl", e) ||
+        (j->validation[0] && !list_collection(r, j->validation, "validation.jsonl", e)))
         return false;
-    if (access(config, F_OK) == 0)
+    if (access(path_join(config, r->folder, "config.json"), F_OK) == 0)
         return true;
     if (!store_model(x->app->store, j->model, &row, e))
         return false;

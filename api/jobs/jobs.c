@@ -20,7 +20,7 @@ enum { QUEUE = 16, MAX_MINUTES = 1440 };
 
 void jobs_folder(const struct jobs *x, const char *id, char out[PATH_MAX])
 {
-    snprintf(out, PATH_MAX, "%s/%s", x->dir, id);
+    path_join(out, x->dir, "%s", id);
 }
 
 bool jobs_changed(struct jobs *x, const struct job *j, struct err *e)
@@ -184,19 +184,19 @@ bool jobs_list(struct jobs *x, const char *after, size_t limit, struct job **out
     return known;
 }
 
-bool jobs_events_folder(struct jobs *x, const char *id, char *out, size_t size, struct err *e)
+bool jobs_events_folder(struct jobs *x, const char *id, char out[PATH_MAX], struct err *e)
 {
     pthread_mutex_lock(&x->lock);
     bool known = find(x, id, e) != NULL;
     pthread_mutex_unlock(&x->lock);
-    snprintf(out, size, "%s/%s", x->dir, id);
+    path_join(out, x->dir, "%s", id);
     return known;
 }
 
 bool jobs_events(struct jobs *x, const char *id, struct job_events *out, struct err *e)
 {
     char folder[PATH_MAX];
-    return jobs_events_folder(x, id, folder, sizeof folder, e) && job_events_read(folder, out, e);
+    return jobs_events_folder(x, id, folder, e) && job_events_read(folder, out, e);
 }
 
 uint64_t jobs_version(const struct jobs *x)
@@ -339,9 +339,8 @@ bool jobs_cancel(struct jobs *x, const char *id, struct job *out, struct err *e)
 /* Without job.json a folder is no job: after a crash the next start removes the rest. */
 static bool remove_folder(const char *folder, struct err *e)
 {
-    char path[PATH_MAX + 16];
-    snprintf(path, sizeof path, "%s/job.json", folder);
-    if (unlink(path) != 0 && errno != ENOENT)
+    char path[PATH_MAX];
+    if (unlink(path_join(path, folder, "job.json")) != 0 && errno != ENOENT)
         return err_sys(e, "removing %s", path);
     bool ok = file_sync_dir(folder, e);
     file_remove_tree(folder);

@@ -9,6 +9,8 @@
 #ifndef ANCHORD_API_JOBS_JOBS_H
 #define ANCHORD_API_JOBS_JOBS_H
 
+#include <limits.h>
+
 #include "api/jobs/job_events.h"
 #include "api/services/app.h"
 
@@ -46,6 +48,6 @@ MUST_CHECK bool jobs_delete(struct jobs *x, const char *id, struct err *e);
 /* Grows with whatever happens in any job: who has seen it all since a version has nothing to look for.  Takes no lock. */
 uint64_t jobs_version(const struct jobs *x);
 /* Where a job's events are, for job_events_follow(). */
-MUST_CHECK bool jobs_events_folder(struct jobs *x, const char *id, char *out, size_t size, struct err *e);
+MUST_CHECK bool jobs_events_folder(struct jobs *x, const char *id, char out[PATH_MAX], struct err *e);
 
 #endif

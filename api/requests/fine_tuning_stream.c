@@ -107,8 +107,7 @@ static bool read_start(struct call *c, uint64_t *from)
 bool job_events_stream(struct call *c)
 {
     struct follower *f = call_new(c, 1, sizeof *f);
-    if (!read_start(c, &f->from) ||
-        !jobs_events_folder(c->app->jobs, c->params[0], f->folder, sizeof f->folder, &c->err))
+    if (!read_start(c, &f->from) || !jobs_events_folder(c->app->jobs, c->params[0], f->folder, &c->err))
         return false;
     c->scratch = f;
     c->response.status = 200;

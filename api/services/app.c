@@ -9,6 +9,7 @@
 #include "api/jobs/jobs.h"
 #include "api/services/reembed.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -176,7 +177,7 @@ static bool start_jobs(struct app *app, struct err *e)
 {
     char dir[4096];
     const struct jobs_options *o = app->options.jobs;
-    snprintf(dir, sizeof dir, "%s/jobs", app->options.store.dir);
+    path_join(dir, app->options.store.dir, "jobs");
     app->jobs = o ? jobs_open(app, dir, o, e) : NULL;
     app->options.jobs = NULL;
     return app->jobs || !o;

@@ -74,8 +74,7 @@ static bool walk(struct manifest *m, const char *dir, const char *label, int dep
         char path[PATH_MAX];
         struct stat st;
         const char *name = entries[i]->d_name;
-        if (ok && name[0] != '.' && (size_t)snprintf(path, sizeof path, "%s/%s", dir, name) < sizeof path &&
-            stat(path, &st) == 0) {
+        if (ok && name[0] != '.' && stat(path_join(path, dir, "%s", name), &st) == 0) {
             if (S_ISDIR(st.st_mode))
                 ok = walk(m, path, label ? label : name, depth + 1, e);
             else if (is_image_name(name))

@@ -354,13 +354,11 @@ static void write_table(struct page *p)
 /* No sheet is no error when none was asked for. */
 static bool write_sheet(struct page *p, const char *run, const char *path, struct err *e)
 {
-    char own[4096];
+    char own[PATH_MAX];
     void *png;
     size_t len;
     struct err none = {0};
-    if (!path && (size_t)snprintf(own, sizeof own, "%s/sheet.png", run) >= sizeof own)
-        return true;
-    if (!file_read(path ? path : own, SHEET_BYTES_MAX, &png, &len, path ? e : &none))
+    if (!file_read(path ? path : path_join(own, run, "sheet.png"), SHEET_BYTES_MAX, &png, &len, path ? e : &none))
         return !path;
     const bool ok = image_sniff(png, len) == IMAGE_PNG;
     if (ok) {
@@ -471,8 +469,7 @@ bool report_write(const char *run, const char *sheet, struct err *e)
         write_facts(&p);
         html_end(&p.out);
     }
-    snprintf(path, sizeof path, "%s/report.html", run);
-    ok = ok && file_replace(path, p.out.data, p.out.len, e);
+    ok = ok && file_replace(path_join(path, run, "report.html"), p.out.data, p.out.len, e);
     buf_clear(&p.out);
     report_log_clear(&p.log);
     return ok || err_wrap(e, "writing the report");

@@ -161,13 +161,11 @@ static void read_lines(struct report_log *log, const char *text, size_t len)
 
 bool report_log_read(struct report_log *log, const char *run, struct err *e)
 {
-    char path[4096];
+    char path[PATH_MAX];
     void *text;
     size_t len;
     *log = (struct report_log){0};
-    if ((size_t)snprintf(path, sizeof path, "%s/log.jsonl", run) >= sizeof path)
-        return err_set(e, ERR_BAD_INPUT, "the path of the run folder is too long");
-    if (!file_read(path, LOG_BYTES_MAX, &text, &len, e))
+    if (!file_read(path_join(path, run, "log.jsonl"), LOG_BYTES_MAX, &text, &len, e))
         return false;
     read_lines(log, text, len);
     free(text);

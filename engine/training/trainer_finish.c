@@ -1,6 +1,5 @@
 /* trainer_finish.c - the end of a run: what it came to, in files and in words. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/file.h"
 #include "engine/training/report.h"
@@ -16,11 +15,10 @@ struct verdict { /* on the first and the best model */
 
 static bool judge_file(struct trainer *t, const char *name, struct judgement *out, struct err *e)
 {
-    char *path = trainer_path(t, name);
-    struct model *m = model_load(path, NULL, e);
+    char path[PATH_MAX];
+    struct model *m = model_load(path_join(path, t->c->out, "%s", name), NULL, e);
     bool ok = m && judge_run_thoroughly(t->judge, m, out, e);
     model_free(m);
-    free(path);
     return ok || err_wrap(e, "judging %s", name);
 }
 
@@ -53,10 +51,8 @@ static void describe(const struct trainer *t, const struct verdict *v, struct tr
 
 static bool keep_sheet(const struct trainer *t, const struct verdict *v, struct err *e)
 {
-    char *path = trainer_path(t, "sheet.png");
-    bool ok = file_replace(path, v->sheet.data, v->sheet.len, e);
-    free(path);
-    return ok;
+    char path[PATH_MAX];
+    return file_replace(path_join(path, t->c->out, "sheet.png"), v->sheet.data, v->sheet.len, e);
 }
 
 /* The weights as they are at the end; those of a run that diverged are nothing to keep. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "engine/training/trainer_parts.h"
 
@@ -33,16 +34,14 @@ static char *lineage(const struct trainer *t, const struct judgement *j)
 bool trainer_save_model(struct trainer *t, const char *name, const struct judgement *j, struct err *e)
 {
     struct model *m = t->model;
-    char *path = trainer_path(t, name);
+    char path[PATH_MAX];
 
     m->trained = m->trained || t->state.step > 0;
     m->created_at = clock_unix();
     memcpy(m->parent, t->parent, sizeof m->parent);
     free(m->lineage);
     m->lineage = lineage(t, j);
-    bool ok = encoder_make_goldens(m, e) && model_save(m, path, e);
-    free(path);
-    return ok;
+    return encoder_make_goldens(m, e) && model_save(m, path_join(path, t->c->out, "%s", name), e);
 }
 
 /* The model as it came is what the best one is compared with in the end: it sees pictures by its own fit. */
@@ -90,10 +89,9 @@ bool trainer_save_checkpoint(struct trainer *t, struct err *e)
 {
     if (t->saved_step == t->state.step)
         return true;
-    char *path = trainer_path(t, "checkpoint.safetensors");
-    bool ok = checkpoint_save(path, &t->state, t->c, &t->ground, t->step, e);
-    free(path);
-    if (!ok)
+    char path[PATH_MAX];
+    path_join(path, t->c->out, "checkpoint.safetensors");
+    if (!checkpoint_save(path, &t->state, t->c, &t->ground, t->step, e))
         return err_wrap(e, "the checkpoint of step %llu (the one before it is whole)",
                         (unsigned long long)t->state.step);
     t->saved_step = t->state.step;

@@ -40,9 +40,6 @@ struct trainer {
     uint64_t judged_step, saved_step; /* the last ones; NO_STEP: none by this process */
 };
 
-/* OUT/name; the caller's to free. */
-char *trainer_path(const struct trainer *t, const char *name);
-
 /* trainer_setup.c: everything up to the first step, or up to the checkpoint's. */
 MUST_CHECK bool trainer_open(struct trainer *t, const struct trainer_options *o, struct err *e);
 void trainer_close(struct trainer *t);

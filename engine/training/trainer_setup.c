@@ -18,20 +18,13 @@
 
 enum { EVALUATIONS_MOST = 50, /* in a run that says nothing else */ PICKS_MAX = 1 << 20 };
 
-char *trainer_path(const struct trainer *t, const char *name)
-{
-    size_t room = strlen(t->c->out) + strlen(name) + 2;
-    char *path = mem_new(room, 1);
-    snprintf(path, room, "%s/%s", t->c->out, name);
-    return path;
-}
-
 /* ---- the folder ---- */
 
 static bool open_folder(struct trainer *t, struct checkpoint **checkpoint, struct err *e)
 {
-    char *path = trainer_path(t, "checkpoint.safetensors");
+    char path[PATH_MAX];
     struct err why = {0};
+    path_join(path, t->c->out, "checkpoint.safetensors");
     bool ok = file_make_dirs(t->c->out, e) && (t->lock_fd = file_lock_dir(t->c->out, e)) >= 0;
     if (ok && access(path, F_OK) == 0) {
         *checkpoint = checkpoint_open(path, &why);
@@ -41,24 +34,19 @@ static bool open_folder(struct trainer *t, struct checkpoint **checkpoint, struc
         else if (!*checkpoint)
             ok = err_move(e, &why);
     }
-    free(path);
     return ok;
 }
 
 static bool begin_log(struct trainer *t, bool fresh, struct err *e)
 {
-    char *log = trainer_path(t, "log.jsonl"), *config = trainer_path(t, "config.json");
-    char *sheet = trainer_path(t, "sheet.png");
+    const char *out = t->c->out;
+    char path[PATH_MAX];
     if (fresh) { /* what a run without a checkpoint left */
-        unlink(log);
-        unlink(sheet);
+        unlink(path_join(path, out, "log.jsonl"));
+        unlink(path_join(path, out, "sheet.png"));
     }
-    free(sheet);
-    bool ok = (!fresh || file_replace(config, t->c->text, strlen(t->c->text), e)) &&
-              run_log_open(&t->log, log, t->o->listener, t->o->context, e);
-    free(log);
-    free(config);
-    return ok;
+    return (!fresh || file_replace(path_join(path, out, "config.json"), t->c->text, strlen(t->c->text), e)) &&
+           run_log_open(&t->log, path_join(path, out, "log.jsonl"), t->o->listener, t->o->context, e);
 }
 
 /* ---- the model and the ground ---- */
@@ -66,9 +54,8 @@ static bool begin_log(struct trainer *t, bool fresh, struct err *e)
 static bool load_model(struct trainer *t, bool fresh, struct err *e)
 {
     if (!fresh) {
-        char *path = trainer_path(t, "first.safetensors");
-        t->model = model_load(path, NULL, e);
-        free(path);
+        char path[PATH_MAX];
+        t->model = model_load(path_join(path, t->c->out, "first.safetensors"), NULL, e);
         if (t->model)
             memcpy(t->parent, t->model->parent, sizeof t->parent);
         return t->model || err_wrap(e, "the model that the run began with");
@@ -287,10 +274,8 @@ static bool find_picks(const struct trainer *t, const struct checkpoint *from, c
 static bool keep_picks(const struct trainer *t, struct err *e)
 {
     const char *text = learner_picks(train_step_learner(t->step));
-    char *path = trainer_path(t, "picks.json");
-    bool ok = file_replace(path, text, strlen(text), e);
-    free(path);
-    return ok;
+    char path[PATH_MAX];
+    return file_replace(path_join(path, t->c->out, "picks.json"), text, strlen(text), e);
 }
 
 static bool open_step(struct trainer *t, const struct checkpoint *from, struct err *e)

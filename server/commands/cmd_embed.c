@@ -153,21 +153,20 @@ static struct encoder *open_encoder(const struct conf *conf, const char *path, s
 }
 
 /* What a server of these settings would begin with. */
-static void choose_model(const struct conf *conf, char *path, size_t size)
+static void choose_model(const struct conf *conf, char path[PATH_MAX])
 {
-    snprintf(path, size, "%s", conf->model);
+    snprintf(path, PATH_MAX, "%s", conf->model);
     if (path[0])
         return;
-    snprintf(path, size, "%s/models/anchord-base.safetensors", conf->data);
-    if (access(path, F_OK) != 0 && shipped_model())
-        snprintf(path, size, "%s", shipped_model());
+    if (access(path_join(path, conf->data, "models/anchord-base.safetensors"), F_OK) != 0 && shipped_model())
+        snprintf(path, PATH_MAX, "%s", shipped_model());
 }
 
 static int embed_pictures(const struct conf *conf, char **paths, size_t n)
 {
-    char file[4096], id[256];
+    char file[PATH_MAX], id[256];
     struct err e = {0};
-    choose_model(conf, file, sizeof file);
+    choose_model(conf, file);
     model_id(file, id, sizeof id);
     struct encoder *enc = open_encoder(conf, file, &e);
     if (!enc)

@@ -125,18 +125,17 @@ static int preview(struct run *r)
 }
 
 /* OUT/learned.jsonl: what the stages up to this one learned from. */
-static void learned_path(const struct run *r, char out[4200])
+static const char *learned_path(const struct run *r, char out[PATH_MAX])
 {
-    snprintf(out, 4200, "%s/learned.jsonl", r->config->out);
+    return path_join(out, r->config->out, "learned.jsonl");
 }
 
 static bool keep_learned(struct run *r, struct err *e)
 {
-    char path[4200];
-    learned_path(r, path);
+    char path[PATH_MAX];
     manifest_add_trained(&r->learned, &r->pictures);
     manifest_seal(&r->learned);
-    return manifest_write(&r->learned, path, e);
+    return manifest_write(&r->learned, learned_path(r, path), e);
 }
 
 static int one_stage(struct run *r)
@@ -153,13 +152,11 @@ static int one_stage(struct run *r)
 /* A stage that has its last model, and the list of what it learned from, is done. */
 static bool is_done(struct run *r)
 {
-    char path[4200];
+    char path[PATH_MAX];
     struct manifest all = {0};
-    snprintf(path, sizeof path, "%s/last.safetensors", r->config->out);
-    if (r->stages.n == 1 || !r->resume || access(path, F_OK) != 0)
+    if (r->stages.n == 1 || !r->resume || access(path_join(path, r->config->out, "last.safetensors"), F_OK) != 0)
         return false;
-    learned_path(r, path);
-    if (!manifest_read(&all, path, NULL))
+    if (!manifest_read(&all, learned_path(r, path), NULL))
         return false;
     manifest_clear(&r->learned);
     r->learned = all;

@@ -177,11 +177,10 @@ static int tell_outcome(const struct train_outcome *o)
 static bool read_job(const char *folder, struct train_config *c, struct manifest *m, struct manifest *validation,
                      struct err *e)
 {
-    char path[4096];
+    char path[PATH_MAX];
     void *text;
     size_t len;
-    snprintf(path, sizeof path, "%s/config.json", folder);
-    if (!file_read(path, CONFIG_MAX, &text, &len, e))
+    if (!file_read(path_join(path, folder, "config.json"), CONFIG_MAX, &text, &len, e))
         return false;
     bool ok = train_config_parse(c, text, len, e);
     free(text);

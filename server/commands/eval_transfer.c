@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/cores.h"
+#include "base/file.h"
 #include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -33,11 +34,10 @@ struct row {
 
 /* ---- one folder ---- */
 
-static bool has_part(const char *dir, const char *part, char out[4096])
+static bool has_part(const char *dir, const char *part, char out[PATH_MAX])
 {
     struct stat st;
-    snprintf(out, 4096, "%s/%s", dir, part);
-    return stat(out, &st) == 0 && S_ISDIR(st.st_mode);
+    return stat(path_join(out, dir, "%s", part), &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 /* x [n_train + n_test, d] and its labels, those to train on first. */
@@ -93,7 +93,7 @@ static bool measure_parts(const struct judge *j, struct labelled *a, const struc
 static bool judge_folder(const struct judge *j, const char *dir, struct row *r, struct err *e)
 {
     struct labelled train = {0}, test = {0};
-    char train_dir[4096], test_dir[4096];
+    char train_dir[PATH_MAX], test_dir[PATH_MAX];
     bool parts = has_part(dir, "train", train_dir) && has_part(dir, "test", test_dir);
     *r = (struct row){.dir = dir};
     bool ok = labelled_open(&train, parts ? train_dir : dir, j->conf, j->encoder, j->pool, e) &&

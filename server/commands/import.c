@@ -254,7 +254,7 @@ static bool import_file(struct member *m, const struct import_file *f, struct er
     void *bytes = NULL;
     struct content c = {0};
     struct err why = {0};
-    snprintf(path, sizeof path, "%s/%s", m->import->options->dir, f->path);
+    path_join(path, m->import->options->dir, "%s", f->path);
     const char *kind = import_kind(path);
     if (kind) {
         count_skipped(m->import, f->text, kind);

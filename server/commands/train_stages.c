@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/json_writer.h"
 #include "base/mem.h"
@@ -27,16 +28,14 @@ static bool patch(char **text, const struct json *with, struct err *e)
 /* Stage i's own folder, and the model that it begins with; it has no stages. */
 static bool set_folders(char **text, const char *out, size_t i, struct err *e)
 {
-    char path[4200];
+    char path[PATH_MAX];
     struct buf with = {0};
     struct json_writer w = jw_to(&with);
     jw_object(&w, NULL);
     jw_null(&w, "stages");
-    snprintf(path, sizeof path, "%s/%zu", out, i + 1);
-    jw_text(&w, "out", path);
+    jw_text(&w, "out", path_join(path, out, "%zu", i + 1));
     if (i > 0) {
-        snprintf(path, sizeof path, "%s/%zu/last.safetensors", out, i);
-        jw_text(&w, "model", path);
+        jw_text(&w, "model", path_join(path, out, "%zu/last.safetensors", i));
         jw_null(&w, "arch");
     }
     jw_end(&w);

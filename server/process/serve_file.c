@@ -18,8 +18,7 @@ bool serve_file_read(const char *dir, struct serve_addresses *out, struct err *e
     void *text = NULL;
     size_t len = 0;
     const char *public_url = NULL, *admin_url = NULL, *certificate = NULL;
-    snprintf(path, sizeof path, "%s/serve.json", dir);
-    if (!file_read(path, FILE_MAX, &text, &len, e))
+    if (!file_read(path_join(path, dir, "serve.json"), FILE_MAX, &text, &len, e))
         return false;
     struct json *doc = json_parse(text, len, 0, e);
     bool ok = doc && json_get_text(doc, "public", sizeof out->public_url - 1, &public_url, e) &&
@@ -51,8 +50,7 @@ bool serve_file_write(const char *dir, const struct serve_addresses *a, struct e
     if (a->certificate[0])
         jw_text(&w, "certificate", a->certificate);
     jw_end(&w);
-    snprintf(path, sizeof path, "%s/serve.json", dir);
-    bool ok = file_replace(path, text.data, text.len, e);
+    bool ok = file_replace(path_join(path, dir, "serve.json"), text.data, text.len, e);
     buf_clear(&text);
     return ok;
 }
@@ -60,6 +58,5 @@ bool serve_file_write(const char *dir, const struct serve_addresses *a, struct e
 void serve_file_remove(const char *dir)
 {
     char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/serve.json", dir);
-    unlink(path);
+    unlink(path_join(path, dir, "serve.json"));
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/num.h"
 
 static const char *const places[] = {"../models", "../share/anchord"};
@@ -15,13 +16,12 @@ static char found[PATH_MAX];
 
 static void look(void)
 {
-    char self[PATH_MAX], path[PATH_MAX + 64];
+    char self[PATH_MAX], path[PATH_MAX];
     if (!realpath("/proc/self/exe", self))
         return;
     *strrchr(self, '/') = '\0';
     for (size_t i = 0; i < COUNT(places); i++) {
-        snprintf(path, sizeof path, "%s/%s/anchord-base.safetensors", self, places[i]);
-        if (access(path, R_OK) == 0 && realpath(path, found))
+        if (access(path_join(path, self, "%s/anchord-base.safetensors", places[i]), R_OK) == 0 && realpath(path, found))
             return;
     }
     found[0] = '\0';

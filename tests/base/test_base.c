@@ -2,6 +2,7 @@
 #include "tests/t.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 
@@ -54,6 +55,25 @@ static void an_arena_hands_out_zeroed_memory_of_any_size(void **state)
     }
     assert_string_equal(arena_print(&a, "%d-%s", 7, "x"), "7-x");
     arena_clear(&a);
+}
+
+static void a_path_that_does_not_fit_is_never_opened(void **state)
+{
+    UNUSED(state);
+    static char dir[PATH_MAX + 10];
+    char path[PATH_MAX];
+    struct err e = {0};
+    assert_string_equal(path_join(path, "/a", "%s/%d.x", "b", 7), "/a/b/7.x");
+    memset(dir, 'a', sizeof dir - 1);
+    for (size_t len = PATH_MAX - 4; len < sizeof dir; len++) {
+        char kept = dir[len];
+        dir[len] = 0;
+        bool fits = len + 2 < PATH_MAX;
+        assert_int_equal(strlen(path_join(path, dir, "f")) == len + 2, fits);
+        assert_false(open(path, O_CREAT | O_RDWR, 0600) >= 0 || file_make_dirs(path, &e));
+        assert_int_equal(errno == ENOTDIR, !fits);
+        dir[len] = kept;
+    }
 }
 
 static void a_renamed_file_has_one_name_also_when_it_had_two(void **state)
@@ -332,6 +352,7 @@ int main(void)
         cmocka_unit_test(a_pool_runs_everything_that_it_accepted),
         cmocka_unit_test(each_item_is_dealt_once_whatever_the_pool),
         cmocka_unit_test(a_full_pool_takes_all_or_nothing),
+        cmocka_unit_test(a_path_that_does_not_fit_is_never_opened),
         cmocka_unit_test(a_renamed_file_has_one_name_also_when_it_had_two),
         cmocka_unit_test(a_file_that_is_written_over_itself_stays_as_it_is),
     };
