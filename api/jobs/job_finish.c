@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/json_writer.h"
 #include "base/log.h"
+#include "engine/training/run_folder.h"
 
 void job_clean_temporary(const char *folder)
 {
@@ -26,9 +27,8 @@ void job_clean_temporary(const char *folder)
 
 void job_clean(const char *folder)
 {
-    static const char *const parts[] = {
-        "pictures",          "manifest.jsonl",   "validation.jsonl", "checkpoint.safetensors",
-        "first.safetensors", "last.safetensors", "best.safetensors"};
+    static const char *const parts[] = {RUN_PICTURES, RUN_MANIFEST, RUN_VALIDATION, RUN_CHECKPOINT,
+                                        RUN_FIRST,    RUN_LAST,     RUN_BEST};
     char path[PATH_MAX];
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         file_remove_tree(path_join(path, folder, "%s", parts[i]));
@@ -41,7 +41,7 @@ void job_clean(const char *folder)
 static bool keep_model(struct job_run *r, const char *id, struct err *e)
 {
     char path[PATH_MAX];
-    struct model *m = model_load(path_join(path, r->folder, "best.safetensors"), NULL, e);
+    struct model *m = model_load(path_join(path, r->folder, RUN_BEST), NULL, e);
     bool ok = m && model_keep(r->jobs->app->store, m, id, &r->jobs->app->options.encoder, false, e);
     model_free(m);
     return ok;

@@ -5,12 +5,13 @@
 
 #include "base/file.h"
 #include "engine/data/manifest.h"
+#include "engine/training/run_folder.h"
 #include "index/pin.h"
 
 static void add_pinned(const struct pinned *p, void *context)
 {
     char path[128];
-    snprintf(path, sizeof path, "pictures/%s", p->file);
+    snprintf(path, sizeof path, RUN_PICTURES "/%s", p->file);
     manifest_add(context, path, p->sha256, p->label);
 }
 
@@ -18,7 +19,7 @@ bool job_pictures_pin(struct store *s, const char *collection, const char *folde
 {
     char path[PATH_MAX];
     struct manifest m = {0};
-    bool ok = store_pin(s, collection, path_join(path, folder, "pictures"), add_pinned, &m, e);
+    bool ok = store_pin(s, collection, path_join(path, folder, RUN_PICTURES), add_pinned, &m, e);
     if (ok) {
         manifest_seal(&m);
         ok = (m.n > 0 || err_set(e, ERR_BAD_INPUT, "the collection %s has no images", collection)) &&

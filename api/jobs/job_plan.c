@@ -6,6 +6,7 @@
 #include "api/jobs/job_auto.h"
 #include "base/file.h"
 #include "base/num.h"
+#include "engine/training/run_folder.h"
 
 enum { EVALUATIONS = 12, LEAST_STEPS = 10 };
 
@@ -79,10 +80,10 @@ static void write_crops(struct json_writer *w, int64_t small)
 static void write_paths(struct json_writer *w, const struct job_ground *g)
 {
     char path[PATH_MAX];
-    jw_text(w, "manifest", path_join(path, g->folder, "manifest.jsonl"));
+    jw_text(w, "manifest", path_join(path, g->folder, RUN_MANIFEST));
     jw_text(w, "out", g->folder);
     jw_text(w, "model", g->model);
-    path_join(path, g->folder, "validation.jsonl");
+    path_join(path, g->folder, RUN_VALIDATION);
     jw_text(w, "validation", g->validation ? path : NULL);
 }
 

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "engine/data/manifest.h"
+#include "engine/training/run_folder.h"
 
 /* FOLDER/list, unless it is there from before a restart. */
 static bool list_collection(struct job_run *r, const char *collection, const char *list, struct err *e)
@@ -23,7 +24,7 @@ static bool count_pictures(const struct job_run *r, struct job_ground *g, struct
 {
     char path[PATH_MAX];
     struct manifest m = {0};
-    if (!manifest_read(&m, path_join(path, r->folder, "manifest.jsonl"), e))
+    if (!manifest_read(&m, path_join(path, r->folder, RUN_MANIFEST), e))
         return false;
     size_t *each = mem_new(m.n_labels + 1, sizeof *each);
     for (size_t i = 0; i < m.n; i++)
@@ -58,10 +59,10 @@ bool job_prepare(struct job_run *r, struct err *e)
     const struct job *j = r->job; /* these fields never change once it runs */
     struct model_row row;
     char config[PATH_MAX], model[PATH_MAX];
-    if (!list_collection(r, j->collection, "manifest.jsonl", e) ||
-        (j->validation[0] && !list_collection(r, j->validation, "validation.jsonl", e)))
+    if (!list_collection(r, j->collection, RUN_MANIFEST, e) ||
+        (j->validation[0] && !list_collection(r, j->validation, RUN_VALIDATION, e)))
         return false;
-    if (access(path_join(config, r->folder, "config.json"), F_OK) == 0)
+    if (access(path_join(config, r->folder, RUN_CONFIG), F_OK) == 0)
         return true;
     if (!store_model(x->app->store, j->model, &row, e))
         return false;

@@ -115,25 +115,26 @@ static void hear(const char *line, void *context)
 {
     struct job_run *r = context;
     struct json *v = json_parse(line, strlen(line), 0, NULL);
-    const char *event = json_as_text(json_member(v, "event"), NULL);
     const char *text = json_as_text(json_member(v, "message"), NULL);
-    if (!event)
+    if (!json_as_text(json_member(v, "event"), NULL))
         log_warn("job_line", "id=%s the worker said something that is no event", r->job->id);
-    else if (strcmp(event, "progress") == 0)
-        hear_step(r, v, line);
-    else if (strcmp(event, "evaluation") == 0)
-        hear_evaluation(r, v, line);
-    else if (strcmp(event, "warning") == 0)
-        job_tell(r, "warn", "%s", text ? text : "");
-    else if (strcmp(event, "resume") == 0)
+    switch (run_event_of(v)) {
+    case EVENT_PROGRESS: hear_step(r, v, line); break;
+    case EVENT_EVALUATION: hear_evaluation(r, v, line); break;
+    case EVENT_WARNING: job_tell(r, "warn", "%s", text ? text : ""); break;
+    case EVENT_RESUME:
         job_tell(r, "info", "going on from the checkpoint of step %lld", (long long)int_of(v, "step"));
-    else if (strcmp(event, "failed") == 0)
-        hear_failure(r, v);
-    else if (strcmp(event, "outcome") == 0 && json_as_text(json_member(v, "end"), NULL))
-        snprintf(r->outcome, sizeof r->outcome, "%s", json_as_text(json_member(v, "end"), NULL));
-    else if (strcmp(event, "end") == 0) {
+        break;
+    case EVENT_FAILED: hear_failure(r, v); break;
+    case EVENT_OUTCOME: r->outcome = train_end_parse(json_member(v, "end")); break;
+    case EVENT_END:
         free(r->end);
         r->end = mem_text(line);
+        break;
+    case EVENT_START:
+    case EVENT_STEP:
+    case EVENT_SAVED:
+    case EVENT_UNKNOWN: break;
     }
     json_free(v);
 }
@@ -177,7 +178,8 @@ static void attend(struct job_run *r)
 static bool run_worker(struct job_run *r, char epitaph[240], struct err *e)
 {
     int status = 0;
-    r->outcome[0] = r->failure[0] = 0;
+    r->outcome = TRAIN_UNENDED;
+    r->failure[0] = 0;
     if (!job_process_start(&r->process, r->jobs->program, r->folder, r->jobs->o.memory, e))
         return false;
     attend(r);
@@ -206,11 +208,11 @@ static bool try_worker(struct job_run *r)
         job_fail(r, err_name(e.code), "%s", e.text);
         return true;
     }
-    if (strcmp(r->outcome, "stopped") == 0 && !was_ours_to_stop(r)) {
+    if (r->outcome == TRAIN_STOPPED && !was_ours_to_stop(r)) {
         job_tell(r, "warn", "somebody stopped the worker; it is started again from where it was");
         return false;
     }
-    if (r->outcome[0] || r->failure[0] || job_is_to_stop(r))
+    if (r->outcome || r->failure[0] || job_is_to_stop(r))
         return true;
     pthread_mutex_lock(&r->jobs->lock);
     bool again = r->job->crashes++ < CRASHES_MOST;
@@ -254,11 +256,10 @@ static bool is_cancelled(struct job_run *r)
 /* A job that the server's own end interrupts stays as it is, and goes on at the next start. */
 static void conclude(struct job_run *r)
 {
-    bool ended = strcmp(r->outcome, "done") == 0 || strcmp(r->outcome, "max_minutes") == 0 ||
-                 strcmp(r->outcome, "diverged") == 0;
+    bool ended = train_end_is_whole(r->outcome) || r->outcome == TRAIN_DIVERGED;
     if (ended && r->end && !r->failure[0])
         job_finish(r);
-    if (strcmp(r->outcome, "diverged") == 0 && !r->failure[0])
+    if (r->outcome == TRAIN_DIVERGED && !r->failure[0])
         job_fail(r, "diverged", "the loss was no number any more: lower the learning rate");
     if (!ended && !r->failure[0] && !is_cancelled(r))
         return;

@@ -7,6 +7,7 @@
 
 #include "api/jobs/job_process.h"
 #include "api/jobs/jobs.h"
+#include "engine/training/run_events.h"
 
 struct jobs {
     struct app *app;
@@ -42,7 +43,7 @@ struct job_run { /* the job that runs, the thread's own */
     double first_told_s, told_s; /* clock_s() of the first and the last step event; 0: none yet */
     int64_t busy_until;          /* clock_ns() */
     char *end;                   /* the run's end line; NULL: none yet */
-    char outcome[16];            /* "done", "diverged", "stopped"; empty: none yet */
+    enum train_end outcome;
     char failure[256], failure_code[32];
 };
 

@@ -15,6 +15,8 @@
 #include "engine/training/report_chart.h"
 #include "engine/training/report_html.h"
 #include "engine/training/report_log.h"
+#include "engine/training/run_events.h"
+#include "engine/training/run_folder.h"
 
 enum { SHEET_BYTES_MAX = 64 << 20, CONFIG_DEPTH = 8 };
 
@@ -112,20 +114,9 @@ static const char *text_of(const struct json *object, const char *key)
 
 static const char *ending(const struct json *end)
 {
-    static const struct {
-        const char *reason, *words;
-    } known[] = {{"done", "Done"},
-                 {"max_minutes", "Stopped when its time was up"},
-                 {"stopped", "Stopped"},
-                 {"cancelled", "Cancelled"},
-                 {"diverged", "Diverged"}};
     const char *reason = text_of(end, "reason");
-    if (!end)
-        return "Not ended yet";
-    for (size_t i = 0; reason && i < COUNT(known); i++)
-        if (strcmp(reason, known[i].reason) == 0)
-            return known[i].words;
-    return reason ? reason : "Ended";
+    enum train_end known = train_end_parse(json_member(end, "reason"));
+    return known || !end ? train_end_words(known) : reason ? reason : "Ended";
 }
 
 /* How far it came: step, steps, time. */
@@ -226,8 +217,8 @@ static void write_hero(struct page *p)
 
 static void write_warnings(struct page *p)
 {
-    const char *last = text_of(p->log.end, "message"), *reason = text_of(p->log.end, "reason");
-    const bool usual = reason && (strcmp(reason, "done") == 0 || strcmp(reason, "max_minutes") == 0);
+    const char *last = text_of(p->log.end, "message");
+    const bool usual = train_end_is_whole(train_end_parse(json_member(p->log.end, "reason")));
     for (size_t i = 0; i < p->log.n_warnings; i++) {
         buf_print(&p->out, "<p class=\"warn\">Step %.0f: ", p->log.warnings[i].step);
         html_text(&p->out, p->log.warnings[i].message);
@@ -358,7 +349,7 @@ static bool write_sheet(struct page *p, const char *run, const char *path, struc
     void *png;
     size_t len;
     struct err none = {0};
-    if (!file_read(path ? path : path_join(own, run, "sheet.png"), SHEET_BYTES_MAX, &png, &len, path ? e : &none))
+    if (!file_read(path ? path : path_join(own, run, RUN_SHEET), SHEET_BYTES_MAX, &png, &len, path ? e : &none))
         return !path;
     const bool ok = image_sniff(png, len) == IMAGE_PNG;
     if (ok) {
@@ -429,7 +420,7 @@ static void write_facts(struct page *p)
     static const struct {
         const char *what, *key, *unit;
         double scale;
-    } facts[] = {{"pictures", "images", "", 1},
+    } facts[] = {{RUN_PICTURES, "images", "", 1},
                  {"held out", "held_out", "", 1},
                  {"left out of the judgement", "left_out", "", 1},
                  {"labels", "labels", "", 1},
@@ -469,7 +460,7 @@ bool report_write(const char *run, const char *sheet, struct err *e)
         write_facts(&p);
         html_end(&p.out);
     }
-    ok = ok && file_replace(path_join(path, run, "report.html"), p.out.data, p.out.len, e);
+    ok = ok && file_replace(path_join(path, run, RUN_REPORT), p.out.data, p.out.len, e);
     buf_clear(&p.out);
     report_log_clear(&p.log);
     return ok || err_wrap(e, "writing the report");

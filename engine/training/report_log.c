@@ -9,6 +9,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "engine/training/run_events.h"
+#include "engine/training/run_folder.h"
 
 enum { LOG_BYTES_MAX = 512 << 20 };
 #define STEP_MAX 1e15
@@ -120,27 +122,27 @@ static void resume(struct report_log *log, double step)
 /* Takes the document when it is kept. */
 static bool add_line(struct report_log *log, struct json *doc)
 {
-    const char *event = json_as_text(json_member(doc, "event"), NULL);
+    const enum run_event event = run_event_of(doc);
     const double step = report_log_number(doc, "step");
-    if (event && strcmp(event, "start") == 0) {
+    if (event == EVENT_START) {
         report_log_clear(log);
         log->start = doc;
         return true;
     }
-    if (event && strcmp(event, "end") == 0) {
+    if (event == EVENT_END) {
         json_free(log->end);
         log->end = doc;
         return true;
     }
-    if (!event || !(step >= 0 && step < STEP_MAX))
+    if (!(step >= 0 && step < STEP_MAX) || !json_as_text(json_member(doc, "event"), NULL))
         log->unreadable++;
-    else if (strcmp(event, "step") == 0)
+    else if (event == EVENT_STEP)
         add_step(log, doc, step);
-    else if (strcmp(event, "evaluation") == 0)
+    else if (event == EVENT_EVALUATION)
         add_evaluation(log, doc, step);
-    else if (strcmp(event, "warning") == 0)
+    else if (event == EVENT_WARNING)
         add_warning(log, doc, step);
-    else if (strcmp(event, "resume") == 0)
+    else if (event == EVENT_RESUME)
         resume(log, step);
     return false;
 }
@@ -165,7 +167,7 @@ bool report_log_read(struct report_log *log, const char *run, struct err *e)
     void *text;
     size_t len;
     *log = (struct report_log){0};
-    if (!file_read(path_join(path, run, "log.jsonl"), LOG_BYTES_MAX, &text, &len, e))
+    if (!file_read(path_join(path, run, RUN_LOG), LOG_BYTES_MAX, &text, &len, e))
         return false;
     read_lines(log, text, len);
     free(text);

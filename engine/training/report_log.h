@@ -1,11 +1,4 @@
-/* report_log.h - a run's log.jsonl read back: one JSON object a line, each with its "event".
- *
- *     start       config, images, held_out, labels, damaged, steps, threads, precision, processor, parameters, ...
- *     resume      step: what was logged beyond it is void, for it is done again
- *     step        step, epoch, loss, active, learning_rate, gradient_norm, std, images_per_second, seconds
- *     evaluation  step, epoch, seconds, figures (judgement_write()), best
- *     warning     step, code, message
- *     end         step, reason, seconds, best_step, before, after (figures), gain, message
+/* report_log.h - a run's log.jsonl read back (run_events.h).
  *
  * The log is as torn as a killed process leaves it: the last line may be half of one, and steps may come twice.  Numbers
  * that are missing or null are NaN here.

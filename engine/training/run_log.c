@@ -25,12 +25,10 @@ void run_log_close(struct run_log *l)
     *l = (struct run_log){.fd = -1};
 }
 
-struct json_writer *run_log_begin(struct run_log *l, const char *event)
+struct json_writer *run_log_begin(struct run_log *l, enum run_event event)
 {
     l->line.len = 0;
-    l->w = jw_to(&l->line);
-    jw_object(&l->w, NULL);
-    jw_text(&l->w, "event", event);
+    l->w = run_event_begin(&l->line, event);
     return &l->w;
 }
 

@@ -1,19 +1,11 @@
-/* run_log.h - what happens in a run, one JSON object a line: in the run's folder, and to whoever listens.
- *
- *     {"event":"start", ...}         what is trained, on what, with what
- *     {"event":"resume","step":N}    went on from that step; lines of later steps before this one were undone
- *     {"event":"step", ...}          loss, learning rate, rate, norms; every few steps
- *     {"event":"evaluation", ...}    figures on the held-out pictures
- *     {"event":"checkpoint","step":N}
- *     {"event":"warning","step":N,"code":C,"message":M}
- *     {"event":"end", ...}           why, best step, before and after
+/* run_log.h - what happens in a run, one JSON object a line: in the run's folder, and to whoever listens (run_events.h).
  *
  * The file is for people, plots and report.c; nothing of the run itself depends on it.
  */
 #ifndef ANCHORD_ENGINE_TRAINING_RUN_LOG_H
 #define ANCHORD_ENGINE_TRAINING_RUN_LOG_H
 
-#include "base/json_writer.h"
+#include "engine/training/run_events.h"
 
 typedef void run_listener(const char *line, void *context);
 
@@ -32,7 +24,7 @@ void run_log_close(struct run_log *l);
 
 /* Begins a line; the members are written to the writer that it gives; run_log_end() sends it.  A full disk loses
  * lines of the file, never the run. */
-struct json_writer *run_log_begin(struct run_log *l, const char *event);
+struct json_writer *run_log_begin(struct run_log *l, enum run_event event);
 void run_log_end(struct run_log *l);
 
 #endif

@@ -14,15 +14,6 @@ enum {
     TIME_PARTS = 12  /* of `max_minutes`: after each the run is judged and saved, however many steps were planned */
 };
 
-const char *train_end_name(enum train_end end)
-{
-    static const char *const names[] = {[TRAIN_DONE] = "done",
-                                        [TRAIN_MAX_MINUTES] = "max_minutes",
-                                        [TRAIN_STOPPED] = "stopped",
-                                        [TRAIN_DIVERGED] = "diverged"};
-    return names[end];
-}
-
 /* Part of the time that may be spent; 0 without a limit. */
 static double time_spent(const struct trainer *t)
 {
@@ -131,8 +122,7 @@ static bool run(struct trainer *t, struct train_outcome *out, struct err *e)
     bool dead = false;
     if ((t->state.step == 0 && !trainer_judge(t, e)) || !run_steps(t, &out->end, e))
         return false;
-    bool whole = out->end == TRAIN_DONE || out->end == TRAIN_MAX_MINUTES;
-    if (whole && t->judged_step != t->state.step && !judge_now(t, &dead, e))
+    if (train_end_is_whole(out->end) && t->judged_step != t->state.step && !judge_now(t, &dead, e))
         return false;
     if (dead)
         out->end = TRAIN_DIVERGED;

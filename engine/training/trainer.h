@@ -51,8 +51,6 @@ struct trainer_options { /* all borrowed */
     void *context;                                                   /* of the four */
 };
 
-enum train_end { TRAIN_DONE, TRAIN_MAX_MINUTES, TRAIN_STOPPED, TRAIN_DIVERGED };
-
 struct train_outcome {
     enum train_end end;
     uint64_t step, best_step;
@@ -68,7 +66,5 @@ MUST_CHECK bool trainer_run(const struct trainer_options *o, struct train_outcom
 
 /* Draws what the network would see in the first batch, without a run (preview.h). */
 MUST_CHECK bool trainer_preview(const struct trainer_options *o, const char *path, struct err *e);
-
-const char *train_end_name(enum train_end end); /* "done"; static */
 
 #endif

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "engine/training/trainer_parts.h"
 
-static struct json_writer *begin(struct trainer *t, const char *event)
+static struct json_writer *begin(struct trainer *t, enum run_event event)
 {
     struct json_writer *w = run_log_begin(&t->log, event);
     jw_int(w, "step", (int64_t)t->state.step);
@@ -20,7 +20,7 @@ static void short_real(struct json_writer *w, const char *key, double value)
 
 void trainer_log_start(struct trainer *t)
 {
-    struct json_writer *w = begin(t, "start");
+    struct json_writer *w = begin(t, EVENT_START);
     char arch[64];
     size_t n, parameters = 0;
     const struct parameter *p = learner_parameters(train_step_learner(t->step), &n);
@@ -52,13 +52,13 @@ void trainer_log_start(struct trainer *t)
 
 void trainer_log_resume(struct trainer *t)
 {
-    jw_int(begin(t, "resume"), "time", clock_unix());
+    jw_int(begin(t, EVENT_RESUME), "time", clock_unix());
     run_log_end(&t->log);
 }
 
 void trainer_log_step(struct trainer *t, const struct step_report *r, double learning_rate, double rate)
 {
-    struct json_writer *w = begin(t, "step");
+    struct json_writer *w = begin(t, EVENT_STEP);
     short_real(w, "epoch", trainer_epoch(t));
     short_real(w, "loss", r->loss);
     short_real(w, "active", r->active);
@@ -74,7 +74,7 @@ void trainer_log_step(struct trainer *t, const struct step_report *r, double lea
 
 void trainer_log_evaluation(struct trainer *t, const struct judgement *j, bool best)
 {
-    struct json_writer *w = begin(t, "evaluation");
+    struct json_writer *w = begin(t, EVENT_EVALUATION);
     short_real(w, "epoch", trainer_epoch(t));
     short_real(w, "seconds", t->state.seconds);
     judgement_write(j, w, "figures");
@@ -84,13 +84,13 @@ void trainer_log_evaluation(struct trainer *t, const struct judgement *j, bool b
 
 void trainer_log_checkpoint(struct trainer *t)
 {
-    begin(t, "checkpoint");
+    begin(t, EVENT_SAVED);
     run_log_end(&t->log);
 }
 
 void trainer_log_warning(struct trainer *t, const char *code, const char *message)
 {
-    struct json_writer *w = begin(t, "warning");
+    struct json_writer *w = begin(t, EVENT_WARNING);
     jw_text(w, "code", code);
     jw_text(w, "message", message);
     run_log_end(&t->log);
@@ -99,7 +99,7 @@ void trainer_log_warning(struct trainer *t, const char *code, const char *messag
 void trainer_log_end(struct trainer *t, const struct train_outcome *out, const struct judgement *before,
                      const struct judgement *after, const struct interval *gain)
 {
-    struct json_writer *w = begin(t, "end");
+    struct json_writer *w = begin(t, EVENT_END);
     jw_text(w, "reason", train_end_name(out->end));
     short_real(w, "seconds", t->state.seconds);
     jw_int(w, "best_step", (int64_t)out->best_step);

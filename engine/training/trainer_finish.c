@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "engine/training/report.h"
+#include "engine/training/run_folder.h"
 #include "engine/training/trainer_parts.h"
 
 enum { SHEET_ROWS = 12 };
@@ -24,7 +25,7 @@ static bool judge_file(struct trainer *t, const char *name, struct judgement *ou
 
 static bool reach_verdict(struct trainer *t, struct verdict *v, struct err *e)
 {
-    if (!judge_file(t, "first.safetensors", &v->before, e) || !judge_file(t, "best.safetensors", &v->after, e))
+    if (!judge_file(t, RUN_FIRST, &v->before, e) || !judge_file(t, RUN_BEST, &v->after, e))
         return false;
     v->gain = judge_gain(&v->before, &v->after);
     return judge_sheet(t->judge, &v->before, &v->after, SHEET_ROWS, &v->sheet, e);
@@ -52,20 +53,20 @@ static void describe(const struct trainer *t, const struct verdict *v, struct tr
 static bool keep_sheet(const struct trainer *t, const struct verdict *v, struct err *e)
 {
     char path[PATH_MAX];
-    return file_replace(path_join(path, t->c->out, "sheet.png"), v->sheet.data, v->sheet.len, e);
+    return file_replace(path_join(path, t->c->out, RUN_SHEET), v->sheet.data, v->sheet.len, e);
 }
 
 /* The weights as they are at the end; those of a run that diverged are nothing to keep. */
 static bool keep_last(struct trainer *t, struct err *e)
 {
     train_step_export(t->step, t->model);
-    return trainer_save_model(t, "last.safetensors", NULL, e);
+    return trainer_save_model(t, RUN_LAST, NULL, e);
 }
 
 bool trainer_finish(struct trainer *t, struct train_outcome *out, struct err *e)
 {
     struct verdict v = {0};
-    bool whole = out->end == TRAIN_DONE || out->end == TRAIN_MAX_MINUTES, judged = out->end != TRAIN_STOPPED;
+    bool whole = train_end_is_whole(out->end), judged = out->end != TRAIN_STOPPED;
     bool ok = (!whole || keep_last(t, e)) && (!judged || reach_verdict(t, &v, e));
 
     out->step = t->state.step;

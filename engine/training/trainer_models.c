@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "engine/training/run_folder.h"
 #include "engine/training/trainer_parts.h"
 
 /* What the model came from, for whoever finds the file later; no paths. */
@@ -48,10 +49,10 @@ bool trainer_save_model(struct trainer *t, const char *name, const struct judgem
 static bool keep_first(struct trainer *t, const struct judgement *j, struct err *e)
 {
     if (t->first.fit == t->pre.fit)
-        return trainer_save_model(t, "first.safetensors", j, e);
+        return trainer_save_model(t, RUN_FIRST, j, e);
     t->model->pre = t->first;
     model_seal(t->model);
-    const bool ok = trainer_save_model(t, "first.safetensors", j, e);
+    const bool ok = trainer_save_model(t, RUN_FIRST, j, e);
     t->model->pre = t->pre;
     model_seal(t->model);
     return ok;
@@ -69,7 +70,7 @@ static bool judge_and_keep(struct trainer *t, struct judgement *j, struct err *e
     trainer_log_evaluation(t, j, best);
     if (t->state.step == 0 && !keep_first(t, j, e))
         return false;
-    return !best || trainer_save_model(t, "best.safetensors", j, e);
+    return !best || trainer_save_model(t, RUN_BEST, j, e);
 }
 
 bool trainer_judge(struct trainer *t, struct err *e)
@@ -90,7 +91,7 @@ bool trainer_save_checkpoint(struct trainer *t, struct err *e)
     if (t->saved_step == t->state.step)
         return true;
     char path[PATH_MAX];
-    path_join(path, t->c->out, "checkpoint.safetensors");
+    path_join(path, t->c->out, RUN_CHECKPOINT);
     if (!checkpoint_save(path, &t->state, t->c, &t->ground, t->step, e))
         return err_wrap(e, "the checkpoint of step %llu (the one before it is whole)",
                         (unsigned long long)t->state.step);

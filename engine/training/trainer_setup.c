@@ -14,6 +14,7 @@
 #include "base/num.h"
 #include "engine/data/preview.h"
 #include "engine/kernels/gemm.h"
+#include "engine/training/run_folder.h"
 #include "engine/training/trainer_parts.h"
 
 enum { EVALUATIONS_MOST = 50, /* in a run that says nothing else */ PICKS_MAX = 1 << 20 };
@@ -24,7 +25,7 @@ static bool open_folder(struct trainer *t, struct checkpoint **checkpoint, struc
 {
     char path[PATH_MAX];
     struct err why = {0};
-    path_join(path, t->c->out, "checkpoint.safetensors");
+    path_join(path, t->c->out, RUN_CHECKPOINT);
     bool ok = file_make_dirs(t->c->out, e) && (t->lock_fd = file_lock_dir(t->c->out, e)) >= 0;
     if (ok && access(path, F_OK) == 0) {
         *checkpoint = checkpoint_open(path, &why);
@@ -42,11 +43,11 @@ static bool begin_log(struct trainer *t, bool fresh, struct err *e)
     const char *out = t->c->out;
     char path[PATH_MAX];
     if (fresh) { /* what a run without a checkpoint left */
-        unlink(path_join(path, out, "log.jsonl"));
-        unlink(path_join(path, out, "sheet.png"));
+        unlink(path_join(path, out, RUN_LOG));
+        unlink(path_join(path, out, RUN_SHEET));
     }
-    return (!fresh || file_replace(path_join(path, out, "config.json"), t->c->text, strlen(t->c->text), e)) &&
-           run_log_open(&t->log, path_join(path, out, "log.jsonl"), t->o->listener, t->o->context, e);
+    return (!fresh || file_replace(path_join(path, out, RUN_CONFIG), t->c->text, strlen(t->c->text), e)) &&
+           run_log_open(&t->log, path_join(path, out, RUN_LOG), t->o->listener, t->o->context, e);
 }
 
 /* ---- the model and the ground ---- */
@@ -55,7 +56,7 @@ static bool load_model(struct trainer *t, bool fresh, struct err *e)
 {
     if (!fresh) {
         char path[PATH_MAX];
-        t->model = model_load(path_join(path, t->c->out, "first.safetensors"), NULL, e);
+        t->model = model_load(path_join(path, t->c->out, RUN_FIRST), NULL, e);
         if (t->model)
             memcpy(t->parent, t->model->parent, sizeof t->parent);
         return t->model || err_wrap(e, "the model that the run began with");
@@ -275,7 +276,7 @@ static bool keep_picks(const struct trainer *t, struct err *e)
 {
     const char *text = learner_picks(train_step_learner(t->step));
     char path[PATH_MAX];
-    return file_replace(path_join(path, t->c->out, "picks.json"), text, strlen(text), e);
+    return file_replace(path_join(path, t->c->out, RUN_PICKS), text, strlen(text), e);
 }
 
 static bool open_step(struct trainer *t, const struct checkpoint *from, struct err *e)

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "engine/training/run_folder.h"
 #include "engine/training/trainer.h"
 #include "server/commands/command.h"
 #include "server/commands/train_data.h"
@@ -108,7 +109,7 @@ static int train(struct run *r)
     fprintf(stderr, "%s\n", out.message);
     if (out.end == TRAIN_STOPPED)
         return EXIT_TRY_AGAIN;
-    fprintf(stderr, "%s/best.safetensors is the model, %s/report.html tells how it came about\n", r->config->out,
+    fprintf(stderr, "%s/" RUN_BEST " is the model, %s/" RUN_REPORT " tells how it came about\n", r->config->out,
             r->config->out);
     return out.end == TRAIN_DIVERGED ? EXIT_FAILED : EXIT_DONE;
 }
@@ -127,7 +128,7 @@ static int preview(struct run *r)
 /* OUT/learned.jsonl: what the stages up to this one learned from. */
 static const char *learned_path(const struct run *r, char out[PATH_MAX])
 {
-    return path_join(out, r->config->out, "learned.jsonl");
+    return path_join(out, r->config->out, RUN_LEARNED);
 }
 
 static bool keep_learned(struct run *r, struct err *e)
@@ -154,7 +155,7 @@ static bool is_done(struct run *r)
 {
     char path[PATH_MAX];
     struct manifest all = {0};
-    if (r->stages.n == 1 || !r->resume || access(path_join(path, r->config->out, "last.safetensors"), F_OK) != 0)
+    if (r->stages.n == 1 || !r->resume || access(path_join(path, r->config->out, RUN_LAST), F_OK) != 0)
         return false;
     if (!manifest_read(&all, learned_path(r, path), NULL))
         return false;

@@ -1,10 +1,6 @@
 /* cmd_worker.c - `anchord worker FOLDER`: one fine-tuning job in a process of its own.
  *
- * The folder holds config.json (train_config.h), whose `out` it is.  Standard output: the run's log (run_log.h), and
- *
- *     {"event":"progress","step":N,"steps":N,"loss":X,"images_per_second":X,"seconds_left":X}    about once a second
- *     {"event":"outcome","end":"done",...}            the last line of a run that came to an end
- *     {"event":"failed","code":C,"message":M}         the last line of one that did not
+ * The folder holds config.json (train_config.h), whose `out` it is.  Standard output: the run's events (run_events.h).
  *
  * Standard input: a byte 'b' when the server has requests to answer, 'i' when it has none; its end is the server's end, and ours.
  * Between steps the worker waits while the server is busy, but never more than 19 times what the step took.
@@ -25,6 +21,8 @@
 #include "base/json_writer.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "engine/training/run_events.h"
+#include "engine/training/run_folder.h"
 #include "engine/training/trainer.h"
 #include "server/commands/command.h"
 #include "server/commands/worker_memory.h"
@@ -92,18 +90,18 @@ static void pace(double seconds, void *context)
 
 /* ---- what it tells ---- */
 
-static void say(struct buf *line)
-{
-    puts(line->data);
-    fflush(stdout);
-    buf_clear(line);
-}
-
 static void tell_line(const char *line, void *context)
 {
     UNUSED(context);
     puts(line);
     fflush(stdout);
+}
+
+static void say(struct json_writer *w)
+{
+    jw_end(w);
+    tell_line(w->buf->data, NULL);
+    buf_clear(w->buf);
 }
 
 static void tell_progress(const struct train_progress *p, void *context)
@@ -114,28 +112,22 @@ static void tell_progress(const struct train_progress *p, void *context)
     if (strcmp(p->doing, "training") != 0 || now - w->told < 1)
         return;
     w->told = now;
-    struct json_writer j = jw_to(&line);
-    jw_object(&j, NULL);
-    jw_text(&j, "event", "progress");
+    struct json_writer j = run_event_begin(&line, EVENT_PROGRESS);
     jw_int(&j, "step", (int64_t)p->done);
     jw_int(&j, "steps", (int64_t)p->all);
     jw_real(&j, "loss", p->loss);
     jw_real(&j, "images_per_second", p->rate);
     jw_real(&j, "seconds_left", p->seconds_left);
-    jw_end(&j);
-    say(&line);
+    say(&j);
 }
 
 static void say_failed(const char *code, const char *text)
 {
     struct buf line = {0};
-    struct json_writer j = jw_to(&line);
-    jw_object(&j, NULL);
-    jw_text(&j, "event", "failed");
+    struct json_writer j = run_event_begin(&line, EVENT_FAILED);
     jw_text(&j, "code", code);
     jw_text(&j, "message", text);
-    jw_end(&j);
-    say(&line);
+    say(&j);
 }
 
 static int tell_failure(const struct err *e)
@@ -160,15 +152,12 @@ static void end_over_memory(uint64_t used, uint64_t most)
 static int tell_outcome(const struct train_outcome *o)
 {
     struct buf line = {0};
-    struct json_writer j = jw_to(&line);
-    jw_object(&j, NULL);
-    jw_text(&j, "event", "outcome");
+    struct json_writer j = run_event_begin(&line, EVENT_OUTCOME);
     jw_text(&j, "end", train_end_name(o->end));
     jw_int(&j, "step", (int64_t)o->step);
     jw_int(&j, "best_step", (int64_t)o->best_step);
     jw_text(&j, "message", o->message);
-    jw_end(&j);
-    say(&line);
+    say(&j);
     return o->end == TRAIN_STOPPED ? EXIT_TRY_AGAIN : o->end == TRAIN_DIVERGED ? EXIT_FAILED : EXIT_DONE;
 }
 
@@ -180,7 +169,7 @@ static bool read_job(const char *folder, struct train_config *c, struct manifest
     char path[PATH_MAX];
     void *text;
     size_t len;
-    if (!file_read(path_join(path, folder, "config.json"), CONFIG_MAX, &text, &len, e))
+    if (!file_read(path_join(path, folder, RUN_CONFIG), CONFIG_MAX, &text, &len, e))
         return false;
     bool ok = train_config_parse(c, text, len, e);
     free(text);

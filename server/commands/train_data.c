@@ -5,6 +5,7 @@
 
 #include "api/jobs/job_pictures.h"
 #include "base/file.h"
+#include "engine/training/run_folder.h"
 #include "index/store.h"
 
 static bool pin_collection(const struct train_config *c, struct err *e)
@@ -16,7 +17,7 @@ static bool pin_collection(const struct train_config *c, struct err *e)
     if (!s && e->code == ERR_BUSY)
         return err_wrap(e,
                         "a running server trains on its own collections (POST /v1/fine_tuning/jobs), or stop it first");
-    bool ok = s && job_pictures_pin(s, c->collection, c->out, "manifest.jsonl", e);
+    bool ok = s && job_pictures_pin(s, c->collection, c->out, RUN_MANIFEST, e);
     store_close(s);
     return ok;
 }
@@ -28,6 +29,6 @@ bool train_data_read(const struct train_config *c, bool resume, struct manifest 
         return manifest_read_folder(m, c->data, e);
     if (c->manifest)
         return manifest_read(m, c->manifest, e);
-    bool known = access(path_join(list, c->out, "manifest.jsonl"), F_OK) == 0 && resume;
+    bool known = access(path_join(list, c->out, RUN_MANIFEST), F_OK) == 0 && resume;
     return (known || (file_make_dirs(c->out, e) && pin_collection(c, e))) && manifest_read(m, list, e);
 }

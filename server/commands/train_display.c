@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "engine/training/run_events.h"
 #include "server/commands/bar.h"
 #include "server/commands/command.h"
 
@@ -77,16 +78,17 @@ void train_display_line(struct train_display *d, const char *line)
         return;
     }
     struct json *v = json_parse(line, strlen(line), 0, NULL);
-    const char *event = json_as_text(json_member(v, "event"), NULL), *text;
-    if (event && strcmp(event, "step") != 0)
+    const enum run_event event = run_event_of(v);
+    const char *text = json_as_text(json_member(v, "message"), NULL);
+    if (event != EVENT_STEP)
         printf("\r\033[K");
-    if (event && strcmp(event, "start") == 0)
+    if (event == EVENT_START)
         say_start(v);
-    if (event && strcmp(event, "resume") == 0)
+    if (event == EVENT_RESUME)
         printf("going on from step %.0f\n", number(v, "step"));
-    if (event && strcmp(event, "evaluation") == 0)
+    if (event == EVENT_EVALUATION)
         say_evaluation(v);
-    if (event && strcmp(event, "warning") == 0 && (text = json_as_text(json_member(v, "message"), NULL)))
+    if (event == EVENT_WARNING && text)
         printf("warning: %s\n", text);
     json_free(v);
 }

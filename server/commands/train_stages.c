@@ -11,6 +11,7 @@
 #include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "engine/training/run_folder.h"
 
 /* *text becomes its merge with the patch. */
 static bool patch(char **text, const struct json *with, struct err *e)
@@ -35,7 +36,7 @@ static bool set_folders(char **text, const char *out, size_t i, struct err *e)
     jw_null(&w, "stages");
     jw_text(&w, "out", path_join(path, out, "%zu", i + 1));
     if (i > 0) {
-        jw_text(&w, "model", path_join(path, out, "%zu/last.safetensors", i));
+        jw_text(&w, "model", path_join(path, out, "%zu/" RUN_LAST, i));
         jw_null(&w, "arch");
     }
     jw_end(&w);
