@@ -15,7 +15,7 @@ ONEDNN  ?= $(if $(HAVE_DNNL),1,0)
 HAVE_FAISS_C := $(wildcard /usr/lib/libfaiss_c.* /usr/lib/*/libfaiss_c.* /usr/local/lib/libfaiss_c.*)
 
 LAYERS  := base engine/kernels engine/pictures engine engine/objectives engine/data engine/learning engine/judging \
-           engine/training index/catalog index/vectors index api/services api/jobs api/requests \
+           engine/training index/values index/catalog index/vectors index api/services api/jobs api/requests \
            server/process server/http server/commands server
 PACKAGES := gcc g++ make pkg-config curl libmicrohttpd-dev libjansson-dev libfaiss-dev \
             libopenblas-openmp-dev libdnnl-dev libjpeg62-turbo-dev libpng-dev libwebp-dev liblcms2-dev zlib1g-dev \

@@ -61,15 +61,15 @@ static bool put_group(struct store *s, const struct bench *b, size_t first, size
         writes[i] = (struct write){.kind = WRITE_IMAGE_PUT,
                                    .collection = "default",
                                    .done = wake,
-                                   .put = {.id = ids[i],
-                                           .bytes = f->bytes,
-                                           .len = f->len,
-                                           .media_type = "image/jpeg",
-                                           .width = 1,
-                                           .height = 1,
-                                           .vector = b->vectors + (first + i) * b->d,
-                                           .generation = row->generation}};
-        hash_text(f->bytes, f->len, writes[i].put.sha256);
+                                   .image.put = {.id = ids[i],
+                                                 .bytes = f->bytes,
+                                                 .len = f->len,
+                                                 .media_type = "image/jpeg",
+                                                 .width = 1,
+                                                 .height = 1,
+                                                 .vector = b->vectors + (first + i) * b->d,
+                                                 .generation = row->generation}};
+        hash_text(f->bytes, f->len, writes[i].image.put.sha256);
         list[i] = &writes[i];
     }
     if (!store_submit(s, list, n, e))

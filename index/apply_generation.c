@@ -1,5 +1,4 @@
 /* apply_generation.c - the writes that concern generations: begin, fill, switch, give up, sweep. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +10,26 @@ enum {
 };
 
 /* ---- beginning ---- */
+
+/* Whether a look-up found its row; *ok false: it failed for another reason than that there is none. */
+bool apply_is_there(bool found, const struct err *why, bool *ok, struct err *e)
+{
+    *ok = found || why->code == ERR_NOT_FOUND || err_move(e, why);
+    return found;
+}
+
+bool apply_check_model(struct group *g, const char *id, const char *fingerprint, struct err *e)
+{
+    struct model_row model;
+    struct err why = {0};
+    bool ok, there = apply_is_there(catalog_model(g->session, id, &model, &why), &why, &ok, e);
+    if (!ok)
+        return false;
+    bool same = there && strcmp(model.fingerprint, fingerprint) == 0;
+    if (there)
+        model_row_clear(&model);
+    return same || err_set(e, ERR_STALE, "the model %s is %s by now", id, there ? "another" : "gone");
+}
 
 /* *number: the one that is being completed; 0: none. */
 static bool find_building(struct group *g, int64_t collection, struct generation_row *out, struct err *e)
@@ -41,10 +60,10 @@ static bool is_active(const struct collection_row *c, const struct generation_ro
 
 static bool start(struct group *g, struct write *w, struct err *e)
 {
-    struct generation_row *row = &w->row_generation, building;
+    struct generation_row *row = &w->generation.row, building;
     struct collection_row c;
-    if (!catalog_collection(g->session, w->collection, &c, e) || !check_model(g, row->model, row->fingerprint, e) ||
-        !find_building(g, c.number, &building, e))
+    if (!catalog_collection(g->session, w->collection, &c, e) ||
+        !apply_check_model(g, row->model, row->fingerprint, e) || !find_building(g, c.number, &building, e))
         return false;
     w->created = building.number == 0;
     if (!w->created) {
@@ -84,7 +103,7 @@ static bool find_retired(struct group *g, const struct collection_row *c, int64_
 /* What it has as unreadable is tried again. */
 static bool go_back(struct group *g, struct write *w, struct err *e)
 {
-    struct generation_row *row = &w->row_generation, building;
+    struct generation_row *row = &w->generation.row, building;
     struct collection_row c;
     int64_t wanted = row->number;
     bool skip = row->skip_unreadable;
@@ -110,7 +129,7 @@ static bool go_back(struct group *g, struct write *w, struct err *e)
 /* One that was active before stays kept. */
 static bool leave(struct group *g, struct write *w, enum generation_state otherwise, const char *why, struct err *e)
 {
-    struct generation_row *row = &w->row_generation;
+    struct generation_row *row = &w->generation.row;
     row->state = row->activated_at ? GENERATION_RETIRED : otherwise;
     add_effect(g, EFFECT_NEXT_GONE, w)->collection = row->collection_number;
     return catalog_generation_set(g->session, row->number, row->state, why, e);
@@ -119,9 +138,9 @@ static bool leave(struct group *g, struct write *w, enum generation_state otherw
 static bool cancel(struct group *g, struct write *w, struct err *e)
 {
     struct collection_row c;
-    if (!catalog_collection(g->session, w->collection, &c, e) || !find_building(g, c.number, &w->row_generation, e))
+    if (!catalog_collection(g->session, w->collection, &c, e) || !find_building(g, c.number, &w->generation.row, e))
         return false;
-    if (w->row_generation.number == 0)
+    if (w->generation.row.number == 0)
         return err_set(e, ERR_NOT_FOUND, "no generation of %s is being completed", c.name);
     return leave(g, w, GENERATION_DROPPED, "", e);
 }
@@ -129,19 +148,19 @@ static bool cancel(struct group *g, struct write *w, struct err *e)
 /* The one that the write names, when it is being completed. */
 static bool find_own(struct group *g, struct write *w, struct err *e)
 {
-    int64_t number = w->row_generation.number;
-    return catalog_generation(g->session, number, &w->row_generation, e) &&
-           (w->row_generation.state == GENERATION_BUILDING ||
+    int64_t number = w->generation.row.number;
+    return catalog_generation(g->session, number, &w->generation.row, e) &&
+           (w->generation.row.state == GENERATION_BUILDING ||
             err_set(e, ERR_NOT_FOUND, "generation %lld is not being completed", (long long)number));
 }
 
 static bool fail(struct group *g, struct write *w, struct err *e)
 {
     char why[GENERATION_ERROR_MAX];
-    memcpy(why, w->row_generation.error, sizeof why);
+    memcpy(why, w->generation.row.error, sizeof why);
     if (!find_own(g, w, e))
         return false;
-    memcpy(w->row_generation.error, why, sizeof why);
+    memcpy(w->generation.row.error, why, sizeof why);
     return leave(g, w, GENERATION_FAILED, why, e);
 }
 
@@ -150,21 +169,21 @@ static bool fail(struct group *g, struct write *w, struct err *e)
 /* The active one gets vectors in place of those that were damaged. */
 static bool find_fillable(struct group *g, struct write *w, struct err *e)
 {
-    int64_t number = w->row_generation.number;
-    return catalog_generation(g->session, number, &w->row_generation, e) &&
-           (w->row_generation.state == GENERATION_BUILDING || w->row_generation.state == GENERATION_ACTIVE ||
+    int64_t number = w->generation.row.number;
+    return catalog_generation(g->session, number, &w->generation.row, e) &&
+           (w->generation.row.state == GENERATION_BUILDING || w->generation.row.state == GENERATION_ACTIVE ||
             err_set(e, ERR_NOT_FOUND, "generation %lld is not being completed", (long long)number));
 }
 
 static bool store_vectors(struct group *g, struct write *w, struct err *e)
 {
-    struct generation_row *row = &w->row_generation;
+    struct generation_row *row = &w->generation.row;
     if (!find_fillable(g, w, e))
         return false;
-    for (size_t i = 0; i < w->n_vectors; i++) {
-        const struct generation_vector *v = &w->vectors[i];
+    for (size_t i = 0; i < w->generation.n_vectors; i++) {
+        const struct generation_vector *v = &w->generation.vectors[i];
         bool stored;
-        if ((v->value && !check_vector(v->value, row->dimensions, e)) ||
+        if ((v->value && !vindex_check_vector(v->value, row->dimensions, e)) ||
             !catalog_generation_vector(g->session, row, v, &stored, e))
             return false;
         if (!stored)
@@ -190,7 +209,7 @@ static bool load(struct group *g, struct write *w, struct err *e)
 
 static bool is_complete(struct group *g, struct write *w, struct err *e)
 {
-    struct generation_row *row = &w->row_generation;
+    struct generation_row *row = &w->generation.row;
     if (!catalog_generation_counts(g->session, row, e))
         return false;
     w->count = row->total - row->done;
@@ -207,14 +226,14 @@ static bool is_complete(struct group *g, struct write *w, struct err *e)
 
 static bool switch_generation(struct group *g, struct write *w, struct err *e)
 {
-    struct generation_row *row = &w->row_generation;
+    struct generation_row *row = &w->generation.row;
     if (!find_own(g, w, e))
         return false;
     if (shelf_loaded(g->store->shelf, row->collection_number) != INT64_MAX ||
         !shelf_next(g->store->shelf, row->collection_number, row->number))
         return err_set(e, ERR_CONFLICT, "the index of generation %lld is not loaded", (long long)row->number);
     if (!is_complete(g, w, e) || !catalog_generation_switch(g->session, row, g->store->options.keep_generations, e) ||
-        !catalog_collection(g->session, row->collection, &w->row_collection, e))
+        !catalog_collection(g->session, row->collection, &w->generation.active, e))
         return false;
     row->state = GENERATION_ACTIVE;
     add_effect(g, EFFECT_SWITCH, w)->collection = row->collection_number;
@@ -226,7 +245,7 @@ static bool switch_generation(struct group *g, struct write *w, struct err *e)
 static bool sweep(struct group *g, struct write *w, struct err *e)
 {
     bool left;
-    int64_t number = w->row_generation.number;
+    int64_t number = w->generation.row.number;
     if (!catalog_generation_sweep(g->session, number, SWEEP_STEP, &left, e))
         return false;
     w->count = left;
@@ -235,7 +254,7 @@ static bool sweep(struct group *g, struct write *w, struct err *e)
     return true;
 }
 
-bool apply_generation_write(struct group *g, struct write *w, struct err *e)
+bool apply_generation(struct group *g, struct write *w, struct err *e)
 {
     switch (w->kind) {
     case WRITE_GENERATION_START: return start(g, w, e);

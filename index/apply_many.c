@@ -17,7 +17,7 @@ static bool by_filter(struct group *g, const struct write *w, int64_t **numbers,
     if (!catalog_collection(g->session, w->collection, &c, e))
         return false;
     struct work_limit *before = work_limit_set(&limit);
-    bool ok = catalog_numbers(g->session, c.number, w->filter, numbers, n, e);
+    bool ok = catalog_numbers(g->session, c.number, w->images.filter, numbers, n, e);
     work_limit_set(before);
     return ok;
 }
@@ -42,13 +42,13 @@ static size_t drop_twins(int64_t *numbers, size_t n)
 /* Ids that are not there are passed over. */
 static bool by_ids(struct group *g, const struct write *w, int64_t **numbers, size_t *n, struct err *e)
 {
-    *numbers = mem_new(w->n_ids + 1, sizeof **numbers);
+    *numbers = mem_new(w->images.n_ids + 1, sizeof **numbers);
     *n = 0;
-    for (size_t i = 0; i < w->n_ids; i++) {
+    for (size_t i = 0; i < w->images.n_ids; i++) {
         struct collection_row c;
         struct image_row found;
-        if ((!image_id_is_valid(w->ids[i]) && !err_field(e, "ids", "has an id that is none")) ||
-            !apply_find(g, w, w->ids[i], &c, &found, e)) {
+        if ((!image_id_is_valid(w->images.ids[i]) && !err_field(e, "ids", "has an id that is none")) ||
+            !apply_find(g, w, w->images.ids[i], &c, &found, e)) {
             free(*numbers);
             return false;
         }
@@ -75,18 +75,18 @@ static bool remove_all(struct group *g, struct write *w, int64_t collection, con
 
 static bool patch_one(struct group *g, struct write *w, int64_t collection, int64_t number, struct err *e)
 {
-    struct image_row *row = &w->changed[w->n_changed];
+    struct image_row *row = &w->images.changed[w->images.n_changed];
     size_t found;
     if (!catalog_images_numbered(g->session, &number, 1, row, &found, e))
         return false;
     if (!found)
         return true;
-    w->n_changed++;
-    if (!apply_patch(row, &w->patch, e) || !catalog_image_update(g->session, collection, row, e))
+    w->images.n_changed++;
+    if (!apply_patch_row(row, &w->images.patch, e) || !catalog_image_update(g->session, collection, row, e))
         return false;
     struct effect *fx = add_effect(g, EFFECT_RELABEL_MANY, w);
     fx->collection = collection;
-    fx->number = (int64_t)w->n_changed - 1;
+    fx->number = (int64_t)w->images.n_changed - 1;
     w->count++;
     return true;
 }
@@ -97,7 +97,7 @@ static bool patch_all(struct group *g, struct write *w, int64_t collection, cons
     write_clear(w); /* of an attempt before */
     if (n > PATCH_MANY_MAX)
         return err_set(e, ERR_TOO_LARGE, "these are %zu images, and one request changes %d at most", n, PATCH_MANY_MAX);
-    w->changed = mem_new(n + 1, sizeof *w->changed);
+    w->images.changed = mem_new(n + 1, sizeof *w->images.changed);
     for (size_t i = 0; i < n; i++)
         if (!patch_one(g, w, collection, numbers[i], e))
             return false;
@@ -110,7 +110,7 @@ bool apply_to_many(struct group *g, struct write *w, struct err *e)
     int64_t *numbers;
     size_t n;
     if (!catalog_collection(g->session, w->collection, &c, e) ||
-        !(w->ids ? by_ids(g, w, &numbers, &n, e) : by_filter(g, w, &numbers, &n, e)))
+        !(w->images.ids ? by_ids(g, w, &numbers, &n, e) : by_filter(g, w, &numbers, &n, e)))
         return false;
     bool ok = w->kind == WRITE_IMAGES_DELETE ? remove_all(g, w, c.number, numbers, n, e)
                                              : patch_all(g, w, c.number, numbers, n, e);

@@ -190,7 +190,7 @@ static bool make(struct backup *b, struct err *e)
     char backups[PATH_MAX], path[PATH_MAX + 32], final[PATH_MAX];
     b->file.created_at = clock_unix();
     snprintf(backups, sizeof backups, "%s/backups", b->store->dir);
-    snprintf(final, sizeof final, "%s/%s", backups, b->write->name);
+    snprintf(final, sizeof final, "%s/%s", backups, b->write->backup);
     snprintf(path, sizeof path, "%s/anchord.db", b->dir);
     if (!file_make_dirs(b->dir, e) || !copy_catalog(b, path, e) || !copy_files(b, path, e) ||
         !backup_file_write(&b->file, b->dir, e) || !file_sync_dir(b->dir, e))
@@ -211,10 +211,10 @@ static void *run(void *arg)
         file_remove_tree(b->dir);
         log_error("backup_failed", "%s", e.text);
     } else {
-        log_info("backup", "name=%s images=%lld bytes=%lld", b->write->name, (long long)b->file.images,
+        log_info("backup", "name=%s images=%lld bytes=%lld", b->write->backup, (long long)b->file.images,
                  (long long)b->file.bytes);
         if (b->file.left_out.files > 0)
-            log_error("backup_incomplete", "name=%s files=%lld are damaged or missing", b->write->name,
+            log_error("backup_incomplete", "name=%s files=%lld are damaged or missing", b->write->backup,
                       (long long)b->file.left_out.files);
     }
     backup_file_clear(&b->file);
@@ -248,8 +248,8 @@ struct backup *backup_start(struct store *s, struct write *write, void (*done)(v
 {
     struct backup *b = mem_new(1, sizeof *b);
     *b = (struct backup){.store = s, .write = write, .done = done, .arg = arg};
-    make_name(s, write->name, sizeof write->name);
-    snprintf(b->dir, sizeof b->dir, "%s/backups/%s.tmp", s->dir, write->name);
+    make_name(s, write->backup, sizeof write->backup);
+    snprintf(b->dir, sizeof b->dir, "%s/backups/%s.tmp", s->dir, write->backup);
     if (begin_pins(b, e)) {
         if (pthread_create(&b->thread, NULL, run, b) == 0)
             return b;

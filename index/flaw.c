@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "index/catalog/catalog.h"
 
 void flaws_add(struct flaws *f, const struct flaw *one)
 {

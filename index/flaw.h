@@ -2,7 +2,25 @@
 #ifndef ANCHORD_INDEX_FLAW_H
 #define ANCHORD_INDEX_FLAW_H
 
-#include "index/catalog/catalog.h"
+#include "index/values/rows.h"
+
+struct session;
+
+struct flaw {                    /* an image or a model whose file is not as it was stored */
+    bool missing;                /* the file is gone; false: it is damaged */
+    char collection[ID_MAX + 1]; /* "": a model */
+    char id[ID_MAX + 1];
+    char sha256[HASH_HEX]; /* of an image's file */
+};
+struct flaws {
+    struct flaw *items; /* the first of them; owned */
+    size_t n;
+    int64_t files; /* how many files are meant, all counted */
+};
+
+void flaws_clear(struct flaws *f);
+/* Whether an error is about one file alone: it is damaged, cannot be read or is gone. */
+bool is_flaw(const struct err *why);
 
 enum { FLAWS_MAX = 1000 }; /* that are kept; all are counted */
 

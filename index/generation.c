@@ -8,29 +8,6 @@
 #include "base/num.h"
 #include "index/store_parts.h"
 
-const char *generation_state_name(enum generation_state state)
-{
-    static const char *const names[] = {[GENERATION_BUILDING] = "building",
-                                        [GENERATION_ACTIVE] = "active",
-                                        [GENERATION_RETIRED] = "retired",
-                                        [GENERATION_FAILED] = "failed",
-                                        [GENERATION_DROPPED] = "dropped"};
-    return names[state];
-}
-
-bool generation_same_encoder(const struct generation_row *a, const struct generation_row *b)
-{
-    return strcmp(a->fingerprint, b->fingerprint) == 0 && strcmp(a->precision, b->precision) == 0 &&
-           a->dimensions == b->dimensions;
-}
-
-void pending_free(struct pending *items, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        free(items[i].vector);
-    free(items);
-}
-
 bool generation_list(struct store *s, const char *collection, struct generation_row **out, size_t *n, struct err *e)
 {
     struct collection_row c;

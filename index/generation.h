@@ -16,19 +16,6 @@
 
 #include "index/store.h"
 
-struct pending { /* an image without a current vector */
-    int64_t number, revision;
-    char id[IMAGE_ID_MAX + 1];
-    char sha256[HASH_HEX];
-    int64_t bytes;
-    float *vector; /* [dimensions] of the donor; NULL: none; owned */
-};
-void pending_free(struct pending *items, size_t n);
-
-const char *generation_state_name(enum generation_state state); /* "building"; static */
-/* What two generations with equal vectors have in common: model id apart, fingerprint, precision, dimensions. */
-bool generation_same_encoder(const struct generation_row *a, const struct generation_row *b);
-
 /* Those of a collection, newest first, with their counts; for free(). */
 MUST_CHECK bool generation_list(struct store *s, const char *collection, struct generation_row **out, size_t *n,
                                 struct err *e);

@@ -6,8 +6,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "index/apply.h"
-#include "index/vectors/vindex.h"
 
 static void note_damaged(struct loading *l, int64_t image)
 {
@@ -23,7 +21,7 @@ static bool take(void *arg, const struct catalog_vector *v, struct err *e)
         .number = v->number, .revision = v->revision, .id = v->id, .label = v->label, .has_metadata = v->has_metadata};
     l->n++;
     l->last = v->number;
-    if (v->checksum == VECTOR_DAMAGED || !check_vector(v->value, l->dimensions, NULL)) {
+    if (v->checksum == VECTOR_DAMAGED || !vindex_check_vector(v->value, l->dimensions, NULL)) {
         note_damaged(l, v->number);
         return true;
     }
@@ -64,4 +62,19 @@ bool load_vectors(struct loading *l, struct session *s, struct vector_range rang
     l->damaged = NULL;
     l->n_damaged = 0;
     return ok;
+}
+
+struct vindex *load_index(struct store *s, const struct collection_row *row, struct err *e)
+{
+    struct vindex *index = store_make_index(s, row, e);
+    if (!index)
+        return NULL;
+    struct loading l = {.store = s, .index = index, .generation = row->generation, .dimensions = row->dimensions};
+    if (!load_vectors(&l, catalog_writer(s->catalog), ALL_VECTORS, e)) {
+        vindex_release(index);
+        err_wrap(e, "loading the collection %s", row->name);
+        return NULL;
+    }
+    vindex_load_cache(index);
+    return index;
 }

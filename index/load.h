@@ -22,6 +22,9 @@ struct loading {
     size_t n_damaged;
 };
 
+/* The vectors of a generation within a range of images into its index. */
 MUST_CHECK bool load_vectors(struct loading *l, struct session *s, struct vector_range range, struct err *e);
+/* An index for the active generation of a collection, with all vectors that the catalogue has; NULL on failure. */
+struct vindex *load_index(struct store *s, const struct collection_row *row, struct err *e);
 
 #endif

@@ -20,7 +20,7 @@ static struct entry entry_of(const struct image_row *row)
 static bool add_image(struct store *s, const struct effect *fx, struct err *e)
 {
     struct vindex *index = shelf_index(s->shelf, fx->collection);
-    struct entry entry = entry_of(&fx->write->image);
+    struct entry entry = entry_of(&fx->write->image.row);
     if (!index) /* the same group removed the collection afterwards */
         return true;
     if (fx->write->created)
@@ -28,7 +28,7 @@ static bool add_image(struct store *s, const struct effect *fx, struct err *e)
     struct vindex *next = shelf_next_of_image(s->shelf, fx->collection, entry.number);
     if (next) /* what it has was made of the picture before */
         vindex_remove(next, entry.number);
-    return vindex_add(index, &entry, fx->write->put.vector, e);
+    return vindex_add(index, &entry, fx->write->image.put.vector, e);
 }
 
 /* An image that has no vector yet is in no index. */
@@ -47,11 +47,11 @@ static bool relabel(struct store *s, const struct effect *fx, const struct image
 
 static bool add_collection(struct store *s, const struct effect *fx, struct err *e)
 {
-    struct vindex *index = store_make_index(s, &fx->write->row_collection, e);
+    struct vindex *index = store_make_index(s, &fx->write->new_collection, e);
     if (!index)
         return false;
     vindex_load_cache(index); /* nothing to load: building may begin */
-    shelf_add(s->shelf, &fx->write->row_collection, index);
+    shelf_add(s->shelf, &fx->write->new_collection, index);
     return true;
 }
 
@@ -96,7 +96,7 @@ static void give_up_next(struct group *g, const struct generation_row *row, cons
 /* The image that an effect is about. */
 static bool load_one(struct group *g, const struct effect *fx, struct vindex *index, struct err *e)
 {
-    const struct generation_row *row = &fx->write->row_generation;
+    const struct generation_row *row = &fx->write->generation.row;
     struct loading l = {.store = g->store, .index = index, .generation = row->number, .dimensions = row->dimensions};
     return load_vectors(&l, g->session, (struct vector_range){fx->number, fx->number, 1}, e);
 }
@@ -104,7 +104,7 @@ static bool load_one(struct group *g, const struct effect *fx, struct vindex *in
 /* The catalogue is asked what the vector is by now: whatever else the group has changed is in it already. */
 static void add_next_vector(struct group *g, const struct effect *fx)
 {
-    const struct generation_row *row = &fx->write->row_generation;
+    const struct generation_row *row = &fx->write->generation.row;
     struct vindex *next = shelf_next_of_image(g->store->shelf, fx->collection, fx->number);
     struct err e = {0};
     if (next && next == shelf_next(g->store->shelf, fx->collection, row->number) && !load_one(g, fx, next, &e))
@@ -114,7 +114,7 @@ static void add_next_vector(struct group *g, const struct effect *fx)
 /* A vector of the active generation that was damaged, made again. */
 static void add_vector(struct group *g, const struct effect *fx)
 {
-    const struct generation_row *row = &fx->write->row_generation;
+    const struct generation_row *row = &fx->write->generation.row;
     struct collection_row c;
     struct vindex *index;
     struct err e = {0};
@@ -140,7 +140,7 @@ static struct vindex *begin_next(struct store *s, const struct generation_row *r
 
 static void load_next(struct group *g, const struct effect *fx)
 {
-    const struct generation_row *row = &fx->write->row_generation;
+    const struct generation_row *row = &fx->write->generation.row;
     struct shelf *shelf = g->store->shelf;
     struct err e = {0};
     struct loading l = {.store = g->store,
@@ -164,12 +164,12 @@ static void load_next(struct group *g, const struct effect *fx)
 /* What the same group did before may have cost the index to be.  The switch is committed, so it is loaded now. */
 static bool switch_index(struct group *g, const struct effect *fx, struct err *e)
 {
-    const struct collection_row *row = &fx->write->row_collection;
+    const struct collection_row *row = &fx->write->generation.active;
     struct shelf *shelf = g->store->shelf;
     if (!shelf_index(shelf, row->number)) /* the same group removed the collection afterwards */
         return true;
     if (!shelf_next(shelf, row->number, row->generation)) {
-        struct vindex *index = store_load_index(g->store, row, e);
+        struct vindex *index = load_index(g->store, row, e);
         if (!index || !shelf_begin_next(shelf, row->number, row->generation, index))
             return false;
     }
@@ -181,8 +181,8 @@ static bool publish_one(struct group *g, const struct effect *fx, struct err *e)
     struct store *s = g->store;
     switch (fx->kind) {
     case EFFECT_IMAGE: return add_image(s, fx, e);
-    case EFFECT_RELABEL: return relabel(s, fx, &fx->write->image, e);
-    case EFFECT_RELABEL_MANY: return relabel(s, fx, &fx->write->changed[fx->number], e);
+    case EFFECT_RELABEL: return relabel(s, fx, &fx->write->image.row, e);
+    case EFFECT_RELABEL_MANY: return relabel(s, fx, &fx->write->images.changed[fx->number], e);
     case EFFECT_IMAGE_GONE: remove_from_index(s, fx); return true;
     case EFFECT_COLLECTION: return add_collection(s, fx, e);
     case EFFECT_COLLECTION_GONE: shelf_remove(s->shelf, fx->collection); return true;
@@ -196,7 +196,7 @@ static bool publish_one(struct group *g, const struct effect *fx, struct err *e)
         shelf_set_building(s->shelf, fx->collection, false);
         return true;
     case EFFECT_SWITCH: return switch_index(g, fx, e);
-    case EFFECT_MODEL_GONE: unlink_model(g, &fx->write->row_model); return true;
+    case EFFECT_MODEL_GONE: unlink_model(g, &fx->write->model.row); return true;
     case EFFECT_FILE_FREED: /* the writer's */
     default: return true;
     }

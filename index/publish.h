@@ -2,7 +2,7 @@
 #ifndef ANCHORD_INDEX_PUBLISH_H
 #define ANCHORD_INDEX_PUBLISH_H
 
-#include "index/apply.h"
+#include "index/effect.h"
 
 /* Carries out the effects of a group in their order; freed image files are the writer's own.  False when an
  * index could not follow: what it shows is then older than the catalogue. */

@@ -61,7 +61,7 @@ size_t queue_waiting(const struct queue *q)
 
 static bool is_held(const struct queue *q, const struct write *x)
 {
-    return q->collection && x->kind == WRITE_IMAGE_PUT && strcmp(x->collection, q->name) == 0;
+    return q->held_collection && x->kind == WRITE_IMAGE_PUT && strcmp(x->collection, q->held_name) == 0;
 }
 
 size_t queue_take_group(struct queue *q, struct write **items)
@@ -76,7 +76,7 @@ size_t queue_take_group(struct queue *q, struct write **items)
             continue;
         }
         items[n++] = x;
-        bytes += x->kind == WRITE_IMAGE_PUT ? x->put.len : 0;
+        bytes += x->kind == WRITE_IMAGE_PUT ? x->image.put.len : 0;
         if (x->kind == WRITE_BACKUP)
             break;
     }
@@ -86,21 +86,21 @@ size_t queue_take_group(struct queue *q, struct write **items)
 static void release(struct queue *q)
 {
     prepend(&q->list, &q->held);
-    q->collection = 0;
+    q->held_collection = 0;
 }
 
 void queue_hold(struct queue *q, int64_t collection, const char *name)
 {
-    if (collection && collection == q->collection)
+    if (collection && collection == q->held_collection)
         return; /* until the first deadline */
     release(q);
-    q->collection = collection;
-    snprintf(q->name, sizeof q->name, "%s", name);
+    q->held_collection = collection;
+    snprintf(q->held_name, sizeof q->held_name, "%s", name);
     q->until = clock_ns() + HOLD_MS * 1000000LL;
 }
 
 void queue_check_hold(struct queue *q, bool now)
 {
-    if (q->collection && (now || clock_ns() >= q->until))
+    if (q->held_collection && (now || clock_ns() >= q->until))
         release(q);
 }

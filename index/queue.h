@@ -9,7 +9,7 @@
 #ifndef ANCHORD_INDEX_QUEUE_H
 #define ANCHORD_INDEX_QUEUE_H
 
-#include "index/store.h"
+#include "index/values/write.h"
 
 enum {
     GROUP_MAX = 64,             /* writes; each may hold a descriptor */
@@ -25,9 +25,9 @@ struct write_list { /* first in, first out */
 struct queue {
     struct write_list list;
     struct write_list held;
-    int64_t collection;    /* whose puts are held; 0: none */
-    char name[ID_MAX + 1]; /* its name */
-    int64_t until;         /* clock_ns() */
+    int64_t held_collection; /* whose puts are held; 0: none */
+    char held_name[ID_MAX + 1];
+    int64_t until; /* clock_ns() */
 };
 
 void queue_init(struct queue *q);

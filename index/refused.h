@@ -5,7 +5,7 @@
 #ifndef ANCHORD_INDEX_REFUSED_H
 #define ANCHORD_INDEX_REFUSED_H
 
-#include "index/store.h"
+#include "index/values/rows.h"
 
 struct refused;
 

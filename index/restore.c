@@ -15,6 +15,7 @@
 #include "index/backup_file.h"
 #include "index/blob.h"
 #include "index/catalog/catalog.h"
+#include "index/store.h"
 
 enum { PATHS = PATH_MAX + 160, STAGED_MAX = 64, USERS = 100 };
 

@@ -22,28 +22,6 @@
 enum { DEFAULT_QUEUE = 1024, READ_TRIES = 3 };
 static const uint64_t default_min_free = 256 << 20;
 
-void image_row_clear(struct image_row *row)
-{
-    free(row->label);
-    free(row->metadata);
-    *row = (struct image_row){0};
-}
-
-void model_row_clear(struct model_row *row)
-{
-    free(row->lineage);
-    *row = (struct model_row){0};
-}
-
-void write_clear(struct write *w)
-{
-    image_row_clear(&w->image);
-    while (w->n_changed > 0)
-        image_row_clear(&w->changed[--w->n_changed]);
-    free(w->changed);
-    w->changed = NULL;
-}
-
 /* ---- opening ---- */
 
 static void sub_path(const struct store *s, const char *name, char out[PATH_MAX])
@@ -64,45 +42,9 @@ static bool make_folders(struct store *s, struct err *e)
     return file_sync_dir(s->dir, e) && file_sync_parent(s->dir, e);
 }
 
-struct vindex *store_make_index(struct store *s, const struct collection_row *row, struct err *e)
-{
-    char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/segments/%lld", s->dir, (long long)row->generation);
-    return vindex_new(&(struct vindex_options){.dimensions = row->dimensions,
-                                               .kind = row->index,
-                                               .generation = row->generation,
-                                               .cache_dir = path,
-                                               .hnsw_from = s->options.hnsw_from,
-                                               .seal_at = s->options.seal_at,
-                                               .background = s->options.background},
-                      e);
-}
-
-void store_remove_segments(struct store *s, int64_t generation)
-{
-    char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/segments/%lld", s->dir, (long long)generation);
-    file_remove_tree(path);
-}
-
-struct vindex *store_load_index(struct store *s, const struct collection_row *row, struct err *e)
-{
-    struct vindex *index = store_make_index(s, row, e);
-    if (!index)
-        return NULL;
-    struct loading l = {.store = s, .index = index, .generation = row->generation, .dimensions = row->dimensions};
-    if (!load_vectors(&l, catalog_writer(s->catalog), ALL_VECTORS, e)) {
-        vindex_release(index);
-        err_wrap(e, "loading the collection %s", row->name);
-        return NULL;
-    }
-    vindex_load_cache(index);
-    return index;
-}
-
 static bool load_collection(struct store *s, const struct collection_row *row, struct err *e)
 {
-    struct vindex *index = store_load_index(s, row, e);
+    struct vindex *index = load_index(s, row, e);
     if (index)
         shelf_add(s->shelf, row, index);
     return index != NULL;
@@ -231,28 +173,6 @@ void store_close(struct store *s)
     free(s);
 }
 
-bool store_is_writable(struct store *s)
-{
-    return !atomic_load(&s->degraded);
-}
-
-bool store_has_room(struct store *s, uint64_t bytes, struct err *e)
-{
-    uint64_t spare = reserve_spare(s->reserve);
-    return (spare > 0 && bytes <= spare) || err_set(e, ERR_FULL, "the disk is nearly full");
-}
-
-bool store_make_room(struct store *s)
-{
-    return reserve_release(s->reserve);
-}
-
-void store_degrade(struct store *s, const struct err *why)
-{
-    if (!atomic_exchange(&s->degraded, true))
-        log_error("store_degraded", "%s", why->text);
-}
-
 /* ---- writing ---- */
 
 bool store_submit(struct store *s, struct write *const *writes, size_t n, struct err *e)
@@ -286,135 +206,6 @@ bool store_write(struct store *s, struct write *w, struct err *e)
     w->done = done;
     w->user = user;
     return ok && (w->err.code == ERR_NONE || err_move(e, &w->err));
-}
-
-/* ---- reading ---- */
-
-bool store_collection(struct store *s, const char *name, struct collection_row *out, struct err *e)
-{
-    return shelf_find(s->shelf, name, out, NULL, e);
-}
-
-bool store_collections(struct store *s, struct collection_row **out, size_t *n, struct err *e)
-{
-    (void)e;
-    shelf_rows(s->shelf, out, n);
-    return true;
-}
-
-static bool hash_is_used(struct store *s, const char *sha256, bool *used, struct err *e)
-{
-    struct session *r = catalog_reader(s->catalog, e);
-    bool ok = r && catalog_hash_used(r, sha256, used, e);
-    catalog_reader_done(s->catalog, r);
-    return ok;
-}
-
-/* What became of a file that could not be read; true: lost, or deleted and stored again since, and then it is there by now. */
-static bool may_be_back(struct store *s, const struct image_row *row, const struct err *why, struct err *e)
-{
-    bool used = false;
-    if (why->code == ERR_NOT_FOUND && !hash_is_used(s, row->sha256, &used, e))
-        return false;
-    return used || err_move(e, why); /* damaged, or deleted since the row was read */
-}
-
-static bool is_lost(const struct image_row *row, struct err *e)
-{
-    return err_set(e, ERR_CORRUPT, "the image file %s is missing", row->sha256);
-}
-
-bool store_content(struct store *s, const struct image_row *row, void **bytes, size_t *len, struct err *e)
-{
-    for (int i = 0; i < READ_TRIES; i++) {
-        struct err why = {0};
-        if (blobs_read(s->blobs, row->sha256, bytes, len, &why))
-            return true;
-        if (!may_be_back(s, row, &why, e))
-            return false;
-    }
-    return is_lost(row, e);
-}
-
-int store_content_file(struct store *s, const struct image_row *row, uint64_t *len, struct err *e)
-{
-    for (int i = 0; i < READ_TRIES; i++) {
-        struct err why = {0};
-        int fd = blobs_open_checked(s->blobs, row->sha256, len, &why);
-        if (fd >= 0)
-            return fd;
-        if (!may_be_back(s, row, &why, e))
-            return -1;
-    }
-    is_lost(row, e);
-    return -1;
-}
-
-bool store_models(struct store *s, struct model_row **out, size_t *n, struct err *e)
-{
-    struct session *r = catalog_reader(s->catalog, e);
-    bool ok = r && catalog_models(r, out, n, e);
-    catalog_reader_done(s->catalog, r);
-    return ok;
-}
-
-bool store_model(struct store *s, const char *id, struct model_row *out, struct err *e)
-{
-    struct session *r = catalog_reader(s->catalog, e);
-    bool ok = r && catalog_model(r, id, out, e);
-    catalog_reader_done(s->catalog, r);
-    return ok;
-}
-
-bool store_check_model(struct store *s, const struct model_row *row, const char *path, struct err *e)
-{
-    if (access(path, F_OK) != 0 && errno == ENOENT)
-        return err_set(e, ERR_NOT_FOUND, "the file of the model %s is missing", row->id);
-    return !s->options.check_model || s->options.check_model(path, row->fingerprint, e) ||
-           err_wrap(e, "the model %s", row->id);
-}
-
-void store_model_path(const struct store *s, const char *id, char *out, size_t size)
-{
-    snprintf(out, size, "%s/models/%s.safetensors", s->dir, id);
-}
-
-void store_model_draft(struct store *s, char *out, size_t size)
-{
-    uint64_t random;
-    hash_random(&random, sizeof random);
-    snprintf(out, size, "%s/models/draft-%016llx.tmp", s->dir, (unsigned long long)random);
-}
-
-bool store_keys(struct store *s, struct key_row **out, size_t *n, struct err *e)
-{
-    struct session *r = catalog_urgent_reader(s->catalog, e);
-    bool ok = r && catalog_keys(r, out, n, e);
-    catalog_reader_done(s->catalog, r);
-    if (ok)
-        *n = refused_filter(s->refused, *out, *n);
-    return ok;
-}
-
-bool store_refuse_key(struct store *s, const char *id, bool admin_elsewhere, struct err *e)
-{
-    struct key_row *rows;
-    size_t n, admins = 0, found = SIZE_MAX;
-    if (!store_keys(s, &rows, &n, e))
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        found = strcmp(rows[i].id, id) == 0 ? i : found;
-        admins += rows[i].role == ROLE_ADMIN;
-    }
-    bool last = found != SIZE_MAX && rows[found].role == ROLE_ADMIN && admins == 1 && n > 1 && !admin_elsewhere;
-    bool known = found != SIZE_MAX;
-    free(rows);
-    if (!known)
-        return err_set(e, ERR_NOT_FOUND, "no key %s", id);
-    if (last)
-        return err_set(e, ERR_CONFLICT, "this is the last key with the role admin: revoke the others first");
-    refused_add(s->refused, id);
-    return true;
 }
 
 void store_get_stats(struct store *s, struct store_stats *out)

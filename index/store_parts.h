@@ -44,8 +44,6 @@ MUST_CHECK bool store_sweep(struct store *s, struct err *e);
 
 /* An empty index for the active generation of a collection, whose files live below DIR/segments. */
 struct vindex *store_make_index(struct store *s, const struct collection_row *row, struct err *e);
-/* The same with all vectors that the catalogue has; on the thread of the writing session. */
-struct vindex *store_load_index(struct store *s, const struct collection_row *row, struct err *e);
 void store_remove_segments(struct store *s, int64_t generation);
 
 /* Whether the file at `path` is this model: there, readable, and what its fingerprint says. */

@@ -13,7 +13,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "index/apply.h"
 #include "index/backup_file.h"
 #include "index/flaw.h"
 #include "index/store_parts.h"
@@ -169,7 +168,7 @@ static bool check_one_vector(void *arg, const struct catalog_vector *found, stru
     struct checked *x = arg;
     (void)e;
     x->v->result->vectors++;
-    if (found->checksum != VECTOR_DAMAGED && check_vector(found->value, x->row->dimensions, NULL))
+    if (found->checksum != VECTOR_DAMAGED && vindex_check_vector(found->value, x->row->dimensions, NULL))
         return true;
     if ((x->n & (x->n - 1)) == 0)
         x->damaged = mem_grow(x->damaged, x->n ? x->n * 2 : 1, sizeof *x->damaged);

@@ -44,11 +44,6 @@ const char *view_model(const struct view *v)
     return v->row.model;
 }
 
-const char *view_fingerprint(const struct view *v)
-{
-    return v->row.fingerprint;
-}
-
 const char *view_precision(const struct view *v)
 {
     return v->row.precision;

@@ -15,12 +15,7 @@
 #ifndef ANCHORD_INDEX_VIEW_H
 #define ANCHORD_INDEX_VIEW_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-#include "base/err.h"
-#include "base/mem.h"
-#include "index/filter.h"
+#include "index/values/search.h"
 
 struct store;
 struct view;
@@ -31,8 +26,7 @@ struct view *store_view(struct store *s, const char *collection, int64_t generat
 void view_release(struct view *v); /* NULL is fine */
 
 int64_t view_generation(const struct view *v);
-const char *view_model(const struct view *v); /* model id; lives as long as the view */
-const char *view_fingerprint(const struct view *v);
+const char *view_model(const struct view *v);     /* model id; lives as long as the view */
 const char *view_precision(const struct view *v); /* of the vectors: "fp32" or "bf16" */
 uint32_t view_dimensions(const struct view *v);
 size_t view_images(const struct view *v); /* living */
@@ -40,36 +34,8 @@ size_t view_images(const struct view *v); /* living */
 /* The vector of a living image: out [dimensions].  ERR_NOT_FOUND. */
 MUST_CHECK bool view_vector(struct view *v, const char *id, float *out, struct err *e);
 
-struct search {
-    const float *vector;         /* [dimensions], finite; need not be of unit length */
-    size_t limit;                /* at least 1 */
-    const struct filter *filter; /* NULL: all */
-    const char *const *exclude;  /* ids left out of the answer */
-    size_t n_exclude;
-    bool has_threshold;
-    float threshold; /* scores below are left out */
-    bool exact;      /* no approximate index */
-    uint32_t ef;     /* HNSW's efSearch; 0: the default */
-    bool with_vector;
-};
-
-struct hit {
-    int64_t number, revision;
-    const char *id, *label; /* label NULL: none */
-    const char *metadata;   /* JSON text; NULL: none */
-    float score;
-    const float *vector; /* when asked for; else NULL */
-};
-
-struct hits { /* best first; ties by id */
-    struct hit *items;
-    size_t n;
-    struct arena arena; /* owns everything above */
-};
-
 /* While `limit` living images match, `limit` are given: where the approximate index finds fewer, or a
  * filter leaves few, the search is exact. */
 MUST_CHECK bool view_search(struct view *v, const struct search *q, struct hits *out, struct err *e);
-void hits_clear(struct hits *h);
 
 #endif

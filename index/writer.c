@@ -123,7 +123,7 @@ static uint64_t less(uint64_t a, uint64_t b)
 static uint64_t spare_of(const struct group *g, struct write *const *items, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (write_need(items[i]->kind) == WRITE_GROWS)
+        if (apply_need(items[i]->kind) == WRITE_GROWS)
             return less(reserve_spare(g->store->reserve), (uint64_t)catalog_log_bytes(g->session));
     return 0;
 }
@@ -160,8 +160,8 @@ static void give_up(struct writer *w, struct write **items, size_t n, const stru
         return;
     }
     for (size_t i = 0; i < n; i++)
-        if (items[i]->kind == WRITE_IMAGE_PUT && blob_name_is_valid(items[i]->put.sha256))
-            note_freed(w, items[i]->put.sha256);
+        if (items[i]->kind == WRITE_IMAGE_PUT && blob_name_is_valid(items[i]->image.put.sha256))
+            note_freed(w, items[i]->image.put.sha256);
     remove_freed(w);
 }
 
@@ -214,7 +214,7 @@ static void run_again(struct writer *w, struct write *item)
     enum { TRIES = 3 }; /* with the room of the log, and with that of the reserve */
     struct err e = {0};
     run_group(w, &item, 1, &e);
-    for (int i = 1; i < TRIES && met_full_disk(item, &e) && write_need(item->kind) == WRITE_FREES && make_room(w);
+    for (int i = 1; i < TRIES && met_full_disk(item, &e) && apply_need(item->kind) == WRITE_FREES && make_room(w);
          i++) {
         e = (struct err){0};
         run_group(w, &item, 1, &e);
@@ -229,7 +229,7 @@ static void run_and_finish(struct writer *w, struct write **items, size_t n)
     run_group(w, items, n, &e);
     bool apart = e.code == ERR_FULL && n > 1;
     for (size_t i = 0; i < n; i++)
-        if (met_full_disk(items[i], &e) && (apart || write_need(items[i]->kind) == WRITE_FREES))
+        if (met_full_disk(items[i], &e) && (apart || apply_need(items[i]->kind) == WRITE_FREES))
             run_again(w, items[i]);
         else
             finish_all(&items[i], 1, &e);
@@ -407,7 +407,7 @@ static void *run(void *arg)
     bool upkeep = true;
     pthread_mutex_lock(&w->lock);
     for (;;) {
-        bool woken = wait_for_work(w, upkeep || w->queue.collection);
+        bool woken = wait_for_work(w, upkeep || w->queue.held_collection);
         queue_check_hold(&w->queue, w->stopping);
         struct write *backup = w->backup_done;
         w->backup_done = NULL;

@@ -70,7 +70,7 @@ bool backup_get(struct call *c)
 /* What was made, as the list tells it. */
 static bool describe(struct call *c)
 {
-    return answer_backup(c, 201, c->writes[0]->name);
+    return answer_backup(c, 201, c->writes[0]->backup);
 }
 
 static bool create_done(struct call *c)

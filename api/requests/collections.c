@@ -88,15 +88,15 @@ static bool created(struct call *c)
     const struct write *w = c->writes[0];
     if (w->err.code)
         return call_look_again(c, &w->err, look);
-    return w->created ? answer_collection(c, 201, &w->row_collection) : compare(c, c->scratch, &w->row_collection);
+    return w->created ? answer_collection(c, 201, &w->new_collection) : compare(c, c->scratch, &w->new_collection);
 }
 
 static bool create(struct call *c)
 {
     const struct wanted *q = c->scratch;
     struct write *w = call_new_write(c, WRITE_COLLECTION_CREATE, c->params[0]);
-    collection_describe(c->encoder, c->params[0], q->model ? q->model : c->app->default_model, &w->row_collection);
-    return (!q->index || read_index(c, q->index, &w->row_collection.index)) && call_write(c, created);
+    collection_describe(c->encoder, c->params[0], q->model ? q->model : c->app->default_model, &w->new_collection);
+    return (!q->index || read_index(c, q->index, &w->new_collection.index)) && call_write(c, created);
 }
 
 static bool look(struct call *c)

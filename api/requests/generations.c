@@ -16,12 +16,12 @@ bool generation_start(struct app *app, const char *collection, const char *model
     struct encoder *enc = model_cache_get(app->models, model, PRECISION_AUTO, e);
     if (!enc)
         return false;
-    generation_describe(enc, model, &w.row_generation);
+    generation_describe(enc, model, &w.generation.row);
     encoder_release(enc);
-    w.row_generation.skip_unreadable = skip_unreadable;
+    w.generation.row.skip_unreadable = skip_unreadable;
     if (!store_write(app->store, &w, e))
         return false;
-    *out = w.row_generation;
+    *out = w.generation.row;
     reembed_nudge(app->reembed);
     return true;
 }
@@ -102,7 +102,7 @@ struct change {
 static bool show(struct call *c)
 {
     struct write *w = c->writes[0];
-    struct generation_row *rows, *row = &w->row_generation;
+    struct generation_row *rows, *row = &w->generation.row;
     struct reembed_progress progress;
     size_t n;
     if (!generation_list(c->app->store, c->params[0], &rows, &n, &c->err))
@@ -135,8 +135,8 @@ static bool start(struct call *c)
 {
     const struct change *q = c->scratch;
     struct write *w = call_new_write(c, WRITE_GENERATION_START, c->params[0]);
-    generation_describe(c->encoder, q->model, &w->row_generation);
-    w->row_generation.skip_unreadable = q->skip_unreadable;
+    generation_describe(c->encoder, q->model, &w->generation.row);
+    w->generation.row.skip_unreadable = q->skip_unreadable;
     return call_write(c, started);
 }
 
@@ -169,8 +169,8 @@ bool collection_rollback(struct call *c)
                     !json_get_bool(c->json, "skip_unreadable", &q.skip_unreadable, &c->err)))
         return false;
     struct write *w = call_new_write(c, WRITE_GENERATION_RETURN, c->params[0]);
-    w->row_generation.number = q.generation;
-    w->row_generation.skip_unreadable = q.skip_unreadable;
+    w->generation.row.number = q.generation;
+    w->generation.row.skip_unreadable = q.skip_unreadable;
     return call_write(c, begun);
 }
 

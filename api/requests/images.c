@@ -52,7 +52,7 @@ static bool put_done(struct call *c)
     const struct upload *u = c->scratch;
     const struct upload_item *item = u->items;
     return item->err.code ? fail_picture(c, &item->err, "", item->err.param)
-                          : answer_image(c, item->write->created ? 201 : 200, &item->write->image);
+                          : answer_image(c, item->write->created ? 201 : 200, &item->write->image.row);
 }
 
 bool image_put(struct call *c)
@@ -195,7 +195,7 @@ bool image_content(struct call *c)
 
 static bool patch_done(struct call *c)
 {
-    return call_wrote(c) && answer_image(c, 200, &c->writes[0]->image);
+    return call_wrote(c) && answer_image(c, 200, &c->writes[0]->image.row);
 }
 
 /* In a merge patch null is a value: it clears. */
@@ -226,8 +226,8 @@ static bool read_patch(struct call *c, struct image_patch *p)
 bool image_patch(struct call *c)
 {
     struct write *w = call_new_write(c, WRITE_IMAGE_PATCH, c->params[0]);
-    w->patch.id = c->params[1];
-    return read_patch(c, &w->patch) && read_precondition(c, &w->pre) && call_write(c, patch_done);
+    w->image.id = c->params[1];
+    return read_patch(c, &w->image.patch) && read_precondition(c, &w->image.pre) && call_write(c, patch_done);
 }
 
 /* ---- DELETE ---- */
@@ -235,6 +235,6 @@ bool image_patch(struct call *c)
 bool image_delete(struct call *c)
 {
     struct write *w = call_new_write(c, WRITE_IMAGE_DELETE, c->params[0]);
-    w->id = c->params[1];
-    return read_precondition(c, &w->pre) && call_write(c, call_no_content);
+    w->image.id = c->params[1];
+    return read_precondition(c, &w->image.pre) && call_write(c, call_no_content);
 }

@@ -16,7 +16,7 @@
 static void write_result(struct json_writer *w, const struct upload_item *item)
 {
     if (!item->err.code) {
-        write_image(w, &item->write->image, item->write->created ? 201 : 200);
+        write_image(w, &item->write->image.row, item->write->created ? 201 : 200);
         return;
     }
     jw_object(w, NULL);
@@ -252,9 +252,9 @@ static bool check_restricts(struct call *c, const struct selection *s)
 
 static void select_images(struct write *w, const struct selection *s)
 {
-    w->filter = s->filter;
-    w->ids = s->ids;
-    w->n_ids = s->n_ids;
+    w->images.filter = s->filter;
+    w->images.ids = s->ids;
+    w->images.n_ids = s->n_ids;
 }
 
 bool images_delete(struct call *c)
@@ -317,6 +317,6 @@ bool images_metadata(struct call *c)
         return answer_count(c, "changed", 0);
     struct write *w = call_new_write(c, WRITE_IMAGES_PATCH, c->params[0]);
     select_images(w, &s);
-    w->patch = patch;
+    w->images.patch = patch;
     return call_write(c, patch_done);
 }

@@ -89,7 +89,7 @@ static bool create_done(struct call *c)
     if (!call_wrote(c))
         return false;
     atomic_fetch_add(&c->app->keys_version, 1);
-    const struct key_row *row = &c->writes[0]->row_key;
+    const struct key_row *row = &c->writes[0]->key.row;
     log_info("key_added", "id=%s role=%s", row->id, role_name(row->role));
     struct json_writer w = answer_json(&c->response, 201);
     write_key(&w, row, c->scratch);
@@ -107,9 +107,9 @@ bool key_create(struct call *c)
         !json_get_text(c->json, "name", ID_MAX, &name, &c->err) || !role_parse(role_text, &role, &c->err))
         return false;
     struct write *w = call_new_write(c, WRITE_KEY_ADD, NULL);
-    w->admin_elsewhere = c->app->options.admin_in_settings;
+    w->key.admin_elsewhere = c->app->options.admin_in_settings;
     c->scratch = call_new(c, KEY_TEXT_SIZE, 1);
-    key_make(name, role, &w->row_key, c->scratch);
+    key_make(name, role, &w->key.row, c->scratch);
     return call_write(c, create_done);
 }
 
@@ -151,7 +151,7 @@ bool key_delete(struct call *c)
     if (!store_is_writable(c->app->store))
         return refuse_until_restart(c);
     struct write *w = call_new_write(c, WRITE_KEY_REVOKE, NULL);
-    w->id = c->params[0];
-    w->admin_elsewhere = c->app->options.admin_in_settings;
+    w->key.id = c->params[0];
+    w->key.admin_elsewhere = c->app->options.admin_in_settings;
     return call_write(c, delete_done);
 }

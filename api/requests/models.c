@@ -106,8 +106,8 @@ static bool import_done(struct call *c)
     if (!call_wrote(c))
         return false;
     if (w->created)
-        log_info("model_added", "id=%s fingerprint=%.12s", w->row_model.id, w->row_model.fingerprint);
-    return answer_model(c, w->created ? 201 : 200, &w->row_model);
+        log_info("model_added", "id=%s fingerprint=%.12s", w->model.row.id, w->model.row.fingerprint);
+    return answer_model(c, w->created ? 201 : 200, &w->model.row);
 }
 
 static bool keep_model(struct call *c, const struct model *m, const char *id)
@@ -117,7 +117,7 @@ static bool keep_model(struct call *c, const struct model *m, const char *id)
     if (!model_draft(c->app->store, m, id, file, w, &c->err))
         return false;
     call_own(c, file, release_file);
-    call_own(c, &w->row_model, release_row);
+    call_own(c, &w->model.row, release_row);
     return call_write(c, import_done);
 }
 
@@ -186,6 +186,6 @@ bool model_delete(struct call *c)
     if (c->app->jobs && !call_own(c, jobs_spare_model(c->app->jobs, c->params[0], &c->err), release_spare))
         return false;
     struct write *w = call_new_write(c, WRITE_MODEL_DELETE, NULL);
-    w->id = c->params[0];
+    w->model.id = c->params[0];
     return call_write(c, delete_done);
 }

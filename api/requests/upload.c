@@ -41,8 +41,8 @@ static bool write_images(struct call *c)
         struct write *w = c->writes[k++];
         item->write = w;
         item->picture = embed->picture; /* decoded by now, should it be needed again */
-        w->pre = item->pre;
-        w->put = (struct image_put){
+        w->image.pre = item->pre;
+        w->image.put = (struct image_put){
             .id = item->id,
             .bytes = embed->picture.bytes,
             .len = embed->picture.len,
@@ -54,7 +54,7 @@ static bool write_images(struct call *c)
             .vector = embed->vector,
             .generation = u->generation,
         };
-        memcpy(w->put.sha256, embed->sha256, sizeof w->put.sha256);
+        memcpy(w->image.put.sha256, embed->sha256, sizeof w->image.put.sha256);
     }
     return call_write(c, writes_done);
 }

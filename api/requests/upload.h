@@ -13,7 +13,7 @@ struct upload_item {
     const char *param; /* the field that the picture stands in; NULL: it is the body */
     struct precondition pre;
     struct err err;            /* set beforehand: the item is passed over; afterwards: how it ended */
-    const struct write *write; /* afterwards, without an error: ->image and ->created */
+    const struct write *write; /* afterwards, without an error: ->image.row and ->created */
     struct embed_item *embed;  /* upload.c's, as the next */
     bool stored;               /* its write is done */
 };

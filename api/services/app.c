@@ -147,7 +147,7 @@ static bool make_default_collection(struct app *app, struct encoder *enc, struct
     if (why.code != ERR_NOT_FOUND)
         return err_move(e, &why);
     struct write w = {.kind = WRITE_COLLECTION_CREATE, .needed = true};
-    collection_describe(enc, "default", app->default_model, &w.row_collection);
+    collection_describe(enc, "default", app->default_model, &w.new_collection);
     bool ok = store_write(app->store, &w, e);
     write_clear(&w);
     return ok;

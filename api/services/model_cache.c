@@ -308,8 +308,8 @@ bool model_draft(struct store *s, const struct model *m, const char *id, char fi
         unlink(file);
         return false;
     }
-    w->file = file;
-    model_describe(m, id, st.st_size, &w->row_model);
+    w->model.file = file;
+    model_describe(m, id, st.st_size, &w->model.row);
     return true;
 }
 
@@ -322,7 +322,7 @@ bool model_keep(struct store *s, struct model *m, const char *id, const struct e
         return false;
     bool ok = store_write(s, &w, e);
     unlink(file);
-    model_row_clear(&w.row_model);
+    model_row_clear(&w.model.row);
     write_clear(&w);
     return ok;
 }

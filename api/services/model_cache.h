@@ -46,7 +46,7 @@ void generation_describe(const struct encoder *enc, const char *model, struct ge
 MUST_CHECK bool model_prove(struct model *m, const struct encoder_options *o, struct err *e);
 
 /* Writes a model's file, durably, under a name of its own, and fills what WRITE_MODEL_ADD needs: the caller submits the write
- * and then removes `file`, whose name it holds, and clears w->row_model. */
+ * and then removes `file`, whose name it holds, and clears w->model.row. */
 MUST_CHECK bool model_draft(struct store *s, const struct model *m, const char *id, char file[PATH_MAX],
                             struct write *w, struct err *e);
 /* Proves a model and keeps it under an id; fine when it is kept there already.  `needed`: to serve at all, so that

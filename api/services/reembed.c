@@ -110,8 +110,8 @@ enum reembed_end reembed_end_of(struct reembed *r, const struct err *e)
 /* A write about the generation at hand; waits for it. */
 static bool write_about(struct reembed *r, enum write_kind kind, struct write *w, struct err *e)
 {
-    *w = (struct write){.kind = kind, .row_generation = r->row};
-    memcpy(w->row_generation.error, r->failure, sizeof r->failure);
+    *w = (struct write){.kind = kind, .generation.row = r->row};
+    memcpy(w->generation.row.error, r->failure, sizeof r->failure);
     return store_write(r->app->store, w, e);
 }
 
@@ -193,7 +193,7 @@ static enum reembed_end try_switch(struct reembed *r, int64_t *missing)
     reembed_set_missing(r, 0);
     if (write_about(r, WRITE_GENERATION_SWITCH, &w, &e)) {
         log_info("generation_active", "collection=%s generation=%lld model=%s images=%lld roll_back=%d",
-                 r->row.collection, (long long)r->row.number, r->row.model, (long long)w.row_generation.total, back);
+                 r->row.collection, (long long)r->row.number, r->row.model, (long long)w.generation.row.total, back);
         metric_add(METRIC_generation_switches_total, 1, back ? "rollback" : "new", NULL);
         return REEMBED_GONE;
     }
@@ -202,7 +202,7 @@ static enum reembed_end try_switch(struct reembed *r, int64_t *missing)
     if (e.code == ERR_BUSY && w.count > 0)
         return REEMBED_WENT_ON;
     if (e.code == ERR_UNDECODABLE)
-        return unreadable(r, w.row_generation.unreadable);
+        return unreadable(r, w.generation.row.unreadable);
     return e.code == ERR_CONFLICT ? reembed_later(r, "the index is loaded again") : reembed_end_of(r, &e);
 }
 

@@ -82,11 +82,11 @@ static enum reembed_end submit_batch(struct reembed *r, struct batch *b)
     struct write *w = &b->write;
     struct err e = {0};
     *w = (struct write){.kind = WRITE_GENERATION_VECTORS,
-                        .row_generation = r->row,
+                        .generation.row = r->row,
                         .done = written,
                         .user = b,
-                        .vectors = b->made,
-                        .n_vectors = collect(r, b)};
+                        .generation.vectors = b->made,
+                        .generation.n_vectors = collect(r, b)};
     b->submitted = store_submit(r->app->store, &w, 1, &e);
     return b->submitted ? REEMBED_WENT_ON : reembed_end_of(r, &e);
 }

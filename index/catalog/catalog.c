@@ -106,8 +106,39 @@ static const char *const steps[] = {
     "",
 };
 
+/* The next such number behind row *at; false at the end and on failure, which *ok tells. */
+static bool next_plain(struct sql *q, int64_t *at, double *number, bool *ok, struct err *e)
+{
+    struct query *r = sql_begin(q,
+                                "SELECT rowid, number FROM attribute"
+                                " WHERE rowid > ?1 AND typeof(number) = 'real' AND number >= ?2 ORDER BY rowid LIMIT 1",
+                                VALUES(sql_int(*at), sql_real(0x1p63)), e);
+    bool found = sql_row(r);
+    if (found) {
+        *at = sql_get_int(r, 0);
+        *number = sql_get_real(r, 1);
+    }
+    *ok = sql_end(r, e);
+    return found && *ok;
+}
+
+/* Numbers from 2^63 on that an older version stored as plain reals, stored as filters look for them (filter_tree.h).
+ * The row's double is the one that the metadata's text gives, so the text need not be read. */
+static bool recode_large_numbers(struct sql *q, struct err *e)
+{
+    int64_t at = 0;
+    double number;
+    bool ok;
+    while (next_plain(q, &at, &number, &ok, e)) {
+        struct scalar s = scalar_real(number);
+        if (!sql_run(q, "UPDATE attribute SET number = ?2 WHERE rowid = ?1", VALUES(sql_int(at), scalar_sql(&s)), e))
+            return false;
+    }
+    return ok;
+}
+
 /* What SQL cannot say of a step, behind its text. */
-static bool (*const codes[COUNT(steps)])(struct sql *q, struct err *e) = {[5] = catalog_attributes_recode};
+static bool (*const codes[COUNT(steps)])(struct sql *q, struct err *e) = {[5] = recode_large_numbers};
 
 /* All tables but `vector`, whose every page is read at the start. */
 static const char *const checked[] = {"counter", "collection", "generation", "image", "attribute", "model", "key"};

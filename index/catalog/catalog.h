@@ -19,7 +19,8 @@
 #ifndef ANCHORD_INDEX_CATALOG_CATALOG_H
 #define ANCHORD_INDEX_CATALOG_CATALOG_H
 
-#include "index/generation.h"
+#include "index/values/rows.h"
+#include "index/values/write.h"
 
 struct catalog;
 struct session;

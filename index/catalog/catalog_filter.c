@@ -11,11 +11,8 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/work_limit.h"
-#include "index/catalog/catalog.h"
 #include "index/catalog/catalog_parts.h"
 #include "index/catalog/pieces.h"
-#include "index/catalog/selection.h"
-#include "index/filter_tree.h"
 
 /* ---- columns: what an index orders ---- */
 

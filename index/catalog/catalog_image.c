@@ -1,11 +1,11 @@
-/* catalog_image.c - images, their vectors and attributes: look-up and every change. */
+/* catalog_image.c - images and the attributes of their metadata: look-up and every change. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "index/catalog/catalog.h"
 #include "index/catalog/catalog_parts.h"
 
 void catalog_read_image(struct query *r, struct image_row *out)
@@ -36,6 +36,74 @@ bool catalog_image(struct session *s, int64_t collection, const char *id, struct
         return false;
     }
     return found || err_set(e, ERR_NOT_FOUND, "no image %s", id);
+}
+
+/* ---- attributes: the leaves of the metadata, as rows that a filter can find ---- */
+
+struct walk {
+    struct session *s;
+    int64_t collection, image;
+    struct buf path; /* "a.b" of the value at hand */
+};
+
+static bool add(struct walk *w, struct sql_value number, struct sql_value text, struct sql_value flag, struct err *e)
+{
+    return sql_run(w->s->q,
+                   "INSERT INTO attribute (image, collection, key, number, text, flag) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                   VALUES(sql_int(w->image), sql_int(w->collection), sql_text(w->path.data), number, text, flag), e);
+}
+
+static bool walk_value(struct walk *w, const struct json *v, struct err *e);
+
+static bool walk_object(struct walk *w, const struct json *object, struct err *e)
+{
+    const char *key;
+    const struct json *value;
+    size_t before = w->path.len;
+    bool ok = true;
+    for (void *it = NULL; ok && (it = json_next(object, it, &key, &value));) {
+        if (before > 0)
+            buf_char(&w->path, '.');
+        buf_text(&w->path, key);
+        ok = walk_value(w, value, e);
+        w->path.len = before;
+        w->path.data[before] = 0;
+    }
+    return ok;
+}
+
+static bool walk_value(struct walk *w, const struct json *v, struct err *e)
+{
+    const struct sql_value none = {.kind = SQL_NULL};
+    struct scalar number;
+    bool flag, ok = true;
+    switch (json_kind(v)) {
+    case JSON_KIND_OBJECT: return walk_object(w, v, e);
+    case JSON_KIND_LIST:
+        for (size_t k = 0; ok && k < json_count(v); k++)
+            ok = walk_value(w, json_item(v, k), e);
+        return ok;
+    case JSON_KIND_TEXT: return add(w, none, sql_text(json_as_text(v, NULL)), none, e);
+    case JSON_KIND_INT:
+    case JSON_KIND_LARGE:
+    case JSON_KIND_REAL: return !scalar_number(v, &number) || add(w, scalar_sql(&number), none, none, e);
+    case JSON_KIND_BOOL: return !json_as_bool(v, &flag) || add(w, none, none, sql_int(flag), e);
+    case JSON_NONE:
+    case JSON_KIND_NULL: /* as if the member were absent */
+    default: return true;
+    }
+}
+
+static bool add_attributes(struct session *s, int64_t collection, int64_t image, const char *metadata, struct err *e)
+{
+    struct walk w = {.s = s, .collection = collection, .image = image};
+    if (!metadata)
+        return true;
+    struct json *doc = json_parse(metadata, strlen(metadata), 0, e);
+    bool ok = doc && walk_object(&w, doc, e);
+    json_free(doc);
+    buf_clear(&w.path);
+    return ok || err_wrap(e, "metadata");
 }
 
 /* ---- changing ---- */
@@ -110,7 +178,7 @@ bool catalog_image_put(struct session *s, const struct collection_row *c, const 
 {
     fill_row(put, old, out);
     return next_revision(s, &out->revision, e) && (old ? replace_row(s, out, e) : insert_row(s, c->number, out, e)) &&
-           catalog_attributes(s, c->number, out->number, out->metadata, e) &&
+           add_attributes(s, c->number, out->number, out->metadata, e) &&
            catalog_vector_put(s, (struct vector_place){put->generation, out->number}, out->revision, put->vector,
                               c->dimensions, e);
 }
@@ -129,7 +197,7 @@ bool catalog_image_update(struct session *s, int64_t collection, struct image_ro
                    "UPDATE vector SET revision = ?4 WHERE generation IN"
                    " (SELECT number FROM generation WHERE collection = ?1) AND image = ?2 AND revision = ?3",
                    VALUES(sql_int(collection), sql_int(row->number), sql_int(before), sql_int(row->revision)), e) &&
-           clear_attributes(s, row->number, e) && catalog_attributes(s, collection, row->number, row->metadata, e);
+           clear_attributes(s, row->number, e) && add_attributes(s, collection, row->number, row->metadata, e);
 }
 
 bool catalog_image_remove(struct session *s, int64_t collection, int64_t number, char sha256[HASH_HEX], struct err *e)

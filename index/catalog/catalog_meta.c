@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "index/catalog/catalog.h"
 #include "index/catalog/catalog_parts.h"
 
 /* Room for one more in an array that doubles; gives the array. */

@@ -5,6 +5,7 @@
 #include "index/catalog/catalog.h"
 #include "index/catalog/selection.h"
 #include "index/catalog/sql.h"
+#include "index/values/filter_tree.h"
 
 struct session {
     struct sql *q;
@@ -20,6 +21,14 @@ void catalog_read_image(struct query *r, struct image_row *out);
  * told as a fault of the field "filter". */
 struct selection *catalog_select(struct session *s, int64_t collection, const struct filter *f, struct err *e);
 
+/* A value of a filter or of the metadata, as the table of attributes has it; borrowed from the scalar. */
+static inline struct sql_value scalar_sql(const struct scalar *s)
+{
+    if (s->is_huge)
+        return sql_blob(s->code, sizeof s->code);
+    return s->kind == SCALAR_TEXT ? sql_text(s->text) : s->is_real ? sql_real(s->real) : sql_int(s->i);
+}
+
 struct vector_place {
     int64_t generation, image;
 };
@@ -28,11 +37,5 @@ enum vector_state vector_state(struct query *r, int column, struct vector_place 
 /* Adds or replaces, with its checksum.  `value` NULL: this revision cannot be embedded. */
 MUST_CHECK bool catalog_vector_put(struct session *s, struct vector_place p, int64_t revision, const float *value,
                                    uint32_t dimensions, struct err *e);
-
-/* Stores a row for each leaf of the metadata object text (NULL: none). */
-MUST_CHECK bool catalog_attributes(struct session *s, int64_t collection, int64_t image, const char *metadata,
-                                   struct err *e);
-/* Numbers from 2^63 on that an older version stored as plain reals, stored as filters look for them (filter_tree.h). */
-MUST_CHECK bool catalog_attributes_recode(struct sql *q, struct err *e);
 
 #endif

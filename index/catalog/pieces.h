@@ -6,7 +6,7 @@
 #ifndef ANCHORD_INDEX_CATALOG_PIECES_H
 #define ANCHORD_INDEX_CATALOG_PIECES_H
 
-#include "index/filter_tree.h"
+#include "index/values/filter_tree.h"
 
 struct pieces {
     struct scalar *at; /* [n] */

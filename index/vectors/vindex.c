@@ -49,88 +49,14 @@ void vindex_release(struct vindex *x)
     free(x);
 }
 
-/* ---- finding; the lock is held ---- */
+/* ---- changing ---- */
 
-static size_t position_of_number(const struct vindex *x, int64_t number)
+bool vindex_check_vector(const float *vector, size_t dimensions, struct err *e)
 {
-    return table_first(&x->by_number, table_mix((uint64_t)number));
-}
-
-static size_t position_of_id(const struct vindex *x, const char *id)
-{
-    uint64_t key = table_hash_text(id, x->seed);
-    size_t at = table_first(&x->by_id, key);
-    while (at != TABLE_END && strcmp(picture_slot(x->picture, table_slot(&x->by_id, at))->id, id) != 0)
-        at = table_next(&x->by_id, key, at);
-    return at;
-}
-
-size_t vindex_find_number(const struct vindex *x, int64_t number)
-{
-    size_t at = position_of_number(x, number);
-    return at == TABLE_END ? NO_SLOT : table_slot(&x->by_number, at);
-}
-
-size_t vindex_find_id(const struct vindex *x, const char *id)
-{
-    size_t at = position_of_id(x, id);
-    return at == TABLE_END ? NO_SLOT : table_slot(&x->by_id, at);
-}
-
-/* ---- changing; the lock is held for writing ---- */
-
-/* The slot dies with the change under way: nothing leads to it any more. */
-static void bury(struct vindex *x, size_t slot)
-{
-    const struct slot *s = picture_slot(x->picture, slot);
-    table_remove(&x->by_number, position_of_number(x, s->number));
-    table_remove(&x->by_id, position_of_id(x, s->id));
-    atomic_store_explicit(picture_died(x->picture, slot), x->version + 1, memory_order_relaxed);
-    picture_chunk(x->picture, slot)->living--;
-    x->living--;
-    if (slot < x->picture->sealed_end)
-        x->sealed_living--;
-}
-
-/* Makes number and id lead to `slot`; what they led to before dies. */
-static void enlist(struct vindex *x, size_t slot)
-{
-    const struct slot *s = picture_slot(x->picture, slot);
-    size_t older = vindex_find_number(x, s->number);
-    if (older != NO_SLOT)
-        bury(x, older);
-    size_t namesake = vindex_find_id(x, s->id); /* made anew, and its old number not removed before */
-    if (namesake != NO_SLOT)
-        bury(x, namesake);
-    table_add(&x->by_number, table_mix((uint64_t)s->number), slot);
-    table_add(&x->by_id, table_hash_text(s->id, x->seed), slot);
-    picture_chunk(x->picture, slot)->living++;
-    x->living++;
-}
-
-/* Room for one more slot. */
-static void make_room(struct vindex *x)
-{
-    if (x->count < x->picture->n_chunks * CHUNK_SLOTS)
-        return;
-    struct picture *old = x->picture, *p = picture_new(old, 1);
-    p->chunks[old->n_chunks] = chunk_new(x->o.dimensions, old->n_chunks == 0);
-    x->held += CHUNK_SLOTS;
-    x->picture = p;
-    picture_release(old);
-}
-
-void vindex_append(struct vindex *x, const struct entry *entry, const float *vector)
-{
-    make_room(x);
-    size_t slot = x->count;
-    struct slot *s = picture_slot(x->picture, slot);
-    *s =
-        (struct slot){entry->number, entry->revision, mem_text(entry->id), mem_text(entry->label), entry->has_metadata};
-    memcpy(picture_row(x->picture, slot), vector, x->o.dimensions * sizeof *vector);
-    enlist(x, slot);
-    x->count++;
-    x->version++;
+    double sum = 0;
+    for (size_t i = 0; i < dimensions; i++)
+        sum += (double)vector[i] * (double)vector[i];
+    return fabs(sum - 1) <= 1e-2 || err_set(e, ERR_INTERNAL, "the vector is not of unit length");
 }
 
 static bool all_finite(const float *v, size_t n)
@@ -157,7 +83,7 @@ void vindex_remove(struct vindex *x, int64_t number)
     pthread_rwlock_wrlock(&x->lock);
     size_t slot = vindex_find_number(x, number);
     if (slot != NO_SLOT) {
-        bury(x, slot);
+        vindex_bury(x, slot);
         x->version++;
     }
     pthread_rwlock_unlock(&x->lock);
@@ -181,6 +107,12 @@ bool vindex_relabel(struct vindex *x, const struct entry *entry, struct err *e)
     free(label);
     return slot != NO_SLOT ||
            err_set(e, ERR_NOT_FOUND, "no image with the number %lld is in the index", (long long)entry->number);
+}
+
+void vindex_load_cache(struct vindex *x)
+{
+    if (vindex_use_cache(x))
+        builder_call(x);
 }
 
 /* ---- asking ---- */

@@ -14,8 +14,8 @@
 #ifndef ANCHORD_INDEX_VECTORS_VINDEX_H
 #define ANCHORD_INDEX_VECTORS_VINDEX_H
 
-#include "index/store.h"
-#include "index/view.h"
+#include "index/values/rows.h"
+#include "index/values/search.h"
 
 struct vindex;
 
@@ -37,6 +37,9 @@ struct entry { /* what an answer shows without asking the catalogue */
 struct vindex *vindex_new(const struct vindex_options *o, struct err *e);
 struct vindex *vindex_share(struct vindex *x);
 void vindex_release(struct vindex *x); /* the last one stops the background work; NULL is fine */
+
+/* Of unit length and finite: anything else would poison the searches that meet it. */
+MUST_CHECK bool vindex_check_vector(const float *vector, size_t dimensions, struct err *e);
 
 /* Adds a vector (copied; unit length, finite).  An entry with the same number replaces the older one. */
 MUST_CHECK bool vindex_add(struct vindex *x, const struct entry *entry, const float *vector, struct err *e);

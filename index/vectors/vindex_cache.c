@@ -19,7 +19,7 @@ static void file_path(const struct vindex *x, const char *name, char out[PATH_MA
     snprintf(out, PATH_MAX, "%s/%s", x->cache_dir, name);
 }
 
-void vindex_save(struct vindex *x)
+void vindex_save(struct vindex *x, bool doubled)
 {
     struct builder *b = &x->builder;
     struct err e = {0};
@@ -27,8 +27,10 @@ void vindex_save(struct vindex *x)
     if (!x->cache_dir || b->saved == b->built)
         return;
     pthread_rwlock_rdlock(&x->lock);
-    struct picture *p = picture_share(x->picture);
+    struct picture *p = doubled && x->sealed_living < 2 * b->saved_members ? NULL : picture_share(x->picture);
     pthread_rwlock_unlock(&x->lock);
+    if (!p)
+        return;
     file_path(x, file_name, path);
     b->saved = b->built; /* also when it fails: the next graph is the next try */
     b->saved_members = p->sealed ? segment_members(p->sealed)->n : 0;
@@ -58,7 +60,7 @@ static void remove_strangers(const struct vindex *x)
         closedir(dir);
 }
 
-static bool find(void *arg, int64_t number, size_t *slot, const float **row)
+static bool find_row(void *arg, int64_t number, size_t *slot, const float **row)
 {
     struct vindex *x = arg;
     pthread_rwlock_rdlock(&x->lock);
@@ -69,33 +71,38 @@ static bool find(void *arg, int64_t number, size_t *slot, const float **row)
     return *slot != NO_SLOT;
 }
 
-void vindex_load_cache(struct vindex *x)
+/* Takes over the file's graph, if it is of these vectors; what is not goes. */
+static void load_file(struct vindex *x)
 {
     char path[PATH_MAX];
     struct err e = {0};
+    file_path(x, file_name, path);
+    remove_strangers(x);
+    struct segment *s = segment_load(path, x->o.generation, x->o.dimensions, find_row, x, &e);
+    if (s) {
+        x->builder.saved_members = segment_members(s)->n;
+        vindex_adopt(x, s);
+        x->builder.saved = x->builder.built;
+    } else if (e.code == ERR_STALE) { /* as a rest before a roll-back: images came and went since */
+        log_debug("segment_outdated", "generation=%lld %s", (long long)x->o.generation, e.text);
+        unlink(path);
+    } else if (e.code != ERR_NOT_FOUND) {
+        log_warn("segment_refused", "generation=%lld error=\"%s\"", (long long)x->o.generation, e.text);
+        unlink(path);
+    }
+}
+
+bool vindex_use_cache(struct vindex *x)
+{
     pthread_rwlock_rdlock(&x->lock);
     bool loaded = x->ready && x->cache_dir;
     pthread_rwlock_unlock(&x->lock);
     if (loaded) /* the builder may be at work on it */
-        return;
-    if (x->cache_dir && x->o.kind != INDEX_FLAT) {
-        file_path(x, file_name, path);
-        remove_strangers(x);
-        struct segment *s = segment_load(path, x->o.generation, x->o.dimensions, find, x, &e);
-        if (s) {
-            x->builder.saved_members = segment_members(s)->n;
-            vindex_adopt(x, s);
-            x->builder.saved = x->builder.built;
-        } else if (e.code == ERR_STALE) { /* as a rest before a roll-back: images came and went since */
-            log_debug("segment_outdated", "generation=%lld %s", (long long)x->o.generation, e.text);
-            unlink(path);
-        } else if (e.code != ERR_NOT_FOUND) {
-            log_warn("segment_refused", "generation=%lld error=\"%s\"", (long long)x->o.generation, e.text);
-            unlink(path);
-        }
-    }
+        return false;
+    if (x->cache_dir && x->o.kind != INDEX_FLAT)
+        load_file(x);
     pthread_rwlock_wrlock(&x->lock);
     x->ready = true;
     pthread_rwlock_unlock(&x->lock);
-    builder_call(x);
+    return true;
 }

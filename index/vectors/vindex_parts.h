@@ -55,6 +55,8 @@ size_t vindex_find_id(const struct vindex *x, const char *id);
 
 /* Appends a slot and makes it the one of its number and id.  The lock must be held for writing. */
 void vindex_append(struct vindex *x, const struct entry *entry, const float *vector);
+/* The slot dies with the change under way: nothing leads to it any more.  The same lock. */
+void vindex_bury(struct vindex *x, size_t slot);
 
 void builder_open(struct builder *b);
 void builder_close(struct vindex *x); /* stops the work and waits for its end */
@@ -68,7 +70,9 @@ bool vindex_build_step(struct vindex *x, struct err *e);
 bool vindex_build_due(struct vindex *x);
 /* Publishes a segment that was loaded; the living that it lacks become fresh. */
 void vindex_adopt(struct vindex *x, struct segment *sealed);
-/* Writes the sealed segment's file if it has changed. */
-void vindex_save(struct vindex *x);
+/* Writes the sealed segment's file if it has changed; with `doubled`, only if the graph has doubled since. */
+void vindex_save(struct vindex *x, bool doubled);
+/* As vindex_load_cache(), without a call to the builder.  False: it has been done before. */
+bool vindex_use_cache(struct vindex *x);
 
 #endif

@@ -244,9 +244,3 @@ bool vindex_search(struct vindex *x, const struct search *q, const int64_t *numb
     free(query);
     return true;
 }
-
-void hits_clear(struct hits *h)
-{
-    arena_clear(&h->arena);
-    *h = (struct hits){0};
-}

@@ -22,16 +22,12 @@ void builder_open(struct builder *b)
 }
 
 /* Does all that is due.  The file follows when the graph has doubled since; else when it is quiet. */
-static bool work(struct vindex *x)
+static bool build_all(struct vindex *x)
 {
     struct builder *b = &x->builder;
     struct err e = {0};
-    while (!atomic_load(&b->stop) && vindex_build_step(x, &e)) {
-        struct vindex_stats stats;
-        vindex_get_stats(x, &stats);
-        if (stats.living - stats.fresh >= 2 * b->saved_members)
-            vindex_save(x);
-    }
+    while (!atomic_load(&b->stop) && vindex_build_step(x, &e))
+        vindex_save(x, true);
     if (e.code && !atomic_load(&b->stop))
         log_error("index_build", "generation=%lld error=\"%s\"", (long long)x->o.generation, e.text);
     return e.code == ERR_NONE;
@@ -69,12 +65,12 @@ static void *builder_main(void *arg)
     struct vindex *x = arg;
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
     for (;;) {
-        while (!work(x) && !atomic_load(&x->builder.stop))
+        while (!build_all(x) && !atomic_load(&x->builder.stop))
             wait_for_call(&x->builder, RETRY_S, false);
         if (wait_for_call(&x->builder, QUIET_S, true))
             continue;
         if (!atomic_load(&x->builder.stop))
-            vindex_save(x);
+            vindex_save(x, false);
         if (may_end(x))
             return NULL;
     }

@@ -37,7 +37,7 @@ static bool has_no_keys(struct store *s, bool *none, struct err *e)
 /* The key alone goes to standard output, so that it can be piped into a file. */
 static bool key_add(struct store *s, const struct options *o, const char *operand, struct err *e)
 {
-    struct write w = {.kind = WRITE_KEY_ADD, .admin_elsewhere = o->admin_elsewhere};
+    struct write w = {.kind = WRITE_KEY_ADD, .key.admin_elsewhere = o->admin_elsewhere};
     char text[KEY_TEXT_SIZE];
     enum role role;
     bool none = true;
@@ -46,10 +46,10 @@ static bool key_add(struct store *s, const struct options *o, const char *operan
         return false;
     if (!none)
         return true;
-    key_make(o->name ? o->name : "", role, &w.row_key, text);
+    key_make(o->name ? o->name : "", role, &w.key.row, text);
     bool ok = store_write(s, &w, e);
     if (ok) {
-        fprintf(stderr, "key %s with the role %s; it is shown this once:\n", w.row_key.id, role_name(role));
+        fprintf(stderr, "key %s with the role %s; it is shown this once:\n", w.key.row.id, role_name(role));
         puts(text);
         fflush(stdout);
     }
@@ -81,7 +81,7 @@ static bool key_list(struct store *s, const struct options *o, const char *opera
 
 static bool key_revoke(struct store *s, const struct options *o, const char *operand, struct err *e)
 {
-    struct write w = {.kind = WRITE_KEY_REVOKE, .id = operand, .admin_elsewhere = o->admin_elsewhere};
+    struct write w = {.kind = WRITE_KEY_REVOKE, .key = {.id = operand, .admin_elsewhere = o->admin_elsewhere}};
     bool ok = store_write(s, &w, e) || err_wrap(e, "revoking %s", operand);
     write_clear(&w);
     return ok;

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "index/catalog/catalog.h"
+#include "index/values/filter.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/lib/naive_filter.h"
 

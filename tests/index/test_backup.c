@@ -50,7 +50,7 @@ static bool back_up(struct fixture *f, char path[512], struct err *e)
 {
     struct write w = {.kind = WRITE_BACKUP};
     bool ok = store_write(f->s, &w, e);
-    snprintf(path, 512, "%s/backups/%s", f->dir, w.name);
+    snprintf(path, 512, "%s/backups/%s", f->dir, w.backup);
     return ok;
 }
 
@@ -58,7 +58,7 @@ static void add_model(struct fixture *f, const char *id, const char *bytes, stru
 {
     char path[512];
     struct write w = {.kind = WRITE_MODEL_ADD};
-    snprintf(w.row_model.id, sizeof w.row_model.id, "%s", id);
+    snprintf(w.model.row.id, sizeof w.model.row.id, "%s", id);
     store_model_path(f->s, id, path, sizeof path);
     if (bytes)
         assert_ok(file_replace(path, bytes, strlen(bytes), e), *e);
@@ -250,7 +250,7 @@ static void blob_path(struct fixture *f, const char *dir, unsigned content, char
 {
     struct stores_put p;
     stores_fill(&p, f->s, &(struct stores_image){.id = "x", .content = content});
-    snprintf(out, 700, "%s/blobs/%.2s/%s", dir, p.write.put.sha256, p.write.put.sha256);
+    snprintf(out, 700, "%s/blobs/%.2s/%s", dir, p.write.image.put.sha256, p.write.image.put.sha256);
     stores_put_clear(&p);
 }
 
@@ -384,8 +384,8 @@ static void *change_models(void *arg)
     while (!__atomic_load_n(&l->stop, __ATOMIC_SEQ_CST) && !l->failed) {
         struct err e = {0};
         char path[512];
-        struct write add = {.kind = WRITE_MODEL_ADD, .row_model = {.id = "brief"}};
-        struct write gone = {.kind = WRITE_MODEL_DELETE, .id = "brief"};
+        struct write add = {.kind = WRITE_MODEL_ADD, .model.row = {.id = "brief"}};
+        struct write gone = {.kind = WRITE_MODEL_DELETE, .model.id = "brief"};
         store_model_path(l->s, "brief", path, sizeof path);
         l->failed =
             !file_replace(path, "brief", 5, &e) || !store_write(l->s, &add, &e) || !store_write(l->s, &gone, &e);
@@ -465,7 +465,7 @@ static void one_backup_at_a_time_and_closing_waits_for_it(void **state)
     f->s = stores_open(f->dir, &e);
     assert_ok(store_backups(f->s, &rows, &n, &e), e);
     assert_int_equal(n, 1);
-    assert_string_equal(rows[0].name, first.name);
+    assert_string_equal(rows[0].name, first.backup);
     free(rows);
 }
 

@@ -177,15 +177,15 @@ static void start_generation(struct fixture *f, struct generation_row *row)
 {
     struct err e = {0};
     struct write model = {.kind = WRITE_MODEL_ADD,
-                          .row_model = {.id = "next", .arch = "x", .dimensions = STORES_DIMENSIONS}};
+                          .model.row = {.id = "next", .arch = "x", .dimensions = STORES_DIMENSIONS}};
     struct write w = {.kind = WRITE_GENERATION_START,
                       .collection = "default",
-                      .row_generation = {.model = "next", .precision = "fp32", .dimensions = STORES_DIMENSIONS}};
-    hash_text("next", 4, model.row_model.fingerprint);
-    memcpy(w.row_generation.fingerprint, model.row_model.fingerprint, HASH_HEX);
+                      .generation.row = {.model = "next", .precision = "fp32", .dimensions = STORES_DIMENSIONS}};
+    hash_text("next", 4, model.model.row.fingerprint);
+    memcpy(w.generation.row.fingerprint, model.model.row.fingerprint, HASH_HEX);
     assert_ok(store_write(f->s, &model, &e), e);
     assert_ok(store_write(f->s, &w, &e), e);
-    *row = w.row_generation;
+    *row = w.generation.row;
 }
 
 static void a_switch_whose_index_was_lost_loads_it_again(void **state)
@@ -201,14 +201,15 @@ static void a_switch_whose_index_was_lost_loads_it_again(void **state)
     start_generation(f, &next);
     stores_vector(99, value);
     const struct generation_vector v = {.image = image.number, .revision = image.revision, .value = value};
-    struct write w = {.kind = WRITE_GENERATION_VECTORS, .row_generation = next, .vectors = &v, .n_vectors = 1};
+    struct write w = {
+        .kind = WRITE_GENERATION_VECTORS, .generation.row = next, .generation.vectors = &v, .generation.n_vectors = 1};
     assert_ok(store_write(f->s, &w, &e), e);
     assert_ok(store_collection(f->s, "default", &row, &e), e);
 
     /* as if a vector before it in the group could not be read: nothing else is under way, so this thread may publish */
     row.generation = next.number;
     memcpy(row.model, "next", 5);
-    struct write switched = {.kind = WRITE_GENERATION_SWITCH, .row_collection = row};
+    struct write switched = {.kind = WRITE_GENERATION_SWITCH, .generation.active = row};
     struct group g = {.store = f->s, .session = catalog_writer(f->s->catalog)};
     add_effect(&g, EFFECT_SWITCH, &switched)->collection = row.number;
     shelf_drop_next(f->s->shelf, row.number);
@@ -289,7 +290,8 @@ static void assert_mended(struct fixture *f)
     assert_string_equal(items[0].id, "a");
     stores_vector(1, value);
     const struct generation_vector v = {.image = items[0].number, .revision = items[0].revision, .value = value};
-    struct write w = {.kind = WRITE_GENERATION_VECTORS, .row_generation = row, .vectors = &v, .n_vectors = 1};
+    struct write w = {
+        .kind = WRITE_GENERATION_VECTORS, .generation.row = row, .generation.vectors = &v, .generation.n_vectors = 1};
     assert_ok(store_write(f->s, &w, &e), e);
     assert_true(stores_finds(f->s, 1, "a"));
     generation_set_whole(f->s, &row);

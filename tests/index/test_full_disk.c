@@ -56,9 +56,9 @@ static void make_model_file(void)
 /* Without a file. */
 static void add_model_row(const char *id)
 {
-    struct write w = {.kind = WRITE_MODEL_ADD, .row_model = {.arch = "resnet18", .dimensions = RIG_DIMENSIONS}};
+    struct write w = {.kind = WRITE_MODEL_ADD, .model.row = {.arch = "resnet18", .dimensions = RIG_DIMENSIONS}};
     struct err e = {0};
-    snprintf(w.row_model.id, sizeof w.row_model.id, "%s", id);
+    snprintf(w.model.row.id, sizeof w.model.row.id, "%s", id);
     assert_ok(store_write(rig->app->store, &w, &e), e);
 }
 

@@ -335,7 +335,8 @@ static void what_changes_while_it_is_built_is_right_after_the_switch(void **stat
     delete (f, "i4");
     struct write patch = {.kind = WRITE_IMAGE_PATCH,
                           .collection = "default",
-                          .patch = {.id = "i2", .set_label = true, .label = "patched"}};
+                          .image.id = "i2",
+                          .image.patch = {.set_label = true, .label = "patched"}};
     assert_ok(store_write(f->s, &patch, &e), e); /* the vector of before holds */
     write_clear(&patch);
     put(f, "new", 70);
@@ -614,15 +615,15 @@ static void they_may_be_skipped(void **state)
     put_many(f, 4);
     struct write w = {.kind = WRITE_GENERATION_START,
                       .collection = "default",
-                      .row_generation = {
+                      .generation.row = {
                           .model = "b", .precision = "fp32", .dimensions = STORES_DIMENSIONS, .skip_unreadable = true}};
-    hash_text("b", 1, w.row_generation.fingerprint);
+    hash_text("b", 1, w.generation.row.fingerprint);
     assert_ok(store_write(f->s, &w, &e), e);
-    load(f, &w.row_generation);
-    embed(f, &w.row_generation, 10);
+    load(f, &w.generation.row);
+    embed(f, &w.generation.row, 10);
     put(f, "i1", 40); /* what was made of the picture before must not be found */
     mark_unreadable(f, 2, "i1");
-    switch_to(f, &w.row_generation);
+    switch_to(f, &w.generation.row);
     assert_int_equal(vectors_shown(f), 3);
     reopen(f);
     assert_int_equal(vectors_shown(f), 3);
@@ -641,7 +642,7 @@ static void a_failed_one_tells_why_and_is_gone_after_the_next_switch(void **stat
     row = start(f, "b");
     load(f, &row);
     embed(f, &row, 2);
-    struct write w = {.kind = WRITE_GENERATION_FAIL, .row_generation = {.number = 2, .error = "because"}};
+    struct write w = {.kind = WRITE_GENERATION_FAIL, .generation.row = {.number = 2, .error = "because"}};
     assert_ok(store_write(f->s, &w, &e), e);
     assert_int_equal(state_of(f, 2, &shown), GENERATION_FAILED);
     assert_string_equal(shown.error, "because");
@@ -672,7 +673,7 @@ static void loading_and_changing_at_once(void **state)
     put_many(f, 1200);
     change_to(f, "b");
     assert_ok(generation_steps_return(f->s, 0, &row, &e), e);
-    struct write w = {.kind = WRITE_GENERATION_LOAD, .row_generation = {.number = 1}};
+    struct write w = {.kind = WRITE_GENERATION_LOAD, .generation.row = {.number = 1}};
     assert_ok(store_write(f->s, &w, &e), e);
     assert_int_equal(w.count, 500);
     put(f, "i10", 5000);   /* loaded */
@@ -764,11 +765,11 @@ static void only_so_many_are_kept(void **state)
     assert_int_equal(state_of(f, 2, NULL), GENERATION_RETIRED);
     assert_int_equal(active(f), 3);
     assert_ok(generation_steps_sweep(f->s, 1, &e), e);
-    struct write w = {.kind = WRITE_MODEL_DELETE, .id = "b"};
+    struct write w = {.kind = WRITE_MODEL_DELETE, .model.id = "b"};
     assert_err(store_write(f->s, &w, &e), e, ERR_CONFLICT); /* kept */
-    w.id = "c";
+    w.model.id = "c";
     assert_err(store_write(f->s, &w, &e), e, ERR_CONFLICT); /* active */
-    w.id = "anchord-base";
+    w.model.id = "anchord-base";
     assert_ok(store_write(f->s, &w, &e), e);
     assert_ok(generation_steps_return(f->s, 0, &row, &e), e);
     assert_ok(generation_steps_complete(f->s, &row, &e), e);
@@ -786,10 +787,10 @@ static void a_collection_goes_with_all_its_generations(void **state)
     assert_ok(stores_create(f->s, "other", &e), e);
     struct write w = {.kind = WRITE_GENERATION_START,
                       .collection = "other",
-                      .row_generation = {.model = "b", .precision = "fp32", .dimensions = STORES_DIMENSIONS}};
-    hash_text("b", 1, w.row_generation.fingerprint);
+                      .generation.row = {.model = "b", .precision = "fp32", .dimensions = STORES_DIMENSIONS}};
+    hash_text("b", 1, w.generation.row.fingerprint);
     assert_ok(store_write(f->s, &w, &e), e);
-    made = w.row_generation;
+    made = w.generation.row;
     load(f, &made);
     w = (struct write){.kind = WRITE_COLLECTION_DELETE, .collection = "other"};
     assert_ok(store_write(f->s, &w, &e), e);
@@ -823,7 +824,7 @@ static void a_backup_holds_what_is_being_built(void **state)
     struct write w = {.kind = WRITE_BACKUP};
     assert_ok(store_write(f->s, &w, &e), e);
     store_close(f->s);
-    snprintf(from, sizeof from, "%s/backups/%s", f->dir, w.name);
+    snprintf(from, sizeof from, "%s/backups/%s", f->dir, w.backup);
     snprintf(to, sizeof to, "%s/restored", f->dir);
     assert_ok(store_restore(from, to, NULL, &e), e);
     f->s = stores_open(to, &e);

@@ -192,15 +192,15 @@ static void a_put_for_another_generation_is_refused(void **state)
     struct err e = {0};
     struct stores_put p;
     stores_fill(&p, f->s, &(struct stores_image){.id = "a"});
-    p.write.put.generation++;
+    p.write.image.put.generation++;
     assert_err(store_write(f->s, &p.write, &e), e, ERR_STALE);
-    p.write.put.generation--;
+    p.write.image.put.generation--;
     p.vector[0] = NAN;
     assert_err(store_write(f->s, &p.write, &e), e, ERR_INTERNAL);
-    p.write.put.id = "a\nb";
+    p.write.image.put.id = "a\nb";
     assert_err(store_write(f->s, &p.write, &e), e, ERR_BAD_INPUT);
     p.write.collection = "nowhere";
-    p.write.put.id = "a";
+    p.write.image.put.id = "a";
     assert_err(store_write(f->s, &p.write, &e), e, ERR_NOT_FOUND);
     stores_put_clear(&p);
     assert_int_equal(stores_count_files(f->dir), 0);
@@ -239,8 +239,8 @@ static void patch(struct fixture *f, struct write *w, const char *id, const char
     struct json *doc = metadata ? json_parse(metadata, strlen(metadata), 0, &e) : NULL;
     w->kind = WRITE_IMAGE_PATCH;
     w->collection = "default";
-    w->patch.id = id;
-    w->patch.metadata = doc;
+    w->image.id = id;
+    w->image.patch.metadata = doc;
     assert_ok(store_write(f->s, w, &e), e);
     json_free(doc);
 }
@@ -254,21 +254,21 @@ static void a_patch_changes_label_and_metadata_and_keeps_the_vector(void **state
                          &(struct stores_image){.id = "a", .content = 3, .label = "x", .metadata = "{\"n\":1,\"m\":2}"},
                          &before, &e),
               e);
-    struct write w = {.patch = {.set_label = true, .label = "y"}};
+    struct write w = {.image.patch = {.set_label = true, .label = "y"}};
     patch(f, &w, "a", "{\"n\":null,\"deep\":{\"k\":[1,2]}}");
-    assert_true(w.image.revision > before.revision);
-    assert_string_equal(w.image.label, "y");
-    assert_string_equal(w.image.metadata, "{\"m\":2,\"deep\":{\"k\":[1,2]}}");
+    assert_true(w.image.row.revision > before.revision);
+    assert_string_equal(w.image.row.label, "y");
+    assert_string_equal(w.image.row.metadata, "{\"m\":2,\"deep\":{\"k\":[1,2]}}");
     assert_int_equal(count_matching(f, "{\"must\":[{\"key\":\"n\",\"match\":{\"value\":1}}]}"), 0);
     assert_int_equal(count_matching(f, "{\"must\":[{\"key\":\"deep.k\",\"match\":{\"value\":2}}]}"), 1);
-    assert_shown(f, 3, "y", w.image.metadata);
+    assert_shown(f, 3, "y", w.image.row.metadata);
     reopen(f);
     assert_true(stores_finds(f->s, 3, "a")); /* the vector followed the revision */
     write_clear(&w);
-    w = (struct write){.patch = {.clear_metadata = true}};
+    w = (struct write){.image.patch = {.clear_metadata = true}};
     patch(f, &w, "a", NULL);
-    assert_null(w.image.metadata);
-    assert_string_equal(w.image.label, "y");
+    assert_null(w.image.row.metadata);
+    assert_string_equal(w.image.row.label, "y");
     write_clear(&w);
     image_row_clear(&before);
 }
@@ -334,18 +334,18 @@ static void many_are_deleted_by_list_and_by_filter(void **state)
     struct filter *odd = parse_filter("{\"must\":[{\"key\":\"label\",\"match\":{\"value\":\"odd\"}}]}", &doc);
     const char *ids[] = {"i00", "nothing", "i02"};
     const char *wrong[] = {"i00", "no\tid"};
-    struct write w = {.kind = WRITE_IMAGES_DELETE, .collection = "default", .ids = wrong, .n_ids = 2};
+    struct write w = {.kind = WRITE_IMAGES_DELETE, .collection = "default", .images.ids = wrong, .images.n_ids = 2};
     assert_err(store_write(f->s, &w, &e), e, ERR_BAD_INPUT);
     assert_true(stores_finds(f->s, 0, "i00")); /* all or none */
     e = (struct err){0};
-    w = (struct write){.kind = WRITE_IMAGES_DELETE, .collection = "default", .ids = ids, .n_ids = 3};
+    w = (struct write){.kind = WRITE_IMAGES_DELETE, .collection = "default", .images.ids = ids, .images.n_ids = 3};
     assert_ok(store_count(f->s, "default", NULL, ids, 3, &count, &e), e);
     assert_int_equal(count, 2);
     assert_ok(store_write(f->s, &w, &e), e);
     assert_int_equal(w.count, 2);
     assert_ok(store_count(f->s, "default", odd, NULL, 0, &count, &e), e);
     assert_int_equal(count, 6);
-    w = (struct write){.kind = WRITE_IMAGES_DELETE, .collection = "default", .filter = odd};
+    w = (struct write){.kind = WRITE_IMAGES_DELETE, .collection = "default", .images.filter = odd};
     assert_ok(store_write(f->s, &w, &e), e);
     assert_int_equal(w.count, 6);
     assert_ok(store_count(f->s, "default", NULL, NULL, 0, &count, &e), e);
@@ -429,7 +429,7 @@ static void an_empty_label_counts_as_none(void **state)
         snprintf(id, sizeof id, "i%u", i);
         assert_ok(stores_put(f->s, &(struct stores_image){.id = id, .content = i, .label = labels[i]}, NULL, &e), e);
     }
-    struct write change = {.patch = {.set_label = true, .label = ""}};
+    struct write change = {.image.patch = {.set_label = true, .label = ""}};
     patch(f, &change, "i4", NULL);
     assert_ok(store_label_counts(f->s, "default", &each, &n, &e), e);
     assert_int_equal(n, 1);
@@ -501,17 +501,17 @@ static void keys_and_models_are_kept(void **state)
     struct key_row *keys;
     struct model_row *models, model;
     size_t n;
-    struct write w = {.kind = WRITE_KEY_ADD, .row_key = {.id = "abcd1234", .role = ROLE_ADMIN, .name = "ci"}};
-    memset(w.row_key.hash, 0xa5, HASH_SIZE);
+    struct write w = {.kind = WRITE_KEY_ADD, .key.row = {.id = "abcd1234", .role = ROLE_ADMIN, .name = "ci"}};
+    memset(w.key.row.hash, 0xa5, HASH_SIZE);
     assert_ok(store_write(f->s, &w, &e), e);
     assert_err(store_write(f->s, &w, &e), e, ERR_CONFLICT);
     struct write m = {
         .kind = WRITE_MODEL_ADD,
-        .row_model = {
+        .model.row = {
             .id = "another", .arch = "resnet18", .dimensions = 512, .size = 224, .lineage = (char[]){"{\"seed\":1}"}}};
     e = (struct err){0};
     assert_ok(store_write(f->s, &m, &e), e);
-    m.row_model = (struct model_row){.id = "other", .arch = "resnet50", .trained = true};
+    m.model.row = (struct model_row){.id = "other", .arch = "resnet50", .trained = true};
     assert_ok(store_write(f->s, &m, &e), e);
     reopen(f);
     assert_ok(store_keys(f->s, &keys, &n, &e), e);
@@ -528,13 +528,13 @@ static void keys_and_models_are_kept(void **state)
     for (size_t i = 0; i < n; i++)
         model_row_clear(&models[i]);
     free(models);
-    w = (struct write){.kind = WRITE_MODEL_DELETE, .id = "anchord-base"};
+    w = (struct write){.kind = WRITE_MODEL_DELETE, .model.id = "anchord-base"};
     assert_err(store_write(f->s, &w, &e), e, ERR_CONFLICT); /* `default` uses it */
-    w.id = "other";
+    w.model.id = "other";
     e = (struct err){0};
     assert_ok(store_write(f->s, &w, &e), e);
     assert_err(store_model(f->s, "other", &model, &e), e, ERR_NOT_FOUND);
-    w = (struct write){.kind = WRITE_KEY_REVOKE, .id = "abcd1234"};
+    w = (struct write){.kind = WRITE_KEY_REVOKE, .key.id = "abcd1234"};
     e = (struct err){0};
     assert_ok(store_write(f->s, &w, &e), e);
     assert_err(store_write(f->s, &w, &e), e, ERR_NOT_FOUND);

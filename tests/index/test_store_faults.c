@@ -157,8 +157,10 @@ static bool try_delete(struct scene *c, size_t id, struct err *e)
 
 static bool try_patch(struct scene *c, size_t id, struct err *e)
 {
-    struct write w = {
-        .kind = WRITE_IMAGE_PATCH, .collection = "default", .patch = {.id = ids[id], .set_label = true, .label = "y"}};
+    struct write w = {.kind = WRITE_IMAGE_PATCH,
+                      .collection = "default",
+                      .image.id = ids[id],
+                      .image.patch = {.set_label = true, .label = "y"}};
     bool ok = store_write(c->s, &w, e);
     write_clear(&w);
     return ok;
@@ -411,9 +413,9 @@ static bool try_model(struct scene *c, const char *id, const char *content, stru
 {
     char path[400];
     struct write w = {
-        .kind = WRITE_MODEL_ADD, .row_model = {.arch = "x", .dimensions = STORES_DIMENSIONS}, .file = path};
-    snprintf(w.row_model.id, sizeof w.row_model.id, "%s", id);
-    hash_text(content, strlen(content), w.row_model.fingerprint);
+        .kind = WRITE_MODEL_ADD, .model.row = {.arch = "x", .dimensions = STORES_DIMENSIONS}, .model.file = path};
+    snprintf(w.model.row.id, sizeof w.model.row.id, "%s", id);
+    hash_text(content, strlen(content), w.model.row.fingerprint);
     store_model_draft(c->s, path, sizeof path);
     bool ok = file_replace(path, content, strlen(content), e) && store_write(c->s, &w, e);
     unlink(path); /* as every caller does: what the commit has named is elsewhere */

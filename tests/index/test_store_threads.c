@@ -35,8 +35,10 @@ static void complain(struct shared *x, const char *what, const struct err *e)
 
 static bool patch(struct store *s, const char *id, struct err *e)
 {
-    struct write w = {
-        .kind = WRITE_IMAGE_PATCH, .collection = "default", .patch = {.id = id, .set_label = true, .label = "patched"}};
+    struct write w = {.kind = WRITE_IMAGE_PATCH,
+                      .collection = "default",
+                      .image.id = id,
+                      .image.patch = {.set_label = true, .label = "patched"}};
     bool ok = store_write(s, &w, e);
     write_clear(&w);
     return ok;
@@ -243,7 +245,8 @@ static void *change_on(void *arg)
         struct json *doc = json_parse(metadata, strlen(metadata), 0, &e);
         struct write w = {.kind = WRITE_IMAGE_PATCH,
                           .collection = "default",
-                          .patch = {.id = id, .set_label = true, .label = label, .metadata = doc}};
+                          .image.id = id,
+                          .image.patch = {.set_label = true, .label = label, .metadata = doc}};
         if (!(puts ? stores_put(x->s,
                                 &(struct stores_image){.id = id, .content = step, .label = label, .metadata = metadata},
                                 NULL, &e)

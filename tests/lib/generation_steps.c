@@ -12,9 +12,9 @@
 
 bool generation_steps_model(struct store *s, const char *id, struct err *e)
 {
-    struct write w = {.kind = WRITE_MODEL_ADD, .row_model = {.arch = "resnet18", .dimensions = STORES_DIMENSIONS}};
-    snprintf(w.row_model.id, sizeof w.row_model.id, "%s", id);
-    hash_text(id, strlen(id), w.row_model.fingerprint);
+    struct write w = {.kind = WRITE_MODEL_ADD, .model.row = {.arch = "resnet18", .dimensions = STORES_DIMENSIONS}};
+    snprintf(w.model.row.id, sizeof w.model.row.id, "%s", id);
+    hash_text(id, strlen(id), w.model.row.fingerprint);
     return store_write(s, &w, e);
 }
 
@@ -22,20 +22,20 @@ bool generation_steps_start(struct store *s, const char *model, struct generatio
 {
     struct write w = {.kind = WRITE_GENERATION_START,
                       .collection = "default",
-                      .row_generation = {.precision = "fp32", .dimensions = STORES_DIMENSIONS}};
-    snprintf(w.row_generation.model, sizeof w.row_generation.model, "%s", model);
-    hash_text(model, strlen(model), w.row_generation.fingerprint);
+                      .generation.row = {.precision = "fp32", .dimensions = STORES_DIMENSIONS}};
+    snprintf(w.generation.row.model, sizeof w.generation.row.model, "%s", model);
+    hash_text(model, strlen(model), w.generation.row.fingerprint);
     bool ok = store_write(s, &w, e);
-    *out = w.row_generation;
+    *out = w.generation.row;
     return ok;
 }
 
 bool generation_steps_return(struct store *s, int64_t generation, struct generation_row *out, struct err *e)
 {
     struct write w = {
-        .kind = WRITE_GENERATION_RETURN, .collection = "default", .row_generation = {.number = generation}};
+        .kind = WRITE_GENERATION_RETURN, .collection = "default", .generation.row = {.number = generation}};
     bool ok = store_write(s, &w, e);
-    *out = w.row_generation;
+    *out = w.generation.row;
     return ok;
 }
 
@@ -47,7 +47,7 @@ bool generation_steps_cancel(struct store *s, struct err *e)
 
 static bool about(struct store *s, enum write_kind kind, int64_t generation, int64_t *count, struct err *e)
 {
-    struct write w = {.kind = kind, .row_generation = {.number = generation}};
+    struct write w = {.kind = kind, .generation.row = {.number = generation}};
     bool ok = store_write(s, &w, e);
     *count = w.count;
     return ok;
@@ -70,8 +70,10 @@ bool generation_steps_vector(struct store *s, int64_t generation, int64_t image,
                              bool *stored, struct err *e)
 {
     struct generation_vector v = {.image = image, .revision = revision, .value = value};
-    struct write w = {
-        .kind = WRITE_GENERATION_VECTORS, .row_generation = {.number = generation}, .vectors = &v, .n_vectors = 1};
+    struct write w = {.kind = WRITE_GENERATION_VECTORS,
+                      .generation.row = {.number = generation},
+                      .generation.vectors = &v,
+                      .generation.n_vectors = 1};
     bool ok = store_write(s, &w, e);
     *stored = w.count == 1;
     return ok;
@@ -142,7 +144,7 @@ bool generation_steps_put(struct store *s, const char *id, unsigned content, str
     char label[16];
     snprintf(label, sizeof label, "%u", content);
     stores_fill(&p, s, &(struct stores_image){.id = id, .label = label, .content = content});
-    stores_vector(generation_steps_number(p.write.put.generation, content), p.vector);
+    stores_vector(generation_steps_number(p.write.image.put.generation, content), p.vector);
     bool ok = store_write(s, &p.write, e);
     stores_put_clear(&p);
     return ok;

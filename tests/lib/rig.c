@@ -79,16 +79,16 @@ void rig_close(struct rig *r)
 void rig_add_model(struct rig *r, const char *id, uint64_t seed)
 {
     char path[4096];
-    struct write w = {.kind = WRITE_MODEL_ADD, .file = path};
+    struct write w = {.kind = WRITE_MODEL_ADD, .model.file = path};
     struct err e = {0};
     struct model *m = model_new_random(&r->app->options.arch, &r->app->options.preprocess, seed, &e);
     assert_ok(m && model_prove(m, &r->app->options.encoder, &e), e);
     store_model_draft(r->app->store, path, sizeof path);
     assert_ok(model_save(m, path, &e), e);
-    model_describe(m, id, 1, &w.row_model);
+    model_describe(m, id, 1, &w.model.row);
     assert_ok(store_write(r->app->store, &w, &e), e);
     unlink(path);
-    model_row_clear(&w.row_model);
+    model_row_clear(&w.model.row);
     model_free(m);
 }
 

@@ -18,13 +18,13 @@ struct store *stores_open(const char *dir, struct err *e)
 
 static bool add_model(struct store *s, const char *id, struct err *e)
 {
-    struct write w = {.kind = WRITE_MODEL_ADD, .row_model = {.arch = "resnet18", .dimensions = STORES_DIMENSIONS}};
+    struct write w = {.kind = WRITE_MODEL_ADD, .model.row = {.arch = "resnet18", .dimensions = STORES_DIMENSIONS}};
     char path[4096];
-    snprintf(w.row_model.id, sizeof w.row_model.id, "%s", id);
-    hash_text(id, strlen(id), w.row_model.fingerprint);
+    snprintf(w.model.row.id, sizeof w.model.row.id, "%s", id);
+    hash_text(id, strlen(id), w.model.row.fingerprint);
     store_model_path(s, id, path, sizeof path);
     bool ok = file_replace(path, id, strlen(id), e) && store_write(s, &w, e);
-    model_row_clear(&w.row_model);
+    model_row_clear(&w.model.row);
     return ok;
 }
 
@@ -34,9 +34,9 @@ bool stores_create(struct store *s, const char *collection, struct err *e)
         return false;
     struct write w = {
         .kind = WRITE_COLLECTION_CREATE,
-        .row_collection = {.model = "anchord-base", .precision = "fp32", .dimensions = STORES_DIMENSIONS}};
-    snprintf(w.row_collection.name, sizeof w.row_collection.name, "%s", collection);
-    hash_text(w.row_collection.model, strlen(w.row_collection.model), w.row_collection.fingerprint);
+        .new_collection = {.model = "anchord-base", .precision = "fp32", .dimensions = STORES_DIMENSIONS}};
+    snprintf(w.new_collection.name, sizeof w.new_collection.name, "%s", collection);
+    hash_text(w.new_collection.model, strlen(w.new_collection.model), w.new_collection.fingerprint);
     return store_write(s, &w, e);
 }
 
@@ -64,18 +64,18 @@ void stores_fill(struct stores_put *p, struct store *s, const struct stores_imag
     stores_vector(image->content, p->vector);
     if (!store_collection(s, collection, &c, NULL))
         c.generation = 0;
-    p->write = (struct write){.kind = WRITE_IMAGE_PUT, .collection = collection, .pre = image->pre};
-    p->write.put = (struct image_put){.id = image->id,
-                                      .bytes = p->bytes,
-                                      .len = len,
-                                      .media_type = "image/jpeg",
-                                      .width = 8,
-                                      .height = 6,
-                                      .label = image->label,
-                                      .metadata = image->metadata,
-                                      .vector = p->vector,
-                                      .generation = c.generation};
-    hash_text(p->bytes, len, p->write.put.sha256);
+    p->write = (struct write){.kind = WRITE_IMAGE_PUT, .collection = collection, .image.pre = image->pre};
+    p->write.image.put = (struct image_put){.id = image->id,
+                                            .bytes = p->bytes,
+                                            .len = len,
+                                            .media_type = "image/jpeg",
+                                            .width = 8,
+                                            .height = 6,
+                                            .label = image->label,
+                                            .metadata = image->metadata,
+                                            .vector = p->vector,
+                                            .generation = c.generation};
+    hash_text(p->bytes, len, p->write.image.put.sha256);
 }
 
 void stores_put_clear(struct stores_put *p)
@@ -90,8 +90,8 @@ bool stores_put(struct store *s, const struct stores_image *image, struct image_
     stores_fill(&p, s, image);
     bool ok = store_write(s, &p.write, e);
     if (ok && out) {
-        *out = p.write.image;
-        p.write.image = (struct image_row){0}; /* now the caller's */
+        *out = p.write.image.row;
+        p.write.image.row = (struct image_row){0}; /* now the caller's */
     }
     stores_put_clear(&p);
     return ok;
@@ -99,7 +99,7 @@ bool stores_put(struct store *s, const struct stores_image *image, struct image_
 
 bool stores_delete(struct store *s, const char *id, struct err *e)
 {
-    struct write w = {.kind = WRITE_IMAGE_DELETE, .collection = "default", .id = id};
+    struct write w = {.kind = WRITE_IMAGE_DELETE, .collection = "default", .image.id = id};
     return store_write(s, &w, e);
 }
 

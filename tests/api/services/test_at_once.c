@@ -273,7 +273,7 @@ static void a_batch_that_cannot_go_on_after_a_change_of_the_model_tells_what_is_
     UNUSED(state);
     char *body = batch_of_two();
     struct rig_call *k = rig_until_write(rig, "POST /v1/collections/default/images", json(body));
-    k->call.writes[1]->put.generation--; /* as after a switch between two groups of the writer */
+    k->call.writes[1]->image.put.generation--; /* as after a switch between two groups of the writer */
     struct err e = {0};
     for (size_t i = 0; i < 2; i++)
         (void)!store_write(rig->app->store, k->call.writes[i], &e);

@@ -9,7 +9,7 @@
 #include "base/work_limit.h"
 #include "index/catalog/catalog.h"
 #include "index/catalog/sql.h"
-#include "index/filter.h"
+#include "index/values/filter.h"
 
 enum { DIMENSIONS = 4 };
 

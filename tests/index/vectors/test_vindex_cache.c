@@ -80,7 +80,7 @@ static void first_life(const struct disk *disk)
     for (size_t i = 0; i < 250; i++) /* the same again: the graph has both, the old one dead */
         add(x, disk, i, i);
     assert_true(build_all(x) > 0);
-    vindex_save(x);
+    vindex_save(x, false);
     vindex_release(x);
 }
 
@@ -167,7 +167,7 @@ static void refused(const struct disk *disk, enum index_kind kind, int64_t gener
     expect_all_found(x, disk, N);
     assert_true(build_all(x) > 0);
     expect_all_found(x, disk, N);
-    vindex_save(x);
+    vindex_save(x, false);
     assert_true(file_exists(disk, "1.faiss"));
     vindex_release(x);
 }

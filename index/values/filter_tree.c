@@ -1,11 +1,10 @@
 /* filter_tree.c - deciding a filter by the bits of its conditions, and a condition by a value. */
-#include "index/filter_tree.h"
+#include "index/values/filter_tree.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/datetime.h"
-#include "index/catalog/sql.h"
 
 /* ---- values ---- */
 
@@ -60,13 +59,6 @@ bool scalar_number(const struct json *v, struct scalar *out)
         return false;
     *out = scalar_real(real);
     return true;
-}
-
-struct sql_value scalar_sql(const struct scalar *s)
-{
-    if (s->is_huge)
-        return sql_blob(s->code, sizeof s->code);
-    return s->kind == SCALAR_TEXT ? sql_text(s->text) : s->is_real ? sql_real(s->real) : sql_int(s->i);
 }
 
 int scalar_compare(const struct scalar *a, const struct scalar *b)

@@ -1,5 +1,5 @@
 /* filter.c - from a filter's JSON to its conditions, with the path of every fault. */
-#include "index/filter.h"
+#include "index/values/filter.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 #include "base/datetime.h"
 #include "base/num.h"
-#include "index/filter_tree.h"
+#include "index/values/filter_tree.h"
 
 enum { PATH_SIZE = 192 };
 

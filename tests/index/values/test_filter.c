@@ -3,7 +3,7 @@
 
 #include "base/json.h"
 #include "index/catalog/catalog.h"
-#include "index/filter.h"
+#include "index/values/filter.h"
 #include "tests/lib/naive_filter.h"
 
 static const struct {

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "base/mem.h"
-#include "index/filter.h"
+#include "index/values/filter.h"
 
 enum scalar_kind { SCALAR_TEXT, SCALAR_NUMBER, SCALAR_FLAG, SCALAR_KINDS };
 
@@ -85,8 +85,6 @@ bool filter_decide(const struct filter *f, uint64_t met);
 /* False when the value is no number. */
 bool scalar_number(const struct json *v, struct scalar *out);
 struct scalar scalar_real(double real);
-/* As the catalogue has it; borrowed from the scalar. */
-struct sql_value scalar_sql(const struct scalar *s);
 /* By kind, then by value: texts as memcmp() has them, numbers exactly. */
 int scalar_compare(const struct scalar *a, const struct scalar *b);
 /* Of TEST_ANY, TEST_EXCEPT, TEST_RANGE and TEST_PERIOD: whether this value passes. */
