@@ -23,7 +23,8 @@ static bool name_of(const char *host, char *out, size_t size)
     bool bracket = *host == '[';
     const char *start = host + bracket;
     size_t n = strcspn(start, bracket ? "]" : ":");
-    if (n == 0 || n >= size || (bracket && start[n] != ']') || !is_port(start + n + bracket))
+    if (n == 0 || n >= size || (bracket && (start[n] != ']' || !memchr(start, ':', n))) ||
+        !is_port(start + n + bracket))
         return false;
     snprintf(out, size, "%.*s", to_int(n), start);
     return true;

@@ -209,6 +209,9 @@ static void a_folder_that_is_served_or_is_none_is_refused(void **state)
     out = command(1, "verify", "--data", "/nowhere/at/all", NULL);
     assert_contains(out, "there is no folder");
     free(out);
+    out = command(1, "verify", "--data", p.scratch, NULL); /* the folder is below it */
+    assert_contains(out, "there is no catalogue");
+    free(out);
     command_only(2, "verify", "it", NULL);
     t_remove_dir(p.scratch);
 }
