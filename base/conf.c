@@ -1,9 +1,6 @@
 /* conf.c - a table of settings made from conf.def, and one function that sets any of them from text. */
 #include "base/conf.h"
 
-#include <errno.h>
-#include <limits.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,46 +8,48 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/json_writer.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
-
-enum kind { KIND_TEXT, KIND_SECRET, KIND_INT, KIND_REAL, KIND_BOOL, KIND_CHOICE, KIND_LIST };
-
-struct setting {
-    enum kind kind;
-    const char *name, *standard; /* the default, as text */
-    size_t offset;               /* in struct conf */
-    double min, max;             /* of numbers; all limits are exact as doubles */
-    const char *choices;         /* "a|b|c" */
-    const char *help;
-};
-
-#define ROW(kind, name, standard, min, max, choices, help)                                                             \
-    {kind, #name, standard, offsetof(struct conf, name), (double)(min), (double)(max), choices, help},
-static const struct setting settings[] = {
-#define SET_TEXT(name, standard, help)            ROW(KIND_TEXT, name, standard, 0, 0, NULL, help)
-#define SET_SECRET(name, help)                    ROW(KIND_SECRET, name, "", 0, 0, NULL, help)
-#define SET_INT(name, standard, min, max, help)   ROW(KIND_INT, name, #standard, min, max, NULL, help)
-#define SET_REAL(name, standard, min, max, help)  ROW(KIND_REAL, name, #standard, min, max, NULL, help)
-#define SET_BOOL(name, standard, help)            ROW(KIND_BOOL, name, #standard, 0, 0, NULL, help)
-#define SET_CHOICE(name, standard, choices, help) ROW(KIND_CHOICE, name, standard, 0, 0, choices, help)
-#define SET_LIST(name, help)                      ROW(KIND_LIST, name, "", 0, 0, NULL, help)
-#include "base/conf.def"
-};
+#include "base/setting.h"
 
 enum { FILE_MAX = 1 << 20, TEXT_MAX = 4096 };
 
-static void *place(const struct conf *c, const struct setting *s)
+const char *const conf_precisions[] = {"auto", "fp32", "bf16", NULL};
+const char *const conf_backends[] = {"auto", "blas", "dnnl", NULL};
+
+/* A list is SETTING_OTHER, for only settings have them. */
+struct row {
+    struct setting s;
+    const char *standard; /* the default, as text */
+    bool secret;
+};
+
+#define ROW(name, kind, standard, ...) {{#name, kind, AT(struct conf, name), __VA_ARGS__}, standard, false},
+static const struct row rows[] = {
+#define SET_TEXT(name, standard, text) ROW(name, SETTING_TEXT, standard, .hi = TEXT_MAX, .help = text)
+#define SET_SECRET(name, text)         {{#name, SETTING_TEXT, AT(struct conf, name), .hi = TEXT_MAX, .help = text}, "", true},
+#define SET_INT(name, standard, least, most, text)                                                                     \
+    ROW(name, SETTING_INT, #standard, .lo = least, .hi = most, .help = text)
+#define SET_REAL(name, standard, least, most, text)                                                                    \
+    ROW(name, SETTING_REAL, #standard, .lo = least, .hi = most, .help = text)
+#define SET_BOOL(name, standard, text)          ROW(name, SETTING_FLAG, #standard, .help = text)
+#define SET_CHOICE(name, standard, names, text) ROW(name, SETTING_CHOICE, standard, .choices = names, .help = text)
+#define SET_LIST(name, text)                    ROW(name, SETTING_OTHER, "", .help = text)
+#include "base/conf.def"
+};
+
+static const struct row *find(const char *name)
 {
-    return (char *)(uintptr_t)c + s->offset;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (!strcmp(rows[i].s.name, name))
+            return &rows[i];
+    return NULL;
 }
 
-static const struct setting *find(const char *name)
+static struct conf_list *list_of(const struct conf *c, const struct row *r)
 {
-    for (size_t i = 0; i < COUNT(settings); i++)
-        if (!strcmp(settings[i].name, name))
-            return &settings[i];
-    return NULL;
+    return (struct conf_list *)(void *)((char *)(uintptr_t)c + r->s.offset);
 }
 
 static void list_clear(struct conf_list *l)
@@ -78,94 +77,46 @@ static void list_set(struct conf_list *l, const char *text)
     }
 }
 
-static bool set_number(void *at, const struct setting *s, const char *text, struct err *e)
+static bool set(struct conf *c, const struct row *r, const char *text, struct err *e)
 {
-    char *end = NULL;
-    errno = 0;
-    long long whole = s->kind == KIND_INT ? strtoll(text, &end, 10) : 0;
-    double value = s->kind == KIND_INT ? (double)whole : strtod(text, &end);
-    bool clean = *text != 0 && *text != ' ' && *end == 0 && errno == 0;
-
-    if (!clean || !(value >= s->min && value <= s->max))
-        return err_set(e, ERR_BAD_INPUT, "%s: not %s from %.15g to %.15g", s->name,
-                       s->kind == KIND_INT ? "a whole number" : "a number", s->min, s->max);
-    if (s->kind == KIND_INT)
-        *(int64_t *)at = whole;
-    else
-        *(double *)at = value;
-    return true;
-}
-
-static bool set_bool(bool *at, const struct setting *s, const char *text, struct err *e)
-{
-    bool yes = !strcmp(text, "true") || !strcmp(text, "1");
-    if (!yes && strcmp(text, "false") != 0 && strcmp(text, "0") != 0)
-        return err_set(e, ERR_BAD_INPUT, "%s: neither true nor false", s->name);
-    *at = yes;
-    return true;
-}
-
-static bool is_choice(const char *choices, const char *text)
-{
-    size_t len = strlen(text);
-    for (const char *p = choices; len > 0; p++) {
-        size_t n = strcspn(p, "|");
-        if (n == len && !memcmp(p, text, n))
-            return true;
-        p += n;
-        if (!*p)
-            break;
-    }
-    return false;
-}
-
-static bool set_text(char **at, const struct setting *s, const char *text, struct err *e)
-{
-    if (strlen(text) > TEXT_MAX)
+    char values[SETTING_VALUES];
+    const struct setting *s = &r->s;
+    if (s->kind == SETTING_OTHER)
+        list_set(list_of(c, r), text);
+    if (setting_parse(s, c, text))
+        return true;
+    if (s->kind == SETTING_TEXT)
         return err_set(e, ERR_BAD_INPUT, "%s: longer than %d bytes", s->name, TEXT_MAX);
-    if (s->kind == KIND_CHOICE && !is_choice(s->choices, text))
-        return err_set(e, ERR_BAD_INPUT, "%s: not one of %s", s->name, s->choices);
-    free(*at);
-    *at = mem_text(text);
-    return true;
-}
-
-static bool set(struct conf *c, const struct setting *s, const char *text, struct err *e)
-{
-    void *at = place(c, s);
-    switch (s->kind) {
-    case KIND_INT:
-    case KIND_REAL: return set_number(at, s, text, e);
-    case KIND_BOOL: return set_bool(at, s, text, e);
-    case KIND_LIST: list_set(at, text); return true;
-    default: return set_text(at, s, text, e);
-    }
+    if (s->kind == SETTING_FLAG)
+        return err_set(e, ERR_BAD_INPUT, "%s: neither true nor false", s->name);
+    return err_set(e, ERR_BAD_INPUT, "%s: not %s%s", s->name, s->kind == SETTING_CHOICE ? "one of " : "",
+                   setting_values(s, 15, "|", values));
 }
 
 bool conf_set(struct conf *c, const char *name, const char *text, struct err *e)
 {
-    const struct setting *s = find(name);
-    return s ? set(c, s, text, e) : err_set(e, ERR_BAD_INPUT, "%s: no such setting", name);
+    const struct row *r = find(name);
+    return r ? set(c, r, text, e) : err_set(e, ERR_BAD_INPUT, "%s: no such setting", name);
 }
 
 void conf_init(struct conf *c)
 {
     struct err e = {0};
     memset(c, 0, sizeof *c);
-    for (size_t i = 0; i < COUNT(settings); i++)
-        if (!set(c, &settings[i], settings[i].standard, &e))
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (!set(c, &rows[i], rows[i].standard, &e))
             abort(); /* a row of conf.def contradicts itself; its test says which */
 }
 
 void conf_clear(struct conf *c)
 {
-    for (size_t i = 0; i < COUNT(settings); i++) {
-        void *at = place(c, &settings[i]);
-        if (settings[i].kind == KIND_LIST) {
-            list_clear(at);
-        } else if (settings[i].kind <= KIND_SECRET || settings[i].kind == KIND_CHOICE) {
-            free(*(char **)at);
-            *(char **)at = NULL;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char **text = (char **)(void *)((char *)c + rows[i].s.offset);
+        if (rows[i].s.kind == SETTING_OTHER)
+            list_clear(list_of(c, &rows[i]));
+        else if (rows[i].s.kind == SETTING_TEXT) {
+            free(*text);
+            *text = NULL;
         }
     }
 }
@@ -176,13 +127,14 @@ static bool json_to_text(const struct setting *s, const struct json *v, struct b
     enum json_kind kind = json_kind(v);
     size_t len;
 
-    if (s->kind == KIND_INT    ? kind == JSON_KIND_INT
-        : s->kind == KIND_REAL ? kind == JSON_KIND_INT || kind == JSON_KIND_REAL
-                               : s->kind == KIND_BOOL && kind == JSON_KIND_BOOL) {
+    bool number = s->kind == SETTING_INT || s->kind == SETTING_REAL;
+
+    if ((number && kind == JSON_KIND_INT) || (s->kind == SETTING_REAL && kind == JSON_KIND_REAL) ||
+        (s->kind == SETTING_FLAG && kind == JSON_KIND_BOOL)) {
         json_dump(v, out);
         return true;
     }
-    if (s->kind == KIND_LIST && kind == JSON_KIND_LIST) {
+    if (s->kind == SETTING_OTHER && kind == JSON_KIND_LIST) {
         buf_text(out, "");
         for (size_t i = 0; i < json_count(v); i++) {
             const char *item = json_as_text(json_item(v, i), &len);
@@ -193,7 +145,7 @@ static bool json_to_text(const struct setting *s, const struct json *v, struct b
         return true;
     }
     const char *text = json_as_text(v, &len);
-    if (text && strlen(text) == len && s->kind != KIND_INT && s->kind != KIND_REAL && s->kind != KIND_BOOL) {
+    if (text && strlen(text) == len && !number && s->kind != SETTING_FLAG) {
         buf_text(out, text);
         return true;
     }
@@ -210,9 +162,9 @@ bool conf_read_json(struct conf *c, const char *text, size_t len, struct err *e)
     if (doc && json_kind(doc) != JSON_KIND_OBJECT)
         ok = err_set(e, ERR_BAD_INPUT, "not a JSON object");
     for (void *it = NULL; ok && (it = json_next(doc, it, &key, &value));) {
-        const struct setting *s = find(key);
+        const struct row *r = find(key);
         struct buf b = {0};
-        ok = s ? json_to_text(s, value, &b, e) && set(c, s, b.data ? b.data : "", e)
+        ok = r ? json_to_text(&r->s, value, &b, e) && set(c, r, b.data ? b.data : "", e)
                : err_set(e, ERR_BAD_INPUT, "%s: no such setting", key);
         buf_clear(&b);
     }
@@ -255,8 +207,8 @@ static bool is_of_surroundings(const char *name)
 /* An empty secret is one that somebody meant to give: without it everybody would get in. */
 static bool set_from_env(struct conf *c, const char *name, const char *value, struct err *e)
 {
-    const struct setting *s = find(name);
-    if (s && s->kind == KIND_SECRET && !*value)
+    const struct row *r = find(name);
+    if (r && r->secret && !*value)
         return err_set(e, ERR_BAD_INPUT, "%s: empty; give a key, or remove the variable", name);
     return conf_set(c, name, value, e);
 }
@@ -283,7 +235,7 @@ bool conf_read_env(struct conf *c, char *const *environment, struct err *e)
 }
 
 /* The setting that `--name` or `--name=value` means; *value is what follows '=' or NULL. */
-static const struct setting *find_flag(const char *arg, const char **value)
+static const struct row *find_flag(const char *arg, const char **value)
 {
     char name[64];
     if (strncmp(arg, "--", 2) != 0)
@@ -298,8 +250,8 @@ static const struct setting *find_flag(const char *arg, const char **value)
     }
     name[n] = 0;
     *value = arg[2 + n] == '=' ? arg + 3 + n : NULL;
-    const struct setting *s = find(name);
-    return s && s->kind != KIND_SECRET ? s : NULL; /* a secret on a command line is seen by everybody */
+    const struct row *r = find(name);
+    return r && !r->secret ? r : NULL; /* a secret on a command line is seen by everybody */
 }
 
 bool conf_read_flags(struct conf *c, int *argc, char **argv, struct err *e)
@@ -307,18 +259,18 @@ bool conf_read_flags(struct conf *c, int *argc, char **argv, struct err *e)
     int kept = 0, i = 0;
     for (; i < *argc && strcmp(argv[i], "--") != 0; i++) {
         const char *value = NULL;
-        const struct setting *s = find_flag(argv[i], &value);
-        if (!s) {
+        const struct row *r = find_flag(argv[i], &value);
+        if (!r) {
             argv[kept++] = argv[i];
             continue;
         }
-        if (!value && s->kind == KIND_BOOL)
+        if (!value && r->s.kind == SETTING_FLAG)
             value = "true";
         else if (!value && i + 1 < *argc)
             value = argv[++i];
         if (!value)
-            return err_set(e, ERR_BAD_INPUT, "%s: a value is missing", s->name);
-        if (!set(c, s, value, e))
+            return err_set(e, ERR_BAD_INPUT, "%s: a value is missing", r->s.name);
+        if (!set(c, r, value, e))
             return false;
     }
     while (i < *argc)
@@ -373,22 +325,17 @@ void conf_write_json(const struct conf *c, struct buf *out)
 {
     struct json_writer w = jw_to(out);
     jw_object(&w, NULL);
-    for (size_t i = 0; i < COUNT(settings); i++) {
-        const struct setting *s = &settings[i];
-        const void *at = place(c, s);
-        const struct conf_list *l = at;
-        switch (s->kind) {
-        case KIND_INT: jw_int(&w, s->name, *(const int64_t *)at); break;
-        case KIND_REAL: jw_real(&w, s->name, *(const double *)at); break;
-        case KIND_BOOL: jw_bool(&w, s->name, *(const bool *)at); break;
-        case KIND_SECRET: jw_text(&w, s->name, ""); break;
-        case KIND_LIST:
-            jw_array(&w, s->name);
-            for (size_t k = 0; k < l->n; k++)
-                jw_text(&w, NULL, l->items[k]);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct row *r = &rows[i];
+        if (r->s.kind == SETTING_OTHER) {
+            jw_array(&w, r->s.name);
+            for (size_t k = 0; k < list_of(c, r)->n; k++)
+                jw_text(&w, NULL, list_of(c, r)->items[k]);
             jw_end(&w);
-            break;
-        default: jw_text(&w, s->name, *(char *const *)at);
+        } else if (r->secret) {
+            jw_text(&w, r->s.name, "");
+        } else {
+            setting_write(&r->s, c, &w);
         }
     }
     jw_end(&w);
@@ -396,18 +343,19 @@ void conf_write_json(const struct conf *c, struct buf *out)
 
 void conf_write_help(struct buf *out)
 {
-    for (size_t i = 0; i < COUNT(settings); i++) {
-        const struct setting *s = &settings[i];
-        char flag[64];
-        snprintf(flag, sizeof flag, "%s%s", s->kind == KIND_SECRET ? "" : "--", s->name);
-        for (char *p = flag; s->kind != KIND_SECRET && *p; p++)
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct row *r = &rows[i];
+        const struct setting *s = &r->s;
+        char flag[64], values[SETTING_VALUES];
+        snprintf(flag, sizeof flag, "%s%s", r->secret ? "" : "--", s->name);
+        for (char *p = flag; !r->secret && *p; p++)
             *p = *p == '_' ? '-' : *p;
         buf_print(out, "  %-32s %s", flag, s->help);
-        if (s->kind == KIND_INT || s->kind == KIND_REAL)
-            buf_print(out, " [%s; %.15g to %.15g]\n", s->standard, s->min, s->max);
-        else if (s->kind == KIND_CHOICE)
-            buf_print(out, " [%s; %s]\n", s->standard, s->choices);
+        if (s->kind == SETTING_INT || s->kind == SETTING_REAL)
+            buf_print(out, " [%s; %.15g to %.15g]\n", r->standard, s->lo, s->hi);
+        else if (s->kind == SETTING_CHOICE)
+            buf_print(out, " [%s; %s]\n", r->standard, setting_values(s, 0, "|", values));
         else
-            buf_print(out, *s->standard ? " [%s]\n" : "\n", s->standard);
+            buf_print(out, *r->standard ? " [%s]\n" : "\n", r->standard);
     }
 }

@@ -18,19 +18,22 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+/* In the order of enum precision and enum backend (engine/encoder.h); those of log_level are in log.h. */
+extern const char *const conf_precisions[], *const conf_backends[];
+
 struct conf_list {
     char **items; /* owned by the conf */
     size_t n;
 };
 
 struct conf {
-#define SET_TEXT(name, standard, help)            char *name;
-#define SET_SECRET(name, help)                    char *name;
-#define SET_INT(name, standard, min, max, help)   int64_t name;
-#define SET_REAL(name, standard, min, max, help)  double name;
-#define SET_BOOL(name, standard, help)            bool name;
-#define SET_CHOICE(name, standard, choices, help) char *name;
-#define SET_LIST(name, help)                      struct conf_list name;
+#define SET_TEXT(name, standard, help)           char *name;
+#define SET_SECRET(name, help)                   char *name;
+#define SET_INT(name, standard, min, max, help)  int64_t name;
+#define SET_REAL(name, standard, min, max, help) double name;
+#define SET_BOOL(name, standard, help)           bool name;
+#define SET_CHOICE(name, standard, names, help)  int name; /* the place among the names */
+#define SET_LIST(name, help)                     struct conf_list name;
 #include "base/conf.def"
 #undef SET_TEXT
 #undef SET_SECRET

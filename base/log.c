@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+const char *const log_level_names[] = {"debug", "info", "warn", "error", NULL};
+
 static _Atomic enum log_level threshold = LOG_INFO;
 
 void log_set_level(enum log_level level)
@@ -37,14 +39,14 @@ static void put(const char *bytes, size_t n)
 static size_t PRINTF_LIKE(4, 0)
     make_line(char line[LINE], enum log_level level, const char *event, const char *fmt, va_list ap)
 {
-    static const char *const names[] = {"debug", "info", "warn", "error"};
     struct timeval now;
     struct tm utc;
 
     gettimeofday(&now, NULL);
     gmtime_r(&now.tv_sec, &utc);
     size_t n = strftime(line, LINE, "%Y-%m-%dT%H:%M:%S", &utc);
-    n += (size_t)snprintf(line + n, LINE - n, ".%03dZ %s %s ", (int)(now.tv_usec / 1000), names[level], event);
+    n +=
+        (size_t)snprintf(line + n, LINE - n, ".%03dZ %s %s ", (int)(now.tv_usec / 1000), log_level_names[level], event);
     vsnprintf(line + n, LINE - n - 1, fmt, ap);
     n = strlen(line);
     line[n++] = '\n';

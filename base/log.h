@@ -14,6 +14,7 @@
 #include "base/err.h"
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_OFF };
+extern const char *const log_level_names[]; /* "debug", ..., without LOG_OFF; NULL at the end */
 
 void log_set_level(enum log_level level); /* LOG_INFO at the start */
 enum log_level log_get_level(void);

@@ -106,14 +106,6 @@ static bool load_settings(const struct server *s, struct conf *out, const char *
     return ok;
 }
 
-static enum log_level level_of(const char *name)
-{
-    return !strcmp(name, "debug")   ? LOG_DEBUG
-           : !strcmp(name, "warn")  ? LOG_WARN
-           : !strcmp(name, "error") ? LOG_ERROR
-                                    : LOG_INFO;
-}
-
 static void warn_of_odd_settings(const struct conf *c)
 {
     if (c->body_memory_bytes / 4 < c->max_body_bytes || c->body_memory_bytes / 4 < c->max_json_bytes)
@@ -237,7 +229,7 @@ static bool start(struct server *s, struct err *e)
 {
     struct app_options o = app_settings(&s->conf);
     const char *watchdog = getenv("WATCHDOG_USEC");
-    log_set_level(level_of(s->conf.log_level));
+    log_set_level((enum log_level)s->conf.log_level);
     s->watchdog_ns = watchdog ? strtoll(watchdog, NULL, 10) * 1000 : 0;
     warn_of_odd_settings(&s->conf);
     if (!read_addresses(s, e) || !secrets_read(&s->secrets, &s->conf, e))
@@ -375,9 +367,9 @@ static void reload(struct server *s)
     if (ok) {
         secrets_clear(&s->secrets);
         s->secrets = fresh;
-        log_set_level(level_of(now.log_level));
+        log_set_level((enum log_level)now.log_level);
         write_serve_file(s);
-        log_info("reloaded", "log_level=%s", now.log_level);
+        log_info("reloaded", "log_level=%s", log_level_names[now.log_level]);
     } else {
         secrets_clear(&fresh);
         log_error("reload", "nothing was changed: %s", e.text);

@@ -66,38 +66,14 @@ static struct objective_profile profile_of(const struct objective *o, const stru
     return o->profiles ? o->profiles[use] : standard_profile(o, g->trained);
 }
 
-static int choice_of(const char *const *choices, const char *text, int otherwise)
-{
-    for (int i = 0; text && choices[i]; i++)
-        if (strcmp(choices[i], text) == 0)
-            return i;
-    return otherwise;
-}
-
-/* The objective's own settings that were asked for. */
+/* The objective's own settings that were asked for; "auto" is no value of any. */
 static void take_own(struct objective_settings *out, const struct objective *o, const struct json *values)
 {
-    for (size_t i = 0; i < o->n_settings; i++) {
-        const struct setting *s = &o->settings[i];
-        void *at = (char *)out + s->offset;
-        if (s->kind == SETTING_REAL)
-            number_of(values, s->name, at);
-        else if (s->kind == SETTING_CHOICE)
-            *(int *)at = choice_of(s->choices, text_of(values, s->name), *(int *)at);
-        else
-            json_as_bool(json_member(values, s->name), at);
-    }
+    for (size_t i = 0; i < o->n_settings; i++)
+        (void)setting_set(&o->settings[i], out, json_member(values, o->settings[i].name));
 }
 
 /* ---- positives: labels, where the objective can use them and there are some ---- */
-
-static bool has_setting(const struct objective *o, const char *name)
-{
-    for (size_t i = 0; i < o->n_settings; i++)
-        if (strcmp(o->settings[i].name, name) == 0)
-            return true;
-    return false;
-}
 
 /* The field at fault is `positives`; where the objective leaves no choice, it is the collection. */
 static bool refuse_labels(const struct objective *o, const char *need, struct err *e)
@@ -112,7 +88,7 @@ static bool settle_positives(struct job_choices *c, const struct job *j, const s
 {
     enum positives *p = &c->profile.settings.positives;
     bool judged = g->validation || g->spared > 0;
-    if (!has_setting(j->objective, "positives"))
+    if (!setting_find(j->objective->settings, j->objective->n_settings, "positives"))
         *p = j->objective->defaults.positives;
     else if (!text_of(values, "positives"))
         *p = g->labels >= 2 && judged ? POSITIVES_LABELS : POSITIVES_VIEWS;

@@ -12,18 +12,10 @@ enum { EVALUATIONS = 12, LEAST_STEPS = 10 };
 
 /* ---- parts of a configuration ---- */
 
-/* The objective's own settings, all of them. */
 static void write_own(struct json_writer *w, const struct objective *o, const struct objective_settings *settings)
 {
-    for (size_t i = 0; i < o->n_settings; i++) {
-        const struct setting *s = &o->settings[i];
-        const void *at = (const char *)settings + s->offset;
-        switch (s->kind) {
-        case SETTING_REAL: job_settings_number(w, s->name, *(const double *)at); break;
-        case SETTING_FLAG: jw_bool(w, s->name, *(const bool *)at); break;
-        case SETTING_CHOICE: jw_text(w, s->name, s->choices[*(const int *)at]); break;
-        }
-    }
+    for (size_t i = 0; i < o->n_settings; i++)
+        setting_write(&o->settings[i], settings, w);
 }
 
 /* "norm" is 0 stages with frozen batch norms, "stem" 1, "stage4" 5. */

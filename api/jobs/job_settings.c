@@ -11,41 +11,42 @@
 #include "engine/learning/train_config.h"
 #include "engine/pictures/augment.h"
 
-enum kind { KIND_COUNT, KIND_REAL, KIND_RECIPE, KIND_CHOICE };
-
 /* How much of the encoder stays as it is; the index: stages, once batch norms are frozen. */
 static const char *const freezes[] = {"none", "norm", "stem", "stage1", "stage2", "stage3", "stage4", NULL};
 
-static const struct common {
-    const char *name;
-    enum kind kind;
-    double lo, hi;
-    const char *const *choices;
-    const char *help;
-    bool multicrop; /* of the objectives that take more than two views */
-} common[] = {
-    {"n_epochs", KIND_COUNT, 1, 10000, NULL, "times that all pictures are seen; auto: about 1,000 steps", false},
-    {"batch_size", KIND_COUNT, 4, 4096, NULL, "pictures of a step; auto: 64, or what there is", false},
-    {"optimizer", KIND_CHOICE, 0, 0, optimizer_names, "auto: the one that goes with the objective", false},
-    {"learning_rate", KIND_REAL, 1e-7, 1, NULL,
-     "auto: the one that goes with objective and optimizer, for fresh models larger than for trained ones", false},
-    {"max_minutes", KIND_REAL, 0.05, 10080, NULL, "of training; auto: the server's setting", false},
-    {"augmentation", KIND_RECIPE, 0, 0, NULL,
-     "how views are made; auto: what goes with the objective, for a trained model finetune with labels and "
-     "finetune-views without",
-     false},
-    {"freeze", KIND_CHOICE, 0, 0, freezes,
-     "what of the encoder stays: its batch norms, and the stages up to this one; those of the head always learn; auto: "
-     "none for a fresh "
-     "model, norm for a trained one",
-     false},
-    {"fit", KIND_CHOICE, 0, 0, fit_names,
-     "how a picture that is no square becomes one: its middle, all of it between bars, or all of it squashed; auto: "
-     "the model's",
-     false},
-    {"small_crops", KIND_COUNT, 0, 16, NULL,
-     "of each picture, beside two full ones: they cost little and predict what those show; auto: none", true},
+/* Those that all objectives have; the last one only those that take more than two views. */
+static const struct setting common[] = {
+    {"n_epochs", SETTING_INT, .lo = 1, .hi = 10000,
+     .help = "times that all pictures are seen; auto: about 1,000 steps"},
+    {"batch_size", SETTING_INT, .lo = 4, .hi = 4096, .help = "pictures of a step; auto: 64, or what there is"},
+    {"optimizer", SETTING_CHOICE, .choices = optimizer_names, .help = "auto: the one that goes with the objective"},
+    {"learning_rate", SETTING_REAL, .lo = 1e-7, .hi = 1,
+     .help = "auto: the one that goes with objective and optimizer, for fresh models larger than for trained ones"},
+    {"max_minutes", SETTING_REAL, .lo = 0.05, .hi = 10080, .help = "of training; auto: the server's setting"},
+    {"augmentation", SETTING_TEXT, /* a recipe */
+     .wanted = "the name of a recipe, such as finetune or simclr",
+     .help = "how views are made; auto: what goes with the objective, for a trained model finetune with labels and "
+             "finetune-views without"},
+    {"freeze", SETTING_CHOICE, .choices = freezes,
+     .help =
+         "what of the encoder stays: its batch norms, and the stages up to this one; those of the head always learn; "
+         "auto: none for a fresh model, norm for a trained one"},
+    {"fit", SETTING_CHOICE, .choices = fit_names,
+     .help = "how a picture that is no square becomes one: its middle, all of it between bars, or all of it squashed; "
+             "auto: the model's"},
+    {"small_crops", SETTING_INT, .lo = 0, .hi = 16,
+     .help = "of each picture, beside two full ones: they cost little and predict what those show; auto: none"},
 };
+
+static size_t common_of(const struct objective *o)
+{
+    return COUNT(common) - !o->multicrop;
+}
+
+static bool is_common(const struct setting *s)
+{
+    return s >= common && s < common + COUNT(common);
+}
 
 /* ---- checking ---- */
 
@@ -62,80 +63,35 @@ static bool fail(struct err *e, const char *where, const char *name, const char 
     return err_field(e, path, "%s", text);
 }
 
-static bool fail_range(struct err *e, const char *where, const char *name, const char *kind, double lo, double hi)
+static bool is_recipe(const struct json *v)
 {
-    char text[96];
-    snprintf(text, sizeof text, "must be \"auto\" or a %s from %g to %g", kind, lo, hi);
-    return fail(e, where, name, text);
-}
-
-static bool fail_choice(struct err *e, const char *where, const char *name, const char *const *choices)
-{
-    char text[160] = "must be \"auto\"";
-    for (size_t i = 0; choices[i]; i++) {
-        size_t used = strlen(text);
-        snprintf(text + used, sizeof text - used, " or %s", choices[i]);
-    }
-    return fail(e, where, name, text);
-}
-
-static bool is_choice(const struct json *v, const char *const *choices)
-{
-    const char *text = json_as_text(v, NULL);
-    for (size_t i = 0; text && choices[i]; i++)
-        if (strcmp(text, choices[i]) == 0)
-            return true;
-    return false;
-}
-
-static bool check_common(const struct common *c, const struct json *v, const char *where, struct err *e)
-{
-    double x;
-    int64_t whole;
-    switch (c->kind) {
-    case KIND_COUNT:
-        return (json_as_int(v, &whole) && (double)whole >= c->lo && (double)whole <= c->hi) ||
-               fail_range(e, where, c->name, "whole number", c->lo, c->hi);
-    case KIND_REAL:
-        return (json_as_number(v, &x) && x >= c->lo && x <= c->hi) ||
-               fail_range(e, where, c->name, "number", c->lo, c->hi);
-    case KIND_RECIPE:
-        return (json_as_text(v, NULL) && recipe_find(json_as_text(v, NULL))) ||
-               fail(e, where, c->name, "must be \"auto\" or the name of a recipe, such as finetune or simclr");
-    case KIND_CHOICE: break;
-    }
-    return is_choice(v, c->choices) || fail_choice(e, where, c->name, c->choices);
-}
-
-static bool check_own(const struct setting *s, const struct json *v, const char *where, struct err *e)
-{
-    double x;
-    bool flag;
-    switch (s->kind) {
-    case SETTING_REAL:
-        return (json_as_number(v, &x) && x >= s->lo && x <= s->hi) ||
-               fail_range(e, where, s->name, "number", s->lo, s->hi);
-    case SETTING_FLAG: return json_as_bool(v, &flag) || fail(e, where, s->name, "must be \"auto\", true or false");
-    case SETTING_CHOICE: break;
-    }
-    return is_choice(v, s->choices) || fail_choice(e, where, s->name, s->choices);
-}
-
-static bool has_common(const struct objective *o, const struct common *c)
-{
-    return !c->multicrop || o->multicrop;
+    const char *name = json_as_text(v, NULL);
+    return name && recipe_find(name);
 }
 
 static bool check_one(const struct objective *o, const char *key, const struct json *v, const char *where,
                       struct err *e)
 {
-    for (size_t i = 0; i < COUNT(common); i++)
-        if (has_common(o, &common[i]) && strcmp(common[i].name, key) == 0)
-            return is_auto(v) || check_common(&common[i], v, where, e);
-    for (size_t i = 0; i < o->n_settings; i++)
-        if (strcmp(o->settings[i].name, key) == 0)
-            return is_auto(v) || check_own(&o->settings[i], v, where, e);
-    return fail(e, where, key, "this objective has no such hyper-parameter: GET /v1/fine_tuning/objectives lists them");
+    char values[SETTING_VALUES], text[SETTING_VALUES + 24];
+    union { /* where the value goes, which nobody asks for */
+        int64_t whole;
+        double real;
+        bool flag;
+        int choice;
+    } value;
+    const struct setting *s = setting_find(common, common_of(o), key);
+    if (!s)
+        s = setting_find(o->settings, o->n_settings, key);
+    if (!s)
+        return fail(e, where, key,
+                    "this objective has no such hyper-parameter: GET /v1/fine_tuning/objectives lists them");
+    struct setting lone = *s;
+    lone.offset = 0;
+    if (is_auto(v) || (s->kind == SETTING_TEXT ? is_recipe(v) : setting_set(&lone, &value, v)))
+        return true;
+    snprintf(text, sizeof text, "must be \"auto\"%s %s", s->kind == SETTING_FLAG ? "," : " or",
+             setting_values(s, 6, " or ", values));
+    return fail(e, where, key, text);
 }
 
 bool job_settings_check(const struct objective *o, const struct json *values, const char *where, struct err *e)
@@ -152,24 +108,6 @@ bool job_settings_check(const struct objective *o, const struct json *values, co
 
 /* ---- describing ---- */
 
-static void write_choices(struct json_writer *w, const char *const *choices)
-{
-    jw_array(w, "choices");
-    for (size_t i = 0; choices[i]; i++)
-        jw_text(w, NULL, choices[i]);
-    jw_end(w);
-}
-
-static void write_recipes(struct json_writer *w)
-{
-    size_t n;
-    const struct recipe *r = recipe_list(&n);
-    jw_array(w, "choices");
-    for (size_t i = 0; i < n; i++)
-        jw_text(w, NULL, r[i].name);
-    jw_end(w);
-}
-
 void job_settings_number(struct json_writer *w, const char *key, double value)
 {
     char text[32];
@@ -177,60 +115,50 @@ void job_settings_number(struct json_writer *w, const char *key, double value)
     jw_raw(w, key, text);
 }
 
-static void write_range(struct json_writer *w, double lo, double hi)
-{
-    job_settings_number(w, "minimum", lo);
-    job_settings_number(w, "maximum", hi);
-}
-
-static void write_common(struct json_writer *w, const struct common *c)
-{
-    static const char *const types[] = {
-        [KIND_COUNT] = "integer", [KIND_REAL] = "number", [KIND_RECIPE] = "string", [KIND_CHOICE] = "string"};
-    jw_object(w, NULL);
-    jw_text(w, "name", c->name);
-    jw_text(w, "type", types[c->kind]);
-    jw_text(w, "default", "auto");
-    if (c->kind == KIND_RECIPE)
-        write_recipes(w);
-    else if (c->kind == KIND_CHOICE)
-        write_choices(w, c->choices);
-    else
-        write_range(w, c->lo, c->hi);
-    jw_text(w, "help", c->help);
-    jw_end(w);
-}
-
 /* Whether its default depends on the pictures or the model. */
 static bool is_settled_later(const struct objective *o, const struct setting *s)
 {
-    bool later = strcmp(s->name, "positives") == 0;
+    bool later = is_common(s) || strcmp(s->name, "positives") == 0;
     for (size_t u = 0; s->kind == SETTING_REAL && o->profiles && u < USES; u++)
         later |= *(const double *)(const void *)((const char *)&o->profiles[u].settings + s->offset) !=
                  *(const double *)(const void *)((const char *)&o->defaults + s->offset);
     return later;
 }
 
-static void write_own(struct json_writer *w, const struct setting *s, const struct objective *o)
+static void write_choices(struct json_writer *w, const struct setting *s)
 {
-    static const char *const types[] = {
-        [SETTING_REAL] = "number", [SETTING_FLAG] = "boolean", [SETTING_CHOICE] = "string"};
-    const void *at = (const char *)&o->defaults + s->offset;
+    size_t n;
+    const struct recipe *recipes = recipe_list(&n);
+    jw_array(w, "choices");
+    for (size_t i = 0; s->choices && s->choices[i]; i++)
+        jw_text(w, NULL, s->choices[i]);
+    for (size_t i = 0; !s->choices && i < n; i++)
+        jw_text(w, NULL, recipes[i].name);
+    jw_end(w);
+}
+
+static void write_setting(struct json_writer *w, const struct setting *s, const struct objective *o)
+{
+    static const char *const types[] = {[SETTING_INT] = "integer",
+                                        [SETTING_REAL] = "number",
+                                        [SETTING_FLAG] = "boolean",
+                                        [SETTING_CHOICE] = "string",
+                                        [SETTING_TEXT] = "string"};
+    struct setting standard = *s;
+    standard.name = "default";
     jw_object(w, NULL);
     jw_text(w, "name", s->name);
     jw_text(w, "type", types[s->kind]);
     if (is_settled_later(o, s))
         jw_text(w, "default", "auto");
-    else if (s->kind == SETTING_REAL)
-        job_settings_number(w, "default", *(const double *)at);
-    else if (s->kind == SETTING_FLAG)
-        jw_bool(w, "default", *(const bool *)at);
     else
-        jw_text(w, "default", s->choices[*(const unsigned *)at]);
-    if (s->kind == SETTING_REAL)
-        write_range(w, s->lo, s->hi);
-    if (s->kind == SETTING_CHOICE)
-        write_choices(w, s->choices);
+        setting_write(&standard, &o->defaults, w);
+    if (s->kind == SETTING_INT || s->kind == SETTING_REAL) {
+        jw_real(w, "minimum", s->lo);
+        jw_real(w, "maximum", s->hi);
+    }
+    if (s->kind == SETTING_CHOICE || s->kind == SETTING_TEXT)
+        write_choices(w, s);
     jw_text(w, "help", s->help);
     jw_end(w);
 }
@@ -238,11 +166,10 @@ static void write_own(struct json_writer *w, const struct setting *s, const stru
 void job_settings_write(struct json_writer *w, const char *key, const struct objective *o)
 {
     jw_array(w, key);
-    for (size_t i = 0; i < COUNT(common); i++)
-        if (has_common(o, &common[i]))
-            write_common(w, &common[i]);
+    for (size_t i = 0; i < common_of(o); i++)
+        write_setting(w, &common[i], o);
     for (size_t i = 0; i < o->n_settings; i++)
-        write_own(w, &o->settings[i], o);
+        write_setting(w, &o->settings[i], o);
     jw_end(w);
 }
 

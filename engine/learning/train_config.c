@@ -1,55 +1,45 @@
 /* train_config.c - reading a run's settings, each with its bounds. */
-#include <assert.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/conf.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "engine/learning/train_config_parts.h"
 
-enum { SETTINGS_MAX = 24 };
 static const double LEARNING_RATE = 0.1;
+#define IN(member) AT(struct train_config, member)
 
 /* ---- the objects ---- */
 
-static const char *const stems[] = {"imagenet", "small1", "small2", NULL};
-static const char *const precisions[] = {"auto", "fp32", "bf16", NULL};
-static const char *const backends[] = {"auto", "blas", "dnnl", NULL};
+static bool read_part(struct train_config *c, const struct json *v, const char *where, const struct setting *table,
+                      size_t n, struct err *e)
+{
+    return settings_read(v, where, &(struct settings_of){table, n, c}, 1, e);
+}
 
 static bool read_arch(struct train_config *c, const struct json *v, struct err *e)
 {
-    const char *name = "resnet18";
-    int stem = STEM_IMAGENET;
-    uint64_t width = 64, projection = 0, size = 0;
-    const struct field fields[] = {
-        {"name", FIELD_OTHER, NULL, 0, 0, NULL},      {"stem", FIELD_CHOICE, &stem, 0, 0, stems},
-        {"width", FIELD_COUNT, &width, 8, 256, NULL}, {"projection", FIELD_COUNT, &projection, 0, 4096, NULL},
-        {"size", FIELD_COUNT, &size, 16, 1024, NULL},
+    static const char *const stems[] = {"imagenet", "small1", "small2", NULL};
+    static const struct setting table[] = {
+        {.name = "name"},
+        {"stem", SETTING_CHOICE, IN(arch.stem), .choices = stems},
+        {"width", SETTING_INT, IN(arch.width), .lo = 8, .hi = 256},
+        {"projection", SETTING_INT, IN(arch.projection), .lo = 0, .hi = 4096},
+        {"size", SETTING_INT, IN(size), .lo = 16, .hi = 1024},
     };
-    if (!config_fields(v, "arch", fields, COUNT(fields), e) || !json_get_text(v, "name", 16, &name, e) ||
-        !arch_parse(name, &c->arch, e))
+    const char *name = arch_name(&c->arch);
+    struct arch named;
+    c->size = 0;
+    if (!read_part(c, v, "arch", table, COUNT(table), e) || !json_get_text(v, "name", 16, &name, e) ||
+        !arch_parse(name, &named, e))
         return false;
-    c->arch.stem = (enum stem)stem;
-    c->arch.width = (uint32_t)width;
-    c->arch.projection = (uint32_t)projection;
-    c->size = (uint32_t)size ? (uint32_t)size : model_preprocess(c->arch.stem, 0).size;
+    c->arch.depth = named.depth;
+    if (!c->size)
+        c->size = model_preprocess(c->arch.stem, 0).size;
     return arch_check(&c->arch, e);
-}
-
-/* The objective's own table, as fields of the settings. */
-static bool read_settings(struct train_config *c, const struct json *v, const char *where, struct err *e)
-{
-    static const enum field_kind kinds[] = {
-        [SETTING_REAL] = FIELD_REAL, [SETTING_FLAG] = FIELD_FLAG, [SETTING_CHOICE] = FIELD_CHOICE};
-    struct field fields[SETTINGS_MAX];
-    size_t n = c->objective->n_settings;
-    assert(n <= SETTINGS_MAX);
-    for (size_t i = 0; i < n; i++) {
-        const struct setting *s = &c->objective->settings[i];
-        fields[i] = (struct field){s->name, kinds[s->kind], (char *)&c->settings + s->offset, s->lo, s->hi, s->choices};
-    }
-    return config_fields(v, where, fields, n, e);
 }
 
 /* What the objective's authors, or experience, give along with it; the parts that are read later may change it. */
@@ -59,11 +49,8 @@ static void apply_profile(struct train_config *c)
     if (!c->objective->profiles)
         return;
     const struct objective_profile *p = &c->objective->profiles[use];
-    size_t kind = 0;
-    while (strcmp(optimizer_names[kind], p->optimizer) != 0)
-        kind++;
     c->settings = p->settings;
-    c->optimizer = optimizer_defaults((enum optimizer_kind)kind);
+    c->optimizer = optimizer_defaults((enum optimizer_kind)choice_find(optimizer_names, p->optimizer));
     c->optimizer.weight_decay = p->weight_decay;
     c->learning_rate = p->learning_rate;
     c->head_rate = p->head_rate;
@@ -74,6 +61,12 @@ static void apply_profile(struct train_config *c)
     c->n_predictor = p->head.n_predictor;
     snprintf(c->recipe, sizeof c->recipe, "%s", p->recipe);
     memcpy(c->augment, recipe_find(p->recipe)->view, sizeof c->augment);
+}
+
+bool config_refuse(const struct err *why, const char *where, struct err *e)
+{
+    char path[SETTING_PATH];
+    return err_field(e, setting_path(path, where, why->param), "%s", why->text);
 }
 
 static bool check_method(const struct train_config *c, const char *where, struct err *e)
@@ -89,69 +82,65 @@ static bool read_method(struct train_config *c, const struct json *v, struct err
     c->objective = type ? objective_find(type) : NULL;
     if (!c->objective)
         return err_field(e, "method.type", "must name an objective, such as infonce, triplet, mocov2 or byol");
-    const struct field fields[] = {{"type", FIELD_OTHER, NULL, 0, 0, NULL}, {type, FIELD_OTHER, NULL, 0, 0, NULL}};
-    if (!config_fields(v, "method", fields, COUNT(fields), e))
+    const struct setting table[] = {{.name = "type"}, {.name = type}};
+    if (!read_part(c, v, "method", table, COUNT(table), e))
         return false;
-    char where[64];
-    config_path(where, "method", type);
+    char where[SETTING_PATH];
+    setting_path(where, "method", type);
     c->settings = c->objective->defaults;
     apply_profile(c);
     const struct json *own = json_member(v, type);
-    return (!own || read_settings(c, own, where, e)) && check_method(c, where, e);
+    const struct settings_of settings = {c->objective->settings, c->objective->n_settings, &c->settings};
+    return (!own || settings_read(own, where, &settings, 1, e)) && check_method(c, where, e);
 }
 
+static const struct setting optimizer_table[] = {
+    {"type", SETTING_CHOICE, IN(optimizer.kind), .choices = optimizer_names},
+    {"learning_rate", SETTING_REAL, IN(learning_rate), .lo = 1e-8, .hi = 100},
+    {"head_rate", SETTING_REAL, IN(head_rate), .lo = 0.01, .hi = 1000},
+    {"warmup", SETTING_REAL, IN(warmup), .lo = 0, .hi = 0.5},
+    {"end_rate", SETTING_REAL, IN(end_rate), .lo = 0, .hi = 1},
+    {"momentum", SETTING_REAL, IN(optimizer.momentum), .lo = 0, .hi = 0.9999},
+    {"nesterov", SETTING_FLAG, IN(optimizer.nesterov)},
+    {"eta", SETTING_REAL, IN(optimizer.eta), .lo = 1e-6, .hi = 1},
+    {"clip", SETTING_FLAG, IN(optimizer.clip)},
+    {"beta1", SETTING_REAL, IN(optimizer.beta1), .lo = 0, .hi = 0.9999},
+    {"beta2", SETTING_REAL, IN(optimizer.beta2), .lo = 0, .hi = 0.999999},
+    {"epsilon", SETTING_REAL, IN(optimizer.epsilon), .lo = 1e-16, .hi = 1},
+    {"weight_decay", SETTING_REAL, IN(optimizer.weight_decay), .lo = 0, .hi = 1},
+};
+
+/* Another kind than SGD, or the profile's, has other defaults. */
 static bool read_optimizer(struct train_config *c, const struct json *v, struct err *e)
 {
-    int chosen = (int)c->optimizer.kind; /* SGD, or the profile's */
-    const struct field kind = {"type", FIELD_CHOICE, &chosen, 0, 0, optimizer_names};
-    const struct json *type = json_member(v, "type"); /* first: the defaults of the others depend on it */
-    if (type && !config_choice(type, &kind, "optimizer.type", e))
-        return false;
-    if (chosen != (int)c->optimizer.kind) {
+    int chosen = choice_find(optimizer_names, json_as_text(json_member(v, "type"), NULL));
+    if (chosen >= 0 && chosen != (int)c->optimizer.kind) {
         c->optimizer = optimizer_defaults((enum optimizer_kind)chosen);
         c->learning_rate = LEARNING_RATE;
     }
-    struct optimizer_settings *o = &c->optimizer;
-    const struct field fields[] = {
-        {"type", FIELD_OTHER, NULL, 0, 0, NULL},
-        {"learning_rate", FIELD_REAL, &c->learning_rate, 1e-8, 100, NULL},
-        {"head_rate", FIELD_REAL, &c->head_rate, 0.01, 1000, NULL},
-        {"warmup", FIELD_REAL, &c->warmup, 0, 0.5, NULL},
-        {"end_rate", FIELD_REAL, &c->end_rate, 0, 1, NULL},
-        {"momentum", FIELD_REAL, &o->momentum, 0, 0.9999, NULL},
-        {"nesterov", FIELD_FLAG, &o->nesterov, 0, 0, NULL},
-        {"eta", FIELD_REAL, &o->eta, 1e-6, 1, NULL},
-        {"clip", FIELD_FLAG, &o->clip, 0, 0, NULL},
-        {"beta1", FIELD_REAL, &o->beta1, 0, 0.9999, NULL},
-        {"beta2", FIELD_REAL, &o->beta2, 0, 0.999999, NULL},
-        {"epsilon", FIELD_REAL, &o->epsilon, 1e-16, 1, NULL},
-        {"weight_decay", FIELD_REAL, &o->weight_decay, 0, 1, NULL},
-    };
-    return config_fields(v, "optimizer", fields, COUNT(fields), e);
+    return read_part(c, v, "optimizer", optimizer_table, COUNT(optimizer_table), e);
 }
 
 /* open_end: the last layer may leave out its outputs. */
 static bool read_layers(const struct json *list, const char *name, bool open_end, struct head_layer *layers, size_t *n,
                         struct err *e)
 {
+    static const struct setting table[] = {
+        {"outputs", SETTING_INT, AT(struct head_layer, outputs), .lo = 2, .hi = 8192},
+        {"norm", SETTING_FLAG, AT(struct head_layer, norm)},
+        {"relu", SETTING_FLAG, AT(struct head_layer, relu)},
+    };
     *n = json_count(list);
     if (json_kind(list) != JSON_KIND_LIST || *n > HEAD_LAYERS_MAX)
         return err_field(e, name, "must be an array of at most %d layers", HEAD_LAYERS_MAX);
     for (size_t i = 0; i < *n; i++) {
-        uint64_t outputs = 0;
-        char where[64];
+        char where[SETTING_PATH];
         snprintf(where, sizeof where, "%s[%zu]", name, i);
         layers[i] = (struct head_layer){0};
-        const struct field fields[] = {
-            {"outputs", FIELD_COUNT, &outputs, 2, 8192, NULL},
-            {"norm", FIELD_FLAG, &layers[i].norm, 0, 0, NULL},
-            {"relu", FIELD_FLAG, &layers[i].relu, 0, 0, NULL},
-        };
-        if (!config_fields(json_item(list, i), where, fields, COUNT(fields), e))
+        if (!settings_read(json_item(list, i), where, &(struct settings_of){table, COUNT(table), &layers[i]}, 1, e))
             return false;
-        if (!outputs && !(open_end && i + 1 == *n))
+        if (!layers[i].outputs && !(open_end && i + 1 == *n))
             return err_field(e, where, "must have `outputs`");
-        layers[i].outputs = (uint32_t)outputs;
     }
     return true;
 }
@@ -189,60 +178,52 @@ static void set_defaults(struct train_config *c)
     c->n_head = 2;
 }
 
+#define PATH(member) IN(member), .lo = 1, .hi = INT_MAX, .wanted = "a path"
+static const struct setting top_table[] = {
+    {"data", SETTING_TEXT, PATH(data)},
+    {"validation", SETTING_TEXT, PATH(validation)},
+    {"manifest", SETTING_TEXT, PATH(manifest)},
+    {"collection", SETTING_TEXT, PATH(collection)},
+    {"store", SETTING_TEXT, PATH(store)},
+    {"out", SETTING_TEXT, PATH(out)},
+    {"model", SETTING_TEXT, PATH(model)},
+    {"picks", SETTING_TEXT, PATH(picks)},
+    {.name = "arch"},
+    {.name = "method"},
+    {.name = "augmentation"},
+    {.name = "crops"},
+    {.name = "optimizer"},
+    {.name = "head"},
+    {.name = "predictor"},
+    {"fit", SETTING_CHOICE, IN(fit), .choices = fit_names},
+    {"size", SETTING_INT, IN(size), .lo = 16, .hi = 1024},
+    {"views", SETTING_INT, IN(views), .lo = 1, .hi = 2},
+    {"batch_size", SETTING_INT, IN(batch), .lo = 3, .hi = 65536},
+    {"per_label", SETTING_INT, IN(per_label), .lo = 0, .hi = 1024},
+    {"chunk", SETTING_INT, IN(chunk), .lo = 0, .hi = 65536},
+    {"epochs", SETTING_INT, IN(epochs), .lo = 1, .hi = 100000},
+    {"steps", SETTING_INT, IN(steps), .lo = 1, .hi = 1e9},
+    {"max_minutes", SETTING_REAL, IN(max_minutes), .lo = 0, .hi = 1e6},
+    {"clip_norm", SETTING_REAL, IN(clip_norm), .lo = 0, .hi = 1e6},
+    {"ema", SETTING_REAL, IN(ema), .lo = 0, .hi = 0.99999},
+    {"freeze_norm", SETTING_FLAG, IN(freeze_norm)},
+    {"freeze_stages", SETTING_INT, IN(freeze_stages), .lo = 0, .hi = 5},
+    {"held_out", SETTING_REAL, IN(held_out), .lo = 0, .hi = 0.5},
+    {"evaluate_every", SETTING_INT, IN(evaluate_every), .lo = 0, .hi = 1e9},
+    {"checkpoint_every", SETTING_INT, IN(checkpoint_every), .lo = 0, .hi = 1e9},
+    {"seed", SETTING_INT, IN(seed), .lo = 0, .hi = 9e15},
+    {"precision", SETTING_CHOICE, IN(precision), .choices = conf_precisions},
+    {"backend", SETTING_CHOICE, IN(backend), .choices = conf_backends},
+    {"threads", SETTING_INT, IN(threads), .lo = 0, .hi = 256},
+    {"cache_bytes", SETTING_INT, IN(cache_bytes), .lo = 0, .hi = 1e12},
+};
+
 static bool read_top(struct train_config *c, const struct json *v, struct err *e)
 {
-    int precision = 0, backend = 0;
-    uint64_t stages = 0, views = 2, batch = c->batch, per_label = 0, chunk = 0, threads = 0, cache = 0, size = 0;
-    const struct field fields[] = {
-        {"data", FIELD_PATH, &c->data, 0, 0, NULL},
-        {"validation", FIELD_PATH, &c->validation, 0, 0, NULL},
-        {"manifest", FIELD_PATH, &c->manifest, 0, 0, NULL},
-        {"collection", FIELD_PATH, &c->collection, 0, 0, NULL},
-        {"store", FIELD_PATH, &c->store, 0, 0, NULL},
-        {"out", FIELD_PATH, &c->out, 0, 0, NULL},
-        {"model", FIELD_PATH, &c->model, 0, 0, NULL},
-        {"picks", FIELD_PATH, &c->picks, 0, 0, NULL},
-        {"arch", FIELD_OTHER, NULL, 0, 0, NULL},
-        {"method", FIELD_OTHER, NULL, 0, 0, NULL},
-        {"augmentation", FIELD_OTHER, NULL, 0, 0, NULL},
-        {"crops", FIELD_OTHER, NULL, 0, 0, NULL},
-        {"optimizer", FIELD_OTHER, NULL, 0, 0, NULL},
-        {"head", FIELD_OTHER, NULL, 0, 0, NULL},
-        {"predictor", FIELD_OTHER, NULL, 0, 0, NULL},
-        {"fit", FIELD_CHOICE, &c->fit, 0, 0, fit_names},
-        {"size", FIELD_COUNT, &size, 16, 1024, NULL},
-        {"views", FIELD_COUNT, &views, 1, 2, NULL},
-        {"batch_size", FIELD_COUNT, &batch, 3, 65536, NULL},
-        {"per_label", FIELD_COUNT, &per_label, 0, 1024, NULL},
-        {"chunk", FIELD_COUNT, &chunk, 0, 65536, NULL},
-        {"epochs", FIELD_COUNT, &c->epochs, 1, 100000, NULL},
-        {"steps", FIELD_COUNT, &c->steps, 1, 1e9, NULL},
-        {"max_minutes", FIELD_REAL, &c->max_minutes, 0, 1e6, NULL},
-        {"clip_norm", FIELD_REAL, &c->clip_norm, 0, 1e6, NULL},
-        {"ema", FIELD_REAL, &c->ema, 0, 0.99999, NULL},
-        {"freeze_norm", FIELD_FLAG, &c->freeze_norm, 0, 0, NULL},
-        {"freeze_stages", FIELD_COUNT, &stages, 0, 5, NULL},
-        {"held_out", FIELD_REAL, &c->held_out, 0, 0.5, NULL},
-        {"evaluate_every", FIELD_COUNT, &c->evaluate_every, 0, 1e9, NULL},
-        {"checkpoint_every", FIELD_COUNT, &c->checkpoint_every, 0, 1e9, NULL},
-        {"seed", FIELD_COUNT, &c->seed, 0, 9e15, NULL},
-        {"precision", FIELD_CHOICE, &precision, 0, 0, precisions},
-        {"backend", FIELD_CHOICE, &backend, 0, 0, backends},
-        {"threads", FIELD_COUNT, &threads, 0, 256, NULL},
-        {"cache_bytes", FIELD_COUNT, &cache, 0, 1e12, NULL},
-    };
-    if (!config_fields(v, "", fields, COUNT(fields), e))
+    if (!read_part(c, v, "", top_table, COUNT(top_table), e))
         return false;
-    c->precision = (enum precision)precision;
-    c->backend = (enum backend)backend;
-    c->freeze_stages = (uint32_t)stages;
-    c->size = c->model ? (uint32_t)size : c->size;
-    c->views = views;
-    c->batch = batch;
-    c->per_label = per_label;
-    c->chunk = chunk;
-    c->threads = threads;
-    c->cache_bytes = cache;
+    if (c->model && !json_member(v, "size"))
+        c->size = 0;
     return true;
 }
 

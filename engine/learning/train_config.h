@@ -28,7 +28,7 @@
 #ifndef ANCHORD_ENGINE_LEARNING_TRAIN_CONFIG_H
 #define ANCHORD_ENGINE_LEARNING_TRAIN_CONFIG_H
 
-#include "base/json.h"
+#include "base/setting.h"
 #include "engine/data/crops.h"
 #include "engine/learning/learner.h"
 #include "engine/learning/optimizer.h"

@@ -9,27 +9,21 @@
 enum { FULL_COUNT = 2, SMALL_COUNT = 6, ROWS_MAX = 65536 };
 static const double small_least = 0.05, small_most = 0.14; /* parts of the area (Caron et al. 2020) */
 
-enum { AUGMENTATION_FIELDS = 13 };
-
-static void augmentation_fields(struct augmentation *a, struct field *out)
-{
-    const struct field fields[AUGMENTATION_FIELDS] = {
-        {"crop_min", FIELD_REAL, &a->crop_min, 0.001, 1, NULL},
-        {"crop_max", FIELD_REAL, &a->crop_max, 0.001, 1, NULL},
-        {"flip", FIELD_REAL, &a->flip, 0, 1, NULL},
-        {"jitter", FIELD_REAL, &a->jitter, 0, 1, NULL},
-        {"brightness", FIELD_REAL, &a->brightness, 0, 1, NULL},
-        {"contrast", FIELD_REAL, &a->contrast, 0, 1, NULL},
-        {"saturation", FIELD_REAL, &a->saturation, 0, 1, NULL},
-        {"hue", FIELD_REAL, &a->hue, 0, 0.5, NULL},
-        {"gray", FIELD_REAL, &a->gray, 0, 1, NULL},
-        {"blur", FIELD_REAL, &a->blur, 0, 1, NULL},
-        {"sigma_min", FIELD_REAL, &a->sigma_min, 0.01, 20, NULL},
-        {"sigma_max", FIELD_REAL, &a->sigma_max, 0.01, 20, NULL},
-        {"solarize", FIELD_REAL, &a->solarize, 0, 1, NULL},
-    };
-    memcpy(out, fields, sizeof fields);
-}
+static const struct setting view_table[] = {
+    {"crop_min", SETTING_REAL, AT(struct augmentation, crop_min), .lo = 0.001, .hi = 1},
+    {"crop_max", SETTING_REAL, AT(struct augmentation, crop_max), .lo = 0.001, .hi = 1},
+    {"flip", SETTING_REAL, AT(struct augmentation, flip), .lo = 0, .hi = 1},
+    {"jitter", SETTING_REAL, AT(struct augmentation, jitter), .lo = 0, .hi = 1},
+    {"brightness", SETTING_REAL, AT(struct augmentation, brightness), .lo = 0, .hi = 1},
+    {"contrast", SETTING_REAL, AT(struct augmentation, contrast), .lo = 0, .hi = 1},
+    {"saturation", SETTING_REAL, AT(struct augmentation, saturation), .lo = 0, .hi = 1},
+    {"hue", SETTING_REAL, AT(struct augmentation, hue), .lo = 0, .hi = 0.5},
+    {"gray", SETTING_REAL, AT(struct augmentation, gray), .lo = 0, .hi = 1},
+    {"blur", SETTING_REAL, AT(struct augmentation, blur), .lo = 0, .hi = 1},
+    {"sigma_min", SETTING_REAL, AT(struct augmentation, sigma_min), .lo = 0.01, .hi = 20},
+    {"sigma_max", SETTING_REAL, AT(struct augmentation, sigma_max), .lo = 0.01, .hi = 20},
+    {"solarize", SETTING_REAL, AT(struct augmentation, solarize), .lo = 0, .hi = 1},
+};
 
 bool config_augmentation(struct train_config *c, const struct json *v, struct err *e)
 {
@@ -39,17 +33,13 @@ bool config_augmentation(struct train_config *c, const struct json *v, struct er
     if (!r)
         return err_field(e, "augmentation", "must name a recipe, such as simclr, moco, byol, cifar or finetune");
     snprintf(c->recipe, sizeof c->recipe, "%s", r->name);
-    for (size_t i = 0; i < 2; i++) {
-        struct augmentation *a = &c->augment[i];
-        struct field fields[AUGMENTATION_FIELDS + 1] = {{"recipe", FIELD_OTHER, NULL, 0, 0, NULL}};
-        *a = r->view[i];
-        augmentation_fields(a, fields + 1);
-        if (object && !config_fields(v, "augmentation", fields, COUNT(fields), e))
-            return false;
-        if (!augmentation_check(a, e))
-            return false;
-    }
-    return true;
+    memcpy(c->augment, r->view, sizeof c->augment);
+    static const struct setting name_table[] = {{.name = "recipe"}};
+    const struct settings_of parts[] = {{name_table, 1, NULL},
+                                        {view_table, COUNT(view_table), &c->augment[0]},
+                                        {view_table, COUNT(view_table), &c->augment[1]}};
+    return (!object || settings_read(v, "augmentation", parts, COUNT(parts), e)) &&
+           augmentation_check(&c->augment[0], e) && augmentation_check(&c->augment[1], e);
 }
 
 /* As the augmentation says; small ones show what is smaller than the least that a full one shows. */
@@ -67,26 +57,21 @@ static struct crop_group group_defaults(const struct train_config *c, size_t gro
 static bool read_group(struct train_config *c, const struct json *v, size_t group, struct err *e)
 {
     struct crop_group *g = &c->crops.groups[group];
-    uint64_t count, size = 0;
-    char where[64];
+    char where[SETTING_PATH];
     snprintf(where, sizeof where, "crops[%zu]", group);
     *g = group_defaults(c, group);
-    count = g->count;
-    for (size_t i = 0; i < 2; i++) {
-        struct err why = {0};
-        struct field fields[AUGMENTATION_FIELDS + 2] = {
-            {"count", FIELD_COUNT, &count, group ? 1 : FULL_COUNT, CROPS_MAX, NULL},
-            {"size", FIELD_COUNT, &size, CROP_SIDE_MIN, CROP_SIDE_MAX, NULL},
-        };
-        augmentation_fields(&g->augment[i], fields + 2);
-        if (!config_fields(v, where, fields, COUNT(fields), e))
-            return false;
-        if (!augmentation_check(&g->augment[i], &why))
-            return config_refuse(&why, where, e);
-    }
-    g->count = count;
-    g->size = (uint32_t)size;
-    return true;
+    const struct setting own[] = {
+        {"count", SETTING_INT, AT(struct crop_group, count), .lo = group ? 1 : FULL_COUNT, .hi = CROPS_MAX},
+        {"size", SETTING_INT, AT(struct crop_group, size), .lo = CROP_SIDE_MIN, .hi = CROP_SIDE_MAX},
+    };
+    const struct settings_of parts[] = {{own, COUNT(own), g},
+                                        {view_table, COUNT(view_table), &g->augment[0]},
+                                        {view_table, COUNT(view_table), &g->augment[1]}};
+    struct err why = {0};
+    if (!settings_read(v, where, parts, COUNT(parts), e))
+        return false;
+    return (augmentation_check(&g->augment[0], &why) && augmentation_check(&g->augment[1], &why)) ||
+           config_refuse(&why, where, e);
 }
 
 bool config_crops(struct train_config *c, const struct json *list, struct err *e)

@@ -121,10 +121,17 @@ static const struct setting settings[] = {
 
 /* AdamW, since the authors' LARS needs another rate for biases than for weights. */
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {SETTINGS, HEAD(8192), "byol", "adamw", 1e-3, 1e-4, 1, USUAL_WARMUP},
-    [USE_SMALL] = {SETTINGS, HEAD(2048), SMALL_RUN},
-    [USE_FINETUNE] = {SETTINGS,
-                      {.projector = {{512, true, true}, {512, false, false}}, .n_projector = 2},
+    [USE_SCRATCH] = {.settings = SETTINGS,
+                     .head = HEAD(8192),
+                     .recipe = "byol",
+                     .optimizer = "adamw",
+                     .learning_rate = 1e-3,
+                     .weight_decay = 1e-4,
+                     .head_rate = 1,
+                     .warmup = USUAL_WARMUP},
+    [USE_SMALL] = {.settings = SETTINGS, .head = HEAD(2048), SMALL_RUN},
+    [USE_FINETUNE] = {.settings = SETTINGS,
+                      .head = {.projector = {{512, true, true}, {512, false, false}}, .n_projector = 2},
                       FINETUNE_RUN},
 };
 

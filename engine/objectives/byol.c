@@ -48,10 +48,16 @@ static const struct setting settings[] = {SETTING_MOMENTUM};
     }
 
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] =
-        {{.momentum = 0.99, .momentum_end = 1}, HEAD(4096, 256, false), "byol", "lars", 0.3, 1e-6, 1, USUAL_WARMUP},
-    [USE_SMALL] = {{.momentum = 0.99, .momentum_end = 1}, HEAD(1024, 256, true), SMALL_RUN},
-    [USE_FINETUNE] = {FINETUNE, HEAD(512, 128, false), FINETUNE_RUN},
+    [USE_SCRATCH] = {.settings = {.momentum = 0.99, .momentum_end = 1},
+                     .head = HEAD(4096, 256, false),
+                     .recipe = "byol",
+                     .optimizer = "lars",
+                     .learning_rate = 0.3,
+                     .weight_decay = 1e-6,
+                     .head_rate = 1,
+                     .warmup = USUAL_WARMUP},
+    [USE_SMALL] = {.settings = {.momentum = 0.99, .momentum_end = 1}, .head = HEAD(1024, 256, true), SMALL_RUN},
+    [USE_FINETUNE] = {.settings = FINETUNE, .head = HEAD(512, 128, false), FINETUNE_RUN},
 };
 
 const struct objective objective_byol = {

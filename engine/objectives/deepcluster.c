@@ -208,9 +208,23 @@ static const struct setting settings[] = {
     }
 
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {SETTINGS(3000, 1), HEAD(2048, false), "simclr", "adamw", 1e-3, 1e-6, 1, USUAL_WARMUP},
-    [USE_SMALL] = {SETTINGS(128, 1), HEAD(2048, true), "small", "adamw", 3e-4, 1e-4, 1, SMALL_WARMUP},
-    [USE_FINETUNE] = {SETTINGS(30, 0.5), HEAD(512, false), FINETUNE_RUN},
+    [USE_SCRATCH] = {.settings = SETTINGS(3000, 1),
+                     .head = HEAD(2048, false),
+                     .recipe = "simclr",
+                     .optimizer = "adamw",
+                     .learning_rate = 1e-3,
+                     .weight_decay = 1e-6,
+                     .head_rate = 1,
+                     .warmup = USUAL_WARMUP},
+    [USE_SMALL] = {.settings = SETTINGS(128, 1),
+                   .head = HEAD(2048, true),
+                   .recipe = "small",
+                   .optimizer = "adamw",
+                   .learning_rate = 3e-4,
+                   .weight_decay = 1e-4,
+                   .head_rate = 1,
+                   .warmup = SMALL_WARMUP},
+    [USE_FINETUNE] = {.settings = SETTINGS(30, 0.5), .head = HEAD(512, false), FINETUNE_RUN},
 };
 
 const struct objective objective_deepclusterv2 = {

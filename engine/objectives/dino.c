@@ -133,12 +133,19 @@ static const struct setting settings[] = {
     }
 
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {SETTINGS(4096, 0.04, 0, 0.996, 0.01), HEAD(2048, 256), "byol", "sgd", 0.03, 1e-4, 1, USUAL_WARMUP},
-    [USE_SMALL] = {SETTINGS(128, 0.02, 3, 0.95, 0.01),
-                   {.projector = {{2048, true, true}, {128, true, false}}, .n_projector = 2},
+    [USE_SCRATCH] = {.settings = SETTINGS(4096, 0.04, 0, 0.996, 0.01),
+                     .head = HEAD(2048, 256),
+                     .recipe = "byol",
+                     .optimizer = "sgd",
+                     .learning_rate = 0.03,
+                     .weight_decay = 1e-4,
+                     .head_rate = 1,
+                     .warmup = USUAL_WARMUP},
+    [USE_SMALL] = {.settings = SETTINGS(128, 0.02, 3, 0.95, 0.01),
+                   .head = {.projector = {{2048, true, true}, {128, true, false}}, .n_projector = 2},
                    SMALL_RUN},
-    [USE_FINETUNE] = {SETTINGS(256, 0.04, 0, 0.99, 0.05),
-                      {.projector = {{512, true, true}, {128, false, false}}, .n_projector = 2},
+    [USE_FINETUNE] = {.settings = SETTINGS(256, 0.04, 0, 0.99, 0.05),
+                      .head = {.projector = {{512, true, true}, {128, false, false}}, .n_projector = 2},
                       FINETUNE_RUN},
 };
 

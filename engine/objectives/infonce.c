@@ -68,8 +68,8 @@ static const char *const forms[] = {[CONTRAST_FORM_OUT] = "out", [CONTRAST_FORM_
 static const struct setting settings[] = {
     SETTING_POSITIVES,
     SETTING_TEMPERATURE,
-    {"form", SETTING_CHOICE, offsetof(struct objective_settings, form), 0, 0, forms,
-     "with several positives: the mean outside of the logarithm, or inside"},
+    {"form", SETTING_CHOICE, AT(struct objective_settings, form), .choices = forms,
+     .help = "with several positives: the mean outside of the logarithm, or inside"},
 };
 
 const struct objective objective_infonce = {

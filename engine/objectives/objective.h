@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/setting.h"
 #include "engine/objectives/head.h"
 
 enum positives { POSITIVES_VIEWS, POSITIVES_LABELS };
@@ -63,17 +64,6 @@ struct objective_settings {
     double heads;                                /* deepcluster: clusterings side by side; whole */
     double recluster;                            /* deepcluster: every so many epochs */
     double teacher_temperature, centre_momentum; /* dino */
-};
-
-enum setting_kind { SETTING_REAL, SETTING_FLAG, SETTING_CHOICE };
-
-struct setting { /* one of an objective's hyper-parameters, as configurations and requests name it */
-    const char *name;
-    enum setting_kind kind;
-    size_t offset;              /* in struct objective_settings: of a double, a bool, or an enum */
-    double lo, hi;              /* REAL */
-    const char *const *choices; /* CHOICE: by the enum's value, NULL at the end */
-    const char *help;
 };
 
 struct loss_shape {            /* what a run's batches look like */
@@ -133,7 +123,7 @@ struct objective {
     const char *name, *paper, *help;
     struct objective_settings defaults;
     const struct objective_profile *profiles; /* [USES]; NULL: `defaults`, and what is standard in configurations */
-    const struct setting *settings;           /* those of struct objective_settings that it has */
+    const struct setting *settings; /* those of struct objective_settings that it has, as requests name them */
     size_t n_settings;
     enum objective_target target;
     size_t least_batch; /* pictures of a batch at least: of fewer its statistics say nothing; 0: any batch will do */

@@ -47,8 +47,12 @@ void head_narrow(struct head_layers *head, size_t most);
  * and mild crops decide (bench/objectives.py).  With it heads whose rows are made unit end in a batch norm: without one all rows begin in
  * one narrow cone, and a short run ends before they are out of it. */
 #define SMALL_WARMUP 0.15
-#define SMALL_RUN    "small", "adamw", 1e-3, 1e-4, 1, SMALL_WARMUP
-#define FINETUNE_RUN "finetune-views", "adamw", 1e-5, 1e-4, 10, USUAL_WARMUP
+#define SMALL_RUN                                                                                                      \
+    .recipe = "small", .optimizer = "adamw", .learning_rate = 1e-3, .weight_decay = 1e-4, .head_rate = 1,              \
+    .warmup = SMALL_WARMUP
+#define FINETUNE_RUN                                                                                                   \
+    .recipe = "finetune-views", .optimizer = "adamw", .learning_rate = 1e-5, .weight_decay = 1e-4, .head_rate = 10,    \
+    .warmup = USUAL_WARMUP
 
 /* For least_batch: batch norms in the head over two views. */
 enum { BATCH_NORM_PICTURES = 8 };
@@ -57,14 +61,14 @@ enum { COLUMNS_A_PICTURE = 16 };
 
 extern const char *const positives_names[];
 
-#define SETTING_NUMBER(field, lo, hi, help)                                                                            \
+#define SETTING_NUMBER(field, least, most, text)                                                                       \
     {                                                                                                                  \
-#field, SETTING_REAL, offsetof(struct objective_settings, field), lo, hi, NULL, help                           \
+#field, SETTING_REAL, AT(struct objective_settings, field), .lo = least, .hi = most, .help = text              \
     }
 #define SETTING_POSITIVES                                                                                              \
     {                                                                                                                  \
-        "positives", SETTING_CHOICE, offsetof(struct objective_settings, positives), 0, 0, positives_names,            \
-            "what is alike: views of one picture, or pictures with one label"                                          \
+        "positives", SETTING_CHOICE, AT(struct objective_settings, positives),                                         \
+            .choices = positives_names, .help = "what is alike: views of one picture, or pictures with one label"      \
     }
 #define SETTING_TEMPERATURE                                                                                            \
     SETTING_NUMBER(temperature, 0.0005, 10,                                                                            \

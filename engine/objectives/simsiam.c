@@ -50,9 +50,21 @@ static double collapsed(const struct objective_settings *s, const struct loss_sh
     }
 
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {{0}, HEAD(2048, 512), "moco", "sgd", 0.05, 1e-4, 1, USUAL_WARMUP},
-    [USE_SMALL] = {{0}, TWO_LAYERS, "small", "sgd", 0.03, 5e-4, 1, SMALL_WARMUP},
-    [USE_FINETUNE] = {{0}, HEAD(512, 128), FINETUNE_RUN},
+    [USE_SCRATCH] = {.head = HEAD(2048, 512),
+                     .recipe = "moco",
+                     .optimizer = "sgd",
+                     .learning_rate = 0.05,
+                     .weight_decay = 1e-4,
+                     .head_rate = 1,
+                     .warmup = USUAL_WARMUP},
+    [USE_SMALL] = {.head = TWO_LAYERS,
+                   .recipe = "small",
+                   .optimizer = "sgd",
+                   .learning_rate = 0.03,
+                   .weight_decay = 5e-4,
+                   .head_rate = 1,
+                   .warmup = SMALL_WARMUP},
+    [USE_FINETUNE] = {.head = HEAD(512, 128), FINETUNE_RUN},
 };
 
 const struct objective objective_simsiam = {

@@ -150,10 +150,16 @@ static const struct setting settings[] = {
     }
 
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {SETTINGS(3000, 0.05, 3840, 0.15, 0.01), HEAD(2048, false), "simclr", "adamw", 1e-3, 1e-6, 1,
-                     USUAL_WARMUP},
-    [USE_SMALL] = {SETTINGS(128, 0.02, 0, 0, 0.01), HEAD(2048, true), SMALL_RUN},
-    [USE_FINETUNE] = {SETTINGS(128, 0.05, 1024, 0.1, 0.05), HEAD(512, false), FINETUNE_RUN},
+    [USE_SCRATCH] = {.settings = SETTINGS(3000, 0.05, 3840, 0.15, 0.01),
+                     .head = HEAD(2048, false),
+                     .recipe = "simclr",
+                     .optimizer = "adamw",
+                     .learning_rate = 1e-3,
+                     .weight_decay = 1e-6,
+                     .head_rate = 1,
+                     .warmup = USUAL_WARMUP},
+    [USE_SMALL] = {.settings = SETTINGS(128, 0.02, 0, 0, 0.01), .head = HEAD(2048, true), SMALL_RUN},
+    [USE_FINETUNE] = {.settings = SETTINGS(128, 0.05, 1024, 0.1, 0.05), .head = HEAD(512, false), FINETUNE_RUN},
 };
 
 const struct objective objective_swav = {

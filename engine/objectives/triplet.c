@@ -195,16 +195,15 @@ static const char *const minings[] = {[MINING_BATCH_HARD] = "batch_hard",
 
 static const struct setting settings[] = {
     SETTING_POSITIVES,
-    {"mining", SETTING_CHOICE, offsetof(struct objective_settings, mining), 0, 0, minings,
-     "which triplets of a batch count"},
-    {"margin", SETTING_REAL, offsetof(struct objective_settings, margin), 0, 2, NULL,
-     "by how much nearer a positive is to be"},
-    {"soft", SETTING_FLAG, offsetof(struct objective_settings, soft), 0, 0, NULL,
-     "a smooth loss in the place of the margin"},
-    {"unit", SETTING_FLAG, offsetof(struct objective_settings, unit), 0, 0, NULL,
-     "distances between unit vectors, or between raw outputs"},
-    {"all_mean", SETTING_FLAG, offsetof(struct objective_settings, all_mean), 0, 0, NULL,
-     "batch_all: the mean over all triplets, or over those with a loss"},
+    {"mining", SETTING_CHOICE, AT(struct objective_settings, mining), .choices = minings,
+     .help = "which triplets of a batch count"},
+    {"margin", SETTING_REAL, AT(struct objective_settings, margin), .lo = 0, .hi = 2,
+     .help = "by how much nearer a positive is to be"},
+    {"soft", SETTING_FLAG, AT(struct objective_settings, soft), .help = "a smooth loss in the place of the margin"},
+    {"unit", SETTING_FLAG, AT(struct objective_settings, unit),
+     .help = "distances between unit vectors, or between raw outputs"},
+    {"all_mean", SETTING_FLAG, AT(struct objective_settings, all_mean),
+     .help = "batch_all: the mean over all triplets, or over those with a loss"},
 };
 
 const struct objective objective_triplet = {

@@ -98,10 +98,17 @@ static const struct setting settings[] = {
     }
 
 static const struct objective_profile profiles[USES] = {
-    [USE_SCRATCH] = {SETTINGS, HEAD(8192), "vicreg", "adamw", 1e-3, 1e-4, 1, USUAL_WARMUP},
-    [USE_SMALL] = {SETTINGS, HEAD(2048), SMALL_RUN},
-    [USE_FINETUNE] = {SETTINGS,
-                      {.projector = {{512, true, true}, {512, false, false}}, .n_projector = 2},
+    [USE_SCRATCH] = {.settings = SETTINGS,
+                     .head = HEAD(8192),
+                     .recipe = "vicreg",
+                     .optimizer = "adamw",
+                     .learning_rate = 1e-3,
+                     .weight_decay = 1e-4,
+                     .head_rate = 1,
+                     .warmup = USUAL_WARMUP},
+    [USE_SMALL] = {.settings = SETTINGS, .head = HEAD(2048), SMALL_RUN},
+    [USE_FINETUNE] = {.settings = SETTINGS,
+                      .head = {.projector = {{512, true, true}, {512, false, false}}, .n_projector = 2},
                       FINETUNE_RUN},
 };
 

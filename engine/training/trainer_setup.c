@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/conf.h"
 #include "base/cores.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -94,8 +95,8 @@ static bool find_ground(struct trainer *t, struct err *e)
     if (!encoder_settle(&backend, &precision, e))
         return false;
     t->ground.threads = t->c->threads ? t->c->threads : cores_usable();
-    snprintf(t->ground.precision, sizeof t->ground.precision, "%s", precision == PRECISION_BF16 ? "bf16" : "fp32");
-    snprintf(t->ground.backend, sizeof t->ground.backend, "%s", backend == BACKEND_DNNL ? "dnnl" : "blas");
+    snprintf(t->ground.precision, sizeof t->ground.precision, "%s", conf_precisions[precision]);
+    snprintf(t->ground.backend, sizeof t->ground.backend, "%s", conf_backends[backend]);
     processor_describe(t->ground.processor);
     gemm_use_threads(t->ground.threads);
     t->pool = pool_new(

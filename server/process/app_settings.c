@@ -18,11 +18,7 @@ struct image_limits image_settings(const struct conf *c)
 
 struct encoder_options encoder_settings(const struct conf *c)
 {
-    struct encoder_options o = {.precision = precision_parse(c->precision)};
-    o.backend = strcmp(c->backend, "blas") == 0   ? BACKEND_BLAS
-                : strcmp(c->backend, "dnnl") == 0 ? BACKEND_DNNL
-                                                  : BACKEND_AUTO;
-    return o;
+    return (struct encoder_options){.precision = (enum precision)c->precision, .backend = (enum backend)c->backend};
 }
 
 bool admin_key_is_set(const struct conf *c)
