@@ -106,6 +106,17 @@ static void make_printable(char *text)
             *p = '?';
 }
 
+bool err_prefix(struct err *e, const char *prefix)
+{
+    char field[sizeof e->param];
+    size_t len = strlen(prefix);
+    memcpy(field, e->param, sizeof field);
+    if (!field[0] && len && prefix[len - 1] == '.')
+        len--;
+    snprintf(e->param, sizeof e->param, "%.*s%s", (int)len, prefix, field);
+    return false;
+}
+
 bool err_unfield(struct err *e)
 {
     if (!e || !e->param[0])

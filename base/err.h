@@ -74,6 +74,8 @@ bool err_wrap(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 bool err_move(struct err *e, const struct err *why);
 /* The text has the name of the field in it already, in double quotes. */
 bool err_names_field(const struct err *e);
+/* Puts `prefix` before `param`: "limit" -> "searches[2].limit"; without one the whole item is at fault, "searches[2]". */
+bool err_prefix(struct err *e, const char *prefix);
 /* Moves `param` into the text ("param: text"), where the field is of a file and not of the request. */
 bool err_unfield(struct err *e);
 

@@ -180,32 +180,30 @@ bool store_submit(struct store *s, struct write *const *writes, size_t n, struct
     return writer_submit(s->writer, writes, n, e);
 }
 
-struct waiting {
-    sem_t done;
-    void *user;
-};
-
 static void wake(struct write *w)
 {
-    struct waiting *waiting = w->user;
-    sem_post(&waiting->done);
+    sem_post(w->user);
+}
+
+bool store_write_all(struct store *s, struct write *const *writes, size_t n, struct err *e)
+{
+    sem_t done;
+    sem_init(&done, 0, 0);
+    for (size_t i = 0; i < n; i++) {
+        writes[i]->done = wake;
+        writes[i]->user = &done;
+    }
+    bool ok = store_submit(s, writes, n, e);
+    for (size_t i = 0; ok && i < n; i++)
+        while (sem_wait(&done) != 0)
+            ;
+    sem_destroy(&done);
+    return ok;
 }
 
 bool store_write(struct store *s, struct write *w, struct err *e)
 {
-    struct waiting waiting;
-    void (*done)(struct write *) = w->done;
-    void *user = w->user;
-    sem_init(&waiting.done, 0, 0);
-    w->done = wake;
-    w->user = &waiting;
-    bool ok = store_submit(s, &w, 1, e);
-    while (ok && sem_wait(&waiting.done) != 0)
-        ;
-    sem_destroy(&waiting.done);
-    w->done = done;
-    w->user = user;
-    return ok && (w->err.code == ERR_NONE || err_move(e, &w->err));
+    return store_write_all(s, &w, 1, e) && (w->err.code == ERR_NONE || err_move(e, &w->err));
 }
 
 void store_get_stats(struct store *s, struct store_stats *out)

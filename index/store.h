@@ -56,7 +56,9 @@ bool store_make_room(struct store *s);
 
 /* Queues the writes (all or none).  ERR_BUSY when the queue is full, ERR_IO once degraded. */
 MUST_CHECK bool store_submit(struct store *s, struct write *const *writes, size_t n, struct err *e);
-/* Submits one and waits; gives w->err.  For the command line, start-up and tests. */
+/* The same, and waits for them; each has its own error.  For the command line, start-up and tests. */
+MUST_CHECK bool store_write_all(struct store *s, struct write *const *writes, size_t n, struct err *e);
+/* The same with one; gives w->err. */
 MUST_CHECK bool store_write(struct store *s, struct write *w, struct err *e);
 
 /* ---- reading ---- */

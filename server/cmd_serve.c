@@ -1,4 +1,5 @@
 /* cmd_serve.c - `anchord serve`: puts the parts together, serves until a signal, takes them apart in order. */
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "api/services/app.h"
 #include "base/clock.h"
 #include "base/cores.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -59,10 +61,10 @@ static bool list_keys(void *context, struct key_row **out, size_t *n, struct err
     return store_keys(app->store, out, n, e);
 }
 
-static bool find_route(void *context, enum listener l, enum method m, const char *path, struct route_info *out,
-                       const char **allow, struct err *e)
+static bool find_route(const void *context, enum listener l, enum method m, const char *path, struct route_match *out,
+                       struct err *e)
 {
-    return api_route(context, l, m, path, out, allow, e);
+    return route_find(context, l, m, path, out, e);
 }
 
 static void submit(void *context, struct task *task)
@@ -229,6 +231,7 @@ static bool start(struct server *s, struct err *e)
 {
     struct app_options o = app_settings(&s->conf);
     const char *watchdog = getenv("WATCHDOG_USEC");
+    char dir[PATH_MAX];
     log_set_level((enum log_level)s->conf.log_level);
     s->watchdog_ns = watchdog ? strtoll(watchdog, NULL, 10) * 1000 : 0;
     warn_of_odd_settings(&s->conf);
@@ -239,12 +242,13 @@ static bool start(struct server *s, struct err *e)
                                       .threads = (size_t)s->conf.job_threads,
                                       .max_minutes = (double)s->conf.job_max_minutes,
                                       .max_p99_us = (unsigned)s->conf.job_max_p99_ms * 1000};
-    o.jobs = &jobs;
     o.reembed_threads = s->conf.reembed_threads ? (size_t)s->conf.reembed_threads : cores_usable();
     s->app = app_open(&o, e);
-    if (s->app)
-        warn_of_open_folder(s->conf.data);
-    return s->app && make_dispatch(s, e) && open_listeners(s, e);
+    if (!s->app)
+        return false;
+    s->app->jobs = jobs_open(s->app, path_join(dir, s->conf.data, "jobs"), &jobs, e);
+    warn_of_open_folder(s->conf.data);
+    return s->app->jobs && make_dispatch(s, e) && open_listeners(s, e);
 }
 
 static void stop(struct server *s)
@@ -253,6 +257,8 @@ static void stop(struct server *s)
     dispatch_free(s->dispatch);
     gate_free(s->gate);
     auth_free(s->auth);
+    if (s->app)
+        jobs_close(s->app->jobs);
     app_close(s->app);
     secrets_clear(&s->secrets);
     conf_clear(&s->conf);
@@ -298,7 +304,7 @@ static void drain(struct server *s, const sigset_t *every)
     sigdelset(signals, SIGHUP); /* it stays blocked: there is nothing left to read again */
     log_info("stopping", "in_flight=%zu", http_in_flight(s->http));
     notify("STOPPING=1");
-    atomic_store(&s->app->draining, true);
+    atomic_store(&s->app->demand.draining, true);
     http_quiesce(s->http);
     if (!wait_until_idle(s, signals, clock_ns() + all - last)) {
         int64_t end = clock_ns() + last;

@@ -6,7 +6,8 @@
 #include <unistd.h>
 
 #include "api/jobs/jobs_parts.h"
-#include "api/requests/generations.h"
+#include "api/services/change_model.h"
+#include "api/services/models.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/json_writer.h"
@@ -42,7 +43,8 @@ static bool keep_model(struct job_run *r, const char *id, struct err *e)
 {
     char path[PATH_MAX];
     struct model *m = model_load(path_join(path, r->folder, RUN_BEST), NULL, e);
-    bool ok = m && model_keep(r->jobs->app->store, m, id, &r->jobs->app->options.encoder, false, e);
+    const struct model_terms terms = {.encoder = &r->jobs->app->options.encoder};
+    bool ok = m && model_keep(r->jobs->app->store, m, id, &terms, e);
     model_free(m);
     return ok;
 }
@@ -78,7 +80,7 @@ static void promote(struct job_run *r, const char *model, struct verdict *v)
         snprintf(v->note, sizeof v->note, "not promoted: %s", v->doubt);
     else if (store_collection(r->jobs->app->store, j->collection, &c, NULL) && strcmp(c.model, model) == 0)
         v->generation = c.generation; /* from before a restart */
-    else if (generation_start(r->jobs->app, j->collection, model, false, &row, &e))
+    else if (change_model(r->jobs->app, j->collection, model, false, &row, &e))
         v->generation = row.number;
     else
         snprintf(v->note, sizeof v->note, "not promoted: %.200s", e.text);

@@ -7,6 +7,7 @@
 #include "api/jobs/job_pictures.h"
 #include "api/jobs/job_settings.h"
 #include "api/jobs/jobs_parts.h"
+#include "api/services/models.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "engine/data/manifest.h"

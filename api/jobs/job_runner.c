@@ -28,7 +28,7 @@ bool job_is_to_stop(struct job_run *r)
     pthread_mutex_lock(&r->jobs->lock);
     bool stop = r->jobs->stop || r->job->cancel;
     pthread_mutex_unlock(&r->jobs->lock);
-    return stop || atomic_load(&r->jobs->app->draining);
+    return stop || demand_is_draining(&r->jobs->app->demand);
 }
 
 /* ---- telling ---- */
@@ -144,8 +144,7 @@ static void hear(const char *line, void *context)
 /* A worker runs at the lowest priority, so it only takes cores that no request wants: it is in the way when some wait. */
 static bool requests_wait(const struct jobs *x)
 {
-    unsigned most = x->o.max_p99_us;
-    return atomic_load(&x->app->embedding) > x->cores || (most && atomic_load(&x->app->recent_p99_us) > most);
+    return demand_exceeds(&x->app->demand, x->cores, x->o.max_p99_us);
 }
 
 /* Requests wait, or did a moment ago: short gaps are no reason to begin. */
@@ -308,7 +307,7 @@ void *jobs_run(void *context)
     struct jobs *x = context;
     pthread_mutex_lock(&x->lock);
     while (!x->stop) {
-        struct job *j = atomic_load(&x->app->draining) ? NULL : next_job(x);
+        struct job *j = demand_is_draining(&x->app->demand) ? NULL : next_job(x);
         if (!j) {
             pthread_cond_wait(&x->changed, &x->lock);
             continue;

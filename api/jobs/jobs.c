@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/jobs/job_check.h"
 #include "api/jobs/jobs_parts.h"
 #include "base/clock.h"
 #include "base/cores.h"
@@ -298,6 +299,8 @@ static bool create(struct jobs *x, struct job *j, struct err *e)
 bool jobs_create(struct jobs *x, const struct job *draft, struct job *out, struct err *e)
 {
     struct job j;
+    if (!job_check_plan(x->app->store, draft, e))
+        return false;
     job_copy(&j, draft);
     job_new_id(j.id);
     j.status = JOB_QUEUED;

@@ -1,8 +1,8 @@
 /* jobs.h - all fine-tuning jobs of a data folder: a bounded queue, of which one runs at a time.
  *
- *     struct jobs *jobs = jobs_open(app, "data/jobs", e);      those of before are there; what ran goes on from its checkpoint
- *     jobs_create(jobs, &draft, &made, e);
- *     jobs_close(jobs);                                        the running one is stopped, and goes on at the next start
+ *     app->jobs = jobs_open(app, "data/jobs", &options, e); those of before are there; what ran goes on from its checkpoint
+ *     jobs_create(app->jobs, &draft, &made, e);
+ *     jobs_close(app->jobs);                              the running one is stopped, and goes on at the next start
  *
  * Threads: any.  What is handed out is a copy.
  */
@@ -19,7 +19,7 @@ struct jobs_options {
     size_t queue;        /* most that wait; 0: 16 */
     uint64_t memory;     /* bytes that a worker may have; 0: half of the machine's */
     size_t threads;      /* of a worker; 0: all cores */
-    unsigned max_p99_us; /* a worker gives way while app->recent_p99_us is above; 0: it does not look */
+    unsigned max_p99_us; /* a worker gives way while requests take longer (demand.h); 0: it does not look */
     double max_minutes;  /* of training, where a job says nothing; 0: 1440 */
 };
 
@@ -27,7 +27,7 @@ struct jobs;
 struct jobs *jobs_open(struct app *app, const char *dir, const struct jobs_options *o, struct err *e);
 void jobs_close(struct jobs *x); /* NULL is fine */
 
-/* Takes over draft's settings: id, status and times are given here.  ERR_BUSY when the queue is full, or its
+/* Takes over draft's settings, which job_check.h has let pass but for the plan: id, status and times are given here.  ERR_BUSY when the queue is full, or its
  * model is just being deleted; ERR_BAD_INPUT ("model") when that is gone.  Durable when true. */
 MUST_CHECK bool jobs_create(struct jobs *x, const struct job *draft, struct job *out, struct err *e);
 /* ERR_NOT_FOUND. */

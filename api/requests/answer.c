@@ -188,6 +188,21 @@ struct json_writer answer_list(struct response *r)
     return w;
 }
 
+void answer_list_end(struct json_writer *w, bool more)
+{
+    jw_end(w);
+    jw_bool(w, "has_more", more);
+    jw_end(w);
+}
+
+void write_time(struct json_writer *w, const char *key, int64_t time)
+{
+    if (time)
+        jw_int(w, key, time);
+    else
+        jw_null(w, key);
+}
+
 void response_clear(struct response *r)
 {
     struct meter *meter = r->body.meter;

@@ -41,6 +41,9 @@ void write_vector(struct json_writer *w, const char *key, const float *v, size_t
 void write_vector_base64(struct json_writer *w, const char *key, const float *v, size_t n);
 /* The head of a list answer: status 200 and {"object":"list","data":[ ; the array and the object are open. */
 struct json_writer answer_list(struct response *r);
+void answer_list_end(struct json_writer *w, bool more); /* closes both */
+/* Unix seconds; 0: null. */
+void write_time(struct json_writer *w, const char *key, int64_t time);
 void response_clear(struct response *r); /* as at the beginning: what charges its body stays */
 
 #endif

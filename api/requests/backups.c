@@ -44,9 +44,7 @@ bool backups_list(struct call *c)
         write_backup(&w, &rows[i]);
         backup_row_clear(&rows[i]);
     }
-    jw_end(&w);
-    jw_bool(&w, "has_more", false);
-    jw_end(&w);
+    answer_list_end(&w, false);
     free(rows);
     return call_done(c);
 }

@@ -1,7 +1,6 @@
 /* call.c - the stages of a call: begin, step, embed, refuse, run, free. */
 #include "api/requests/call.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "api/requests/route.h"
 #include "api/requests/stage.h"
 #include "api/requests/step.h"
+#include "api/services/keys.h"
 #include "api/services/plan_cache.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -63,10 +63,9 @@ static bool parse_body(struct call *c)
     return c->route->handler(c);
 }
 
-static bool check_body(struct call *c)
+static bool check_body(struct call *c, size_t max)
 {
     const struct request *r = c->request;
-    size_t max = route_body_max(c->app, c->route);
     if (r->body_len > max)
         return max == 0 ? err_set(&c->err, ERR_TOO_LARGE, "this route takes no body")
                         : err_set(&c->err, ERR_TOO_LARGE, "the body has more than %zu bytes", max);
@@ -76,14 +75,6 @@ static bool check_body(struct call *c)
         return (c->route->takes & TAKES_NOTHING) ||
                err_set(&c->err, ERR_BAD_INPUT, "a body is needed: %s", content_wanted(c->route));
     return content_of(c) || err_set(&c->err, ERR_MEDIA_TYPE, "this route takes %s", content_wanted(c->route));
-}
-
-static bool check_role(struct call *c)
-{
-    if (c->request->role >= c->route->role)
-        return true;
-    return err_set(&c->err, c->request->role == ROLE_NONE ? ERR_UNAUTHENTICATED : ERR_FORBIDDEN,
-                   "this needs a key with a higher role");
 }
 
 static void begin_failed(struct call *c, const struct route_match *m)
@@ -104,15 +95,17 @@ static struct meter *answer_meter(struct call *c)
 
 void call_begin(struct call *c, struct app *app, const struct request *r)
 {
-    struct route_match m;
+    struct route_match found;
+    const struct route_match *m = r->match ? r->match : &found;
     *c = (struct call){.app = app, .request = r};
     c->response.body.meter = answer_meter(c);
-    if (!route_find(r->listener, r->method, r->path, &m, &c->err)) {
-        begin_failed(c, &m);
+    if (!r->match && !route_find(app, r->listener, r->method, r->path, &found, &c->err)) {
+        begin_failed(c, m);
         return;
     }
-    c->route = m.route;
-    if (!check_role(c) || !path_params(c, &m) || !query_check(c) || !check_body(c)) {
+    c->route = m->route;
+    if (!role_allows(r->role, c->route->role, &c->err) || !path_params(c, m) || !query_check(c) ||
+        !check_body(c, m->body_max)) {
         finish_failed(c);
         return;
     }
@@ -167,37 +160,6 @@ void call_image(struct embed_item *item, struct plan_cache *plans, const struct 
 
 /* ---- driving one call on this thread ---- */
 
-struct waiter {
-    pthread_mutex_t mu;
-    pthread_cond_t changed;
-    size_t open; /* writes that are not done; guarded by mu */
-};
-
-static void write_done(struct write *w)
-{
-    struct waiter *waiter = w->user;
-    pthread_mutex_lock(&waiter->mu);
-    waiter->open--;
-    pthread_cond_signal(&waiter->changed);
-    pthread_mutex_unlock(&waiter->mu);
-}
-
-static bool write_and_wait(struct call *c, struct err *e)
-{
-    struct waiter waiter = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, c->n_writes};
-    for (size_t i = 0; i < c->n_writes; i++) {
-        c->writes[i]->done = write_done;
-        c->writes[i]->user = &waiter;
-    }
-    if (!store_submit(c->app->store, c->writes, c->n_writes, e))
-        return false;
-    pthread_mutex_lock(&waiter.mu);
-    while (waiter.open)
-        pthread_cond_wait(&waiter.changed, &waiter.mu);
-    pthread_mutex_unlock(&waiter.mu);
-    return true;
-}
-
 /* The pieces of an endless answer stay together in its body. */
 static void wait_until_ready(struct call *c)
 {
@@ -233,7 +195,7 @@ void call_run(struct call *c, struct plan_cache *plans)
                 call_image(&c->images[i], plans, &c->app->options.limits);
         if (c->state == CALL_GOES_ON)
             wait_until_ready(c);
-        if (c->state == CALL_WRITES && !write_and_wait(c, &e))
+        if (c->state == CALL_WRITES && !store_write_all(c->app->store, c->writes, c->n_writes, &e))
             call_refuse(c, &e);
         else
             call_step(c);

@@ -54,11 +54,13 @@ struct pair {
     const char *name, *value;
 };
 
+struct route_match;
 struct request { /* everything borrowed until the call ends */
     enum method method;
     enum listener listener;
-    const char *path;         /* as sent, still percent-encoded, without the query */
-    const struct pair *query; /* decoded */
+    const char *path;                /* as sent, still percent-encoded, without the query */
+    const struct route_match *match; /* the route, when it was looked for already (route.h); NULL: it was not */
+    const struct pair *query;        /* decoded */
     size_t n_query;
     const char *content_type; /* NULL: none; likewise below */
     const char *accept, *if_match, *if_none_match;
@@ -152,18 +154,6 @@ struct call {
     struct load *load; /* what call_load() is to load on a heavy thread */
     unsigned looks;    /* how often call_look_again() had it look again */
 };
-
-/* What the server must know before it reads a body. */
-struct route_info {
-    enum role role;    /* needed */
-    size_t body_max;   /* bytes; 0: none allowed */
-    const char *label; /* "/v1/collections/{c}/images/{id}": for metrics and logs; static */
-};
-/* Finds the route.  ERR_NOT_FOUND; ERR_BAD_METHOD with *allow ("GET, PUT") set, valid until this thread asks
- * again; admin routes are ERR_NOT_FOUND on the public listener.  HEAD goes where GET goes: whoever sends
- * the answer drops its body. */
-MUST_CHECK bool api_route(struct app *app, enum listener l, enum method m, const char *path, struct route_info *out,
-                          const char **allow, struct err *e);
 
 /* Never fails: what cannot be begun is a call that is CALL_DONE with an error answer.  Cheap: nothing is
  * parsed and nothing looked up before the first call_step(). */

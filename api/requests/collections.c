@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/requests/fields.h"
+#include "api/services/models.h"
 #include "base/num.h"
 
 static const char *const index_names[] = {[INDEX_AUTO] = "auto", [INDEX_FLAT] = "flat", [INDEX_HNSW] = "hnsw"};
@@ -40,9 +41,7 @@ bool collections_list(struct call *c)
     struct json_writer w = answer_list(&c->response);
     for (size_t i = 0; i < n; i++)
         write_collection(&w, &rows[i]);
-    jw_end(&w);
-    jw_bool(&w, "has_more", false);
-    jw_end(&w);
+    answer_list_end(&w, false);
     free(rows);
     return call_done(c);
 }

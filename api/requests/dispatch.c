@@ -20,7 +20,6 @@ enum { HEAVY_NICE = 10, WATCH_QUEUE = 4096 };
 struct dispatch {
     struct dispatch_options o;
     struct pool *heavy, *light, *query, *watch;
-    atomic_bool hurry;
     struct work ping;
     atomic_bool pinged;
     void (*pong)(void);
@@ -66,13 +65,11 @@ static void finish_part(struct task *task)
 static void run_image(struct dispatch *d, struct embed_item *image, struct plan_cache *plans)
 {
     int64_t start = clock_ns();
-    if (atomic_load_explicit(&d->hurry, memory_order_relaxed)) {
+    if (atomic_load_explicit(&d->o.app->demand.hurry, memory_order_relaxed)) {
         err_set(&image->err, ERR_BUSY, "the server is stopping");
     } else {
         call_image(image, plans, &d->o.app->options.limits);
         metric_observe(METRIC_embed_duration_seconds, seconds_since(start), NULL);
-        if (!image->err.code)
-            atomic_store_explicit(&d->o.app->embedded_at, clock_ns(), memory_order_relaxed);
     }
     metric_add(METRIC_images_embedded_total, 1, image->err.code ? "failed" : "ok", NULL);
 }
@@ -85,7 +82,7 @@ static void run_turn(struct work *w, void *state)
 
     metric_observe(METRIC_queue_wait_seconds, seconds_since(t->queued_at), "heavy");
     run_image(d, &task->call.images[t->image], state);
-    atomic_fetch_sub_explicit(&d->o.app->embedding, 1, memory_order_relaxed);
+    demand_image_done(&d->o.app->demand, !task->call.images[t->image].err.code);
     t->image = atomic_fetch_add_explicit(&task->next_image, 1, memory_order_relaxed);
     if (t->image < task->call.n_images) { /* before the image that is done counts as such: the call must live */
         t->queued_at = clock_ns();
@@ -96,10 +93,8 @@ static void run_turn(struct work *w, void *state)
 
 static bool admit_images(struct dispatch *d, size_t n, struct err *e)
 {
-    if (atomic_fetch_add_explicit(&d->o.app->embedding, n, memory_order_relaxed) + n <= d->o.heavy_queue)
-        return true;
-    atomic_fetch_sub_explicit(&d->o.app->embedding, n, memory_order_relaxed);
-    return err_set(e, ERR_BUSY, "the server is at capacity; try again");
+    return demand_add_images(&d->o.app->demand, n, d->o.heavy_queue) ||
+           err_set(e, ERR_BUSY, "the server is at capacity; try again");
 }
 
 static bool queue_images(struct task *task, struct err *e)
@@ -189,7 +184,7 @@ static void advance(struct task *task)
 static bool waited_too_long(const struct task *task, struct err *e)
 {
     const struct dispatch *d = task->d;
-    if (atomic_load_explicit(&d->hurry, memory_order_relaxed))
+    if (atomic_load_explicit(&d->o.app->demand.hurry, memory_order_relaxed))
         return !err_set(e, ERR_BUSY, "the server is stopping");
     if (clock_ns() - task->queued_at > d->o.queue_timeout_s * 1000000000)
         return !err_set(e, ERR_BUSY, "the request waited too long for its turn; try again");
@@ -256,7 +251,7 @@ void dispatch_submit(struct dispatch *d, struct task *task)
 
 void dispatch_go_on(struct dispatch *d, struct task *task)
 {
-    if (!atomic_load(&d->o.app->draining) && call_is_ready(&task->call)) {
+    if (!demand_is_draining(&d->o.app->demand) && call_is_ready(&task->call)) {
         pool_push(d->light, &task->work);
         return;
     }
@@ -268,7 +263,7 @@ void dispatch_go_on(struct dispatch *d, struct task *task)
 
 void dispatch_wake(struct dispatch *d)
 {
-    bool ending = atomic_load(&d->o.app->draining);
+    bool ending = demand_is_draining(&d->o.app->demand);
     pthread_mutex_lock(&d->lock);
     struct task *task = d->waiting, *next;
     d->waiting = NULL;
@@ -336,8 +331,7 @@ void dispatch_free(struct dispatch *d)
 
 void dispatch_hurry(struct dispatch *d)
 {
-    atomic_store(&d->hurry, true);
-    atomic_store(&d->o.app->hurry, true);
+    atomic_store(&d->o.app->demand.hurry, true);
 }
 
 static void answer_ping(struct work *w, void *state)
@@ -359,11 +353,11 @@ void dispatch_ping(struct dispatch *d, void (*pong)(void))
 
 void dispatch_measure(struct dispatch *d)
 {
-    metric_set(METRIC_queue_waiting, (double)atomic_load(&d->o.app->embedding), "heavy", NULL);
+    metric_set(METRIC_queue_waiting, (double)atomic_load(&d->o.app->demand.images), "heavy", NULL);
     metric_set(METRIC_queue_waiting, (double)pool_waiting(d->light), "light", NULL);
     metric_set(METRIC_queue_waiting, (double)pool_waiting(d->query), "query", NULL);
     metric_set(METRIC_answer_memory_bytes, (double)atomic_load(&d->o.app->answers.used), NULL, NULL);
     double p99 = recent_p99(&d->recent, clock_ns());
     metric_set(METRIC_recent_p99_seconds, p99, NULL, NULL);
-    atomic_store_explicit(&d->o.app->recent_p99_us, (unsigned)(p99 * 1e6), memory_order_relaxed);
+    atomic_store_explicit(&d->o.app->demand.p99_us, (unsigned)(p99 * 1e6), memory_order_relaxed);
 }

@@ -193,17 +193,6 @@ const char *content_wanted(const struct route *r)
     }
 }
 
-bool err_prefix(struct call *c, const char *prefix)
-{
-    char field[sizeof c->err.param];
-    snprintf(field, sizeof field, "%s", c->err.param);
-    size_t len = strlen(prefix);
-    if (!field[0] && len && prefix[len - 1] == '.')
-        len--; /* the whole item is at fault */
-    snprintf(c->err.param, sizeof c->err.param, "%.*s%s", (int)len, prefix, field);
-    return false;
-}
-
 /* ---- fields that several routes share ---- */
 
 bool check_id(struct call *c, const char *id, const char *param)

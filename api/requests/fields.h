@@ -36,8 +36,6 @@ unsigned content_of(const struct call *c);
 bool is_curls_form(const struct call *c);
 /* The media types it takes, for people; static. */
 const char *content_wanted(const struct route *r);
-/* Puts `prefix` before the field that c->err names: "limit" -> "searches[2].limit". */
-bool err_prefix(struct call *c, const char *prefix);
 
 /* ---- fields that several routes share ---- */
 

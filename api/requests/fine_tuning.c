@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/jobs/job_check.h"
 #include "api/jobs/job_settings.h"
 #include "api/jobs/jobs.h"
 #include "api/requests/fields.h"
@@ -18,14 +19,6 @@ static bool has_jobs(struct call *c)
 }
 
 /* ---- showing ---- */
-
-static void write_time(struct json_writer *w, const char *key, int64_t time)
-{
-    if (time)
-        jw_int(w, key, time);
-    else
-        jw_null(w, key);
-}
 
 static void write_failure(struct json_writer *w, const struct job *j)
 {
@@ -110,14 +103,6 @@ bool job_delete(struct call *c)
     return has_jobs(c) && call_next_heavy(c, delete_job); /* files are removed */
 }
 
-static bool end_list(struct call *c, struct json_writer *w, bool more)
-{
-    jw_end(w);
-    jw_bool(w, "has_more", more);
-    jw_end(w);
-    return call_done(c);
-}
-
 bool jobs_list_get(struct call *c)
 {
     struct job *rows;
@@ -133,7 +118,8 @@ bool jobs_list_get(struct call *c)
         job_clear(&rows[i]);
     }
     free(rows);
-    return end_list(c, &w, more);
+    answer_list_end(&w, more);
+    return call_done(c);
 }
 
 /* ---- creating ---- */
@@ -147,7 +133,7 @@ static bool read_method(struct call *c, struct job *j, const struct json *method
     const struct json *own = NULL, *values = NULL;
     struct buf text = {0};
     if (method && !json_get_text(method, "type", sizeof where / 2, &type, &c->err))
-        return err_prefix(c, "method.");
+        return err_prefix(&c->err, "method.");
     j->objective = objective_find(type);
     if (!j->objective)
         return err_field(&c->err, "method.type", "\"%.40s\" is no objective: GET /v1/fine_tuning/objectives lists them",
@@ -168,75 +154,14 @@ static bool read_method(struct call *c, struct job *j, const struct json *method
     return true;
 }
 
-/* A collection by the name of the field that names it. */
-static bool read_collection(struct call *c, const char *field, char out[ID_MAX + 1], struct collection_row *row)
+/* The name of a collection or a model, by the field that it stands in; "" when that is absent. */
+static bool read_name(struct call *c, const char *field, char out[ID_MAX + 1])
 {
     const char *name = NULL;
-    struct err why = {0};
-    if (!json_get_text(c->json, field, ID_MAX, &name, &c->err))
+    if (!json_get_text(c->json, field, ID_MAX, &name, &c->err) || (name && !check_id(c, name, field)))
         return false;
-    if (!name)
-        return true;
-    if (!check_id(c, name, field))
-        return false;
-    snprintf(out, ID_MAX + 1, "%s", name);
-    return store_collection(c->app->store, name, row, &why) || err_field(&c->err, field, "%.200s", why.text);
-}
-
-/* Nobody is judged by what it learned from: of the pictures to judge by, two at least must not be trained on. */
-static bool check_validation(struct call *c, const struct job *j)
-{
-    int64_t own;
-    if (!j->validation[0])
-        return true;
-    if (strcmp(j->validation, j->collection) == 0)
-        return err_field(&c->err, "validation_file",
-                         "is the collection that is trained on: name another, or none, and a part is held out");
-    if (!store_count_unshared(c->app->store, j->validation, j->collection, 2, &own, &c->err))
-        return false;
-    return own >= 2 ||
-           err_field(&c->err, "validation_file", "has %s that %.64s does not have too: too few are left to judge by",
-                     own ? "one picture only" : "no picture", j->collection);
-}
-
-static bool read_model(struct call *c, struct job *j, const struct collection_row *trained_on)
-{
-    const char *model = NULL;
-    struct model_row row;
-    if (!json_get_text(c->json, "model", ID_MAX, &model, &c->err))
-        return false;
-    if (!model)
-        model = trained_on->model;
-    if (!check_id(c, model, "model"))
-        return false;
-    snprintf(j->model, sizeof j->model, "%s", model);
-    if (!store_model(c->app->store, model, &row, NULL))
-        return err_field(&c->err, "model", "no model %.128s", model);
-    model_row_clear(&row);
+    snprintf(out, ID_MAX + 1, "%s", name ? name : "");
     return true;
-}
-
-/* What a job with these settings would do on these pictures: whatever is impossible is told now, and not when it is begun. */
-static bool check_ground(struct call *c, const struct job *j)
-{
-    struct job_ground g = {.validation = j->validation[0] != 0};
-    struct model_row model;
-    size_t *each, labels;
-    char where[96] = "training_file";
-    if (!store_label_counts(c->app->store, j->collection, &each, &labels, &c->err))
-        return false;
-    job_ground_count(&g, each, labels);
-    free(each);
-    if (!store_model(c->app->store, j->model, &model, &c->err))
-        return false;
-    g.trained = model.trained;
-    g.small = model_is_small(&model);
-    model_row_clear(&model);
-    if (job_plan(j, &g, NULL, NULL, &c->err))
-        return true;
-    if (c->err.param[0])
-        snprintf(where, sizeof where, "method.%s.hyperparameters.", j->objective->name);
-    return err_prefix(c, where);
 }
 
 static bool read_rest(struct call *c, struct job *j)
@@ -260,21 +185,13 @@ bool job_create(struct call *c)
     static const char *const known[] = {"model", "training_file", "validation_file", "suffix",
                                         "seed",  "method",        "promote"};
     struct job draft = {0}, made;
-    struct collection_row row = {0}, other;
     const struct json *method = NULL;
-    if (!has_jobs(c) || !json_only(c->json, "", known, COUNT(known), &c->err) ||
-        !read_collection(c, "training_file", draft.collection, &row) ||
-        !read_collection(c, "validation_file", draft.validation, &other))
-        return false;
-    if (!draft.collection[0])
-        return err_field(&c->err, "training_file", "is needed: the collection to train on");
-    if (row.images == 0)
-        return err_field(&c->err, "training_file", "the collection %.128s has no images", row.name);
-    if (!check_validation(c, &draft) || !read_model(c, &draft, &row) ||
-        !json_get_object(c->json, "method", &method, &c->err) || !read_method(c, &draft, method) ||
-        !read_rest(c, &draft) || !check_ground(c, &draft) || !jobs_create(c->app->jobs, &draft, &made, &c->err))
-        return false;
-    return answer_job(c, &made);
+    return has_jobs(c) && json_only(c->json, "", known, COUNT(known), &c->err) &&
+           read_name(c, "training_file", draft.collection) && read_name(c, "validation_file", draft.validation) &&
+           job_check_collections(c->app->store, &draft, &c->err) && read_name(c, "model", draft.model) &&
+           job_check_model(c->app->store, &draft, &c->err) && json_get_object(c->json, "method", &method, &c->err) &&
+           read_method(c, &draft, method) && read_rest(c, &draft) &&
+           jobs_create(c->app->jobs, &draft, &made, &c->err) && answer_job(c, &made);
 }
 
 /* ---- events and checkpoints ---- */
@@ -325,7 +242,8 @@ bool job_events_get(struct call *c)
                 write_line(&w, &events, below - 1);
                 limit--;
             }
-        end_list(c, &w, below > 0);
+        answer_list_end(&w, below > 0);
+        call_done(c);
     }
     job_events_clear(&events);
     return ok;
@@ -378,7 +296,8 @@ static void write_checkpoints(struct call *c, const struct job *j, const struct 
             begun = true;
         json_free(event);
     }
-    end_list(c, &w, more);
+    answer_list_end(&w, more);
+    call_done(c);
 }
 
 bool job_checkpoints_get(struct call *c)
@@ -414,5 +333,6 @@ bool objectives_get(struct call *c)
         job_settings_write(&w, "hyperparameters", list[i]);
         jw_end(&w);
     }
-    return end_list(c, &w, false);
+    answer_list_end(&w, false);
+    return call_done(c);
 }

@@ -1,40 +1,14 @@
 /* generations.c - another model for a collection: POST and DELETE .../model, GET .../generations, POST .../rollback. */
-#include "api/requests/generations.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/requests/fields.h"
+#include "api/services/change_model.h"
 #include "api/services/reembed.h"
 #include "base/num.h"
 
-bool generation_start(struct app *app, const char *collection, const char *model, bool skip_unreadable,
-                      struct generation_row *out, struct err *e)
-{
-    struct write w = {.kind = WRITE_GENERATION_START, .collection = collection};
-    struct encoder *enc = model_cache_get(app->models, model, PRECISION_AUTO, e);
-    if (!enc)
-        return false;
-    generation_describe(enc, model, &w.generation.row);
-    encoder_release(enc);
-    w.generation.row.skip_unreadable = skip_unreadable;
-    if (!store_write(app->store, &w, e))
-        return false;
-    *out = w.generation.row;
-    reembed_nudge(app->reembed);
-    return true;
-}
-
 /* ---- showing ---- */
-
-static void write_time(struct json_writer *w, const char *key, int64_t time)
-{
-    if (time)
-        jw_int(w, key, time);
-    else
-        jw_text(w, key, NULL);
-}
 
 static void write_progress(struct json_writer *w, const struct generation_row *row, const struct reembed_progress *p)
 {
@@ -83,9 +57,7 @@ bool generations_list(struct call *c)
     struct json_writer w = answer_list(&c->response);
     for (size_t i = 0; i < n; i++)
         write_generation(&w, &rows[i], &progress);
-    jw_end(&w);
-    jw_bool(&w, "has_more", false);
-    jw_end(&w);
+    answer_list_end(&w, false);
     free(rows);
     return call_done(c);
 }
@@ -99,7 +71,7 @@ struct change {
 };
 
 /* The generation as it is by now; should it be gone already, as it was begun. */
-static bool show(struct call *c)
+static bool show_generation(struct call *c)
 {
     struct write *w = c->writes[0];
     struct generation_row *rows, *row = &w->generation.row;
@@ -120,30 +92,28 @@ static bool show(struct call *c)
 static bool begun(struct call *c)
 {
     reembed_nudge(c->app->reembed);
-    return call_wrote(c) && call_next(c, show);
+    return call_wrote(c) && call_next(c, show_generation);
 }
 
-static bool load(struct call *c);
+static bool load_model(struct call *c);
 
 static bool started(struct call *c)
 {
     const struct write *w = c->writes[0];
-    return w->err.code ? call_look_again(c, &w->err, load) : begun(c);
+    return w->err.code ? call_look_again(c, &w->err, load_model) : begun(c);
 }
 
-static bool start(struct call *c)
+static bool draft_change(struct call *c)
 {
     const struct change *q = c->scratch;
-    struct write *w = call_new_write(c, WRITE_GENERATION_START, c->params[0]);
-    generation_describe(c->encoder, q->model, &w->generation.row);
-    w->generation.row.skip_unreadable = q->skip_unreadable;
+    change_model_draft(call_new_draft(c), c->params[0], c->encoder, q->model, q->skip_unreadable);
     return call_write(c, started);
 }
 
-static bool load(struct call *c)
+static bool load_model(struct call *c)
 {
     const struct change *q = c->scratch;
-    return call_load(c, q->model, PRECISION_AUTO, start);
+    return call_load(c, q->model, PRECISION_AUTO, draft_change);
 }
 
 bool collection_model_post(struct call *c)
@@ -157,7 +127,8 @@ bool collection_model_post(struct call *c)
         return false;
     if (!q->model)
         return err_field(&c->err, "model", "is needed: the id of the model to change to");
-    return check_id(c, q->model, "model") && store_collection(c->app->store, c->params[0], &row, &c->err) && load(c);
+    return check_id(c, q->model, "model") && store_collection(c->app->store, c->params[0], &row, &c->err) &&
+           load_model(c);
 }
 
 bool collection_rollback(struct call *c)
@@ -168,9 +139,7 @@ bool collection_rollback(struct call *c)
                     !json_get_int(c->json, "generation", 1, INT64_MAX, &q.generation, &c->err) ||
                     !json_get_bool(c->json, "skip_unreadable", &q.skip_unreadable, &c->err)))
         return false;
-    struct write *w = call_new_write(c, WRITE_GENERATION_RETURN, c->params[0]);
-    w->generation.row.number = q.generation;
-    w->generation.row.skip_unreadable = q.skip_unreadable;
+    change_back_draft(call_new_draft(c), c->params[0], q.generation, q.skip_unreadable);
     return call_write(c, begun);
 }
 
@@ -184,6 +153,6 @@ static bool cancelled(struct call *c)
 
 bool collection_model_delete(struct call *c)
 {
-    call_new_write(c, WRITE_GENERATION_CANCEL, c->params[0]);
+    change_cancel_draft(call_new_draft(c), c->params[0]);
     return call_write(c, cancelled);
 }

@@ -31,7 +31,7 @@ static const double proof = 0.98; /* least cosine between a golden vector and wh
 
 static bool answer_ready(struct call *c, bool encoder_works)
 {
-    bool writable = store_is_writable(c->app->store), draining = atomic_load(&c->app->draining);
+    bool writable = store_is_writable(c->app->store), draining = demand_is_draining(&c->app->demand);
     bool ready = encoder_works && writable && !draining;
     struct json_writer w = answer_json(&c->response, ready ? 200 : 503);
     jw_object(&w, NULL);
@@ -70,11 +70,11 @@ static bool embed_golden(struct call *c)
 
 bool ready_get(struct call *c)
 {
-    int64_t proved_at = atomic_load(&c->app->proved_at), embedded_at = atomic_load(&c->app->embedded_at);
-    bool busy = atomic_load(&c->app->embedding) > 0; /* a further picture would wait behind those of the requests ... */
+    int64_t proved_at = atomic_load(&c->app->proved_at);
     if (proved_at && clock_ns() - proved_at < proof_ns)
         return answer_ready(c, true);
-    if (proved_at && busy && clock_ns() - embedded_at < proof_ns) /* ... and what they get shows that it still works */
+    /* A further picture would wait behind those of requests, and what they get shows that it still works. */
+    if (proved_at && demand_is_met(&c->app->demand, proof_ns))
         return answer_ready(c, true);
     return call_load(c, c->app->default_model, PRECISION_AUTO, embed_golden);
 }

@@ -161,7 +161,7 @@ static bool items_from_json(struct call *c, struct upload *u)
         u->items[i].param = arena_print(&c->arena, "images[%zu].image", i);
         if (item_from_json(c, json_item(list, i), &u->items[i]))
             continue;
-        err_prefix(c, prefix);
+        err_prefix(&c->err, prefix);
         keep_error(c, &u->items[i]);
     }
     return true;

@@ -1,58 +1,10 @@
 /* keys.c - /v1/keys: making, listing and revoking API keys. */
-#include "api/requests/keys.h"
-
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "api/requests/fields.h"
-#include "base/clock.h"
+#include "api/services/keys.h"
 #include "base/log.h"
 #include "base/num.h"
-
-static const char *const role_names[] = {[ROLE_READ] = "read", [ROLE_WRITE] = "write", [ROLE_ADMIN] = "admin"};
-
-const char *role_name(enum role r)
-{
-    return r == ROLE_NONE ? "none" : role_names[r];
-}
-
-bool role_parse(const char *name, enum role *out, struct err *e)
-{
-    for (size_t r = ROLE_READ; name && r < COUNT(role_names); r++)
-        if (strcmp(name, role_names[r]) == 0) {
-            *out = (enum role)r;
-            return true;
-        }
-    return err_field(e, "role", "must be \"read\", \"write\" or \"admin\"");
-}
-
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-/* n characters, each one of the first `size` of the alphabet. */
-static void random_text(char *out, size_t n, unsigned size)
-{
-    for (size_t i = 0; i < n; i++) {
-        unsigned char byte;
-        do
-            hash_random(&byte, 1);
-        while (byte >= 256 / size * size); /* the rest would favour the first ones */
-        out[i] = alphabet[byte % size];
-    }
-    out[n] = 0;
-}
-
-void key_make(const char *name, enum role role, struct key_row *row, char text[KEY_TEXT_SIZE])
-{
-    enum { ID = 8, SECRET = 43 };
-    char secret[SECRET + 1];
-    *row = (struct key_row){.role = role, .created_at = clock_unix()};
-    random_text(row->id, ID, 62); /* no hyphen: a command line would take it for a flag */
-    random_text(secret, SECRET, 64);
-    snprintf(row->name, sizeof row->name, "%s", name);
-    snprintf(text, KEY_TEXT_SIZE, "anch_%s_%s", row->id, secret);
-    hash_bytes(text, strlen(text), row->hash);
-}
 
 /* `text`: the key itself, only in the answer that made it. */
 static void write_key(struct json_writer *w, const struct key_row *row, const char *text)
@@ -77,9 +29,7 @@ bool keys_list(struct call *c)
     struct json_writer w = answer_list(&c->response);
     for (size_t i = 0; i < n; i++)
         write_key(&w, &rows[i], NULL);
-    jw_end(&w);
-    jw_bool(&w, "has_more", false);
-    jw_end(&w);
+    answer_list_end(&w, false);
     free(rows);
     return call_done(c);
 }
@@ -106,10 +56,8 @@ bool key_create(struct call *c)
         !json_get_text(c->json, "role", 16, &role_text, &c->err) ||
         !json_get_text(c->json, "name", ID_MAX, &name, &c->err) || !role_parse(role_text, &role, &c->err))
         return false;
-    struct write *w = call_new_write(c, WRITE_KEY_ADD, NULL);
-    w->key.admin_elsewhere = c->app->options.admin_in_settings;
     c->scratch = call_new(c, KEY_TEXT_SIZE, 1);
-    key_make(name, role, &w->key.row, c->scratch);
+    key_add_draft(call_new_draft(c), name, role, c->app->options.admin_in_settings, c->scratch);
     return call_write(c, create_done);
 }
 
@@ -150,8 +98,6 @@ bool key_delete(struct call *c)
 {
     if (!store_is_writable(c->app->store))
         return refuse_until_restart(c);
-    struct write *w = call_new_write(c, WRITE_KEY_REVOKE, NULL);
-    w->key.id = c->params[0];
-    w->key.admin_elsewhere = c->app->options.admin_in_settings;
+    key_revoke_draft(call_new_draft(c), c->params[0], c->app->options.admin_in_settings);
     return call_write(c, delete_done);
 }

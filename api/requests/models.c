@@ -7,6 +7,7 @@
 
 #include "api/jobs/jobs.h"
 #include "api/requests/fields.h"
+#include "api/services/models.h"
 #include "base/log.h"
 
 /* `metrics` out of the lineage, which says how the model came to be. */
@@ -60,9 +61,7 @@ bool models_list(struct call *c)
         write_model(&w, c->app, &rows[i]);
         model_row_clear(&rows[i]);
     }
-    jw_end(&w);
-    jw_bool(&w, "has_more", false);
-    jw_end(&w);
+    answer_list_end(&w, false);
     free(rows);
     return call_done(c);
 }
@@ -110,11 +109,12 @@ static bool import_done(struct call *c)
     return answer_model(c, w->created ? 201 : 200, &w->model.row);
 }
 
-static bool keep_model(struct call *c, const struct model *m, const char *id)
+static bool keep_model(struct call *c, struct model *m, const char *id)
 {
-    struct write *w = call_new_write(c, WRITE_MODEL_ADD, NULL);
+    const struct model_terms terms = {.encoder = &c->app->options.encoder, .bytes = c->request->body_len};
+    struct write *w = call_new_draft(c);
     char *file = call_new(c, PATH_MAX, 1);
-    if (!model_draft(c->app->store, m, id, file, w, &c->err))
+    if (!model_draft(c->app->store, m, id, &terms, file, w, &c->err))
         return false;
     call_own(c, file, release_file);
     call_own(c, &w->model.row, release_row);
@@ -122,7 +122,7 @@ static bool keep_model(struct call *c, const struct model *m, const char *id)
 }
 
 /* One that is kept already needs no proof: *known.  The write decides. */
-static bool look(struct call *c, const struct model *m, const char *id, bool *known)
+static bool answer_known(struct call *c, const struct model *m, const char *id, bool *known)
 {
     struct model_row row;
     struct err why = {0};
@@ -147,9 +147,7 @@ static bool import_model(struct call *c)
     if (!m)
         return false;
     id = id ? id : arena_print(&c->arena, "%s-%.8s", arch_name(&m->arch), m->fingerprint);
-    return look(c, m, id, &known) &&
-           (known || (store_has_room(c->app->store, c->request->body_len, &c->err) &&
-                      model_prove(m, &c->app->options.encoder, &c->err) && keep_model(c, m, id)));
+    return answer_known(c, m, id, &known) && (known || keep_model(c, m, id));
 }
 
 bool model_import(struct call *c)
@@ -181,11 +179,10 @@ static void release_spare(void *p)
 
 bool model_delete(struct call *c)
 {
-    if (strcmp(c->params[0], c->app->default_model) == 0)
-        return err_set(&c->err, ERR_CONFLICT, "this is the default model");
+    struct write *w = call_new_draft(c);
+    if (!model_delete_draft(c->app, c->params[0], w, &c->err))
+        return false;
     if (c->app->jobs && !call_own(c, jobs_spare_model(c->app->jobs, c->params[0], &c->err), release_spare))
         return false;
-    struct write *w = call_new_write(c, WRITE_MODEL_DELETE, NULL);
-    w->model.id = c->params[0];
     return call_write(c, delete_done);
 }

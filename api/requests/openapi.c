@@ -242,17 +242,16 @@ static const struct route *first_served(const struct route *routes, const char *
 }
 
 /* Each path once, with all its methods, where its first row stands. */
-static void write_paths(struct json_writer *w, enum listener l)
+static void write_paths(struct json_writer *w, const struct route_table *table, enum listener l)
 {
-    size_t n;
-    const struct route *routes = route_table(&n);
+    const struct route *routes = table->rows, *end = routes + table->n;
     jw_object(w, "paths");
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < table->n; i++) {
         const struct route *r = &routes[i];
         if (!is_served(r, l) || first_served(routes, r->pattern, l) != r)
             continue;
         jw_object(w, r->pattern);
-        for (; r < routes + n; r++)
+        for (; r < end; r++)
             if (strcmp(r->pattern, routes[i].pattern) == 0 && is_served(r, l))
                 write_operation(w, r);
         jw_end(w);
@@ -290,7 +289,7 @@ bool openapi_get(struct call *c)
     jw_raw(&w, "license", "{\"name\":\"MIT\",\"identifier\":\"MIT\"}");
     jw_end(&w);
     jw_raw(&w, "security", "[{\"key\":[]}]");
-    write_paths(&w, c->request->listener);
+    write_paths(&w, c->app->options.routes, c->request->listener);
     write_components(&w);
     jw_end(&w);
     return call_done(c);

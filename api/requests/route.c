@@ -1,4 +1,4 @@
-/* route.c - finding the row of the route table that a method and a path mean. */
+/* route.c - finding the row of a route table that a method and a path mean. */
 #include "api/requests/route.h"
 
 #include <stdio.h>
@@ -7,37 +7,11 @@
 #include "api/services/app.h"
 #include "base/num.h"
 
-static const struct route routes[] = {
-#define ROUTE(method, pattern, listener, role, limit, takes, handler, query, json, form, answer, status, help)         \
-    {METHOD_##method,                                                                                                  \
-     pattern,                                                                                                          \
-     LISTENER_##listener,                                                                                              \
-     ROLE_##role,                                                                                                      \
-     limit,                                                                                                            \
-     takes,                                                                                                            \
-     #handler,                                                                                                         \
-     handler,                                                                                                          \
-     query,                                                                                                            \
-     json,                                                                                                             \
-     form,                                                                                                             \
-     answer,                                                                                                           \
-     status,                                                                                                           \
-     help},
-#include "api/requests/routes.def"
-#undef ROUTE
-};
-
 static const char *const method_names[] = {
     [METHOD_OTHER] = "OTHER",   [METHOD_GET] = "GET",         [METHOD_HEAD] = "HEAD",
     [METHOD_PUT] = "PUT",       [METHOD_POST] = "POST",       [METHOD_PATCH] = "PATCH",
     [METHOD_DELETE] = "DELETE", [METHOD_OPTIONS] = "OPTIONS", [METHOD_TRACE] = "TRACE",
 };
-
-const struct route *route_table(size_t *n)
-{
-    *n = COUNT(routes);
-    return routes;
-}
 
 const char *method_name(enum method m)
 {
@@ -68,19 +42,32 @@ static void allow_method(char *allow, size_t size, enum method m)
     snprintf(allow + used, size - used, "%s%s%s", used ? ", " : "", method_name(m), m == METHOD_GET ? ", HEAD" : "");
 }
 
-bool route_find(enum listener l, enum method method, const char *path, struct route_match *m, struct err *e)
+static size_t body_max(const struct app *app, const struct route *r)
+{
+    switch (r->limit) {
+    case NO_BODY: return 0;
+    case SMALL_BODY: return 1 << 20;
+    case UPLOAD_BODY: return app->options.body_max;
+    case MODEL_BODY: return app->options.model_max;
+    }
+    return 0;
+}
+
+bool route_find(const struct app *app, enum listener l, enum method method, const char *path, struct route_match *m,
+                struct err *e)
 {
     *m = (struct route_match){0};
     if (method == METHOD_HEAD)
         method = METHOD_GET;
-    for (size_t i = 0; i < COUNT(routes); i++) {
-        const struct route *r = &routes[i];
+    for (size_t i = 0; i < app->options.routes->n; i++) {
+        const struct route *r = &app->options.routes->rows[i];
         struct span params[ROUTE_PARAMS] = {{0}};
         if ((r->listener == LISTENER_ADMIN && l != LISTENER_ADMIN) || !matches(r->pattern, path, params))
             continue;
         if (r->method == method) {
             memcpy(m->params, params, sizeof params);
             m->route = r;
+            m->body_max = body_max(app, r);
             return true;
         }
         allow_method(m->allow, sizeof m->allow, r->method);
@@ -105,26 +92,4 @@ bool route_is_watch(const char *path)
         if (strcmp(path, paths[i]) == 0)
             return true;
     return false;
-}
-
-size_t route_body_max(const struct app *app, const struct route *r)
-{
-    switch (r->limit) {
-    case NO_BODY: return 0;
-    case SMALL_BODY: return 1 << 20;
-    case UPLOAD_BODY: return app->options.body_max;
-    case MODEL_BODY: return app->options.model_max;
-    }
-    return 0;
-}
-
-bool api_route(struct app *app, enum listener l, enum method m, const char *path, struct route_info *out,
-               const char **allow, struct err *e)
-{
-    static _Thread_local struct route_match match; /* keeps `allow` alive */
-    bool found = route_find(l, m, path, &match, e);
-    *allow = match.allow;
-    if (found)
-        *out = (struct route_info){match.route->role, route_body_max(app, match.route), match.route->pattern};
-    return found;
 }

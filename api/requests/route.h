@@ -1,4 +1,4 @@
-/* route.h - the table of routes (routes.def) and how a path finds its row. */
+/* route.h - tables of routes and how a path finds its row. */
 #ifndef ANCHORD_API_REQUESTS_ROUTE_H
 #define ANCHORD_API_REQUESTS_ROUTE_H
 
@@ -24,9 +24,12 @@ struct route {
     const char *help;
 };
 
-/* All rows; *n is their number. */
-const struct route *route_table(size_t *n);
-const char *method_name(enum method m); /* "GET"; static */
+struct route_table { /* handed to the app (app.h), so that whoever drives calls knows no handler */
+    const struct route *rows;
+    size_t n;
+};
+extern const struct route_table api_routes; /* routes.def */
+const char *method_name(enum method m);     /* "GET"; static */
 
 enum { ROUTE_PARAMS = 2 };
 struct span {
@@ -34,17 +37,19 @@ struct span {
     size_t len;
 };
 struct route_match {
-    const struct route *route;
-    struct span params[ROUTE_PARAMS]; /* still percent-encoded */
+    const struct route *route;        /* NULL: none */
+    struct span params[ROUTE_PARAMS]; /* of the path, still percent-encoded */
+    size_t body_max;                  /* bytes; 0: no body is allowed */
     char allow[64];                   /* when the method is wrong: "GET, HEAD, PUT" */
 };
-/* ERR_NOT_FOUND, or ERR_BAD_METHOD with m->allow set. */
-MUST_CHECK bool route_find(enum listener l, enum method method, const char *path, struct route_match *m, struct err *e);
+/* ERR_NOT_FOUND; ERR_BAD_METHOD with m->allow set; admin routes are ERR_NOT_FOUND on the public listener.  HEAD goes where GET
+ * goes: whoever sends the answer drops its body. */
+MUST_CHECK bool route_find(const struct app *app, enum listener l, enum method method, const char *path,
+                           struct route_match *m, struct err *e);
 /* The name of path parameter i, as the pattern has it in braces. */
 void route_param_name(const struct route *r, size_t i, char *out, size_t size);
 /* Those who watch the server ask it: they get a thread that nothing else can take. */
 bool route_is_watch(const char *path);
-size_t route_body_max(const struct app *app, const struct route *r);
 
 /* The handlers: the first stage of each route. */
 #define ROUTE(method, pattern, listener, role, limit, takes, handler, query, json, form, answer, status, help)         \

@@ -10,6 +10,7 @@
 #include "api/requests/grouping.h"
 #include "api/requests/picture.h"
 #include "api/requests/search_request.h"
+#include "api/services/models.h"
 #include "base/clock.h"
 #include "base/metric.h"
 #include "base/num.h"
@@ -70,7 +71,7 @@ static bool average(struct call *c, const struct search_request *q, float *out, 
         norm += sum[k] * sum[k];
     if (!(norm > 1e-12)) {
         err_field(&c->err, "positive", "the examples cancel those of negative out");
-        return err_prefix(c, q->where);
+        return err_prefix(&c->err, q->where);
     }
     for (size_t k = 0; k < d; k++)
         out[k] = (float)(sum[k] / sqrt(norm));
@@ -83,7 +84,7 @@ static const float *query_vector(struct call *c, const struct search_request *q)
     size_t d = view_dimensions(r->view);
     if (q->vector && q->n_vector != d) {
         err_field(&c->err, "vector", "has %zu components, the model's have %zu", q->n_vector, d);
-        err_prefix(c, q->where);
+        err_prefix(&c->err, q->where);
         return NULL;
     }
     if (q->vector)
@@ -138,7 +139,7 @@ static bool ask(struct call *c, const struct search_request *q, struct json_writ
     if (ok)
         write_hits(w, &found, q->offset, view_dimensions(r->view));
     else if (c->err.param[0])
-        err_prefix(c, q->where);
+        err_prefix(&c->err, q->where);
     grouped_clear(&found);
     return ok;
 }
@@ -254,7 +255,7 @@ static bool check_model(struct call *c, const struct searches *r, const struct s
     }
     if (q->vector && !q->model && !pinned) {
         err_field(&c->err, "model", "must say whose vector this is (or the header anchord-generation)");
-        return err_prefix(c, q->where);
+        return err_prefix(&c->err, q->where);
     }
     return true;
 }

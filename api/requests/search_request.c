@@ -161,7 +161,7 @@ bool search_request_read(struct call *c, const struct json *v, const char *where
     if (v && json_only(v, "", known, COUNT(known), &c->err) && read_settings(c, v, q) && read_one(c, v, q))
         return true;
     if (v)
-        return err_prefix(c, where);
+        return err_prefix(&c->err, where);
     q->examples = call_new(c, 1, sizeof *q->examples);
     q->n_positive = 1;
     return body_picture(c, &q->examples->picture, &q->examples->param) && read_settings(c, NULL, q);

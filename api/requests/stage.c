@@ -195,3 +195,8 @@ struct write *call_new_write(struct call *c, enum write_kind kind, const char *c
     call_new_writes(c, 1, kind, collection);
     return c->writes[0];
 }
+
+struct write *call_new_draft(struct call *c)
+{
+    return call_new_write(c, WRITE_IMAGE_PUT, NULL);
+}

@@ -54,5 +54,6 @@ void call_new_images(struct call *c, size_t n);
 void call_new_writes(struct call *c, size_t n, enum write_kind kind, const char *collection);
 /* The same for one. */
 struct write *call_new_write(struct call *c, enum write_kind kind, const char *collection);
+struct write *call_new_draft(struct call *c); /* one that a service fills */
 
 #endif

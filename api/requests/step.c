@@ -19,7 +19,7 @@ static struct work_limit limit_of(const struct call *c, bool light)
 {
     const struct app_options *o = &c->app->options;
     int64_t now = clock_ns();
-    struct work_limit l = {.lengthy = c->lengthy, .hurry = &c->app->hurry, .seconds = o->query_seconds};
+    struct work_limit l = {.lengthy = c->lengthy, .hurry = &c->app->demand.hurry, .seconds = o->query_seconds};
     l.until = now + (light ? LIGHT_NS : (int64_t)(o->query_seconds * 1e9));
     l.rows = l.rows_max = light ? LIGHT_ROWS : o->query_rows;
     if (c->lengthy) {

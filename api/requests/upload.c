@@ -1,5 +1,6 @@
 /* upload.c - embedding and storing the items of an upload, each on its own. */
 #include "api/requests/upload.h"
+#include "api/services/models.h"
 
 #include <stdio.h>
 #include <string.h>

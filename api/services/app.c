@@ -6,10 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api/jobs/jobs.h"
+#include "api/services/models.h"
 #include "api/services/reembed.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -56,7 +55,8 @@ static bool id_of_file(const char *path, char *id, size_t size, struct err *e)
 
 static bool add_model(struct app *app, struct model *m, struct err *e)
 {
-    return model_keep(app->store, m, app->default_model, &app->options.encoder, true, e);
+    const struct model_terms terms = {.encoder = &app->options.encoder, .needed = true};
+    return model_keep(app->store, m, app->default_model, &terms, e);
 }
 
 /* 1: there is such a model, 0: there is none, -1: it could not be found out. */
@@ -173,16 +173,6 @@ static bool start_reembed(struct app *app, struct err *e)
     return app->reembed || threads == 0;
 }
 
-static bool start_jobs(struct app *app, struct err *e)
-{
-    char dir[4096];
-    const struct jobs_options *o = app->options.jobs;
-    path_join(dir, app->options.store.dir, "jobs");
-    app->jobs = o ? jobs_open(app, dir, o, e) : NULL;
-    app->options.jobs = NULL;
-    return app->jobs || !o;
-}
-
 struct app *app_open(const struct app_options *o, struct err *e)
 {
     struct app *app = mem_new(1, sizeof *app);
@@ -198,7 +188,7 @@ struct app *app_open(const struct app_options *o, struct err *e)
         bool prepared = prepare(app, e);
         if (prepared)
             store_set_models_aside(app->store);
-        if (prepared && start_reembed(app, e) && start_jobs(app, e)) {
+        if (prepared && start_reembed(app, e)) {
             app->options.model_file = app->options.shipped_file = NULL;
             app->options.store.dir = NULL;
             return app;
@@ -212,7 +202,6 @@ void app_close(struct app *app)
 {
     if (!app)
         return;
-    jobs_close(app->jobs);
     reembed_stop(app->reembed);
     model_cache_free(app->models);
     store_close(app->store);

@@ -5,9 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "api/services/models.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -184,18 +183,6 @@ bool model_cache_verify(struct model_cache *c, const char *id, struct err *e)
     return m != NULL;
 }
 
-bool model_check_file(const char *path, const char *fingerprint, struct err *e)
-{
-    struct err why = {0};
-    bool foreign;
-    struct model *m = model_load(path, &foreign, &why);
-    bool same = m && strcmp(m->fingerprint, fingerprint) == 0;
-    model_free(m);
-    if (!m && (why.code == ERR_BUSY || why.code == ERR_IO))
-        return err_move(e, &why);
-    return same || err_set(e, ERR_CORRUPT, "%s", m ? "the file is not the one that was stored" : why.text);
-}
-
 bool model_cache_has(struct model_cache *c, const char *id, enum precision precision)
 {
     pthread_mutex_lock(&c->mu);
@@ -229,110 +216,4 @@ void model_cache_forget(struct model_cache *c, const char *id)
             entry->forgotten = true;
     }
     pthread_mutex_unlock(&c->mu);
-}
-
-void model_describe(const struct model *m, const char *id, int64_t bytes, struct model_row *row)
-{
-    *row = (struct model_row){
-        .dimensions = arch_dimensions(&m->arch),
-        .size = m->pre.size,
-        .trained = m->trained,
-        .created_at = m->created_at,
-        .bytes = bytes,
-        .lineage = mem_text(m->lineage),
-    };
-    snprintf(row->id, sizeof row->id, "%s", id);
-    snprintf(row->fingerprint, sizeof row->fingerprint, "%s", m->fingerprint);
-    snprintf(row->parent, sizeof row->parent, "%s", m->parent);
-    if (m->arch.stem == STEM_IMAGENET && m->arch.width == 64)
-        snprintf(row->arch, sizeof row->arch, "%s", arch_name(&m->arch));
-    else
-        snprintf(row->arch, sizeof row->arch, "%s-%s-w%u", arch_name(&m->arch), stem_name(m->arch.stem), m->arch.width);
-}
-
-bool model_is_small(const struct model_row *row)
-{
-    return strstr(row->arch, "-small") != NULL;
-}
-
-void collection_describe(const struct encoder *enc, const char *name, const char *model, struct collection_row *row)
-{
-    *row = (struct collection_row){.index = INDEX_AUTO, .dimensions = encoder_dimensions(enc)};
-    snprintf(row->name, sizeof row->name, "%s", name);
-    snprintf(row->model, sizeof row->model, "%s", model);
-    snprintf(row->fingerprint, sizeof row->fingerprint, "%s", encoder_fingerprint(enc));
-    snprintf(row->precision, sizeof row->precision, "%s", precision_name(encoder_precision(enc)));
-}
-
-void generation_describe(const struct encoder *enc, const char *model, struct generation_row *row)
-{
-    *row = (struct generation_row){.dimensions = encoder_dimensions(enc)};
-    snprintf(row->model, sizeof row->model, "%s", model);
-    snprintf(row->fingerprint, sizeof row->fingerprint, "%s", encoder_fingerprint(enc));
-    snprintf(row->precision, sizeof row->precision, "%s", precision_name(encoder_precision(enc)));
-}
-
-/* Trouble of ours stays what it is; whatever else is wrong is the model's fault, and nothing stored is damaged. */
-static bool blame_model(const struct err *why, struct err *e)
-{
-    switch (why->code) {
-    case ERR_BUSY:
-    case ERR_FULL:
-    case ERR_IO:
-    case ERR_INTERNAL: return err_move(e, why);
-    default: return err_set(e, ERR_BAD_INPUT, "the model fails its check: %s", why->text);
-    }
-}
-
-bool model_prove(struct model *m, const struct encoder_options *o, struct err *e)
-{
-    double worst;
-    struct err why = {0};
-    if (m->n_goldens == 0 && !encoder_make_goldens(m, &why))
-        return blame_model(&why, e);
-    struct encoder *enc = encoder_new(m, o, &why);
-    bool ok = enc && encoder_check(enc, m, &worst, &why);
-    encoder_release(enc);
-    return ok || blame_model(&why, e);
-}
-
-bool model_draft(struct store *s, const struct model *m, const char *id, char file[PATH_MAX], struct write *w,
-                 struct err *e)
-{
-    struct stat st;
-    store_model_draft(s, file, PATH_MAX);
-    if (!model_save(m, file, e))
-        return false;
-    if (stat(file, &st) != 0) {
-        err_sys(e, "looking at %s", file);
-        unlink(file);
-        return false;
-    }
-    w->model.file = file;
-    model_describe(m, id, st.st_size, &w->model.row);
-    return true;
-}
-
-bool model_keep(struct store *s, struct model *m, const char *id, const struct encoder_options *o, bool needed,
-                struct err *e)
-{
-    char file[PATH_MAX];
-    struct write w = {.kind = WRITE_MODEL_ADD, .needed = needed};
-    if (!(needed || store_has_room(s, 0, e)) || !model_prove(m, o, e) || !model_draft(s, m, id, file, &w, e))
-        return false;
-    bool ok = store_write(s, &w, e);
-    unlink(file);
-    model_row_clear(&w.model.row);
-    write_clear(&w);
-    return ok;
-}
-
-const char *precision_name(enum precision p)
-{
-    return p == PRECISION_FP32 ? "fp32" : p == PRECISION_BF16 ? "bf16" : "auto";
-}
-
-enum precision precision_parse(const char *s)
-{
-    return strcmp(s, "fp32") == 0 ? PRECISION_FP32 : strcmp(s, "bf16") == 0 ? PRECISION_BF16 : PRECISION_AUTO;
 }

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api/services/models.h"
 #include "api/services/reembed_parts.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -30,7 +31,7 @@ enum {
 bool reembed_is_stopping(struct reembed *r)
 {
     pthread_mutex_lock(&r->lock);
-    bool stop = r->stop || atomic_load(&r->app->draining);
+    bool stop = r->stop || demand_is_draining(&r->app->demand);
     pthread_mutex_unlock(&r->lock);
     return stop;
 }

@@ -87,7 +87,7 @@ struct batch_run {
 /* The last threads give way to the first request, the first ones to the last: a core that no request wants is used. */
 static bool is_wanted(const struct reembed_pool *c, size_t slot)
 {
-    return atomic_load_explicit(&c->app->embedding, memory_order_relaxed) >= c->threads - slot;
+    return demand_exceeds(&c->app->demand, c->threads - slot - 1, 0);
 }
 
 static void give_way(struct reembed_pool *c, size_t slot)

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "api/requests/keys.h"
+#include "api/services/keys.h"
 #include "base/num.h"
 #include "index/store.h"
 #include "server/commands/command.h"
@@ -37,7 +37,7 @@ static bool has_no_keys(struct store *s, bool *none, struct err *e)
 /* The key alone goes to standard output, so that it can be piped into a file. */
 static bool key_add(struct store *s, const struct options *o, const char *operand, struct err *e)
 {
-    struct write w = {.kind = WRITE_KEY_ADD, .key.admin_elsewhere = o->admin_elsewhere};
+    struct write w = {0};
     char text[KEY_TEXT_SIZE];
     enum role role;
     bool none = true;
@@ -46,7 +46,7 @@ static bool key_add(struct store *s, const struct options *o, const char *operan
         return false;
     if (!none)
         return true;
-    key_make(o->name ? o->name : "", role, &w.key.row, text);
+    key_add_draft(&w, o->name ? o->name : "", role, o->admin_elsewhere, text);
     bool ok = store_write(s, &w, e);
     if (ok) {
         fprintf(stderr, "key %s with the role %s; it is shown this once:\n", w.key.row.id, role_name(role));
@@ -81,7 +81,8 @@ static bool key_list(struct store *s, const struct options *o, const char *opera
 
 static bool key_revoke(struct store *s, const struct options *o, const char *operand, struct err *e)
 {
-    struct write w = {.kind = WRITE_KEY_REVOKE, .key = {.id = operand, .admin_elsewhere = o->admin_elsewhere}};
+    struct write w = {0};
+    key_revoke_draft(&w, operand, o->admin_elsewhere);
     bool ok = store_write(s, &w, e) || err_wrap(e, "revoking %s", operand);
     write_clear(&w);
     return ok;

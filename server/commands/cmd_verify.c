@@ -1,7 +1,7 @@
 /* cmd_verify.c - `anchord verify`: reads all of a data folder and tells what is damaged; `--repair` mends it. */
 #include <stdio.h>
 
-#include "api/services/model_cache.h"
+#include "api/services/models.h"
 #include "base/num.h"
 #include "index/verify.h"
 #include "server/commands/command.h"

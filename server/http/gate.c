@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "api/services/keys.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -54,9 +55,8 @@ static bool check_origin(struct gate *g, struct visit *v, struct err *e)
 static bool find_route(struct gate *g, struct visit *v, enum method m, struct err *e)
 {
     const struct gate_route *r = &g->o.route;
-    bool found = r->find(r->context, v->listener, m, v->head->path, &v->route, &v->allow, e);
-    if (found || e->code != ERR_BAD_METHOD)
-        v->allow = NULL;
+    bool found = r->find(r->context, v->listener, m, v->head->path, &v->match, e);
+    v->allow = !found && e->code == ERR_BAD_METHOD ? v->match.allow : NULL;
     return found;
 }
 
@@ -75,7 +75,7 @@ static bool check_key(struct gate *g, struct visit *v, struct err *e)
 {
     const struct head_facts *f = &v->facts;
     const char *key = auth_find_key(f->authorization, f->api_key, f->x_api_key);
-    if (v->route.role == ROLE_NONE)
+    if (v->match.route->role == ROLE_NONE)
         return true;
     if (!auth_check(g->o.auth, key, &v->caller, e)) {
         metric_add(METRIC_auth_failures_total, 1, NULL, NULL);
@@ -85,7 +85,7 @@ static bool check_key(struct gate *g, struct visit *v, struct err *e)
         }
         return false;
     }
-    return v->caller.role >= v->route.role || err_set(e, ERR_FORBIDDEN, "the role of this key does not allow this");
+    return role_allows(v->caller.role, v->match.route->role, e);
 }
 
 /* A page cannot read what it may not, but it can have it computed: its visitor's browser has no key to ask for, and is let in
@@ -93,7 +93,7 @@ static bool check_key(struct gate *g, struct visit *v, struct err *e)
 static bool check_page(const struct visit *v, struct err *e)
 {
     bool admin = v->listener == LISTENER_ADMIN;
-    return !v->foreign || v->route.role == ROLE_NONE || v->caller.key_id[0] ||
+    return !v->foreign || v->match.route->role == ROLE_NONE || v->caller.key_id[0] ||
            err_set(e, ERR_ORIGIN, "this web origin may not call without a key (setting %scors_origins)",
                    admin ? "admin_" : "");
 }
@@ -101,7 +101,7 @@ static bool check_page(const struct visit *v, struct err *e)
 static bool check_rate(struct gate *g, struct visit *v, struct err *e)
 {
     const char *name = v->caller.key_id[0] ? v->caller.key_id : v->address;
-    return v->route.role == ROLE_NONE || ratelimit_take(g->rates, name, clock_ns(), &v->retry_after) ||
+    return v->match.route->role == ROLE_NONE || ratelimit_take(g->rates, name, clock_ns(), &v->retry_after) ||
            err_set(e, ERR_RATE_LIMITED, "more requests than the %g a second that are allowed", g->o.conf->rate_limit);
 }
 

@@ -6,14 +6,15 @@
 #ifndef ANCHORD_SERVER_HTTP_GATE_H
 #define ANCHORD_SERVER_HTTP_GATE_H
 
+#include "api/requests/route.h"
 #include "server/http/auth.h"
 #include "server/http/http_guard.h"
 #include "server/http/origin.h"
 
-struct gate_route { /* finds routes; api_route() in the program */
-    void *context;
-    bool (*find)(void *context, enum listener l, enum method m, const char *path, struct route_info *out,
-                 const char **allow, struct err *e);
+struct gate_route { /* finds routes; route_find() in the program */
+    const void *context;
+    bool (*find)(const void *context, enum listener l, enum method m, const char *path, struct route_match *out,
+                 struct err *e);
 };
 
 struct gate_options {
@@ -35,9 +36,9 @@ struct visit {
     bool local;          /* the client is on this machine's loopback */
     /* out; texts are borrowed from the head or static */
     struct head_facts facts;
-    struct route_info route; /* label NULL: none was found */
+    struct route_match match; /* its route NULL: none was found */
     struct caller caller;
-    const char *allow;        /* NULL: no Allow header is needed; valid until this thread's next visit */
+    const char *allow;        /* NULL: no Allow header is needed; static, or of `match` */
     const char *allow_origin; /* NULL: no Access-Control-Allow-Origin */
     bool foreign;             /* a page that is not listed asks */
     bool is_options;          /* it passed, and the answer is an empty one */

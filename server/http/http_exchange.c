@@ -269,6 +269,7 @@ static void fill_request(struct connection *c)
         .method = f->method,
         .listener = c->listener,
         .path = x->head.path,
+        .match = &x->visit.match,
         .query = x->head.n_query ? decode_query(x) : NULL,
         .n_query = x->head.n_query,
         .content_type = f->content_type,
@@ -310,7 +311,7 @@ static bool charge(struct connection *c, size_t need, struct err *e)
 
 static bool too_large(const struct exchange *x, struct err *e)
 {
-    size_t max = x->visit.route.body_max;
+    size_t max = x->visit.match.body_max;
     return max ? err_set(e, ERR_TOO_LARGE, "the body has more than %zu bytes", max)
                : err_set(e, ERR_TOO_LARGE, "this route takes no body");
 }
@@ -323,7 +324,7 @@ static bool prepare_body(struct connection *c, struct err *e)
     int64_t length = x->visit.facts.content_length;
     if (length <= 0)
         return true;
-    if ((uint64_t)length > x->visit.route.body_max)
+    if ((uint64_t)length > x->visit.match.body_max)
         return too_large(x, e);
     x->body = mem_try((size_t)length + 1, 1, e);
     x->body_room = (size_t)length;
@@ -355,7 +356,7 @@ bool exchange_take_body(struct connection *c, const void *data, size_t len)
     if (!deadline_set(&c->deadline, due, LATE_ANSWER))
         return false;
     if (!x->over.code) {
-        bool fits = x->body_len + len <= x->visit.route.body_max ? grow_body(c, len, &x->over) : too_large(x, &x->over);
+        bool fits = x->body_len + len <= x->visit.match.body_max ? grow_body(c, len, &x->over) : too_large(x, &x->over);
         if (fits) {
             memcpy(x->body + x->body_len, data, len);
             x->body_len += len;
@@ -473,7 +474,7 @@ void exchange_end(struct connection *c)
     struct exchange *x = &c->exchange;
     char status[12] = "aborted"; /* by the client, or by libmicrohttpd over a malformed body */
     int64_t now = clock_ns();
-    const char *route = x->visit.route.label ? x->visit.route.label : "none";
+    const char *route = x->visit.match.route ? x->visit.match.route->pattern : "none";
 
     if (!x->status && deadline_was_answered(&c->deadline))
         x->status = 408;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "api/requests/route.h"
+#include "api/services/models.h"
 #include "server/process/shipped_model.h"
 
 struct image_limits image_settings(const struct conf *c)
@@ -50,5 +52,6 @@ struct app_options app_settings(const struct conf *c)
         .items_max = (size_t)c->max_request_images,
         .query_seconds = (double)c->query_seconds,
         .query_rows = c->query_rows,
+        .routes = &api_routes,
     };
 }

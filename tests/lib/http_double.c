@@ -9,35 +9,37 @@
 #include "tests/t.h"
 
 static const struct double_route {
-    enum method method;
-    const char *path;
-    enum role role;
+    struct route route;
     size_t body_max;
 } routes[] = {
-    {METHOD_GET, "/fast", ROLE_NONE, 0},       {METHOD_GET, "/slow", ROLE_NONE, 0},
-    {METHOD_POST, "/echo", ROLE_NONE, 700000}, {METHOD_POST, "/write", ROLE_WRITE, 1 << 30},
-    {METHOD_GET, "/none", ROLE_NONE, 0},       {METHOD_GET, "/rated", ROLE_READ, 0},
-    {METHOD_GET, "/stream", ROLE_NONE, 0},     {METHOD_GET, "/flood", ROLE_NONE, 0},
+    {{.method = METHOD_GET, .pattern = "/fast", .role = ROLE_NONE}, 0},
+    {{.method = METHOD_GET, .pattern = "/slow", .role = ROLE_NONE}, 0},
+    {{.method = METHOD_POST, .pattern = "/echo", .role = ROLE_NONE}, 700000},
+    {{.method = METHOD_POST, .pattern = "/write", .role = ROLE_WRITE}, 1 << 30},
+    {{.method = METHOD_GET, .pattern = "/none", .role = ROLE_NONE}, 0},
+    {{.method = METHOD_GET, .pattern = "/rated", .role = ROLE_READ}, 0},
+    {{.method = METHOD_GET, .pattern = "/stream", .role = ROLE_NONE}, 0},
+    {{.method = METHOD_GET, .pattern = "/flood", .role = ROLE_NONE}, 0},
 };
 
 atomic_int double_executed;
 
-static bool find(void *context, enum listener l, enum method m, const char *path, struct route_info *out,
-                 const char **allow, struct err *e)
+static bool find(const void *context, enum listener l, enum method m, const char *path, struct route_match *out,
+                 struct err *e)
 {
     UNUSED(context);
     UNUSED(l);
     bool known = false;
     for (size_t i = 0; i < COUNT(routes); i++) {
-        if (strcmp(routes[i].path, path) != 0)
+        if (strcmp(routes[i].route.pattern, path) != 0)
             continue;
         known = true;
-        if (routes[i].method != (m == METHOD_HEAD ? METHOD_GET : m))
+        if (routes[i].route.method != (m == METHOD_HEAD ? METHOD_GET : m))
             continue;
-        *out = (struct route_info){.role = routes[i].role, .body_max = routes[i].body_max, .label = routes[i].path};
+        *out = (struct route_match){.route = &routes[i].route, .body_max = routes[i].body_max};
         return true;
     }
-    *allow = known ? "GET, HEAD" : NULL;
+    *out = (struct route_match){.allow = "GET, HEAD"};
     return err_set(e, known ? ERR_BAD_METHOD : ERR_NOT_FOUND, "not here");
 }
 
@@ -75,7 +77,7 @@ static void answer(struct task *task)
 /* What is slow waits here until somebody lets it go. */
 static struct {
     pthread_mutex_t mu;
-    struct task *jobs[64];
+    struct task *tasks[64];
     size_t n;
 } shelf = {.mu = PTHREAD_MUTEX_INITIALIZER};
 
@@ -87,7 +89,7 @@ static void submit(void *context, struct task *task)
         return;
     }
     pthread_mutex_lock(&shelf.mu);
-    shelf.jobs[shelf.n++] = task;
+    shelf.tasks[shelf.n++] = task;
     pthread_mutex_unlock(&shelf.mu);
 }
 
@@ -105,7 +107,7 @@ void *shelf_let_go(void *unused)
     usleep(200 * 1000);
     pthread_mutex_lock(&shelf.mu);
     while (shelf.n)
-        answer(shelf.jobs[--shelf.n]);
+        answer(shelf.tasks[--shelf.n]);
     pthread_mutex_unlock(&shelf.mu);
     return NULL;
 }
@@ -123,7 +125,7 @@ enum { FLOOD = 64 << 10 };
 atomic_int double_pieces;
 static struct {
     pthread_mutex_t mu;
-    struct task *jobs[64];
+    struct task *tasks[64];
     size_t n;
 } waiting = {.mu = PTHREAD_MUTEX_INITIALIZER};
 
@@ -140,7 +142,7 @@ static void go_on(void *context, struct task *task)
         return;
     }
     pthread_mutex_lock(&waiting.mu);
-    waiting.jobs[waiting.n++] = task;
+    waiting.tasks[waiting.n++] = task;
     pthread_mutex_unlock(&waiting.mu);
 }
 
@@ -161,18 +163,18 @@ bool stream_wait(size_t n)
 
 void stream_give(const char *text, enum stream_end end)
 {
-    struct task *jobs[COUNT(waiting.jobs)];
+    struct task *tasks[COUNT(waiting.tasks)];
     pthread_mutex_lock(&waiting.mu);
     size_t n = waiting.n;
-    memcpy(jobs, waiting.jobs, n * sizeof(struct task *));
+    memcpy(tasks, waiting.tasks, n * sizeof(struct task *));
     waiting.n = 0;
     pthread_mutex_unlock(&waiting.mu);
     for (size_t i = 0; i < n; i++) {
-        buf_text(&jobs[i]->call.response.body, text);
+        buf_text(&tasks[i]->call.response.body, text);
         if (end != STREAM_MORE)
-            jobs[i]->call.state = CALL_DONE;
-        jobs[i]->call.response.cut = end == STREAM_CUT;
-        jobs[i]->done(jobs[i]);
+            tasks[i]->call.state = CALL_DONE;
+        tasks[i]->call.response.cut = end == STREAM_CUT;
+        tasks[i]->done(tasks[i]);
     }
 }
 

@@ -7,6 +7,8 @@
 #include "tests/t.h"
 
 #include "api/jobs/jobs.h"
+#include "api/requests/route.h"
+#include "api/services/models.h"
 #include "base/base64.h"
 #include "base/log.h"
 #include "base/percent.h"
@@ -16,9 +18,10 @@
 static struct app *open_app(const char *dir)
 {
     struct err e = {0};
+    char jobs_dir[400];
     const struct jobs_options jobs = {.program = program_path(), .queue = 2, .threads = 1, .max_p99_us = 50000};
     struct app_options o = {
-        .jobs = &jobs,
+        .routes = &api_routes,
         .store = {.dir = dir,
                   .min_free_bytes = 1,
                   .background = true,
@@ -34,6 +37,9 @@ static struct app *open_app(const char *dir)
     struct app *app = app_open(&o, &e);
     if (!app)
         fail_msg("app_open: %s", e.text);
+    snprintf(jobs_dir, sizeof jobs_dir, "%s/jobs", dir);
+    app->jobs = jobs_open(app, jobs_dir, &jobs, &e);
+    assert_ok(app->jobs != NULL, e);
     return app;
 }
 
@@ -51,6 +57,7 @@ struct rig *rig_open(void)
 void rig_shut(struct rig *r)
 {
     plan_cache_free(r->plans);
+    jobs_close(r->app->jobs);
     app_close(r->app);
     r->plans = NULL;
     r->app = NULL;
@@ -70,25 +77,18 @@ void rig_reopen(struct rig *r)
 
 void rig_close(struct rig *r)
 {
-    plan_cache_free(r->plans);
-    app_close(r->app);
+    if (r->app)
+        rig_shut(r);
     t_remove_dir(r->dir);
     free(r);
 }
 
 void rig_add_model(struct rig *r, const char *id, uint64_t seed)
 {
-    char path[4096];
-    struct write w = {.kind = WRITE_MODEL_ADD, .model.file = path};
+    const struct model_terms terms = {.encoder = &r->app->options.encoder, .needed = true};
     struct err e = {0};
     struct model *m = model_new_random(&r->app->options.arch, &r->app->options.preprocess, seed, &e);
-    assert_ok(m && model_prove(m, &r->app->options.encoder, &e), e);
-    store_model_draft(r->app->store, path, sizeof path);
-    assert_ok(model_save(m, path, &e), e);
-    model_describe(m, id, 1, &w.model.row);
-    assert_ok(store_write(r->app->store, &w, &e), e);
-    unlink(path);
-    model_row_clear(&w.model.row);
+    assert_ok(m && model_keep(r->app->store, m, id, &terms, &e), e);
     model_free(m);
 }
 

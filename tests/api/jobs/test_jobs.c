@@ -416,16 +416,16 @@ static double step_rate(const char *id)
 /* A moment's rates, at the bound and while each of the two has the worker give way; false when others made it a bad moment. */
 static bool gives_way(const char *id, char text[200])
 {
-    atomic_store(&rig->app->recent_p99_us, 50000); /* at the bound, not above */
+    atomic_store(&rig->app->demand.p99_us, 50000); /* at the bound, not above */
     double free = step_rate(id);
-    atomic_store(&rig->app->recent_p99_us, 50001);
+    atomic_store(&rig->app->demand.p99_us, 50001);
     usleep(1200000); /* events are told once a second */
     double slow = step_rate(id);
-    atomic_store(&rig->app->recent_p99_us, 0);
-    atomic_store(&rig->app->embedding, cores_usable() + 1);
+    atomic_store(&rig->app->demand.p99_us, 0);
+    atomic_store(&rig->app->demand.images, cores_usable() + 1);
     usleep(1200000);
     double waiting = step_rate(id);
-    atomic_store(&rig->app->embedding, 0);
+    atomic_store(&rig->app->demand.images, 0);
     snprintf(text, 200, "%g steps a second at the bound, %g above it, %g while a request waits", free, slow, waiting);
     return slow > 0 && slow < free / 3 && waiting > 0 && waiting < free / 3;
 }

@@ -497,12 +497,12 @@ static void readiness_tells_what_is_wrong(void **state)
     UNUSED(state);
     struct outcome o = rig_expect(rig, 200, "GET /readyz", NULL);
     outcome_clear(&o);
-    atomic_store(&rig->app->draining, true);
+    atomic_store(&rig->app->demand.draining, true);
     o = rig_expect(rig, 503, "GET /readyz", NULL);
     bool draining = false;
     assert_true(json_as_bool(outcome_at(&o, "draining"), &draining) && draining);
     outcome_clear(&o);
-    atomic_store(&rig->app->draining, false);
+    atomic_store(&rig->app->demand.draining, false);
 }
 
 int main(void)

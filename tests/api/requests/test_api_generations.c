@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "api/requests/generations.h"
+#include "api/services/change_model.h"
 #include "base/clock.h"
 #include "tests/lib/rig.h"
 
@@ -113,7 +113,7 @@ static void change(const char *line, const char *json)
 /* Holds the re-embedding where it is: requests want every core. */
 static void hold_reembed(bool hold)
 {
-    atomic_store(&rig->app->embedding, hold ? 1000 : 0);
+    atomic_store(&rig->app->demand.images, hold ? 1000 : 0);
 }
 
 /* ---- tests ---- */
@@ -291,7 +291,7 @@ static void a_model_file_that_is_gone_after_a_restart(void **state)
     struct generation_row row;
     struct err e = {0};
     hold_reembed(true);
-    assert_ok(generation_start(rig->app, "default", "second", false, &row, &e), e); /* as a job does it */
+    assert_ok(change_model(rig->app, "default", "second", false, &row, &e), e); /* as a job does it */
     assert_int_equal(row.number, 2);
     store_model_path(rig->app->store, "second", path, sizeof path);
     assert_int_equal(unlink(path), 0);

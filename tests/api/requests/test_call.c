@@ -1,6 +1,7 @@
 /* test_call.c - how calls are driven: what is long asks for a heavy thread, what is refused is answered. */
 #include "tests/t.h"
 
+#include "api/requests/route.h"
 #include "tests/lib/rig.h"
 
 static struct rig *rig;
@@ -121,20 +122,19 @@ static void a_refused_call_is_answered_whatever_it_waits_for(void **state)
 static void a_route_tells_role_limit_and_label(void **state)
 {
     UNUSED(state);
-    struct route_info info;
+    struct route_match m;
     struct err e = {0};
-    const char *allow;
-    assert_ok(api_route(rig->app, LISTENER_PUBLIC, METHOD_PUT, "/v1/collections/x/images/y", &info, &allow, &e), e);
-    assert_int_equal(info.role, ROLE_WRITE);
-    assert_int_equal(info.body_max, 32 << 20);
-    assert_string_equal(info.label, "/v1/collections/{collection}/images/{id}");
-    assert_ok(api_route(rig->app, LISTENER_PUBLIC, METHOD_HEAD, "/healthz", &info, &allow, &e), e);
-    assert_int_equal(info.body_max, 0);
-    assert_err(api_route(rig->app, LISTENER_PUBLIC, METHOD_GET, "/v1/keys", &info, &allow, &e), e, ERR_NOT_FOUND);
+    assert_ok(route_find(rig->app, LISTENER_PUBLIC, METHOD_PUT, "/v1/collections/x/images/y", &m, &e), e);
+    assert_int_equal(m.route->role, ROLE_WRITE);
+    assert_int_equal(m.body_max, 32 << 20);
+    assert_string_equal(m.route->pattern, "/v1/collections/{collection}/images/{id}");
+    assert_ok(route_find(rig->app, LISTENER_PUBLIC, METHOD_HEAD, "/healthz", &m, &e), e);
+    assert_int_equal(m.body_max, 0);
+    assert_err(route_find(rig->app, LISTENER_PUBLIC, METHOD_GET, "/v1/keys", &m, &e), e, ERR_NOT_FOUND);
     e = (struct err){0};
-    assert_ok(api_route(rig->app, LISTENER_ADMIN, METHOD_GET, "/v1/keys", &info, &allow, &e), e);
-    assert_err(api_route(rig->app, LISTENER_ADMIN, METHOD_PUT, "/v1/keys", &info, &allow, &e), e, ERR_BAD_METHOD);
-    assert_string_equal(allow, "GET, HEAD, POST");
+    assert_ok(route_find(rig->app, LISTENER_ADMIN, METHOD_GET, "/v1/keys", &m, &e), e);
+    assert_err(route_find(rig->app, LISTENER_ADMIN, METHOD_PUT, "/v1/keys", &m, &e), e, ERR_BAD_METHOD);
+    assert_string_equal(m.allow, "GET, HEAD, POST");
 }
 
 int main(void)

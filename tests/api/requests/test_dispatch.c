@@ -415,7 +415,7 @@ static void what_requests_take_is_measured(void **state)
             finish(&t, NULL);
         }
         dispatch_measure(d);
-        unsigned p99 = atomic_load(&r->app->recent_p99_us);
+        unsigned p99 = atomic_load(&r->app->demand.p99_us);
         if ((p99 > 0) != (i == 3) || p99 > 2000000)
             fail_msg("after %s: %u us", paths[i], p99);
     }

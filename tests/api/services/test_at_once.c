@@ -9,6 +9,7 @@
 #include <semaphore.h>
 #include <sys/resource.h>
 
+#include "api/services/models.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "engine/model.h"
