@@ -23,6 +23,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/processor.h"
 #include "bench/lib/figures.h"
 #include "engine/data/loader.h"
 #include "engine/learning/learner.h"
@@ -309,6 +310,14 @@ static bool ask_ours(struct contestant *c, const char *seconds, const char *dir)
 enum { OURS_FP32, OURS_AUTO, OURS };
 enum { PEER_FP32, PEER_BF16, PEERS }; /* each the faster of its two layouts */
 
+/* A processor without bf16 emulates it, which takes hours. */
+static bool has_bf16(void)
+{
+    char text[PROCESSOR_TEXT];
+    processor_describe(text);
+    return strstr(text, "bf16") != NULL;
+}
+
 static void ask_peers(struct contestant *peers, const char *seconds, const char *threads)
 {
     static const struct {
@@ -317,8 +326,9 @@ static void ask_peers(struct contestant *peers, const char *seconds, const char 
     } modes[] = {
         {"fp32", PEER_FP32}, {"fp32_channels_last", PEER_FP32}, {"bf16", PEER_BF16}, {"bf16_channels_last", PEER_BF16}};
     const char *python = getenv("PYTHON");
-    struct json *doc = ask((const char *[]){python ? python : "/usr/bin/python3", "bench/peers/torch/step.py",
-                                            "--seconds", seconds, "--threads", threads, NULL});
+    struct json *doc = ask((const char *[]){
+        python ? python : "/usr/bin/python3", "bench/peers/torch/step.py", "--seconds", seconds, "--threads", threads,
+        "--modes", has_bf16() ? "fp32,fp32_channels_last,bf16,bf16_channels_last" : "fp32,fp32_channels_last", NULL});
     for (size_t i = 0; i < COUNT(modes); i++) {
         const struct json *mode = json_member(json_member(doc, "modes"), modes[i].name);
         if (number(mode, "images_per_s") > peers[modes[i].peer].rate)

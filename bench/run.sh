@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # make bench: every figure in one run, so that what is compared met the same machine in the same minutes.
 #   run.sh BUILD [PHOTOS]      PHOTOS is a folder with photographs; without it pictures are drawn
 #   SECONDS_EACH=3 N=100000    for each figure; vectors stored for the search
@@ -20,12 +20,28 @@ if [ -z "$photos" ]; then
     echo "pictures drawn by the program stand in for photographs (make bench PHOTOS=DIR)"
 fi
 missed=0
+program= # what runs now: the leader of a process group, to which its servers and peers belong
+
+leave() {
+    [ -n "$program" ] || return 0
+    kill -TERM -- "-$program" 2>/dev/null
+    for _ in {1..50}; do kill -0 -- "-$program" 2>/dev/null || return 0; sleep 0.1; done
+    kill -KILL -- "-$program" 2>/dev/null
+}
+trap leave EXIT
+trap 'exit 130' INT TERM HUP
+
 step() { # NAME ARGUMENT...
-    name=$1
+    local name=$1
     shift
     echo
     echo "== $name"
-    B=$build OMP_NUM_THREADS=1 "$build/bench/$name" "$@" || missed=1
+    set -m
+    B=$build OMP_NUM_THREADS=1 "$build/bench/$name" "$@" &
+    program=$!
+    set +m
+    wait $program || missed=1
+    program=
 }
 step bench_preprocess "$photos"
 step bench_encoder "$photos" resnet18 "$seconds"
