@@ -20,6 +20,8 @@ LAYERS  := base engine/kernels engine/pictures engine engine/objectives engine/d
 PACKAGES := gcc g++ make pkg-config curl libmicrohttpd-dev libjansson-dev libfaiss-dev \
             libopenblas-openmp-dev libdnnl-dev libjpeg62-turbo-dev libpng-dev libwebp-dev liblcms2-dev zlib1g-dev \
             libsqlite3-dev nettle-dev libutf8proc-dev libgnutls28-dev libcmocka-dev
+TOOLS   := clang clang-format clang-tidy strace # for some targets; neither build nor test need them
+PREFIX  ?= /usr/local
 
 MODE_release := -O2 -g -fno-math-errno -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 MODE_debug   := -O1 -g3
@@ -63,13 +65,18 @@ TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard $(LAYERS:%=tests/%/test_
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS := $(FUZZERS:%=$(B)/tests/fuzz/replay_%)
 BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/bench_*.c))
+# Quick ones that start no process: what tests/order.txt names is neither, nor is what asks a server.
+CHECKS  := $(filter-out $(B)/tests/http/% $(patsubst %,$(B)/tests/%,$(shell sed -n 's/^[a-z][a-z]* \([^ ]*\)$$/\1/p' tests/order.txt)),$(TESTS))
+FORMATTED := $(wildcard $(addsuffix /*.[ch],$(LAYERS) $(LAYERS:%=tests/%) tests $(addprefix tests/,http lib faults fuzz) bench bench/lib) index/*/*.cc)
+CLANG_FORMAT ?= $(or $(notdir $(firstword $(shell command -v clang-format-14 clang-format))),clang-format)
 
 .DEFAULT_GOAL := build/anchord
 .DELETE_ON_ERROR:
 .SECONDARY:
 
 help: ## this list
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+	@sed -nE 's/^([a-z][a-z._-]*):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'\t' '{printf "  %-22s %s\n", $$1, $$2}'
+	@echo; echo 'While working: make check.  Before a commit: make fmt layers headers test.'
 
 build: build/anchord ## build the program as build/anchord (what `make` alone does)
 
@@ -79,11 +86,14 @@ build/anchord: $(B)/anchord
 deps: ## install what is missing (apt, with sudo when not root)
 	@./configs/deps.sh $(PACKAGES)
 
+tools: ## install what fmt, tidy, fuzz and proof need (apt)
+	@./configs/deps.sh $(TOOLS)
+
 # When this file is new, make starts over and sees the libraries that were just installed.
 build/deps.mk: configs/deps.sh Makefile
 	@./configs/deps.sh --if-missing $(PACKAGES)
 	@mkdir -p build && echo '# the packages are there' > $@
-ifneq ($(if $(MAKECMDGOALS),$(filter-out help deps layers clean,$(MAKECMDGOALS)),all),)
+ifneq ($(if $(MAKECMDGOALS),$(filter-out help deps tools fmt fmt-check layers uninstall clean,$(MAKECMDGOALS)),all),)
 include build/deps.mk
 endif
 
@@ -138,7 +148,11 @@ $(BELIEVE): $(B)/server/main.o $(B)/tests/faults/believe.o $(LIB)
 
 tests: $(TESTS) $(REPLAYS) $(PRELOAD) $(SPLIT) $(BELIEVE) $(B)/anchord
 
-test: ## build and run every test
+check: ## the quick tests, within a minute: those that start no process
+	@$(MAKE) --no-print-directory $(CHECKS)
+	@B=$(B) ./tests/run.sh $(CHECKS)
+
+test: ## build and run every test, TEST_JOBS at a time (tests/README.md)
 	@$(MAKE) --no-print-directory tests
 	@B=$(B) ./tests/run.sh $(TESTS) $(REPLAYS)
 
@@ -211,11 +225,41 @@ demo: build/anchord ## a drawn catalogue, served, searched and shown on a contac
 	@./configs/demo.sh ./build/anchord build/demo
 
 layers: ## includes point only downwards, each library stays in its home
-	@./tests/layers.sh
+	@./tests/layers.sh && ./tests/homes.sh
 
 headers: ## each header compiles on its own
-	@for h in $(wildcard $(LAYERS:%=%/*.h)); do \
-	  $(CC) $(CPPFLAGS) $(CFLAGS_ALL) -Wno-pedantic -include $$h -fsyntax-only -x c /dev/null || exit 1; done
+	@printf '%s\n' $(wildcard $(LAYERS:%=%/*.h)) | xargs -P $$(nproc) -I H \
+	  $(CC) $(CPPFLAGS) $(CFLAGS_ALL) -Wno-pedantic -include H -fsyntax-only -x c /dev/null && echo 'headers: each compiles on its own'
+
+fmt: ## format every source by .clang-format (version 14)
+	@$(CLANG_FORMAT) -i $(FORMATTED)
+
+fmt-check: ## fail when fmt would change something
+	@$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED) && echo 'fmt: clean'
+
+tidy: compile_commands.json ## clang-tidy over the product by .clang-tidy, minutes
+	@printf '%s\n' $(SRC) server/main.c | xargs -P $$(nproc) -n 4 clang-tidy --quiet -p . --warnings-as-errors='*' --extra-arg=-Wno-unknown-warning-option
+
+# As the compiler is called here, for editors and clang-tidy.
+compile_commands.json: Makefile FORCE ## for editors: how each file is compiled
+	@printf '%s\n' $(filter %.c,$(FORMATTED)) | sed >$@ -e '1s|^|[|; $$!s|$$|,|; $$s|$$|]|' \
+	  -e 's|[a-z][^],]*|{"directory": "$(CURDIR)", "file": "&", "command": "$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -c &"}|'
+
+# ---- on this machine ----
+
+SHARE = $(DESTDIR)$(PREFIX)/share
+UNIT  = $(DESTDIR)$(PREFIX)/lib/systemd/system/anchord.service
+install: build/anchord ## the program, its model, manual, examples and systemd unit: DESTDIR=, PREFIX=/usr/local
+	install -D -m 755 build/anchord $(DESTDIR)$(PREFIX)/bin/anchord
+	install -D -m 644 -t $(SHARE)/anchord models/anchord-base.safetensors configs/anchord.json configs/train-example.json
+	install -D -m 644 -t $(SHARE)/doc/anchord README.md CHANGELOG.md LICENSE THIRD_PARTY.md models/anchord-base.md docs/*.md docs/*.svg
+	install -D -m 644 -t $(SHARE)/man/man1 docs/anchord.1
+	install -d $(dir $(UNIT))
+	sed 's,/usr/local,$(PREFIX),g' configs/anchord.service >$(UNIT)
+
+uninstall: ## take away what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/anchord $(SHARE)/man/man1/anchord.1 $(UNIT)
+	rm -rf $(SHARE)/anchord $(SHARE)/doc/anchord
 
 clean: ## remove everything that was built
 	rm -rf build
@@ -224,4 +268,4 @@ clean: ## remove everything that was built
 
 -include $(FUZZERS:%=$(B)/tests/fuzz/fuzz_%.d)
 
-.PHONY: help build deps test tests test-clients asan tsan fuzz kill generations soak proof torture bench bench-peers bench-objectives base-model need-pictures run demo layers headers clean
+.PHONY: FORCE help build deps tools check test tests test-clients asan tsan fuzz kill generations soak proof torture bench bench-peers bench-objectives base-model need-pictures run demo layers headers fmt fmt-check tidy install uninstall clean
