@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/num.h"
 
@@ -35,6 +36,22 @@ static inline double t_patience(double seconds)
     double factor = set ? strtod(set, NULL) : 8;
     return seconds * (factor >= 1 ? factor : 1) * T_SLOWER;
 }
+
+/* A second or more is how long something may take that must come; less is a glance, which takes no longer on a busy machine. */
+static inline double t_timeout(double seconds)
+{
+    return seconds < 1 ? seconds : t_patience(seconds);
+}
+
+/* Looks again and again until `condition` holds, t_patience(seconds) long at most; gives whether it does. */
+#define t_wait(seconds, condition)                                                                                     \
+    __extension__({                                                                                                    \
+        const double t_end_ = clock_s() + t_patience(seconds);                                                         \
+        bool t_holds_;                                                                                                 \
+        while (!(t_holds_ = (condition)) && clock_s() < t_end_)                                                        \
+            usleep(5000);                                                                                              \
+        t_holds_;                                                                                                      \
+    })
 
 /* Asserts that a call succeeded; prints the error's text when it did not. */
 #define assert_ok(call, e)                                                                                             \

@@ -81,8 +81,7 @@ static struct client ask_and_do_not_read(uint16_t port, const struct ask *q)
 static int status_of(struct client *c)
 {
     char head[16] = "";
-    for (int i = 0; i < 3000 && recv(c->fd, head, 15, MSG_PEEK | MSG_DONTWAIT) < 15; i++)
-        usleep(10000);
+    (void)t_wait(30, recv(c->fd, head, 15, MSG_PEEK | MSG_DONTWAIT) == 15);
     return atoi(head + 9);
 }
 
@@ -90,11 +89,8 @@ static void wait_until_free(struct server *s)
 {
     struct client c = client_to(s->port);
     struct reply r = {0};
-    bool none = false;
-    for (int i = 0; i < 1000 && !none; i++, usleep(20000))
-        none = client_ask(&c, &(struct ask){.method = "GET", .target = "/metrics"}, &r) &&
-               strstr(r.body.data, "\nanchord_answer_memory_bytes 0\n");
-    assert_true(none);
+    assert_true(t_wait(20, client_ask(&c, &(struct ask){.method = "GET", .target = "/metrics"}, &r) &&
+                               strstr(r.body.data, "\nanchord_answer_memory_bytes 0\n")));
     reply_clear(&r);
     client_close(&c);
 }
@@ -178,9 +174,7 @@ static void slow_readers_of_a_large_image_cost_no_memory_for_it(void **state)
     assert_memory_equal(r.body.data, file.data, file.len);
     for (size_t i = 0; i < READERS; i++)
         client_close(&slow[i]);
-    for (int i = 0; i < 500 * (int)t_patience(1) && server_fds(&s) > fds; i++)
-        usleep(10000);
-    assert_true(server_fds(&s) <= fds);
+    assert_true(t_wait(5, server_fds(&s) <= fds));
     reply_clear(&r);
     buf_clear(&file);
     client_close(&c);

@@ -107,7 +107,7 @@ static void many_large_pictures_at_once_stay_within_the_memory_for_decoding(void
     size_t grown = over(server_peak(&s), before);
     bool good = grown <= allowed && atomic_load(&sender.embedded) == AT_ONCE && others.result.ok > 100 &&
                 others.result.failed + others.result.refused + others.result.broken == 0 &&
-                others.result.p99 < 0.1 * T_SLOWER;
+                others.result.p99 < t_patience(0.1);
     snprintf(what, sizeof what, "%d progressive JPEGs of %.0f million pixels at once, %zu MB for decoding", AT_ONCE,
              size->width * 1e-6 * size->height, size->budget >> 20);
     result_section("Images: many large ones at once");

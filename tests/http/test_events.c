@@ -14,7 +14,7 @@
 #define SHORT                                                                                                          \
     ",\"promote\":\"never\",\"method\":{\"type\":\"infonce\",\"infonce\":{\"hyperparameters\":{\"n_epochs\":6,"        \
     "\"batch_size\":8}}}"
-enum { IMAGES = 24, EVENTS_MAX = 64, WAIT_S = 200 };
+enum { IMAGES = 24, EVENTS_MAX = 64, WAIT_S = 60 };
 
 static struct server server;
 

@@ -385,7 +385,7 @@ static char *newest(struct client *admin, const char *what)
 static bool newest_becomes(struct client *admin, const char *what, const char *wanted)
 {
     bool is = false;
-    for (int i = 0; i < 400 && !is; i++) {
+    for (double until = clock_s() + t_patience(20); !is && clock_s() < until;) {
         char *now = newest(admin, what);
         is = strcmp(now, wanted) == 0;
         free(now);

@@ -138,7 +138,7 @@ static int64_t begin_change(struct client *admin, bool back, int model)
 static void wait_for_moment(struct kill_loop *t, struct client *admin, int64_t wanted, bool at_switch)
 {
     struct seen_generations g;
-    double deadline = clock_s() + 10;
+    double deadline = clock_s() + t_patience(10);
     if (!at_switch)
         usleep((useconds_t)(1000 * rng_between(&t->rng, 0, 40)));
     while (at_switch && clock_s() < deadline && look(admin, &g) && g.active != wanted && !g.complete)
@@ -151,11 +151,11 @@ static void wait_for_moment(struct kill_loop *t, struct client *admin, int64_t w
 static void check_goes_on(struct kill_loop *t, struct client *admin, int64_t wanted)
 {
     struct seen_generations g = {0};
-    double deadline = clock_s() + DONE_S;
+    double deadline = clock_s() + t_patience(DONE_S);
     while (clock_s() < deadline && !(look(admin, &g) && g.active == wanted))
         usleep(5000);
     if (g.active != wanted)
-        kill_loop_broke(t, "generation %lld is not active after %d s", (long long)wanted, DONE_S);
+        kill_loop_broke(t, "generation %lld is not active after %.0f s", (long long)wanted, t_patience(DONE_S));
     else
         kill_loop_check(t);
 }

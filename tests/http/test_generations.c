@@ -288,9 +288,9 @@ static void change(struct client *admin, const char *target, const char *json, i
     sh.spans[sh.n_spans++] = (struct span){wanted, model, start, 1e18};
     pthread_mutex_unlock(&sh.lock);
     while (active(admin, &now), now != wanted) {
-        if (clock_s() - start > timeout) {
+        if (clock_s() - start > t_patience(timeout)) {
             print_generations(admin);
-            fail_msg("generation %lld is not active after %.0f s", (long long)wanted, timeout);
+            fail_msg("generation %lld is not active after %.0f s", (long long)wanted, t_patience(timeout));
         }
         usleep(2000);
     }

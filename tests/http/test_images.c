@@ -55,7 +55,7 @@ static void probe_image(const char *what, const char *pattern, const char *code,
                             .type = "image/jpeg",
                             .body = b->data ? b->data : "",
                             .len = b->len,
-                            .timeout = max_s * T_SLOWER});
+                            .timeout = max_s});
     buf_clear(b);
 }
 

@@ -83,8 +83,7 @@ static int start(void **state)
     expect_start(&origin, &(struct server_options){.env = small_segments});
     struct client c = client_to(origin.port);
     put_all(&c);
-    for (int i = 0; i < 100 && list_files(origin.dir, "segments") == 0; i++)
-        usleep(100000);
+    (void)t_wait(10, list_files(origin.dir, "segments") > 0);
     before = ask_searches(&origin);
     client_close(&c);
     assert_int_equal(server_stop(&origin), 0);

@@ -140,11 +140,8 @@ static void write_pem(const char *dir, const struct pem *pem)
 
 static void wait_for_line(const struct server *s, const char *text, size_t times)
 {
-    for (int i = 0; server_log_count(s, text) < times; i++) {
-        if (i == 3000)
-            fail_msg("\"%s\" is not in the log", text);
-        usleep(10000);
-    }
+    if (!t_wait(30, server_log_count(s, text) >= times))
+        fail_msg("\"%s\" is not in the log", text);
 }
 
 static void hangup(struct server *s, const char *text, size_t times)

@@ -334,8 +334,7 @@ static void a_client_that_leaves_in_the_middle_leaves_nothing_behind(void **stat
         else
             client_reset(&c);
     }
-    for (int i = 0; i < 60 && server_fds(&server) > fds; i++)
-        usleep(100000);
+    (void)t_wait(6, server_fds(&server) <= fds);
     size_t grown = server_rss(&server) > rss ? (server_rss(&server) - rss) >> 20 : 0;
     result_section("HTTP: clients that leave");
     result_row(server_fds(&server) <= fds && grown <= 16 * T_BULKIER,

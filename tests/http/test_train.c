@@ -150,8 +150,7 @@ static void sigterm_saves_a_checkpoint_that_is_gone_on_from(void **state)
     int status = 0;
     pid_t pid = start(config(file, "stopped", "pictures", ",\"steps\":40,\"batch_size\":64,\"evaluate_every\":1000"));
     assert_true(pid > 0);
-    for (int i = 0; i < 600 && !is_there("stopped/first.safetensors"); i++)
-        usleep(50000);
+    assert_true(t_wait(30, is_there("stopped/first.safetensors")));
     kill(pid, SIGTERM);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
@@ -243,8 +242,7 @@ static void a_full_disk_leaves_the_last_good_checkpoint(void **state)
     int code;
     config(file, "full", "pictures", ",\"steps\":30,\"batch_size\":32,\"checkpoint_every\":10,\"evaluate_every\":1000");
     pid_t pid = start(file);
-    for (int i = 0; i < 600 && !is_there("full/checkpoint.safetensors"); i++)
-        usleep(20000);
+    assert_true(t_wait(12, is_there("full/checkpoint.safetensors")));
     kill(pid, SIGTERM);
     waitpid(pid, &code, 0);
     in(path, "full/checkpoint.safetensors");

@@ -153,7 +153,8 @@ static void repair_takes_from_the_backup_and_makes_again_what_it_can(void **stat
     expect_start(&s, &(struct server_options){.dir = p.dir, .model = "", .args = args});
     struct client c = client_to(s.port);
     struct reply r = {0};
-    for (int i = 0; i < 500 * T_SLOWER && r.status != 200; i++) { /* until its vector is there again */
+    for (double until = clock_s() + t_patience(10);
+         r.status != 200 && clock_s() < until;) { /* until its vector is there again */
         client_ask(&c,
                    &(struct ask){.method = "POST",
                                  .target = "/v1/collections/garden/search",

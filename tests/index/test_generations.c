@@ -379,13 +379,6 @@ static void put_late(struct fixture *f, struct late *late, const char *id)
     assert_ok(store_submit(f->s, &w, 1, &e), e);
 }
 
-static bool done_within(struct late *late, int ms)
-{
-    for (; ms > 0 && !atomic_load(&late->done); ms -= 10)
-        usleep(10000);
-    return atomic_load(&late->done);
-}
-
 /* Or there would always be something missing. */
 static void puts_wait_while_a_switch_lacks_little(void **state)
 {
@@ -399,13 +392,14 @@ static void puts_wait_while_a_switch_lacks_little(void **state)
     embed(f, &row, 4);
     assert_int_equal(missing_at_switch(f, &row), 1);
     put_late(f, &late, "late");
-    assert_false(done_within(&late, 200));
+    usleep(200000);
+    assert_false(atomic_load(&late.done));
     delete (f, "i0"); /* what lacks nothing need not wait */
     assert_ok(stores_put(f->s, &(struct stores_image){.id = "x", .content = 1, .collection = "other"}, NULL, &e), e);
     assert_false(atomic_load(&late.done));
     assert_int_equal(embed(f, &row, 10), 1);
     switch_to(f, &row);
-    assert_true(done_within(&late, 2000));
+    assert_true(t_wait(2, atomic_load(&late.done)));
     assert_int_equal(late.put.write.err.code, ERR_STALE); /* it has a vector of the old one */
     stores_put_clear(&late.put);
 }
@@ -420,7 +414,7 @@ static void they_do_not_wait_for_ever(void **state)
     embed(f, &row, 4);
     assert_int_equal(missing_at_switch(f, &row), 1);
     put_late(f, &late, "late");
-    assert_true(done_within(&late, 8000));
+    assert_true(t_wait(8, atomic_load(&late.done)));
     assert_int_equal(late.put.write.err.code, ERR_NONE);
     stores_put_clear(&late.put);
     assert_found(f, "late", 8);
@@ -717,8 +711,7 @@ static void a_graph_serves_after_the_switch(void **state)
     put_many(f, 600);
     row = change_to(f, "b");
     assert_all_found(f, 600);
-    for (int i = 0; i < 300 && generation_is_indexing(f->s, &row); i++)
-        usleep(10000);
+    (void)t_wait(3, !generation_is_indexing(f->s, &row));
     put(f, "i7", 9000);
     delete (f, "i8");
     assert_ok(generation_steps_return(f->s, 0, &row, &e), e);

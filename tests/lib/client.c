@@ -71,12 +71,6 @@ void client_half_close(struct client *c)
         shutdown(c->fd, SHUT_WR);
 }
 
-/* A second or more is how long something may take that must come; less is a glance. */
-static double patient(double timeout)
-{
-    return timeout < 1 ? timeout : t_patience(timeout);
-}
-
 /* Waits until the socket is ready for `events`; false at the deadline. */
 static bool ready(int fd, short events, double deadline)
 {
@@ -94,7 +88,7 @@ static bool ready(int fd, short events, double deadline)
 bool client_send(struct client *c, const void *bytes, size_t n, double timeout)
 {
     const char *p = bytes;
-    double deadline = clock_s() + patient(timeout);
+    double deadline = clock_s() + t_timeout(timeout);
     while (n > 0) {
         if (c->fd < 0 || !ready(c->fd, POLLOUT, deadline))
             return false;
@@ -234,7 +228,7 @@ static bool receive_body(struct client *c, bool head_only, double deadline, stru
 
 bool client_receive(struct client *c, bool head_only, double timeout, struct reply *r)
 {
-    double start = clock_s(), deadline = start + patient(timeout);
+    double start = clock_s(), deadline = start + t_timeout(timeout);
     char value[64];
     reply_clear(r);
     buf_reserve(&r->body, 0);
@@ -255,7 +249,7 @@ bool client_receive(struct client *c, bool head_only, double timeout, struct rep
 
 bool client_drained(struct client *c, double timeout)
 {
-    double deadline = clock_s() + patient(timeout);
+    double deadline = clock_s() + t_timeout(timeout);
     enum more m;
     do {
         c->in.len = 0;

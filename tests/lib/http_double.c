@@ -114,9 +114,7 @@ void *shelf_let_go(void *unused)
 
 bool shelf_wait(size_t n)
 {
-    for (int i = 0; i < 5000 && shelved() != n; i++)
-        usleep(10000);
-    return shelved() == n;
+    return t_wait(50, shelved() == n);
 }
 
 /* ---- answers that go on ---- */
@@ -156,9 +154,7 @@ static size_t streams_waiting(void)
 
 bool stream_wait(size_t n)
 {
-    for (int i = 0; i < 5000 && streams_waiting() != n; i++)
-        usleep(10000);
-    return streams_waiting() == n;
+    return t_wait(50, streams_waiting() == n);
 }
 
 void stream_give(const char *text, enum stream_end end)

@@ -1,6 +1,8 @@
 /* load.c - many keep-alive connections driven from one thread by epoll. */
 #include "tests/lib/load.h"
 
+#include "tests/t.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -263,7 +265,7 @@ static bool loop(struct run *r, struct err *e)
             if ((events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !link_pull(r, k, e))
                 return false;
         }
-        if (clock_s() - r->last_answer > STALL_S)
+        if (clock_s() - r->last_answer > t_patience(STALL_S))
             return err_set(e, ERR_TIMEOUT, "no answer for %d s", STALL_S);
     }
     return true;

@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/t.h"
+
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -271,7 +273,7 @@ static bool launch(struct server *s, char *const *args, const char *const *env, 
     }
     s->pid = pid;
     replace_running(0, pid);
-    ok = read_line(out[0], line, size, start + timeout);
+    ok = read_line(out[0], line, size, start + t_timeout(timeout));
     s->ready_s = clock_s() - start;
     s->out = out[0];
     out[0] = -1;
@@ -337,7 +339,7 @@ static int status_of(int raw)
 
 int server_wait(struct server *s, double timeout)
 {
-    double deadline = clock_s() + timeout;
+    double deadline = clock_s() + t_timeout(timeout);
     int raw = 0;
     if (s->pid <= 0)
         return STATUS_STILL_RUNNING;
@@ -487,7 +489,7 @@ int program_run(const char *const *args, const char *const *env, char **out)
         abort();
     pid_t pid = spawn(list, env, ends[1], ends[1]);
     close(ends[1]);
-    double deadline = clock_s() + RUN_MAX_S;
+    double deadline = clock_s() + t_patience(RUN_MAX_S);
     for (ssize_t got = 1; got > 0;) {
         struct pollfd p = {.fd = ends[0], .events = POLLIN};
         if (poll(&p, 1, 1000) > 0 && (got = read(ends[0], chunk, sizeof chunk)) > 0)

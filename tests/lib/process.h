@@ -37,7 +37,7 @@ struct server_options {
     const char *const *args;  /* more arguments, NULL at the end */
     const char *const *env;   /* "NAME=value", NULL at the end */
     const char *const *under; /* a command that runs the program, such as strace, NULL at the end */
-    double timeout;           /* until it listens; 0: 60 */
+    double timeout;           /* until it listens, by t_patience(); 0: 60 */
 };
 
 /* The path of the program under test. */
@@ -53,7 +53,7 @@ MUST_CHECK bool server_start(struct server *s, const struct server_options *o, s
 MUST_CHECK bool command_start(struct server *s, const char *const *command, double timeout, struct err *e);
 
 enum { STATUS_STILL_RUNNING = -1000 };
-/* Exit code; minus the signal's number when it died of one; STATUS_STILL_RUNNING at the deadline. */
+/* Exit code; minus the signal's number when it died of one; STATUS_STILL_RUNNING after t_timeout(timeout). */
 int server_wait(struct server *s, double timeout);
 void server_signal(struct server *s, int sig);
 int server_stop(struct server *s);    /* SIGTERM, wait 60 s; then SIGKILL */
@@ -71,7 +71,7 @@ const char *server_log_end(const struct server *s, char *out, size_t size);
 /* How often `text` is in the log. */
 size_t server_log_count(const struct server *s, const char *text);
 
-/* Runs the program with these arguments (NULL at the end) to its end, at most a minute; standard output and error go
+/* Runs the program with these arguments (NULL at the end) to its end, at most t_patience(60) s; standard output and error go
  * to *out, the caller's to free().  Exit code or minus signal. */
 int program_run(const char *const *args, const char *const *env, char **out);
 

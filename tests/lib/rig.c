@@ -96,11 +96,10 @@ void rig_settle(struct rig *r, const char *collection)
 {
     struct collection_row row;
     struct err e = {0};
-    for (int i = 0; i < 2000; i++) {
+    for (double until = clock_s() + t_patience(20); clock_s() < until; usleep(10000)) {
         assert_ok(store_collection(r->app->store, collection, &row, &e), e);
         if (!row.building)
             return;
-        usleep(10000);
     }
     fail_msg("the generation of %s does not get done", collection);
 }

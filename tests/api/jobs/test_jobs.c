@@ -11,7 +11,7 @@
 #include "tests/lib/command.h"
 #include "tests/lib/rig.h"
 
-enum { KINDS = 8, EACH = 8, WAIT_S = 120 };
+enum { KINDS = 8, EACH = 8, WAIT_S = 60 };
 #define JOBS "/v1/fine_tuning/jobs"
 /* Short, and better than random weights after a few steps. */
 #define QUICK "\"n_epochs\":40,\"batch_size\":16,\"learning_rate\":0.003"
@@ -69,7 +69,7 @@ static bool has_status(const char *id, const char *status)
 
 static void wait_for(const char *id, const char *status)
 {
-    double until = clock_s() + WAIT_S;
+    double until = clock_s() + t_patience(WAIT_S);
     for (bool there = false; !there; usleep(20000)) {
         struct outcome o = get(id, "", 200);
         there = strcmp(outcome_text(&o, "status"), status) == 0;
@@ -83,7 +83,7 @@ static void wait_for(const char *id, const char *status)
 /* Waits until an event's message begins so. */
 static void wait_for_event(const char *id, const char *text)
 {
-    double until = clock_s() + WAIT_S;
+    double until = clock_s() + t_patience(WAIT_S);
     for (;;) {
         struct outcome o = get(id, "/events?limit=100", 200);
         bool there = strstr(o.body.data, text) != NULL;
@@ -275,8 +275,7 @@ static void a_cancelled_job_leaves_no_weights_and_what_a_kill_left_is_swept(void
     cancel(id, 200);
     wait_for(id, "cancelled");
     static const char *const gone[] = {"first.safetensors", "checkpoint.safetensors", "last.safetensors", "pictures"};
-    for (int i = 0; i < 200 * T_SLOWER && has_file(id, "first.safetensors"); i++) /* a moment after it is told */
-        usleep(10000);
+    (void)t_wait(2, !has_file(id, "first.safetensors")); /* a moment after it is told */
     for (size_t i = 0; i < COUNT(gone); i++)
         assert_false(has_file(id, gone[i]));
     usleep(200000);
@@ -337,9 +336,7 @@ static void a_job_goes_on_after_a_restart(void **state)
     assert_int_equal(stat(path, &st), 0);
     cancel(id, 200);
     wait_for(id, "cancelled");
-    for (double until = clock_s() + WAIT_S; stat(path, &st) == 0 && clock_s() < until; usleep(1000))
-        ;
-    assert_int_not_equal(stat(path, &st), 0); /* nothing is pinned any more */
+    assert_true(t_wait(WAIT_S, stat(path, &st) != 0)); /* nothing is pinned any more */
     assert_int_equal(mkdir(path, 0700), 0);
     rig_reopen(rig); /* nor is what a death left between the job's end and its cleaning */
     assert_int_not_equal(stat(path, &st), 0);
@@ -375,7 +372,7 @@ static void a_worker_that_dies_is_tried_once_more_and_its_last_words_are_told(vo
     assert_ok(jobs != NULL && jobs_create(jobs, &draft, &made, &e), e);
     char id[JOB_ID_SIZE];
     snprintf(id, sizeof id, "%s", made.id);
-    for (double until = clock_s() + WAIT_S; !job_is_over(&made) && clock_s() < until; usleep(10000)) {
+    for (double until = clock_s() + t_patience(WAIT_S); !job_is_over(&made) && clock_s() < until; usleep(10000)) {
         job_clear(&made);
         assert_ok(jobs_get(jobs, id, &made, &e), e);
     }
@@ -409,7 +406,7 @@ static double step_rate(const char *id)
         usleep(100000);
         steps = newest_step(id) - before;
         now = clock_s();
-    } while ((steps < 4 || now - start < 3) && now - start < WAIT_S);
+    } while ((steps < 4 || now - start < 3) && now - start < t_patience(WAIT_S));
     return steps / (now - start);
 }
 

@@ -9,7 +9,7 @@
 #include "engine/learning/train_config.h"
 #include "tests/lib/rig.h"
 
-enum { KINDS = 8, EACH = 4, WAIT_S = 120 };
+enum { KINDS = 8, EACH = 4, WAIT_S = 60 };
 #define JOBS       "/v1/fine_tuning/jobs"
 #define COLLECTION "/v1/collections/default"
 
@@ -59,7 +59,7 @@ static struct outcome post(const char *collection, const char *type, const char 
 static struct outcome wait_for_end(const char *id)
 {
     char line[120];
-    double until = clock_s() + WAIT_S;
+    double until = clock_s() + t_patience(WAIT_S);
     snprintf(line, sizeof line, "GET " JOBS "/%s", id);
     for (;; usleep(10000)) {
         struct outcome o = rig_expect(rig, 200, line, &(struct extra){.admin = true});

@@ -55,7 +55,7 @@ static int finish(struct asked *t, struct buf *body)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += 120;
+    until.tv_sec += (time_t)t_patience(60);
     if (sem_timedwait(&t->done, &until) != 0)
         fail_msg("%s: no thread answers", t->task.request.path);
     int status = t->task.call.response.status;

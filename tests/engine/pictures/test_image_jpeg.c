@@ -56,7 +56,7 @@ static void assert_refused(const char *what, const struct buf *b, enum err_code 
     const double took = cpu_millis() - start;
     if (e.code != code)
         fail_msg("%s: %s (%s), expected %s", what, err_name(e.code), e.text, err_name(code));
-    if (took > millis * T_SLOWER)
+    if (took > t_patience(millis))
         fail_msg("%s took %.1f ms", what, took);
 }
 
@@ -224,7 +224,7 @@ static void marker_floods_cost_linear_time(void **state)
         const double start = cpu_millis();
         assert_ok(image_probe(bytes.data, bytes.len, limits, &info, &e), e);
         const double took = cpu_millis() - start;
-        if (took > 100.0 * T_SLOWER)
+        if (took > t_patience(100))
             fail_msg("%s took %.1f ms", floods[i].what, took);
         free(body);
         buf_clear(&flood);

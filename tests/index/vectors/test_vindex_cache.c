@@ -262,9 +262,7 @@ static void a_flat_collection_has_no_graph_whatever_lies_there(void **state)
 static void wait_for_background(struct vindex *x)
 {
     assert_true(stats_of(x).building);
-    for (size_t waited = 0; stats_of(x).building && waited < 2000; waited++)
-        usleep(10000);
-    assert_false(stats_of(x).building);
+    assert_true(t_wait(20, !stats_of(x).building));
 }
 
 static void the_background_builds_saves_and_ends(void **state)

@@ -322,9 +322,7 @@ static void assert_refusal(struct client *c, int status, const char *code, struc
 /* What the client has seen the end of is soon over on the server's side too. */
 static void assert_nothing_in_flight(struct fixture *f)
 {
-    for (int i = 0; i < 3000 && http_in_flight(f->http); i++)
-        usleep(10000);
-    assert_int_equal(http_in_flight(f->http), 0);
+    assert_true(t_wait(30, !http_in_flight(f->http)));
 }
 
 static void who_does_not_finish_a_request_in_time_is_told(void **state)
@@ -464,14 +462,8 @@ static void who_stops_reading_a_large_answer_is_cut_long_before_all_of_it_is_due
     assert_true(client_connect(&deaf));
     setsockopt(deaf.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     assert_true(client_send(&deaf, ask.data, ask.len, 10));
-    for (int i = 0; i < 300 && !http_in_flight(f.http); i++)
-        usleep(10000);
-    double since = clock_s();
-    for (int i = 0; i < 600 && http_in_flight(f.http); i++)
-        usleep(10000);
-    assert_int_equal(http_in_flight(f.http), 0);
-    if (clock_s() - since > 5.0 * T_SLOWER)
-        fail_msg("cut after %.1f s only", clock_s() - since);
+    assert_true(t_wait(3, http_in_flight(f.http)));
+    assert_true(t_wait(5, !http_in_flight(f.http)));
     assert_true(client_ask(&good, &echo, &r));
     assert_int_equal(r.body.len, sizeof bytes);
     assert_memory_equal(r.body.data, bytes, sizeof bytes);
@@ -499,8 +491,7 @@ static void clients_that_leave_while_their_request_is_at_work_do_no_harm(void **
     }
     assert_int_equal(http_in_flight(f.http), 30);
     shelf_let_go(NULL);
-    for (int i = 0; i < 3000 && http_in_flight(f.http); i++)
-        usleep(10000);
+    (void)t_wait(30, !http_in_flight(f.http));
     assert_int_equal(http_in_flight(f.http), 0);
     struct client c = client_to(f.port);
     assert_true(client_ask(&c, &(struct ask){.method = "GET", .target = "/fast"}, &r));
@@ -528,8 +519,7 @@ static void a_shutdown_answers_what_was_accepted_and_takes_no_more(void **state)
     late = client_to(f.port);
     assert_false(client_connect(&late));
     pthread_create(&helper, NULL, shelf_let_go, NULL);
-    for (int i = 0; i < 3000 && http_in_flight(f.http); i++)
-        usleep(10000);
+    (void)t_wait(30, !http_in_flight(f.http));
     pthread_join(helper, NULL);
     for (size_t i = 0; i < N; i++) {
         assert_true(client_receive(&c[i], false, 5, &r));
@@ -617,8 +607,7 @@ static void when_the_time_for_stopping_is_over_half_requests_are_told_and_silent
     http_hurry(f.http, clock_ns() + 300 * 1000000);
     assert_refusal(&half, 503, "overloaded", &r);
     assert_header(&r, "retry-after", "1");
-    for (int i = 0; i < 3000 && http_in_flight(f.http) > 1; i++) /* the one at work has no deadline */
-        usleep(10000);
+    (void)t_wait(30, http_in_flight(f.http) <= 1); /* the one at work has no deadline */
     assert_int_equal(http_in_flight(f.http), 1);
     shelf_let_go(NULL);
     assert_true(client_receive(&busy, false, 5, &r));

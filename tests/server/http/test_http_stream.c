@@ -54,10 +54,7 @@ static bool ends_whole(struct client *c)
 
 static bool streams_become(double n)
 {
-    double until = clock_s() + t_patience(6);
-    while (metric_get(METRIC_http_streams, NULL, NULL) != n && clock_s() < until)
-        usleep(10000);
-    return metric_get(METRIC_http_streams, NULL, NULL) == n;
+    return t_wait(6, metric_get(METRIC_http_streams, NULL, NULL) == n);
 }
 
 static void pieces_come_as_they_are_given_and_the_end_is_seen(void **state)
@@ -182,8 +179,9 @@ static void who_has_left_is_noticed_by_the_next_pieces(void **state)
     assert_true(stream_wait(2) && streams_become(2));
     client_reset(&a);
     client_close(&b);
-    for (int i = 0; i < 100 && metric_get(METRIC_http_streams, NULL, NULL) > 0;
-         i++) { /* two are enough when nothing else runs */
+    /* two pieces are enough when nothing else runs */
+    for (double until = clock_s() + t_patience(5);
+         metric_get(METRIC_http_streams, NULL, NULL) > 0 && clock_s() < until;) {
         usleep(50000);
         stream_give(":\n\n", STREAM_MORE);
     }

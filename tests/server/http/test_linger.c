@@ -148,12 +148,9 @@ static void make_pair(int pair[2])
 }
 
 /* Nobody has it open any more: what is sent is answered by a reset. */
-static bool is_reset_within(int fd, int ms)
+static bool is_reset(int fd)
 {
-    for (int i = 0; i < ms; i += 5, usleep(5000))
-        if (send(fd, "x", 1, MSG_NOSIGNAL) < 0)
-            return true;
-    return false;
+    return send(fd, "x", 1, MSG_NOSIGNAL) < 0;
 }
 
 static void the_oldest_makes_room_and_all_are_closed_in_the_end(void **state)
@@ -171,11 +168,13 @@ static void the_oldest_makes_room_and_all_are_closed_in_the_end(void **state)
         close(pairs[i][1]);
     }
     for (size_t i = 0; i < MORE; i++)
-        assert_true(is_reset_within(pairs[i][0], 2000));
-    assert_false(is_reset_within(pairs[COUNT(pairs) - 1][0], 50));
+        assert_true(t_wait(2, is_reset(pairs[i][0])));
+    (void)is_reset(pairs[COUNT(pairs) - 1][0]);
+    usleep(50000);
+    assert_false(is_reset(pairs[COUNT(pairs) - 1][0]));
     lingerer_free(l);
     for (size_t i = MORE; i < COUNT(pairs); i++)
-        assert_true(is_reset_within(pairs[i][0], 2000));
+        assert_true(t_wait(2, is_reset(pairs[i][0])));
     for (size_t i = 0; i < COUNT(pairs); i++)
         close(pairs[i][0]);
     assert_int_equal(descriptors(), before);
@@ -195,11 +194,9 @@ static void who_closes_or_falls_silent_is_let_go(void **state)
     close(gone[1]);
     close(silent[1]);
     close(gone[0]);
-    for (int i = 0; i < 400 && descriptors() > before + 2; i++) /* the silent one's two ends are left */
-        usleep(5000);
+    assert_true(t_wait(2, descriptors() <= before + 2)); /* the silent one's two ends are left */
     assert_int_equal(descriptors(), before + 2);
-    for (int i = 0; i < 2000 && descriptors() > before + 1; i++)
-        usleep(5000);
+    assert_true(t_wait(10, descriptors() <= before + 1));
     assert_int_equal(descriptors(), before + 1);
     close(silent[0]);
     lingerer_free(l);

@@ -45,7 +45,7 @@ static bool ask_over_tls(uint16_t port, const char *priorities, const char *requ
     must(gnutls_priority_set_direct(session, priorities, NULL));
     must(gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, any));
     gnutls_transport_set_int(session, fd);
-    gnutls_handshake_set_timeout(session, 5000);
+    gnutls_handshake_set_timeout(session, (unsigned)(1000 * t_patience(5)));
     do
         code = gnutls_handshake(session);
     while (code < 0 && !gnutls_error_is_fatal(code));

@@ -16,7 +16,7 @@
 #define ECHO        "POST /echo HTTP/1.1\r\n" HOST
 #define BAD         "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n x\r\n\r\nabcde" /* folded */
 
-static const double patience = 10 * T_SLOWER;
+static const double patience = 10; /* as t_timeout() takes it */
 
 static void assert_answer(struct client *c, int status, const char *body)
 {
@@ -182,10 +182,7 @@ static void a_refusal_while_the_server_stops_does_no_harm(void **state)
 
 static void assert_nothing_in_flight(const struct fixture *f, double seconds)
 {
-    double end = clock_s() + seconds * T_SLOWER;
-    while (http_in_flight(f->http) && clock_s() < end)
-        usleep(2000);
-    assert_int_equal(http_in_flight(f->http), 0);
+    assert_true(t_wait(seconds, !http_in_flight(f->http)));
 }
 
 /* The last bytes and the end come together, so one event tells of both.  The deadlines are a minute away. */
