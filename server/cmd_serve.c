@@ -1,4 +1,7 @@
-/* cmd_serve.c - `anchord serve`: puts the parts together, serves until a signal, takes them apart in order. */
+/* cmd_serve.c - `anchord serve`: puts the parts together, serves until a signal, takes them apart in order.
+ *
+ * It stands beside main.c and not among the other commands, because it alone needs server/http.  So server/http and
+ * server/commands need not know each other. */
 #include <limits.h>
 #include <malloc.h>
 #include <signal.h>

@@ -14,6 +14,17 @@ forbid base 'server|api|index|engine'
 forbid engine 'server|api|index'
 forbid index 'server|api|engine'
 forbid api 'server'
+forbid api/services 'api/jobs|api/requests'
+forbid api/jobs 'api/requests'
+forbid server/process 'server/http|server/commands'
+forbid server/http 'server/process|server/commands'
+forbid server/commands 'server/http'
+
+# The root of server/ is its roof: main.c and cmd_serve.c use the folders below, and none of these includes a header of the root.
+found=$(grep -rnE '^#include "server/[^/]*"' server --include='*.[ch]')
+if [ -n "$found" ]; then
+    echo "a folder of server/ includes up into the root:"; echo "$found"; bad=1
+fi
 
 home() { # PATTERN FILE...: only these files may include what matches
     pattern=$1; shift

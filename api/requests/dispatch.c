@@ -1,4 +1,26 @@
-/* dispatch.c - the stages of many calls at once. */
+/* dispatch.c - the stages of many calls at once.
+ *
+ * A task is always in one place: a queue, a thread, the store's writer, the list of those that wait to go on, or with its
+ * owner.  Whoever has it moves it, so a call needs no lock.
+ *
+ *     dispatch_submit()   into the light queue, or refused
+ *     run_stages()        on a pool's thread: stages, as long as this thread is the right one
+ *     advance()           looks at what the call needs next and hands the task on:
+ *         CALL_READY      to a pool
+ *         CALL_IMAGES     to the heavy pool as a few turns; each embeds a picture, takes the next number, and queues again
+ *         CALL_WRITES     to the writer, which calls write_done() for each
+ *         CALL_GOES_ON    to its owner, who gives it back with dispatch_go_on()
+ *         CALL_DONE       to its owner: done()
+ *
+ * A stage with many pieces counts them in `pending`.  The thread that takes the last one off has the task again; no other may
+ * touch it after its own decrement, since the call may be freed by then.  That is why run_turn() takes its next picture before
+ * it counts the one that is done.
+ *
+ * Limits are kept at the doors.  The light and query queues refuse when they are full, images are counted when a stage brings
+ * them, the store's queue refuses writes.  A refusal is an error answer of the call, so there is one way out.  What is inside is
+ * never refused for lack of room: a light thread that hands a call on uses pool_push(), which always takes it.
+ *
+ * `lengthy` work and what watches the server have pools of their own, so neither can be in the way of the rest. */
 #include "api/requests/dispatch.h"
 
 #include <pthread.h>

@@ -1,4 +1,26 @@
-/* reembed.c - the thread that completes generations and switches. */
+/* reembed.c - the thread that completes generations and switches.
+ *
+ * One thread looks for work, and a pool of its own embeds (reembed_pool.h).  For each generation that is being built:
+ *
+ *     load_encoder      the model of the generation, which must be the one that it was begun with
+ *     load_index        the vectors that it has already, into the index to be; the writer does it, a piece at a time
+ *     reembed_pass      all images that lack a vector: fetched, embedded and stored batch by batch
+ *     verify_model      the file is still whole, for the next start will need it
+ *     try_switch        one write, which demands that nothing is missing
+ *
+ * Uploads go on meanwhile, and each may add an image that lacks a vector of this generation.  So the switch can say how many are
+ * missing; then there is another pass, and another try.  When few are missing the pass runs in the foreground, and the writer
+ * holds puts of the collection for a moment: otherwise a steady stream of uploads would keep the switch from ever happening.
+ *
+ * Nothing is remembered between two passes.  What is missing is read from the catalogue each time, so a crash, a restart or a
+ * cancelled change needs no cleaning up here; a crash costs the batches that were not stored.
+ *
+ * Each step ends in an enum reembed_end.  GONE: the generation was switched, cancelled or deleted, and there is nothing to do.
+ * LATER: trouble that may pass, such as a full disk; progress.note says it to people, and the next round tries again.  FAILED:
+ * trouble that will not pass by itself; the reason is written to the generation, which then is over.
+ *
+ * The same passes mend the active generation where vectors were found damaged (mend_all), and old vectors of dropped generations
+ * are swept in small writes, so that those of requests come between (sweep). */
 #include "api/services/reembed.h"
 
 #include <stdarg.h>

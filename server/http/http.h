@@ -8,6 +8,14 @@
  * libmicrohttpd (0.9.75) does the protocol, on a few epoll threads that parse and copy and nothing else;
  * http.c, http_exchange.c, http_stream.c and http_refusal.c are its only home.  A connection is suspended while its task is at work, so
  * thousands of waiting requests hold no thread.
+ *
+ * Five functions of ours have the names of a library's.  The linker finds the program's first, so libmicrohttpd calls them:
+ *
+ *     epoll_wait           http.c           with a full list of events the library waits again before it looks at any
+ *     epoll_ctl            http.c           the library aborts when a listening socket was removed twice
+ *     recv                 wire.c           the library gets only bytes that the strict reader has proven
+ *     gnutls_record_recv   wire.c           the same under TLS
+ *     MHD_queue_response   http_refusal.c   the library's own refusals become error objects, counted and logged
  */
 #ifndef ANCHORD_SERVER_HTTP_HTTP_H
 #define ANCHORD_SERVER_HTTP_HTTP_H
