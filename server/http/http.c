@@ -21,7 +21,7 @@
 #include "server/http/http_refusal.h"
 #include "server/http/linger.h"
 
-enum { LAST_ANSWERS_NS = 500 * 1000 * 1000 };
+enum { LAST_ANSWERS_NS = 1000 * 1000 * 1000 };
 
 struct http {
     struct front front;

@@ -251,6 +251,10 @@ static void what_is_not_read_is_told_by_its_kind(void **state)
          "\0\0\0\x14"
          "ftypqt  ",
          12, "film"},
+        {"a.bin",
+         "\0\0\0\x14"
+         "ftypisom",
+         12, "film"},
         {"a.CR2", "II*\0\x10\0\0\0CR\x02\0", 12, "camera raw"},
         {"a.nef", "MM\0*\0\0\0\x08", 8, "camera raw"},
         {"a.tif", "II*\0\x08\0\0\0", 8, "TIFF"},
