@@ -14,7 +14,7 @@ HAVE_DNNL := $(wildcard /usr/include/dnnl.h /usr/include/*/dnnl.h /usr/local/inc
 ONEDNN  ?= $(if $(HAVE_DNNL),1,0)
 HAVE_FAISS_C := $(wildcard /usr/lib/libfaiss_c.* /usr/lib/*/libfaiss_c.* /usr/local/lib/libfaiss_c.*)
 
-LAYERS  := base engine/kernels engine/pictures engine engine/objectives engine/data engine/learning engine/judging \
+LAYERS  := base engine/kernels engine/ops engine/pictures engine engine/objectives engine/data engine/learning engine/judging \
            engine/training index/values index/catalog index/vectors index api/services api/jobs api/requests \
            server/process server/http server/commands server
 PACKAGES := gcc g++ make pkg-config curl libmicrohttpd-dev libjansson-dev libfaiss-dev \

@@ -96,33 +96,34 @@ static bool step_run(struct step *s, const float *pixels, const int32_t *groups,
     return true;
 }
 
+enum part { CONVOLUTIONS, NORMS, OTHER, PARTS };
 struct parts { /* seconds */
-    double learner[LEARNER_PARTS][2], loss, optimizer;
+    double learner[PARTS][2], loss, optimizer;
 };
 
 static struct parts parts_so_far(const struct step *s)
 {
     struct parts p = {.loss = s->loss_s, .optimizer = s->optimizer_s};
-    for (int i = 0; i < LEARNER_PARTS; i++)
-        for (int back = 0; back < 2; back++)
-            p.learner[i][back] = learner_seconds(s->learner, (enum learner_part)i, back);
+    for (int back = 0; back < 2; back++) {
+        p.learner[CONVOLUTIONS][back] = learner_seconds(s->learner, &op_conv, back);
+        p.learner[NORMS][back] = learner_seconds(s->learner, &op_norm, back);
+        p.learner[OTHER][back] =
+            learner_seconds(s->learner, NULL, back) - p.learner[CONVOLUTIONS][back] - p.learner[NORMS][back];
+    }
     return p;
 }
 
 /* Milliseconds of each part of a step, to standard error. */
 static void report_parts(const struct step *s, const struct parts *before, size_t steps, const char *name)
 {
+    static const char *const names[PARTS] = {"convolutions", "norms", "other"};
     struct parts now = parts_so_far(s);
     double ms = 1e3 / (double)steps;
-    fprintf(stderr,
-            "%s: convolutions %.1f + %.1f ms, norms %.1f + %.1f, other %.1f + %.1f (forward + backward), loss %.1f, "
-            "optimiser %.1f; the learner holds %.0f MB\n",
-            name, ms * (now.learner[LEARNER_CONV][0] - before->learner[LEARNER_CONV][0]),
-            ms * (now.learner[LEARNER_CONV][1] - before->learner[LEARNER_CONV][1]),
-            ms * (now.learner[LEARNER_NORM][0] - before->learner[LEARNER_NORM][0]),
-            ms * (now.learner[LEARNER_NORM][1] - before->learner[LEARNER_NORM][1]),
-            ms * (now.learner[LEARNER_OTHER][0] - before->learner[LEARNER_OTHER][0]),
-            ms * (now.learner[LEARNER_OTHER][1] - before->learner[LEARNER_OTHER][1]), ms * (now.loss - before->loss),
+    fprintf(stderr, "%s (forward + backward):", name);
+    for (int i = 0; i < PARTS; i++)
+        fprintf(stderr, " %s %.1f + %.1f ms,", names[i], ms * (now.learner[i][0] - before->learner[i][0]),
+                ms * (now.learner[i][1] - before->learner[i][1]));
+    fprintf(stderr, " loss %.1f, optimiser %.1f; the learner holds %.0f MB\n", ms * (now.loss - before->loss),
             ms * (now.optimizer - before->optimizer), (double)learner_memory(s->learner) / 1e6);
 }
 

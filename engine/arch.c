@@ -1,4 +1,4 @@
-/* arch.c - the ResNets: depths, blocks, and the names and shapes of their weights. */
+/* arch.c - the ResNets: depths, blocks, and the names of their weights. */
 #include "engine/arch.h"
 
 #include <assert.h>
@@ -91,100 +91,90 @@ uint32_t arch_dimensions(const struct arch *a)
     return a->projection ? a->projection : arch_features(a);
 }
 
-size_t arch_blocks(const struct arch *a, struct arch_block out[ARCH_BLOCKS_MAX])
-{
-    const struct depth_row *row = depth_row(a);
-    uint32_t in = a->width;
-    size_t n = 0;
+/* ---- the network ---- */
 
-    assert(row);
-    for (uint32_t stage = 0; stage < 4; stage++) {
-        uint32_t mid = a->width << stage;
-        for (uint32_t i = 0; i < row->blocks[stage]; i++) {
-            struct arch_block b = {.bottleneck = row->bottleneck, .in = in, .mid = mid};
-            b.out = row->bottleneck ? mid * EXPANSION : mid;
-            b.stride = stage > 0 && i == 0 ? 2 : 1;
-            b.downsample = b.stride != 1 || b.in != b.out;
-            snprintf(b.prefix, sizeof b.prefix, "layer%u.%u", stage + 1, i);
-            in = b.out;
-            assert(n < ARCH_BLOCKS_MAX);
-            out[n++] = b;
-        }
-    }
-    return n;
-}
-
-struct spec_list {
-    struct weight_spec *out; /* [ARCH_WEIGHTS_MAX] */
-    size_t n;
+struct convolution { /* and the batch norm behind it, their weights declared */
+    struct op_settings set;
+    size_t conv, norm;
 };
 
-static struct weight_spec *add_spec(struct spec_list *l, enum weight_kind kind)
+static const struct op_settings norm_settings = {.epsilon = 1e-5f};
+
+static struct convolution declare(struct graph *g, const char *block, const char *conv, const char *norm, size_t in,
+                                  size_t out, size_t window, size_t stride)
 {
-    assert(l->n < ARCH_WEIGHTS_MAX);
-    struct weight_spec *s = &l->out[l->n++];
-    *s = (struct weight_spec){.kind = kind};
-    return s;
+    char name[2][48];
+    struct convolution c = {.set = {.channels = out, .window = window, .stride = stride, .pad = window / 2}};
+    snprintf(name[0], sizeof name[0], "%s%s", block, conv);
+    snprintf(name[1], sizeof name[1], "%s%s", block, norm);
+    c.conv = graph_declare(g, &op_conv, c.set, in, name[0]);
+    c.norm = graph_declare(g, &op_norm, norm_settings, out, name[1]);
+    return c;
 }
 
-static void add_norm(struct spec_list *l, const char *prefix, const char *name, uint32_t channels)
+static size_t add_conv(struct graph *g, const struct convolution *c, size_t x)
 {
-    static const char *const parts[] = {"weight", "bias", "running_mean", "running_var"};
-    for (size_t i = 0; i < COUNT(parts); i++) {
-        struct weight_spec *s = add_spec(l, (enum weight_kind)(WEIGHT_BN_SCALE + i));
-        snprintf(s->name, sizeof s->name, "%s%s.%s", prefix, name, parts[i]);
-        s->rank = 1;
-        s->shape[0] = channels;
-        s->count = channels;
+    x = graph_add(g, &op_conv, c->set, c->conv, 1, &x);
+    return graph_add(g, &op_norm, norm_settings, c->norm, 1, &x);
+}
+
+static size_t add_relu(struct graph *g, size_t x)
+{
+    return graph_then(g, &op_relu, (struct op_settings){0}, NULL, x);
+}
+
+/* One residual block: basic (conv1 3x3, conv2 3x3) or a bottleneck (1x1, 3x3, 1x1), with `mid` channels inside.  The stride is that of
+ * conv1 in a basic block, of conv2 in a bottleneck, and of the shortcut, which is a convolution where the shape changes. */
+static size_t add_block(struct graph *g, const char *name, bool bottleneck, size_t mid, size_t stride, size_t x)
+{
+    size_t in = g->nodes[x].c, out = bottleneck ? mid * EXPANSION : mid, n = 0, y = x, shortcut = x;
+    struct convolution path[3], down;
+
+    if (bottleneck)
+        path[n++] = declare(g, name, "conv1", "bn1", in, mid, 1, 1);
+    else
+        path[n++] = declare(g, name, "conv1", "bn1", in, mid, 3, stride);
+    path[n++] = declare(g, name, "conv2", "bn2", mid, mid, 3, bottleneck ? stride : 1);
+    if (bottleneck)
+        path[n++] = declare(g, name, "conv3", "bn3", mid, out, 1, 1);
+    if (stride != 1 || in != out) {
+        down = declare(g, name, "downsample.0", "downsample.1", in, out, 1, stride);
+        shortcut = add_conv(g, &down, x);
     }
-}
-
-/* A square convolution and the batch norm that follows it. */
-static void add_conv(struct spec_list *l, const char *prefix, const char *conv, const char *norm, uint32_t in,
-                     uint32_t out, uint32_t side)
-{
-    struct weight_spec *s = add_spec(l, WEIGHT_CONV);
-    snprintf(s->name, sizeof s->name, "%s%s.weight", prefix, conv);
-    s->rank = 4;
-    s->shape[0] = out;
-    s->shape[1] = in;
-    s->shape[2] = s->shape[3] = side;
-    s->count = (size_t)out * in * side * side;
-    add_norm(l, prefix, norm, out);
-}
-
-static void add_block(struct spec_list *l, const struct arch_block *b)
-{
-    char prefix[24];
-    snprintf(prefix, sizeof prefix, "%s.", b->prefix);
-    if (b->bottleneck) {
-        add_conv(l, prefix, "conv1", "bn1", b->in, b->mid, 1);
-        add_conv(l, prefix, "conv2", "bn2", b->mid, b->mid, 3);
-        add_conv(l, prefix, "conv3", "bn3", b->mid, b->out, 1);
-    } else {
-        add_conv(l, prefix, "conv1", "bn1", b->in, b->out, 3);
-        add_conv(l, prefix, "conv2", "bn2", b->out, b->out, 3);
+    for (size_t i = 0; i < n; i++) {
+        y = add_conv(g, &path[i], y);
+        if (i + 1 < n)
+            y = add_relu(g, y);
     }
-    if (b->downsample)
-        add_conv(l, prefix, "downsample.0", "downsample.1", b->in, b->out, 1);
+    return add_relu(g, graph_add(g, &op_add, (struct op_settings){0}, 0, 2, (size_t[]){y, shortcut}));
 }
 
-size_t arch_weights(const struct arch *a, struct weight_spec out[ARCH_WEIGHTS_MAX])
+static size_t add_stem(struct graph *g, const struct arch *a, size_t x)
 {
-    struct arch_block blocks[ARCH_BLOCKS_MAX];
-    size_t n_blocks = arch_blocks(a, blocks);
-    struct spec_list l = {.out = out};
+    bool large = a->stem == STEM_IMAGENET;
+    struct convolution c = declare(g, "", "conv1", "bn1", 3, a->width, large ? 7 : 3, a->stem == STEM_SMALL1 ? 1 : 2);
+    x = add_relu(g, add_conv(g, &c, x));
+    return large ? graph_then(g, &op_maxpool, (struct op_settings){.window = 3, .stride = 2, .pad = 1}, NULL, x) : x;
+}
 
-    add_conv(&l, "", "conv1", "bn1", 3, a->width, a->stem == STEM_IMAGENET ? 7 : 3);
-    for (size_t i = 0; i < n_blocks; i++)
-        add_block(&l, &blocks[i]);
-    if (a->projection) {
-        struct weight_spec *s = add_spec(&l, WEIGHT_LINEAR);
-        snprintf(s->name, sizeof s->name, "projection.weight");
-        s->rank = 2;
-        s->shape[0] = a->projection;
-        s->shape[1] = arch_features(a);
-        s->count = (size_t)s->shape[0] * s->shape[1];
+size_t arch_build(const struct arch *a, size_t rows, size_t size, struct graph *g)
+{
+    const struct depth_row *row = depth_row(a);
+    size_t x = graph_input(g, rows, size, size, 3);
+
+    assert(row);
+    g->stage = 1;
+    x = add_stem(g, a, x);
+    for (uint32_t stage = 0; stage < 4; stage++) {
+        g->stage++;
+        for (uint32_t i = 0; i < row->blocks[stage]; i++) {
+            char name[24];
+            snprintf(name, sizeof name, "layer%u.%u.", stage + 1, i);
+            x = add_block(g, name, row->bottleneck, a->width << stage, stage > 0 && i == 0 ? 2 : 1, x);
+        }
     }
-    return l.n;
+    x = graph_then(g, &op_mean, (struct op_settings){0}, NULL, x);
+    if (a->projection)
+        x = graph_then(g, &op_linear, (struct op_settings){.channels = a->projection}, "projection", x);
+    return x;
 }

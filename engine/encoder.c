@@ -16,7 +16,6 @@ struct encoder {
     struct preprocess pre;
     uint32_t dimensions;
     enum precision precision; /* FP32 or BF16 */
-    enum backend backend;     /* BLAS or DNNL */
     char fingerprint[HASH_HEX];
 };
 
@@ -26,71 +25,19 @@ struct lane {
     float *pixels;           /* [size, size, 3]: the picture that lane_embed() works on */
 };
 
-static bool has_dnnl(void)
-{
-    return ANCHORD_ONEDNN;
-}
-
-static bool has_bf16(void)
-{
-#if ANCHORD_ONEDNN
-    return conv_dnnl_has_bf16();
-#else
-    return false;
-#endif
-}
-
-static bool bf16_pays(void)
-{
-#if ANCHORD_ONEDNN
-    return conv_dnnl_bf16_pays();
-#else
-    return false;
-#endif
-}
-
-/* In order of preference. */
-static const struct conv_kernel *const *kernels_of(enum backend b)
-{
-    static const struct conv_kernel *const blas[] = {&conv_winograd, &conv_blas, NULL};
-#if ANCHORD_ONEDNN
-    static const struct conv_kernel *const dnnl[] = {&conv_winograd, &conv_dnnl, &conv_blas, NULL};
-    if (b == BACKEND_DNNL)
-        return dnnl;
-#else
-    UNUSED(b);
-#endif
-    return blas;
-}
-
-bool encoder_settle(enum backend *backend, enum precision *precision, struct err *e)
-{
-    if (*backend == BACKEND_AUTO)
-        *backend = has_dnnl() ? BACKEND_DNNL : BACKEND_BLAS;
-    if (*backend == BACKEND_DNNL && !has_dnnl())
-        return err_field(e, "backend", "this program was built without oneDNN");
-
-    bool bf16 = *backend == BACKEND_DNNL && has_bf16();
-    if (*precision == PRECISION_AUTO)
-        *precision = bf16 && bf16_pays() ? PRECISION_BF16 : PRECISION_FP32;
-    if (*precision == PRECISION_BF16 && !bf16)
-        return err_field(e, "precision", "bf16 needs oneDNN and a processor with AVX512-BF16 or AMX");
-    return true;
-}
-
 struct encoder *encoder_new(const struct model *m, const struct encoder_options *o, struct err *e)
 {
     struct encoder *enc = mem_new(1, sizeof *enc);
+    enum backend backend = o->backend;
 
     atomic_init(&enc->references, 1);
     enc->pre = m->pre;
     enc->dimensions = arch_dimensions(&m->arch);
     memcpy(enc->fingerprint, m->fingerprint, sizeof enc->fingerprint);
-    enc->backend = o->backend;
     enc->precision = o->precision;
-    if (encoder_settle(&enc->backend, &enc->precision, e)) {
+    if (backend_settle(&backend, &enc->precision, e)) {
         enum dtype dtype = enc->precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
-        enc->network = network_new(m, dtype, kernels_of(enc->backend), e);
+        enc->network = network_new(m, dtype, backend, e);
     }
     if (enc->network)
         return enc;
@@ -130,11 +77,6 @@ const struct preprocess *encoder_preprocess(const struct encoder *enc)
 enum precision encoder_precision(const struct encoder *enc)
 {
     return enc->precision;
-}
-
-enum backend encoder_backend(const struct encoder *enc)
-{
-    return enc->backend;
 }
 
 struct lane *lane_new(struct encoder *enc, size_t batch, struct err *e)

@@ -11,19 +11,13 @@
 #ifndef ANCHORD_ENGINE_ENCODER_H
 #define ANCHORD_ENGINE_ENCODER_H
 
+#include "engine/kernels/backend.h"
 #include "engine/model.h"
-
-enum precision { PRECISION_AUTO, PRECISION_FP32, PRECISION_BF16 }; /* auto: bf16 where it is faster */
-enum backend { BACKEND_AUTO, BACKEND_BLAS, BACKEND_DNNL };         /* auto: oneDNN where it was built in */
 
 struct encoder_options {
     enum precision precision;
     enum backend backend;
 };
-
-/* Turns what is asked for into what there is: *backend and *precision are never AUTO afterwards.  ERR_BAD_INPUT when
- * the wanted precision or backend is not to be had here. */
-MUST_CHECK bool encoder_settle(enum backend *backend, enum precision *precision, struct err *e);
 
 struct encoder;
 struct lane;
@@ -36,7 +30,6 @@ uint32_t encoder_dimensions(const struct encoder *enc);
 const char *encoder_fingerprint(const struct encoder *enc);
 const struct preprocess *encoder_preprocess(const struct encoder *enc);
 enum precision encoder_precision(const struct encoder *enc); /* FP32 or BF16: what it really uses */
-enum backend encoder_backend(const struct encoder *enc);
 
 /* `batch`: most images in one forward pass. */
 struct lane *lane_new(struct encoder *enc, size_t batch, struct err *e);

@@ -1,4 +1,4 @@
-/* model.c - models in memory: made from random numbers, looked up, fingerprinted, freed. */
+/* model.c - models in memory: made from random numbers, fingerprinted, freed. */
 #include "engine/model.h"
 
 #include <math.h>
@@ -13,70 +13,42 @@
 #include "engine/kernels/tensor.h"
 #include "engine/model_parts.h"
 
-_Static_assert(ARCH_NAME_MAX <= sizeof((struct weight *)0)->name, "names fit");
-
 struct model *model_new_empty(const struct arch *a, struct err *e)
 {
-    struct weight_spec *specs = mem_new(ARCH_WEIGHTS_MAX, sizeof *specs);
     struct model *m = mem_new(1, sizeof *m);
+    struct graph g = {0};
     size_t total = 0;
 
     m->arch = *a;
-    m->n_weights = arch_weights(a, specs);
-    m->weights = mem_new(m->n_weights, sizeof *m->weights);
+    arch_build(a, 1, ANY_SIZE, &g);
+    m->weights = g.weights;
+    m->n_weights = g.n_weights;
+    m->names = g.names;
+    free(g.nodes);
     for (size_t i = 0; i < m->n_weights; i++)
-        total += specs[i].count;
+        total += m->weights[i].count;
     m->storage = mem_try(total, sizeof *m->storage, e);
     if (!m->storage) {
         model_free(m);
-        m = NULL;
-        goto done;
+        return NULL;
     }
     float *at = m->storage;
     for (size_t i = 0; i < m->n_weights; i++) {
-        struct weight *w = &m->weights[i];
-        snprintf(w->name, sizeof w->name, "%s", specs[i].name);
-        w->rank = specs[i].rank;
-        memcpy(w->shape, specs[i].shape, sizeof w->shape);
-        w->count = specs[i].count;
-        w->data = at;
-        at += w->count;
+        m->weights[i].data = at;
+        at += m->weights[i].count;
     }
-done:
-    free(specs);
     return m;
-}
-
-static void fill_normal(struct weight *w, double variance, struct rng *r)
-{
-    double deviation = sqrt(variance);
-    for (size_t i = 0; i < w->count; i++)
-        w->data[i] = (float)(deviation * rng_normal(r));
-}
-
-static void fill_constant(struct weight *w, float value)
-{
-    for (size_t i = 0; i < w->count; i++)
-        w->data[i] = value;
 }
 
 static void fill_random(struct model *m, uint64_t seed)
 {
-    struct weight_spec *specs = mem_new(ARCH_WEIGHTS_MAX, sizeof *specs);
-    arch_weights(&m->arch, specs);
     for (size_t i = 0; i < m->n_weights; i++) {
         struct weight *w = &m->weights[i];
         struct rng r = rng_for(seed, i, 0);
-        switch (specs[i].kind) {
-        case WEIGHT_CONV: fill_normal(w, 2.0 / ((double)w->shape[0] * w->shape[2] * w->shape[3]), &r); break;
-        case WEIGHT_LINEAR: fill_normal(w, 1.0 / w->shape[1], &r); break;
-        case WEIGHT_BN_SCALE:
-        case WEIGHT_BN_VARIANCE: fill_constant(w, 1); break;
-        case WEIGHT_BN_SHIFT:
-        case WEIGHT_BN_MEAN: break; /* zero already */
-        }
+        double deviation = sqrt(w->variance);
+        for (size_t k = 0; k < w->count; k++)
+            w->data[k] = w->variance > 0 ? w->start + (float)(deviation * rng_normal(&r)) : w->start;
     }
-    free(specs);
 }
 
 struct preprocess model_preprocess(enum stem stem, uint32_t size)
@@ -146,17 +118,10 @@ void model_free(struct model *m)
         return;
     drop_goldens(m);
     free(m->weights);
+    arena_clear(&m->names);
     free(m->storage);
     free(m->lineage);
     free(m);
-}
-
-const struct weight *model_weight(const struct model *m, const char *name)
-{
-    for (size_t i = 0; i < m->n_weights; i++)
-        if (strcmp(m->weights[i].name, name) == 0)
-            return &m->weights[i];
-    return NULL;
 }
 
 /* ---- the fingerprint ----
@@ -180,12 +145,13 @@ static void add_settings(struct hash *h, const struct model *m)
 
 static void add_tensor(struct hash *h, const struct weight *w)
 {
-    char line[192];
-    size_t n = (size_t)snprintf(line, sizeof line, "%s ", w->name);
+    struct buf line = {0};
+    buf_print(&line, "%s ", w->name);
     for (uint32_t i = 0; i < w->rank; i++)
-        n += (size_t)snprintf(line + n, sizeof line - n, "%s%u", i ? "x" : "", w->shape[i]);
-    n += (size_t)snprintf(line + n, sizeof line - n, "\n");
-    hash_add(h, line, n);
+        buf_print(&line, "%s%u", i ? "x" : "", w->shape[i]);
+    buf_text(&line, "\n");
+    hash_add(h, line.data, line.len);
+    buf_clear(&line);
     hash_add(h, w->data, w->count * sizeof *w->data);
 }
 

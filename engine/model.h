@@ -19,13 +19,6 @@
 #include "engine/arch.h"
 #include "engine/pictures/preprocess.h"
 
-struct weight { /* one named tensor, fp32, in torchvision's layout (convolutions are OIHW) */
-    char name[96];
-    uint32_t rank, shape[4];
-    float *data; /* into model.storage */
-    size_t count;
-};
-
 enum { MODEL_GOLDENS_MAX = 16 };
 
 struct golden { /* a small picture that we drew, and the vector it must give in fp32 */
@@ -37,8 +30,9 @@ struct golden { /* a small picture that we drew, and the vector it must give in 
 struct model {
     struct arch arch;
     struct preprocess pre;
-    struct weight *weights; /* in arch order; owned */
+    struct weight *weights; /* in the order of the architecture, filters [out, in, height, width]; owned */
     size_t n_weights;
+    struct arena names;     /* of the weights; owned */
     float *storage;         /* the data of all weights, in one piece; owned */
     struct golden *goldens; /* owned; none in a freshly imported foreign file until model_save() */
     size_t n_goldens;
@@ -79,8 +73,6 @@ void model_free(struct model *m); /* NULL is fine */
  * as it is.  The goldens were of other weights: they are dropped. */
 void model_compact(struct model *m);
 
-/* The weight of that name; NULL when there is none. */
-const struct weight *model_weight(const struct model *m, const char *name);
 /* Computes m->fingerprint again after weights, arch or preprocessing have changed. */
 void model_seal(struct model *m);
 

@@ -10,6 +10,7 @@
 #include "engine/model.h"
 
 #define MODEL_METADATA_KEY "anchord"
+enum { ANY_SIZE = 224 }; /* of pictures: weights do not depend on it */
 
 /* A model of checked arch `a` with room for its weights, their values still zero.  NULL: no memory. */
 struct model *model_new_empty(const struct arch *a, struct err *e);

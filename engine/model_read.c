@@ -43,15 +43,10 @@ static struct preprocess foreign_preprocess(enum stem stem)
 
 /* ---- which tensors ---- */
 
-struct wanted {
-    struct weight_spec specs[ARCH_WEIGHTS_MAX];
-    size_t n;
-};
-
-static bool is_wanted(const struct wanted *w, const char *name)
+static bool is_wanted(const struct graph *g, const char *name)
 {
-    for (size_t i = 0; i < w->n; i++)
-        if (strcmp(w->specs[i].name, name) == 0)
+    for (size_t i = 0; i < g->n_weights; i++)
+        if (strcmp(g->weights[i].name, name) == 0)
             return true;
     return false;
 }
@@ -62,7 +57,7 @@ static bool is_ignored(const char *name)
     return strncmp(name, "fc.", 3) == 0 || (dot && strcmp(dot, ".num_batches_tracked") == 0);
 }
 
-static bool check_strangers(const struct safetensors *s, const struct wanted *w, const struct arch *a, bool foreign,
+static bool check_strangers(const struct safetensors *s, const struct graph *w, const struct arch *a, bool foreign,
                             struct err *e)
 {
     size_t n;
@@ -75,8 +70,7 @@ static bool check_strangers(const struct safetensors *s, const struct wanted *w,
     return true;
 }
 
-static bool check_shape(const struct safetensors *s, const struct weight_spec *spec, const struct arch *a,
-                        struct err *e)
+static bool check_shape(const struct safetensors *s, const struct weight *spec, const struct arch *a, struct err *e)
 {
     const struct safetensor *t = safetensors_find(s, spec->name);
     if (!t)
@@ -90,12 +84,12 @@ static bool check_shape(const struct safetensors *s, const struct weight_spec *s
 /* All names and shapes before any value: a file that lies costs no memory. */
 static bool check_tensors(const struct safetensors *s, const struct arch *a, bool foreign, struct err *e)
 {
-    struct wanted *w = mem_new(1, sizeof *w);
-    w->n = arch_weights(a, w->specs);
-    bool ok = check_strangers(s, w, a, foreign, e);
-    for (size_t i = 0; ok && i < w->n; i++)
-        ok = check_shape(s, &w->specs[i], a, e);
-    free(w);
+    struct graph g = {0};
+    arch_build(a, 1, ANY_SIZE, &g);
+    bool ok = check_strangers(s, &g, a, foreign, e);
+    for (size_t i = 0; ok && i < g.n_weights; i++)
+        ok = check_shape(s, &g.weights[i], a, e);
+    graph_clear(&g);
     return ok;
 }
 
@@ -114,11 +108,9 @@ HOT_LOOP static bool all_finite(const float *v, size_t n)
 
 static bool check_values(const struct weight *w, struct err *e)
 {
-    const char *dot = strrchr(w->name, '.');
-    bool variance = dot && strcmp(dot, ".running_var") == 0;
     if (!all_finite(w->data, w->count))
         return err_set(e, ERR_BAD_INPUT, "tensor %s holds numbers that are not finite", w->name);
-    for (size_t i = 0; variance && i < w->count; i++)
+    for (size_t i = 0; w->kind == WEIGHT_VARIANCE && i < w->count; i++)
         if (w->data[i] < 0)
             return err_set(e, ERR_BAD_INPUT, "tensor %s holds a negative variance", w->name);
     return true;

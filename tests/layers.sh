@@ -25,6 +25,8 @@ found=$(grep -rnE '^#include "server/[^/]*"' server --include='*.[ch]')
 if [ -n "$found" ]; then
     echo "a folder of server/ includes up into the root:"; echo "$found"; bad=1
 fi
+forbid engine/kernels 'engine/(ops|pictures|objectives|data|learning|judging|training)'
+forbid engine/ops 'engine/(pictures|objectives|data|learning|judging|training)'
 
 home() { # PATTERN FILE...: only these files may include what matches
     pattern=$1; shift

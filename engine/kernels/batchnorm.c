@@ -49,24 +49,12 @@ static bool next_tile(const struct norm_shape *s, size_t *row, size_t *c, size_t
     return true;
 }
 
-HOT_LOOP static void widen(const uint16_t *restrict in, size_t n, float *restrict out)
-{
-    for (size_t i = 0; i < n; i++)
-        out[i] = bf16_to_float(in[i]);
-}
-
-HOT_LOOP static void narrow(const float *restrict in, size_t n, uint16_t *restrict out)
-{
-    for (size_t i = 0; i < n; i++)
-        out[i] = bf16_from_float(in[i]);
-}
-
 /* The tile's values as fp32: where they lie, or copied into `buffer`.  NULL stays NULL. */
 static const float *load(enum dtype d, const void *values, const struct tile *t, float *buffer)
 {
     if (!values || d == DTYPE_F32)
         return values ? (const float *)values + t->at : NULL;
-    widen((const uint16_t *)values + t->at, t->rows * t->width, buffer);
+    bf16_widen((const uint16_t *)values + t->at, t->rows * t->width, buffer);
     return buffer;
 }
 
@@ -79,7 +67,7 @@ static float *target(enum dtype d, void *values, const struct tile *t, float *bu
 static void store(enum dtype d, const float *buffer, const struct tile *t, void *values)
 {
     if (d == DTYPE_BF16)
-        narrow(buffer, t->rows * t->width, (uint16_t *)values + t->at);
+        bf16_narrow(buffer, t->rows * t->width, (uint16_t *)values + t->at);
 }
 
 /* ---- sums over rows ---- */
@@ -132,7 +120,7 @@ void norm_moments(const struct norm_shape *s, const void *x, float *work, float 
     size_t blocks = block_count(s);
 
     if (s->dtype == DTYPE_BF16)
-        widen(x, s->c, mean);
+        bf16_widen(x, s->c, mean);
     else
         memcpy(mean, x, s->c * sizeof *mean);
 #pragma omp parallel for schedule(static)
@@ -229,7 +217,7 @@ static const float *mask_tile(enum dtype d, void *dy, const void *dy2, const voi
     float *g = target(d, dy, t, g_buffer);
 
     if (d == DTYPE_BF16)
-        widen((const uint16_t *)dy + t->at, t->rows * t->width, g);
+        bf16_widen((const uint16_t *)dy + t->at, t->rows * t->width, g);
     if (dy2)
         add(g, load(d, dy2, t, buffer), t->rows * t->width);
     if (y)

@@ -1,11 +1,11 @@
 /* infer_conv.h - one interface for a convolution, and the implementations behind it.
  *
- * A convolution is prepared for one shape (conv_open), bound to its buffers once, and then run any number of times
+ * A convolution is prepared for one shape (open), bound to its buffers once, and then run any number of times
  * without allocating:
  *
- *     const struct conv_kernel *k = conv_dnnl.supports(&spec) ? &conv_dnnl : &conv_blas;
- *     struct conv_weights *w = k->pack(&spec, oihw, bias, e);       shared, read-only
- *     struct conv *c = k->open(&spec, w, e);                        one thread's
+ *     const struct infer_kernel *k = infer_dnnl.supports(&spec) ? &infer_dnnl : &infer_patches;
+ *     struct infer_weights *w = k->pack(&spec, oihw, bias, e);       shared, read-only
+ *     struct infer_conv *c = k->open(&spec, w, e);                        one thread's
  *     k->bind(c, x, y, scratch);
  *     k->forward(c);
  *
@@ -30,31 +30,32 @@ static inline size_t conv_out(size_t side, const struct conv_spec *s)
     return (side + 2 * s->pad - s->window) / s->stride + 1;
 }
 
-struct conv_weights; /* in the layout of one kernel */
-struct conv;         /* one convolution of one plan */
+struct infer_weights; /* in the layout of one kernel */
+struct infer_conv;    /* one convolution of one plan */
 
-struct conv_kernel {
+struct infer_kernel {
     const char *name;
     bool (*supports)(const struct conv_spec *s);
     /* weights [k, c, window, window] and bias [k], both fp32, are copied.  NULL on failure. */
-    struct conv_weights *(*pack)(const struct conv_spec *s, const float *weights, const float *bias, struct err *e);
-    void (*weights_free)(struct conv_weights *w); /* NULL is fine */
+    struct infer_weights *(*pack)(const struct conv_spec *s, const float *weights, const float *bias, struct err *e);
+    void (*weights_free)(struct infer_weights *w); /* NULL is fine */
     /* `s` may differ in n from what `w` was packed for.  Borrows w.  NULL on failure. */
-    struct conv *(*open)(const struct conv_spec *s, const struct conv_weights *w, struct err *e);
-    void (*close)(struct conv *c);           /* NULL is fine */
-    size_t (*scratch)(const struct conv *c); /* bytes that bind() wants, 64-byte aligned; shared between convolutions */
-    bool (*bind)(struct conv *c, const void *x, void *y, void *scratch, struct err *e); /* once */
-    bool (*forward)(struct conv *c);                                                    /* false: the library refused */
+    struct infer_conv *(*open)(const struct conv_spec *s, const struct infer_weights *w, struct err *e);
+    void (*close)(struct infer_conv *c); /* NULL is fine */
+    size_t (*scratch)(
+        const struct infer_conv *c); /* bytes that bind() wants, 64-byte aligned; shared between convolutions */
+    bool (*bind)(struct infer_conv *c, const void *x, void *y, void *scratch, struct err *e); /* once */
+    bool (*forward)(struct infer_conv *c); /* false: the library refused */
 };
 
-extern const struct conv_kernel conv_blas;     /* every fp32 shape; always built */
-extern const struct conv_kernel conv_winograd; /* large 3x3 ones of stride 1 in fp32; always built */
+extern const struct infer_kernel infer_patches;  /* every fp32 shape; always built */
+extern const struct infer_kernel infer_winograd; /* large 3x3 ones of stride 1 in fp32; always built */
 #if ANCHORD_ONEDNN
-extern const struct conv_kernel conv_dnnl;
-bool conv_dnnl_has_bf16(void); /* the processor computes in it (AVX512-BF16 or AMX) */
+extern const struct infer_kernel infer_dnnl;
+bool infer_dnnl_has_bf16(void); /* the processor computes in it (AVX512-BF16 or AMX) */
 /* And faster than in fp32: with AMX, or on AMD, whose AVX512-BF16 multiplies twice as many values in a cycle.  Intel's gains
  * less than Winograd's algorithm does in fp32. */
-bool conv_dnnl_bf16_pays(void);
+bool infer_dnnl_bf16_pays(void);
 #endif
 
 #endif

@@ -7,7 +7,7 @@
 #include "base/num.h"
 #include "engine/kernels/common_dnnl.h"
 
-struct conv_weights {
+struct infer_weights {
     dnnl_memory_desc_t desc;
     void *data;           /* in the layout and dtype of desc */
     float *bias;          /* [k] */
@@ -17,8 +17,8 @@ struct conv_weights {
 
 enum { ARGS = 5 };
 
-struct conv {
-    const struct conv_weights *weights;
+struct infer_conv {
+    const struct infer_weights *weights;
     dnnl_primitive_desc_t desc;
     dnnl_primitive_t primitive;
     dnnl_stream_t stream;
@@ -93,7 +93,7 @@ static bool supports(const struct conv_spec *s)
     return fast;
 }
 
-static void weights_free(struct conv_weights *w)
+static void weights_free(struct infer_weights *w)
 {
     if (!w)
         return;
@@ -136,11 +136,11 @@ static bool reorder(const struct conv_spec *s, const float *weights, dnnl_memory
     return ok;
 }
 
-static struct conv_weights *pack(const struct conv_spec *s, const float *weights, const float *bias, struct err *e)
+static struct infer_weights *pack(const struct conv_spec *s, const float *weights, const float *bias, struct err *e)
 {
     dnnl_memory_desc_t bias_desc;
     dnnl_primitive_desc_t desc = NULL;
-    struct conv_weights *w = NULL;
+    struct infer_weights *w = NULL;
 
     if (!describe_conv(s, NULL, &desc)) {
         onednn_refused(e, "a convolution");
@@ -161,7 +161,7 @@ static struct conv_weights *pack(const struct conv_spec *s, const float *weights
     return NULL;
 }
 
-static void close_conv(struct conv *c)
+static void close_conv(struct infer_conv *c)
 {
     if (!c)
         return;
@@ -177,9 +177,9 @@ static void close_conv(struct conv *c)
     free(c);
 }
 
-static struct conv *open_conv(const struct conv_spec *s, const struct conv_weights *w, struct err *e)
+static struct infer_conv *open_conv(const struct conv_spec *s, const struct infer_weights *w, struct err *e)
 {
-    struct conv *c = mem_new(1, sizeof *c);
+    struct infer_conv *c = mem_new(1, sizeof *c);
 
     c->weights = w;
     if (describe_conv(s, &w->desc, &c->desc) && dnnl_primitive_create(&c->primitive, c->desc) == dnnl_success &&
@@ -190,12 +190,12 @@ static struct conv *open_conv(const struct conv_spec *s, const struct conv_weigh
     return NULL;
 }
 
-static size_t scratch(const struct conv *c)
+static size_t scratch(const struct infer_conv *c)
 {
     return dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(c->desc, dnnl_query_scratchpad_md, 0));
 }
 
-static bool bind_conv(struct conv *c, const void *x, void *y, void *scratch_space, struct err *e)
+static bool bind_conv(struct infer_conv *c, const void *x, void *y, void *scratch_space, struct err *e)
 {
     static const dnnl_query_t kinds[] = {dnnl_query_src_md, dnnl_query_dst_md, dnnl_query_scratchpad_md};
     static const int names[] = {DNNL_ARG_SRC, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD};
@@ -212,29 +212,29 @@ static bool bind_conv(struct conv *c, const void *x, void *y, void *scratch_spac
     return true;
 }
 
-static bool forward(struct conv *c)
+static bool forward(struct infer_conv *c)
 {
     return dnnl_primitive_execute(c->primitive, c->stream, ARGS, c->args) == dnnl_success &&
            dnnl_stream_wait(c->stream) == dnnl_success;
 }
 
-bool conv_dnnl_has_bf16(void)
+bool infer_dnnl_has_bf16(void)
 {
     return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
 }
 
-bool conv_dnnl_bf16_pays(void)
+bool infer_dnnl_bf16_pays(void)
 {
     dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
     bool amx = (isa & dnnl_cpu_isa_avx512_core_amx) == dnnl_cpu_isa_avx512_core_amx;
 #if defined(__x86_64__)
-    return amx || (conv_dnnl_has_bf16() && __builtin_cpu_is("amd"));
+    return amx || (infer_dnnl_has_bf16() && __builtin_cpu_is("amd"));
 #else
     return amx;
 #endif
 }
 
-const struct conv_kernel conv_dnnl = {
+const struct infer_kernel infer_dnnl = {
     .name = "dnnl",
     .supports = supports,
     .pack = pack,

@@ -12,14 +12,14 @@
  * weights anew too often. */
 enum { PATCH_BYTES = 2 << 20 };
 
-struct conv_weights {
+struct infer_weights {
     float *w;    /* [k, window, window, c] */
     float *bias; /* [k] */
 };
 
-struct conv {
+struct infer_conv {
     struct conv_spec s;
-    const struct conv_weights *weights;
+    const struct infer_weights *weights;
     size_t out_h, out_w, rows; /* rows: output pixels of all images */
     size_t patch;              /* floats of a patch: window * window * c */
     size_t tile;               /* rows of one product */
@@ -32,7 +32,7 @@ static bool supports(const struct conv_spec *s)
     return s->dtype == DTYPE_F32;
 }
 
-static void weights_free(struct conv_weights *w)
+static void weights_free(struct infer_weights *w)
 {
     if (!w)
         return;
@@ -41,10 +41,10 @@ static void weights_free(struct conv_weights *w)
     free(w);
 }
 
-static struct conv_weights *pack(const struct conv_spec *s, const float *weights, const float *bias, struct err *e)
+static struct infer_weights *pack(const struct conv_spec *s, const float *weights, const float *bias, struct err *e)
 {
     size_t area = s->window * s->window;
-    struct conv_weights *w = mem_new(1, sizeof *w);
+    struct infer_weights *w = mem_new(1, sizeof *w);
 
     UNUSED(e);
     w->w = mem_aligned(s->k * area * s->c, sizeof(float));
@@ -62,9 +62,9 @@ static bool is_pointwise(const struct conv_spec *s)
     return s->window == 1 && s->stride == 1 && s->pad == 0;
 }
 
-static struct conv *open_conv(const struct conv_spec *s, const struct conv_weights *w, struct err *e)
+static struct infer_conv *open_conv(const struct conv_spec *s, const struct infer_weights *w, struct err *e)
 {
-    struct conv *c = mem_new(1, sizeof *c);
+    struct infer_conv *c = mem_new(1, sizeof *c);
 
     UNUSED(e);
     c->s = *s;
@@ -77,17 +77,17 @@ static struct conv *open_conv(const struct conv_spec *s, const struct conv_weigh
     return c;
 }
 
-static void close_conv(struct conv *c)
+static void close_conv(struct infer_conv *c)
 {
     free(c);
 }
 
-static size_t scratch(const struct conv *c)
+static size_t scratch(const struct infer_conv *c)
 {
     return is_pointwise(&c->s) ? 0 : c->tile * c->patch * sizeof(float);
 }
 
-static bool bind_conv(struct conv *c, const void *x, void *y, void *scratch_space, struct err *e)
+static bool bind_conv(struct infer_conv *c, const void *x, void *y, void *scratch_space, struct err *e)
 {
     UNUSED(e);
     c->x = x;
@@ -109,7 +109,7 @@ static void copy_line(const struct conv_spec *s, const float *line, ptrdiff_t le
     memset(out + (before + inside) * s->c, 0, after * s->c * sizeof *out);
 }
 
-static void copy_patch(const struct conv *c, size_t row, float *out)
+static void copy_patch(const struct infer_conv *c, size_t row, float *out)
 {
     const struct conv_spec *s = &c->s;
     size_t ox = row % c->out_w, oy = row / c->out_w % c->out_h, image = row / c->out_w / c->out_h;
@@ -139,7 +139,7 @@ HOT_LOOP static void add_bias_relu(float *restrict y, size_t rows, const float *
             y[i] = y[i] + bias[i] < 0.0f ? 0.0f : y[i] + bias[i];
 }
 
-static bool forward(struct conv *c)
+static bool forward(struct infer_conv *c)
 {
     size_t k = c->s.k;
 
@@ -161,7 +161,7 @@ static bool forward(struct conv *c)
     return true;
 }
 
-const struct conv_kernel conv_blas = {
+const struct infer_kernel infer_patches = {
     .name = "blas",
     .supports = supports,
     .pack = pack,

@@ -17,14 +17,14 @@ enum { TILE = WINOGRAD_TILE, PATCH = WINOGRAD_PATCH, PLACES = WINOGRAD_PLACES, T
 /* Tiles worked on at once, so that all their places stay in the second-level cache. */
 enum { GROUP_BYTES = 2 << 20 };
 
-struct conv_weights {
+struct infer_weights {
     float *w;    /* [36, c, k] */
     float *bias; /* [k] */
 };
 
-struct conv {
+struct infer_conv {
     struct conv_spec s;
-    const struct conv_weights *weights;
+    const struct infer_weights *weights;
     size_t down, across, tiles; /* tiles of one picture, both ways; of all pictures */
     size_t group;               /* tiles worked on at once */
     const float *x;
@@ -41,7 +41,7 @@ static bool supports(const struct conv_spec *s)
            s->h * s->w >= 16 * 16;
 }
 
-static void weights_free(struct conv_weights *w)
+static void weights_free(struct infer_weights *w)
 {
     if (!w)
         return;
@@ -50,9 +50,9 @@ static void weights_free(struct conv_weights *w)
     free(w);
 }
 
-static struct conv_weights *pack(const struct conv_spec *s, const float *weights, const float *bias, struct err *e)
+static struct infer_weights *pack(const struct conv_spec *s, const float *weights, const float *bias, struct err *e)
 {
-    struct conv_weights *w = mem_new(1, sizeof *w);
+    struct infer_weights *w = mem_new(1, sizeof *w);
     float *taps = mem_new((TAPS + PLACES) * s->k, sizeof *taps); /* [9, k] of one input channel, and scratch */
     const float *cells[TAPS];
 
@@ -70,9 +70,9 @@ static struct conv_weights *pack(const struct conv_spec *s, const float *weights
     return w;
 }
 
-static struct conv *open_conv(const struct conv_spec *s, const struct conv_weights *w, struct err *e)
+static struct infer_conv *open_conv(const struct conv_spec *s, const struct infer_weights *w, struct err *e)
 {
-    struct conv *c = mem_new(1, sizeof *c);
+    struct infer_conv *c = mem_new(1, sizeof *c);
 
     UNUSED(e);
     c->s = *s;
@@ -84,18 +84,18 @@ static struct conv *open_conv(const struct conv_spec *s, const struct conv_weigh
     return c;
 }
 
-static void close_conv(struct conv *c)
+static void close_conv(struct infer_conv *c)
 {
     free(c);
 }
 
-static size_t scratch(const struct conv *c)
+static size_t scratch(const struct infer_conv *c)
 {
     return (PLACES * c->group * (c->s.c + c->s.k) + (PLACES + TILE * TILE) * max_size(c->s.c, c->s.k) + c->s.c) *
            sizeof(float);
 }
 
-static bool bind_conv(struct conv *c, const void *x, void *y, void *scratch_space, struct err *e)
+static bool bind_conv(struct infer_conv *c, const void *x, void *y, void *scratch_space, struct err *e)
 {
     UNUSED(e);
     c->x = x;
@@ -111,21 +111,21 @@ struct place { /* a tile: its picture and its first output pixel */
     size_t image, y, x;
 };
 
-static struct place place_of(const struct conv *c, size_t tile)
+static struct place place_of(const struct infer_conv *c, size_t tile)
 {
     size_t row = tile / c->across;
     return (struct place){row / c->down, row % c->down * TILE, tile % c->across * TILE};
 }
 
 /* Pixel (y, x) of a picture with a border of one pixel around it. */
-static const float *pixel(const struct conv *c, size_t image, size_t y, size_t x)
+static const float *pixel(const struct infer_conv *c, size_t image, size_t y, size_t x)
 {
     bool inside = y >= 1 && y <= c->s.h && x >= 1 && x <= c->s.w;
     return inside ? c->x + ((image * c->s.h + y - 1) * c->s.w + x - 1) * c->s.c : c->zeros;
 }
 
 /* The patch of a tile, transformed, to number `slot` of the group. */
-static void load_tile(const struct conv *c, size_t tile, size_t slot)
+static void load_tile(const struct infer_conv *c, size_t tile, size_t slot)
 {
     size_t n = c->s.c;
     struct place p = place_of(c, tile);
@@ -146,7 +146,7 @@ HOT_LOOP static void finish_pixel(const struct conv_spec *s, const float *restri
 }
 
 /* The products of number `slot` of the group, transformed back, to the tile's pixels. */
-static void store_tile(const struct conv *c, size_t tile, size_t slot)
+static void store_tile(const struct infer_conv *c, size_t tile, size_t slot)
 {
     const struct conv_spec *s = &c->s;
     size_t n = s->k;
@@ -161,7 +161,7 @@ static void store_tile(const struct conv *c, size_t tile, size_t slot)
     }
 }
 
-static bool forward(struct conv *c)
+static bool forward(struct infer_conv *c)
 {
     size_t in = c->s.c, out = c->s.k;
 
@@ -179,7 +179,7 @@ static bool forward(struct conv *c)
     return true;
 }
 
-const struct conv_kernel conv_winograd = {
+const struct infer_kernel infer_winograd = {
     .name = "winograd",
     .supports = supports,
     .pack = pack,

@@ -35,6 +35,11 @@ static inline float bf16_to_float(uint16_t x)
     return f;
 }
 
+static inline size_t tensor_bytes(const struct tensor *t)
+{
+    return tensor_count(t) * dtype_size(t->dtype);
+}
+
 /* A NaN stays one: the branch keeps rounding from carrying its mantissa over into infinity. */
 static inline uint16_t bf16_from_float(float f)
 {
@@ -44,6 +49,10 @@ static inline uint16_t bf16_from_float(float f)
         return (uint16_t)(bits >> 16 | 0x40);
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
+
+/* n values from one to the other, rounded to nearest even. */
+void bf16_widen(const uint16_t *in, size_t n, float *out);
+void bf16_narrow(const float *in, size_t n, uint16_t *out);
 
 /* Copies tensor_count(t) values into t->data, rounding to its dtype. */
 void tensor_fill(const struct tensor *t, const float *values);

@@ -7,7 +7,7 @@
 #include "engine/kernels/layout.h"
 #include "engine/kernels/train_conv.h"
 
-struct conv_job {
+struct train_conv {
     enum conv_pass pass;
     struct onednn_task conv;
     struct onednn_task reorder; /* between our weights and the convolution's */
@@ -94,7 +94,7 @@ static bool supports(const struct conv_spec *s, enum conv_pass pass)
     return fast;
 }
 
-static void close_job(struct conv_job *j)
+static void close_job(struct train_conv *j)
 {
     if (!j)
         return;
@@ -104,7 +104,7 @@ static void close_job(struct conv_job *j)
 }
 
 /* Ours are fp32 [k, window, window, c]. */
-static bool open_reorder(struct conv_job *j, const struct conv_spec *s, const dnnl_memory_desc_t *theirs)
+static bool open_reorder(struct train_conv *j, const struct conv_spec *s, const dnnl_memory_desc_t *theirs)
 {
     static const int names[] = {DNNL_ARG_FROM, DNNL_ARG_TO};
     dnnl_dims_t dims = {to_int(s->k), to_int(s->c), to_int(s->window), to_int(s->window)};
@@ -119,7 +119,7 @@ static bool open_reorder(struct conv_job *j, const struct conv_spec *s, const dn
            onednn_task_open(&j->reorder, desc, names, descs, COUNT(names));
 }
 
-static bool open_conv(struct conv_job *j, dnnl_primitive_desc_t desc)
+static bool open_conv(struct train_conv *j, dnnl_primitive_desc_t desc)
 {
     static const int names[CONV_PASSES][4] = {
         [CONV_FORWARD] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD},
@@ -142,9 +142,9 @@ static bool open_conv(struct conv_job *j, dnnl_primitive_desc_t desc)
     return onednn_task_open(&j->conv, desc, names[j->pass], descs, COUNT(descs));
 }
 
-static struct conv_job *open_job(const struct conv_spec *s, enum conv_pass pass, struct err *e)
+static struct train_conv *open_job(const struct conv_spec *s, enum conv_pass pass, struct err *e)
 {
-    struct conv_job *j = mem_new(1, sizeof *j);
+    struct train_conv *j = mem_new(1, sizeof *j);
     dnnl_primitive_desc_t desc = NULL;
 
     j->pass = pass;
@@ -158,12 +158,12 @@ static struct conv_job *open_job(const struct conv_spec *s, enum conv_pass pass,
     return NULL;
 }
 
-static size_t scratch_of(const struct conv_job *j)
+static size_t scratch_of(const struct train_conv *j)
 {
     return j->scratch;
 }
 
-static bool run(struct conv_job *j, const struct conv_operands *o)
+static bool run(struct train_conv *j, const struct train_operands *o)
 {
     char *scratch = o->scratch;
     void *const conv[] = {o->x, scratch, o->y, scratch + j->scratch_at};
@@ -174,7 +174,7 @@ static bool run(struct conv_job *j, const struct conv_operands *o)
     return onednn_task_run(&j->reorder, in) && onednn_task_run(&j->conv, conv);
 }
 
-const struct conv_method conv_direct = {
+const struct train_kernel train_dnnl = {
     .name = "direct",
     .supports = supports,
     .open = open_job,

@@ -16,7 +16,7 @@
 
 enum { PATCH_BYTES = 32 << 20 };
 
-struct conv_job {
+struct train_conv {
     struct conv_spec s; /* of one tile: s.n images */
     enum conv_pass pass;
     size_t tiles;
@@ -42,7 +42,7 @@ static size_t tile_images(const struct conv_spec *s)
     return images;
 }
 
-static void close_job(struct conv_job *j)
+static void close_job(struct train_conv *j)
 {
     if (!j)
         return;
@@ -53,7 +53,7 @@ static void close_job(struct conv_job *j)
 }
 
 #if ANCHORD_ONEDNN
-static bool open_product(struct conv_job *j, struct err *e)
+static bool open_product(struct train_conv *j, struct err *e)
 {
     const struct gemm_spec specs[CONV_PASSES] = {
         [CONV_FORWARD] = {j->rows, j->s.k, j->length, false, true, false, DTYPE_BF16},
@@ -64,29 +64,29 @@ static bool open_product(struct conv_job *j, struct err *e)
     return j->product != NULL;
 }
 
-static size_t product_scratch(const struct conv_job *j)
+static size_t product_scratch(const struct train_conv *j)
 {
     return gemm_bf16_scratch(j->product);
 }
 
-static bool multiply_bf16(struct conv_job *j, const void *a, const void *b, void *c, char *scratch)
+static bool multiply_bf16(struct train_conv *j, const void *a, const void *b, void *c, char *scratch)
 {
     return gemm_bf16_run(j->product, a, b, c, scratch + j->product_at);
 }
 #else
-static bool open_product(struct conv_job *j, struct err *e)
+static bool open_product(struct train_conv *j, struct err *e)
 {
     UNUSED(j);
     return err_set(e, ERR_INTERNAL, "bf16 needs oneDNN");
 }
 
-static size_t product_scratch(const struct conv_job *j)
+static size_t product_scratch(const struct train_conv *j)
 {
     UNUSED(j);
     return 0;
 }
 
-static bool multiply_bf16(struct conv_job *j, const void *a, const void *b, void *c, char *scratch)
+static bool multiply_bf16(struct train_conv *j, const void *a, const void *b, void *c, char *scratch)
 {
     UNUSED(j), UNUSED(a), UNUSED(b), UNUSED(c), UNUSED(scratch);
     return false;
@@ -98,9 +98,9 @@ static size_t aligned(size_t bytes)
     return (bytes + LAYOUT_ALIGN - 1) / LAYOUT_ALIGN * LAYOUT_ALIGN;
 }
 
-static struct conv_job *open_job(const struct conv_spec *s, enum conv_pass pass, struct err *e)
+static struct train_conv *open_job(const struct conv_spec *s, enum conv_pass pass, struct err *e)
 {
-    struct conv_job *j = mem_new(1, sizeof *j);
+    struct train_conv *j = mem_new(1, sizeof *j);
     bool bf16 = s->dtype == DTYPE_BF16;
 
     j->s = *s;
@@ -119,12 +119,12 @@ static struct conv_job *open_job(const struct conv_spec *s, enum conv_pass pass,
     return j;
 }
 
-static size_t scratch_of(const struct conv_job *j)
+static size_t scratch_of(const struct train_conv *j)
 {
     return j->scratch;
 }
 
-static bool multiply(struct conv_job *j, const void *a, const void *b, void *c, char *scratch)
+static bool multiply(struct train_conv *j, const void *a, const void *b, void *c, char *scratch)
 {
     if (j->s.dtype == DTYPE_BF16)
         return multiply_bf16(j, a, b, c, scratch);
@@ -137,14 +137,8 @@ static bool multiply(struct conv_job *j, const void *a, const void *b, void *c, 
     return true;
 }
 
-HOT_LOOP static void to_bf16(const float *restrict in, size_t n, uint16_t *restrict out)
-{
-    for (size_t i = 0; i < n; i++)
-        out[i] = bf16_from_float(in[i]);
-}
-
 /* The weights in the dtype of the product. */
-static const void *ready_weights(const struct conv_job *j, const float *w, char *scratch)
+static const void *ready_weights(const struct train_conv *j, const float *w, char *scratch)
 {
     uint16_t *rounded = (uint16_t *)(void *)(scratch + j->weights_at);
 
@@ -152,12 +146,12 @@ static const void *ready_weights(const struct conv_job *j, const float *w, char 
         return w;
 #pragma omp parallel for schedule(static)
     for (size_t k = 0; k < j->s.k; k++)
-        to_bf16(w + k * j->length, j->length, rounded + k * j->length);
+        bf16_narrow(w + k * j->length, j->length, rounded + k * j->length);
     return rounded;
 }
 
 /* One tile, whose x and y begin at these addresses. */
-static bool run_tile(struct conv_job *j, char *x, char *y, const void *weights, float *gradient, char *scratch)
+static bool run_tile(struct train_conv *j, char *x, char *y, const void *weights, float *gradient, char *scratch)
 {
     void *patches = patch_is_pixel(&j->s) ? x : scratch;
 
@@ -174,7 +168,7 @@ static bool run_tile(struct conv_job *j, char *x, char *y, const void *weights, 
     return true;
 }
 
-static bool run(struct conv_job *j, const struct conv_operands *o)
+static bool run(struct train_conv *j, const struct train_operands *o)
 {
     const struct conv_spec *s = &j->s;
     size_t x_bytes = s->n * s->h * s->w * s->c * dtype_size(s->dtype), y_bytes = j->rows * s->k * dtype_size(s->dtype);
@@ -190,7 +184,7 @@ static bool run(struct conv_job *j, const struct conv_operands *o)
     return true;
 }
 
-const struct conv_method conv_patches = {
+const struct train_kernel train_patches = {
     .name = "patches",
     .supports = supports,
     .open = open_job,

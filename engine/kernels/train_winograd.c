@@ -18,7 +18,7 @@ enum { LINE = 16 };  /* channels of a cache line */
 /* A group's matrices stay near the processor; but fewer tiles would not be worth reading the filters for. */
 enum { GROUP_BYTES = 2 << 20, GROUP_TILES = 128 };
 
-struct conv_job {
+struct train_conv {
     struct conv_spec s;
     enum conv_pass pass;
     size_t down, across, tiles; /* tiles of one picture, both ways; of all */
@@ -36,9 +36,9 @@ static bool supports(const struct conv_spec *s, enum conv_pass pass)
     return s->window == 3 && s->stride == 1 && s->pad == 1 && s->c >= 16 && s->k >= 16;
 }
 
-static struct conv_job *open_job(const struct conv_spec *s, enum conv_pass pass, struct err *e)
+static struct train_conv *open_job(const struct conv_spec *s, enum conv_pass pass, struct err *e)
 {
-    struct conv_job *j = mem_new(1, sizeof *j);
+    struct train_conv *j = mem_new(1, sizeof *j);
 
     UNUSED(e);
     j->s = *s;
@@ -50,17 +50,17 @@ static struct conv_job *open_job(const struct conv_spec *s, enum conv_pass pass,
     return j;
 }
 
-static void close_job(struct conv_job *j)
+static void close_job(struct train_conv *j)
 {
     free(j);
 }
 
-static size_t scratch_of(const struct conv_job *j)
+static size_t scratch_of(const struct train_conv *j)
 {
     return PLACES * (j->s.k * j->s.c + j->group * (j->s.c + j->s.k)) * sizeof(float);
 }
 
-static struct matrices place(const struct conv_job *j, void *scratch)
+static struct matrices place(const struct train_conv *j, void *scratch)
 {
     float *at = scratch;
     return (struct matrices){at, at + PLACES * j->s.k * j->s.c, at + PLACES * (j->s.k * j->s.c + j->group * j->s.c)};
@@ -78,7 +78,7 @@ static void turn_filters(const float *w, size_t n, size_t c, size_t line, float 
 }
 
 /* [k, 9, c] -> [36, c, k] */
-static void transform_for_output(const struct conv_job *j, const float *w, float *out)
+static void transform_for_output(const struct train_conv *j, const float *w, float *out)
 {
     size_t c = j->s.c, k = j->s.k;
 
@@ -98,7 +98,7 @@ static void transform_for_output(const struct conv_job *j, const float *w, float
 }
 
 /* [k, 9, c] -> [36, k, c], turned around. */
-static void transform_for_input(const struct conv_job *j, const float *w, float *out)
+static void transform_for_input(const struct train_conv *j, const float *w, float *out)
 {
     size_t c = j->s.c, plane = j->s.k * c;
 
@@ -113,7 +113,7 @@ static void transform_for_input(const struct conv_job *j, const float *w, float 
         }
 }
 
-static void filters_gradient(const struct conv_job *j, const float *sums, float *dw)
+static void filters_gradient(const struct train_conv *j, const float *sums, float *dw)
 {
     size_t c = j->s.c, plane = j->s.k * c;
 
@@ -127,21 +127,9 @@ static void filters_gradient(const struct conv_job *j, const float *sums, float 
 
 /* ---- tiles ---- */
 
-HOT_LOOP static void widen(const uint16_t *restrict in, size_t n, float *restrict out)
-{
-    for (size_t i = 0; i < n; i++)
-        out[i] = bf16_to_float(in[i]);
-}
-
-HOT_LOOP static void narrow(const float *restrict in, size_t n, uint16_t *restrict out)
-{
-    for (size_t i = 0; i < n; i++)
-        out[i] = bf16_from_float(in[i]);
-}
-
 /* Cells (side x side, the first at pixel y, x of the picture's border of `pad` pixels) of channels first to first + n: where
  * they lie, or widened into `buffer`; zero outside the picture. */
-static void list_cells(const struct conv_job *j, const void *tensor, size_t channels, size_t tile, size_t side,
+static void list_cells(const struct train_conv *j, const void *tensor, size_t channels, size_t tile, size_t side,
                        size_t pad, size_t first, size_t n, float *buffer, const float **cells)
 {
     static const float zeros[PIECE];
@@ -156,14 +144,14 @@ static void list_cells(const struct conv_job *j, const void *tensor, size_t chan
         } else if (s->dtype == DTYPE_F32) {
             cells[i] = (const float *)tensor + at;
         } else {
-            widen((const uint16_t *)tensor + at, n, buffer + i * n);
+            bf16_widen((const uint16_t *)tensor + at, n, buffer + i * n);
             cells[i] = buffer + i * n;
         }
     }
 }
 
 /* The group's tiles of a tensor, as patches that overlap or (`spread`) as tiles of a gradient, to 36 matrices. */
-static void load_group(const struct conv_job *j, const void *tensor, size_t channels, bool spread, size_t first_tile,
+static void load_group(const struct train_conv *j, const void *tensor, size_t channels, bool spread, size_t first_tile,
                        size_t tiles, float *out)
 {
     size_t plane = j->group * channels;
@@ -183,7 +171,7 @@ static void load_group(const struct conv_job *j, const void *tensor, size_t chan
         }
 }
 
-static void store_tile(const struct conv_job *j, const float *pixels, size_t tile, size_t channels, size_t first,
+static void store_tile(const struct train_conv *j, const float *pixels, size_t tile, size_t channels, size_t first,
                        size_t n, void *tensor)
 {
     const struct conv_spec *s = &j->s;
@@ -196,11 +184,11 @@ static void store_tile(const struct conv_job *j, const float *pixels, size_t til
             if (s->dtype == DTYPE_F32)
                 memcpy((float *)tensor + at, from, n * sizeof *from);
             else
-                narrow(from, n, (uint16_t *)tensor + at);
+                bf16_narrow(from, n, (uint16_t *)tensor + at);
         }
 }
 
-static void store_group(const struct conv_job *j, const float *in, size_t channels, size_t first_tile, size_t tiles,
+static void store_group(const struct train_conv *j, const float *in, size_t channels, size_t first_tile, size_t tiles,
                         void *tensor)
 {
     size_t plane = j->group * channels;
@@ -217,7 +205,7 @@ static void store_group(const struct conv_job *j, const float *in, size_t channe
 
 /* ---- passes ---- */
 
-static void multiply(const struct conv_job *j, const struct matrices *m, size_t tiles, bool first)
+static void multiply(const struct train_conv *j, const struct matrices *m, size_t tiles, bool first)
 {
     size_t c = j->s.c, k = j->s.k;
 
@@ -233,7 +221,7 @@ static void multiply(const struct conv_job *j, const struct matrices *m, size_t 
     }
 }
 
-static bool run(struct conv_job *j, const struct conv_operands *o)
+static bool run(struct train_conv *j, const struct train_operands *o)
 {
     const struct matrices m = place(j, o->scratch);
     bool weights = j->pass == CONV_BACK_WEIGHTS;
@@ -259,7 +247,7 @@ static bool run(struct conv_job *j, const struct conv_operands *o)
     return true;
 }
 
-const struct conv_method conv_winograd_train = {
+const struct train_kernel train_winograd = {
     .name = "winograd",
     .supports = supports,
     .open = open_job,

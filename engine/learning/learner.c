@@ -1,4 +1,4 @@
-/* learner.c - the tensors of a network that learns: made from a model, handed out, brought back into one. */
+/* learner.c - the weights of a network that learns: made from a model, handed out, brought back into one. */
 #include "engine/learning/learner.h"
 
 #include <assert.h>
@@ -23,17 +23,20 @@ static bool check_head(const struct learner_options *o, struct err *e)
 /* What it predicts are the head's outputs. */
 static bool check_predictor(const struct learner *l, const struct learner_options *o, struct err *e)
 {
-    if (o->n_predictor && l->g.ops[l->g.n - 1].c != l->g.ops[l->g.projection].c)
+    const struct graph *g = &l->g.graph;
+    if (o->n_predictor && g->nodes[g->n - 1].c != g->nodes[l->g.projection].c)
         return err_field(e, "predictor", "must end with as many outputs as the head, which are %zu",
-                         l->g.ops[l->g.projection].c);
+                         g->nodes[l->g.projection].c);
     return true;
 }
 
-static bool has_learning_norm(const struct train_graph *g)
+static bool has_moving_statistics(const struct train_graph *t)
 {
+    const struct graph *g = &t->graph;
     for (size_t i = 0; i < g->n; i++)
-        if (g->ops[i].kind == OP_NORM && !g->ops[i].frozen)
-            return true;
+        for (size_t k = 0; !t->marks[i].frozen && k < g->nodes[i].does.n_weights; k++)
+            if (weight_is_statistic(&g->weights[g->nodes[i].does.weight + k]))
+                return true;
     return false;
 }
 
@@ -45,7 +48,7 @@ static bool check(const struct learner *l, const struct learner_options *o, stru
         least = min_size(least, o->passes[i].rows);
     if (least < 1 || o->batch > 65536)
         return err_field(e, "batch", "must be from 1 to 65536");
-    if (least < 3 && has_learning_norm(&l->g))
+    if (least < 3 && has_moving_statistics(&l->g))
         return err_field(e, "batch", "must be at least 3 where a batch norm learns");
     return true;
 }
@@ -62,49 +65,55 @@ static struct learner_options settle_passes(struct learner_options o, uint32_t s
     return o;
 }
 
-static void place_tensors(struct learner *l, double head_rate)
+/* Models have filters [out, in, height, width], kernels want [out, height, width, in]. */
+static void turn_shape(struct weight *w)
 {
+    if (w->rank == 4)
+        memcpy(w->shape, (const uint32_t[]){w->shape[0], w->shape[2], w->shape[3], w->shape[1]}, sizeof w->shape);
+}
+
+static void place_weights(struct learner *l, double head_rate)
+{
+    struct graph *g = &l->g.graph;
     size_t all = 0, learning = 0, g_at = 0, at = 0;
 
-    for (size_t i = 0; i < l->g.n_tensors; i++) {
-        const struct op_tensor *t = &l->g.tensors[i];
-        all += t->count;
-        learning += t->learns ? t->count : 0;
-        l->n_parameters += t->learns;
+    for (size_t i = 0; i < g->n_weights; i++) {
+        all += g->weights[i].count;
+        learning += l->g.learns[i] ? g->weights[i].count : 0;
+        l->n_parameters += l->g.learns[i];
     }
     l->storage = mem_aligned(all, sizeof(float));
     l->gradient_storage = mem_new(learning + 1, sizeof(float));
+    l->gradients = mem_new(g->n_weights, sizeof *l->gradients);
     l->parameters = mem_new(l->n_parameters + 1, sizeof *l->parameters);
     l->n_parameters = 0;
-    for (size_t i = 0; i < l->g.n_tensors; i++) {
-        const struct op_tensor *t = &l->g.tensors[i];
-        struct learner_tensor *to = &l->tensors[i];
-        *to = (struct learner_tensor){.data = l->storage + at,
-                                      .count = t->count,
-                                      .rank = t->rank,
-                                      .head = t->head,
-                                      .statistic = t->kind == WEIGHT_BN_MEAN || t->kind == WEIGHT_BN_VARIANCE};
-        memcpy(to->name, t->name, sizeof to->name);
-        memcpy(to->shape, t->shape, sizeof to->shape);
-        at += t->count;
-        if (!t->learns)
+    for (size_t i = 0; i < g->n_weights; i++) {
+        struct weight *w = &g->weights[i];
+        turn_shape(w);
+        w->data = l->storage + at;
+        at += w->count;
+        if (!l->g.learns[i])
             continue;
         l->gradients[i] = l->gradient_storage + g_at;
-        g_at += t->count;
+        g_at += w->count;
         l->parameters[l->n_parameters++] =
-            (struct parameter){to->data, l->gradients[i], t->count, t->rank > 1, t->head ? head_rate : 1};
+            (struct parameter){w->data, l->gradients[i], w->count, w->rank > 1, weight_is_head(w) ? head_rate : 1};
     }
 }
 
-/* [out, in, height, width] of the model to our [out, height, width, in], or back. */
-static void transpose_filters(const struct learner_tensor *t, float *model, float *ours, bool back)
+/* Between the model's layout and ours. */
+static void copy_weight(const struct weight *ours, float *model, bool back)
 {
-    size_t area = (size_t)t->shape[1] * t->shape[2], in = t->shape[3];
+    size_t area = (size_t)ours->shape[1] * ours->shape[2], in = ours->shape[3];
 
-    for (size_t k = 0; k < t->shape[0]; k++)
+    if (ours->rank != 4) {
+        memcpy(back ? model : ours->data, back ? ours->data : model, ours->count * sizeof(float));
+        return;
+    }
+    for (size_t k = 0; k < ours->shape[0]; k++)
         for (size_t i = 0; i < area; i++)
             for (size_t c = 0; c < in; c++) {
-                float *a = &model[(k * in + c) * area + i], *b = &ours[(k * area + i) * in + c];
+                float *a = &model[(k * in + c) * area + i], *b = &ours->data[(k * area + i) * in + c];
                 if (back)
                     *a = *b;
                 else
@@ -115,55 +124,54 @@ static void transpose_filters(const struct learner_tensor *t, float *model, floa
 static void import_weights(struct learner *l, const struct model *m)
 {
     for (size_t i = 0; i < m->n_weights; i++) {
-        assert(m->weights[i].count == l->tensors[i].count);
-        if (l->g.tensors[i].kind == WEIGHT_CONV)
-            transpose_filters(&l->tensors[i], m->weights[i].data, l->tensors[i].data, false);
-        else
-            memcpy(l->tensors[i].data, m->weights[i].data, m->weights[i].count * sizeof(float));
+        const struct weight *w = &l->g.graph.weights[i];
+        assert(m->weights[i].count == w->count && strcmp(m->weights[i].name, w->name) == 0);
+        copy_weight(w, m->weights[i].data, false);
     }
 }
 
 /* Linear layers: uniform with variance 1 / (3 in), PyTorch's default; biases 0; batch norms at identity. */
 static void init_head(struct learner *l, uint64_t seed)
 {
-    for (size_t i = 0; i < l->g.n_tensors; i++) {
-        const struct op_tensor *t = &l->g.tensors[i];
+    for (size_t i = 0; i < l->g.graph.n_weights; i++) {
+        const struct weight *w = &l->g.graph.weights[i];
         struct rng r = rng_for(seed, i, 0);
-        double bound = t->rank == 2 ? 1 / sqrt((double)t->shape[1]) : 0;
-        bool one = t->kind == WEIGHT_BN_SCALE || t->kind == WEIGHT_BN_VARIANCE;
-        for (size_t k = 0; t->head && k < t->count; k++)
-            l->tensors[i].data[k] = t->rank == 2 ? (float)rng_between(&r, -bound, bound) : one ? 1.0f : 0.0f;
+        double bound = w->rank == 2 ? 1 / sqrt((double)w->shape[1]) : 0;
+        for (size_t k = 0; weight_is_head(w) && k < w->count; k++)
+            w->data[k] = w->rank == 2 ? (float)rng_between(&r, -bound, bound) : w->start;
     }
 }
 
-static void list_convs(struct learner *l)
+static void make_sites(struct learner *l)
 {
-    for (size_t i = 0; i < l->g.n; i++) {
-        const struct op *op = &l->g.ops[i];
-        if (op->kind != OP_CONV)
-            continue;
-        const struct tensor *x = &l->out[op->in];
-        l->pick_of[i] = l->n_picks;
-        l->picks[l->n_picks++] = (struct conv_pick){
-            .name = l->tensors[op->tensor].name,
-            .spec = {.dtype = l->dtype,
-                     .n = x->n,
-                     .h = x->h,
-                     .w = x->w,
-                     .c = x->c,
-                     .k = op->c,
-                     .window = op->window,
-                     .stride = op->stride,
-                     .pad = op->pad},
-            .wanted = {true, l->routes[i].dx != NULL, op->needs_gradient && !op->frozen},
-            .trial = {x->data, l->out[i].data, l->spare, NULL},
-        };
+    const struct graph *g = &l->g.graph;
+
+    l->sites = mem_new(g->n, sizeof *l->sites);
+    l->seconds = mem_new(g->n, sizeof *l->seconds);
+    for (size_t i = 0; i < g->n; i++) {
+        const struct node *n = &g->nodes[i];
+        struct train_site *s = &l->sites[i];
+        *s = (struct train_site){.node = n,
+                                 .y = node_tensor(n, 1, l->dtype),
+                                 .weights = g->weights + n->does.weight,
+                                 .gradients = l->gradients + n->does.weight,
+                                 .frozen = l->g.marks[i].frozen};
+        for (size_t k = 0; k < n->n_in; k++)
+            s->x[k] = l->sites[n->in[k]].y;
     }
 }
 
 static bool pick_kernels(struct learner *l, const char *picks, struct err *e)
 {
-    list_convs(l);
+    l->picks = mem_new(l->g.graph.n, sizeof *l->picks);
+    for (size_t i = 0; i < l->g.graph.n; i++) {
+        struct train_site *s = &l->sites[i];
+        s->spare = l->spare;
+        if (!s->node->does.op->conv_trial)
+            continue;
+        s->node->does.op->conv_trial(s, &l->picks[l->n_picks]);
+        s->pick = &l->picks[l->n_picks++];
+    }
     bool ok = picks ? conv_picks_read(l->picks, l->n_picks, l->backend, picks, e)
                     : conv_picks_measure(l->picks, l->n_picks, l->backend, e);
     if (!ok || !conv_picks_open(l->picks, l->n_picks, &l->scratch_size, e))
@@ -172,57 +180,63 @@ static bool pick_kernels(struct learner *l, const char *picks, struct err *e)
     return true;
 }
 
-static size_t largest_tensor(const struct train_graph *g)
-{
-    size_t largest = 1;
-    for (size_t i = 0; i < g->n_tensors; i++)
-        largest = max_size(largest, g->tensors[i].count);
-    return largest;
-}
-
-/* Room for the gradients of a batch norm or of any one tensor, and for whatever runs. */
+/* Room for the gradient of any one weight, and for whatever runs. */
 static bool prepare(struct learner *l, const char *picks, struct err *e)
 {
-    size_t channels = 0, work = 0;
+    const struct graph *g = &l->g.graph;
 
+    make_sites(l);
     learner_place(l);
-    for (size_t i = 0; i < l->g.n; i++) {
-        const struct norm_shape s = learner_norm_shape(l, i);
-        channels = max_size(channels, s.c);
-        work = max_size(work, norm_work(&s));
-    }
-    l->spare_count = max_size(largest_tensor(&l->g), 2 * channels);
+    l->spare_count = 1;
+    for (size_t i = 0; i < g->n_weights; i++)
+        l->spare_count = max_size(l->spare_count, g->weights[i].count);
     l->spare = mem_new(l->spare_count, sizeof(float));
     if (!pick_kernels(l, picks, e))
         return false;
-    l->scratch_size = max_size(l->scratch_size, work * sizeof(float));
+    for (size_t i = 0; i < g->n; i++) {
+        const struct op *op = g->nodes[i].does.op;
+        l->scratch_size = max_size(l->scratch_size, op->train_scratch ? op->train_scratch(&l->sites[i]) : 0);
+    }
     l->scratch = mem_aligned(l->scratch_size, 1);
+    for (size_t i = 0; i < g->n; i++)
+        l->sites[i].scratch = l->scratch;
     return true;
 }
 
-struct learner *learner_new(const struct model *m, const struct learner_options *options, struct err *e)
+struct learner *learner_over(struct graph *raw, size_t projection, const struct model *m,
+                             const struct learner_options *o, struct err *e)
 {
     struct learner *l = mem_new(1, sizeof *l);
-    const struct learner_options o = settle_passes(*options, m->pre.size);
-    enum precision precision = o.precision;
+    enum precision precision = o->precision;
 
-    l->arch = m->arch;
-    l->batch = o.batch;
-    l->backend = o.backend;
-    if (!encoder_settle(&l->backend, &precision, e) || !check_head(&o, e))
+    l->batch = o->batch;
+    l->backend = o->backend;
+    train_graph_settle(raw, projection, o, &l->g);
+    if (!backend_settle(&l->backend, &precision, e) || !check(l, o, e) || !check_predictor(l, o, e))
         goto failed;
     l->dtype = precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
-    train_graph_build(&l->arch, &o, &l->g);
-    if (!check(l, &o, e) || !check_predictor(l, &o, e))
-        goto failed;
-    place_tensors(l, o.head_rate != 0 ? o.head_rate : 1);
-    import_weights(l, m);
-    init_head(l, o.seed);
-    if (prepare(l, o.picks, e))
+    place_weights(l, o->head_rate != 0 ? o->head_rate : 1);
+    if (m)
+        import_weights(l, m);
+    init_head(l, o->seed);
+    if (prepare(l, o->picks, e))
         return l;
 failed:
     learner_free(l);
     return NULL;
+}
+
+struct learner *learner_new(const struct model *m, const struct learner_options *options, struct err *e)
+{
+    const struct learner_options o = settle_passes(*options, m->pre.size);
+    struct graph raw = {0};
+
+    if (!check_head(&o, e))
+        return NULL;
+    size_t projection = train_graph_build(&m->arch, &o, &raw);
+    struct learner *l = learner_over(&raw, projection, m, &o, e);
+    graph_clear(&raw);
+    return l;
 }
 
 void learner_free(struct learner *l)
@@ -230,12 +244,17 @@ void learner_free(struct learner *l)
     if (!l)
         return;
     conv_picks_close(l->picks, l->n_picks);
+    free(l->picks);
     buf_clear(&l->picks_text);
+    train_graph_clear(&l->g);
     free(l->storage);
     free(l->gradient_storage);
+    free(l->gradients);
     free(l->parameters);
     free(l->memory);
-    free(l->state);
+    free(l->sites);
+    free(l->extras);
+    free(l->seconds);
     free(l->scratch);
     free(l->spare);
     free(l);
@@ -243,22 +262,12 @@ void learner_free(struct learner *l)
 
 uint32_t learner_outputs(const struct learner *l)
 {
-    return (uint32_t)l->g.ops[l->g.n - 1].c;
-}
-
-uint32_t learner_dimensions(const struct learner *l)
-{
-    return (uint32_t)l->g.ops[l->g.features].c;
-}
-
-const float *learner_features(const struct learner *l)
-{
-    return l->out[l->g.features].data;
+    return (uint32_t)l->g.graph.nodes[l->g.graph.n - 1].c;
 }
 
 const float *learner_projection(const struct learner *l)
 {
-    return l->out[l->g.projection].data;
+    return l->sites[l->g.projection].y.data;
 }
 
 const struct parameter *learner_parameters(const struct learner *l, size_t *n)
@@ -267,21 +276,18 @@ const struct parameter *learner_parameters(const struct learner *l, size_t *n)
     return l->parameters;
 }
 
-const struct learner_tensor *learner_tensors(struct learner *l, size_t *n)
+const struct weight *learner_weights(const struct learner *l, size_t *n)
 {
-    *n = l->g.n_tensors;
-    return l->tensors;
+    *n = l->g.graph.n_weights;
+    return l->g.graph.weights;
 }
 
 void learner_export(const struct learner *l, struct model *m)
 {
     for (size_t i = 0; i < m->n_weights; i++) {
-        const struct learner_tensor *t = &l->tensors[i];
-        assert(m->weights[i].count == t->count && strcmp(m->weights[i].name, t->name) == 0);
-        if (l->g.tensors[i].kind == WEIGHT_CONV)
-            transpose_filters(t, m->weights[i].data, t->data, true);
-        else
-            memcpy(m->weights[i].data, t->data, t->count * sizeof(float));
+        const struct weight *w = &l->g.graph.weights[i];
+        assert(m->weights[i].count == w->count && strcmp(m->weights[i].name, w->name) == 0);
+        copy_weight(w, m->weights[i].data, true);
     }
     m->compact = false; /* what was learned is no bf16 */
     model_seal(m);
@@ -295,14 +301,18 @@ const char *learner_picks(const struct learner *l)
 size_t learner_memory(const struct learner *l)
 {
     size_t all = 0, learning = 0;
-    for (size_t i = 0; i < l->g.n_tensors; i++) {
-        all += l->tensors[i].count;
-        learning += l->gradients[i] ? l->tensors[i].count : 0;
+    for (size_t i = 0; i < l->g.graph.n_weights; i++) {
+        all += l->g.graph.weights[i].count;
+        learning += l->gradients[i] ? l->g.graph.weights[i].count : 0;
     }
     return l->memory_size + l->scratch_size + (all + learning + l->spare_count) * sizeof(float);
 }
 
-double learner_seconds(const struct learner *l, enum learner_part part, bool backward)
+double learner_seconds(const struct learner *l, const struct op *op, bool backward)
 {
-    return l->seconds[part][backward];
+    double sum = 0;
+    for (size_t i = 0; i < l->g.graph.n; i++)
+        if (!op || l->g.graph.nodes[i].does.op == op)
+            sum += l->seconds[i][backward];
+    return sum;
 }

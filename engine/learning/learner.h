@@ -1,7 +1,6 @@
 /* learner.h - a network that learns: encoder and projection head, forward and backward, for one batch size.
  *
- * The encoder is the model's raw graph (graph.h); behind its average pooling (and projection, when the model has one)
- * comes the head that only training uses.  Weights, running statistics, gradients and the head's arithmetic are fp32;
+ * The encoder is the network of the model's family (arch.h); behind its output comes the head that only training uses.  Weights, running statistics, gradients and the head's arithmetic are fp32;
  * the activations of the encoder are bf16 where the precision says so.
  *
  *     struct learner *l = learner_new(model, &options, e);
@@ -64,14 +63,11 @@ struct learner;
 struct learner *learner_new(const struct model *m, const struct learner_options *o, struct err *e);
 void learner_free(struct learner *l); /* NULL is fine */
 
-uint32_t learner_outputs(const struct learner *l);    /* columns of z */
-uint32_t learner_dimensions(const struct learner *l); /* columns of the encoder's output */
+uint32_t learner_outputs(const struct learner *l); /* columns of z */
 
 /* pixels [batch, size, size, 3] (those of each pass one behind the other) -> z [batch, outputs]; batch norms that learn update
  * their running statistics. */
 MUST_CHECK bool learner_forward(struct learner *l, const float *pixels, float *z, struct err *e);
-/* The encoder's output of the last forward: [batch, dimensions]; borrowed. */
-const float *learner_features(const struct learner *l);
 /* What the head gave to the predictor in the last forward: [batch, outputs]; z without a predictor; borrowed until backward. */
 const float *learner_projection(const struct learner *l);
 /* dz [batch, outputs] -> the gradients of all parameters (overwritten, or added to when `accumulate`).  Once for each
@@ -81,16 +77,9 @@ MUST_CHECK bool learner_backward(struct learner *l, const float *dz, bool accumu
 /* What is to be learned: frozen tensors are not among them.  *n of them, in a fixed order; borrowed. */
 const struct parameter *learner_parameters(const struct learner *l, size_t *n);
 
-struct learner_tensor { /* everything that a checkpoint of the network needs: weights, statistics, head */
-    char name[96];
-    float *data;
-    size_t count;
-    uint32_t rank, shape[4];
-    bool head;      /* of the head or the predictor: no part of the model */
-    bool statistic; /* a running mean or variance */
-};
-/* In a fixed order, the encoder's first, then the head's, then the predictor's; borrowed; may be written between steps. */
-const struct learner_tensor *learner_tensors(struct learner *l, size_t *n);
+/* Everything that a checkpoint of the network needs, in a fixed order: the encoder's weights and statistics, then the head's, then
+ * the predictor's; borrowed; their data may be written between steps. */
+const struct weight *learner_weights(const struct learner *l, size_t *n);
 
 /* Copies the encoder's weights and running statistics into a model of the same architecture, which is no compact one any more; seals it. */
 void learner_export(const struct learner *l, struct model *m);
@@ -99,8 +88,7 @@ void learner_export(const struct learner *l, struct model *m);
 const char *learner_picks(const struct learner *l);
 size_t learner_memory(const struct learner *l); /* bytes held */
 
-enum learner_part { LEARNER_CONV, LEARNER_NORM, LEARNER_OTHER, LEARNER_PARTS };
-/* Where the time of all steps so far went. */
-double learner_seconds(const struct learner *l, enum learner_part part, bool backward);
+/* Where the time of all steps so far went: of one operation (op.h), or of all with NULL. */
+double learner_seconds(const struct learner *l, const struct op *op, bool backward);
 
 #endif

@@ -1,7 +1,24 @@
-/* learner_memory.c - when each activation and each gradient of a step is needed, and so where it lies.
+/* learner_memory.c - when each buffer of a step is needed, and so where it lies.
  *
- * Op i runs forward at time i and backward at time 2n - i.  An activation lives until the last op that reads it, in
- * either direction, has run; a gradient from the op that writes it to the op that consumes it.
+ * A step of n nodes has 2n + 1 moments: node i runs forward at moment i and backward at moment 2n - i.  Every buffer is a
+ * span of moments, and layout_place() lets buffers share memory whose spans do not meet.  There are three kinds:
+ *
+ *     activation   from the node that gives it to the last that reads it: forward as an input, and backward
+ *                  where an operation says that it reads its input or its output again (back_reads)
+ *     kept         what an operation keeps for its way back; to its own forward moment where it has none
+ *     gradient     from the node that writes it to the node whose output it belongs to
+ *
+ * A tensor that several nodes read has one gradient from each of them.  They arrive one after the other, at the moments of
+ * their writers, and wait in places of their own until the moment of the tensor's own node.  The operation there adds up
+ * as many as it can in one go (op.gradients: batch norm and ReLU take two, since they pass over the tensor anyway); the
+ * others are added to the last of those before it runs.
+ *
+ * Most gradients need no place of their own.  An operation that is in_place writes the gradient of one input over that of
+ * its output.  With two inputs that want one (a batch norm that has absorbed a shortcut) it is the last input that takes
+ * the place over, and the first gets a new one: the gradient of a sum is its output's, as it stands, while that of
+ * the norm's input is computed from it.  So a gradient may pass through the places of a whole stage without moving.
+ *
+ * What the last node gives, and what the head gives, is lent to the caller until the way back begins.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -11,118 +28,112 @@
 #include "engine/kernels/layout.h"
 #include "engine/learning/learner_parts.h"
 
-enum { SPANS_MAX = 4 * OPS_MAX };
-#define NONE (SIZE_MAX / 2)
+#define NONE SIZE_MAX
+
+struct gradient { /* one part of what node `of` gets */
+    size_t of, span;
+};
 
 struct planner {
-    const struct train_graph *g;
     struct learner *l;
-    struct span spans[SPANS_MAX];
-    size_t n;
-    size_t dy[OPS_MAX][2], parts[OPS_MAX];            /* spans of the gradient of each op's output, and how many */
-    size_t dx[OPS_MAX], dx2[OPS_MAX], marks[OPS_MAX]; /* spans, or NONE */
+    size_t n; /* nodes; span i is the output of node i */
+    struct span *spans;
+    size_t n_spans;
+    size_t *kept;                /* span of each node, or NONE */
+    size_t (*dx)[OP_INPUTS_MAX]; /* spans of each node, or NONE */
+    struct gradient *parts;
+    size_t n_parts;
 };
 
 static size_t add_span(struct planner *p, size_t bytes, size_t first)
 {
-    assert(p->n < SPANS_MAX);
-    p->spans[p->n] = (struct span){bytes, first, first, 0};
-    return p->n++;
+    p->spans[p->n_spans] = (struct span){bytes, first, first, 0};
+    return p->n_spans++;
 }
 
-static void use(struct planner *p, size_t span, size_t time)
+static void use(struct planner *p, size_t span, size_t moment)
 {
-    p->spans[span].last = max_size(p->spans[span].last, time);
+    p->spans[span].last = max_size(p->spans[span].last, moment);
 }
 
-static size_t bytes_of(const struct tensor *t)
+static bool wants_gradient(const struct planner *p, size_t node)
 {
-    return tensor_count(t) * dtype_size(t->dtype);
+    return p->l->g.marks[node].wants_gradient;
 }
 
-static void plan_forward_pass(struct planner *p)
+static const struct op *op_of(const struct train_site *s)
 {
-    struct learner *l = p->l;
+    return s->node->does.op;
+}
 
-    for (size_t i = 0; i < p->g->n; i++) {
-        const struct op *op = &p->g->ops[i];
-        l->out[i] = (struct tensor){op->head ? DTYPE_F32 : l->dtype, op->rows, op->h, op->w, op->c, NULL};
-        add_span(p, bytes_of(&l->out[i]), i); /* span i */
-        if (op->kind == OP_INPUT)
-            continue;
-        use(p, op->in, i);
-        if (op->residual != NO_OP)
-            use(p, op->residual, i);
+static void plan_forward(struct planner *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        const struct train_site *s = &p->l->sites[i];
+        add_span(p, tensor_bytes(&s->y), i); /* span i */
+        for (size_t k = 0; k < s->node->n_in; k++)
+            use(p, s->node->in[k], i);
     }
-    for (size_t i = 0; i < p->g->n; i++)
-        if (p->g->ops[i].kind == OP_MAXPOOL)
-            p->marks[i] = add_span(p, tensor_count(&l->out[i]), i);
-    use(p, p->g->features, 2 * p->g->n); /* lent to the caller */
-    use(p, p->g->projection, p->g->n);
-    use(p, p->g->n - 1, p->g->n);
+    for (size_t i = 0; i < p->n; i++) {
+        const struct train_site *s = &p->l->sites[i];
+        if (op_of(s)->kept)
+            p->kept[i] = add_span(p, op_of(s)->kept(s), i);
+    }
+    use(p, p->l->g.projection, p->n);
+    use(p, p->n - 1, p->n);
 }
 
-/* The activations that op i reads when its gradients are computed. */
-static void use_again(struct planner *p, size_t i, size_t time)
+static void add_part(struct planner *p, size_t node, size_t span)
 {
-    const struct op *op = &p->g->ops[i];
-    bool learns = !op->frozen && (op->kind == OP_CONV || op->kind == OP_NORM || op->kind == OP_LINEAR);
-
-    if (learns)
-        use(p, op->in, time);
-    if (op->relu)
-        use(p, i, time);
-    if (op->kind == OP_MAXPOOL)
-        use(p, p->marks[i], time);
+    p->parts[p->n_parts++] = (struct gradient){node, span};
 }
 
-static void add_part(struct planner *p, size_t op, size_t span)
+/* The first part of the gradient of what node i gives; all of them are used at `moment`. */
+static size_t use_parts(struct planner *p, size_t i, size_t moment)
 {
-    assert(p->parts[op] < 2);
-    p->dy[op][p->parts[op]++] = span;
-}
-
-/* A place of its own for the gradient of what op `in` gives. */
-static size_t add_gradient(struct planner *p, size_t in, size_t time)
-{
-    if (!p->g->ops[in].needs_gradient)
-        return NONE;
-    size_t span = add_span(p, bytes_of(&p->l->out[in]), time);
-    add_part(p, in, span);
-    return span;
+    size_t first = NONE;
+    for (size_t k = 0; k < p->n_parts; k++) {
+        if (p->parts[k].of != i)
+            continue;
+        use(p, p->parts[k].span, moment);
+        first = first == NONE ? p->parts[k].span : first;
+    }
+    assert(first != NONE);
+    return first;
 }
 
 static void plan_gradients(struct planner *p, size_t i)
 {
-    const struct op *op = &p->g->ops[i];
-    size_t time = 2 * p->g->n - i;
-    bool taken = op->kind == OP_NORM && op->residual != NO_OP && p->g->ops[op->residual].needs_gradient;
+    const struct train_site *s = &p->l->sites[i];
+    const struct node *n = s->node;
+    size_t moment = 2 * p->n - i, dy = use_parts(p, i, moment);
+    unsigned reads = op_of(s)->back_reads ? op_of(s)->back_reads(s) : 0;
+    bool free_place = op_of(s)->in_place;
 
-    assert(p->parts[i] > 0 && (p->parts[i] == 1 || op->kind == OP_NORM || op->kind == OP_MAXPOOL));
-    use_again(p, i, time);
-    for (size_t k = 0; k < p->parts[i]; k++)
-        use(p, p->dy[i][k], time);
-    if (taken)
-        add_part(p, op->residual, p->dy[i][0]);
-    if (op->kind == OP_JOIN)
-        p->dx2[i] = add_gradient(p, op->residual, time);
-    if (op->kind != OP_NORM || taken) {
-        p->dx[i] = add_gradient(p, op->in, time);
-    } else if (p->g->ops[op->in].needs_gradient) {
-        p->dx[i] = p->dy[i][0];
-        add_part(p, op->in, p->dx[i]);
+    if (reads & BACK_READS_Y)
+        use(p, i, moment);
+    if (p->kept[i] != NONE)
+        use(p, p->kept[i], moment);
+    for (size_t k = n->n_in; k-- > 0;) {
+        if (reads & BACK_READS_X)
+            use(p, n->in[k], moment);
+        if (!wants_gradient(p, n->in[k]))
+            continue;
+        p->dx[i][k] = free_place ? dy : add_span(p, tensor_bytes(&s->x[k]), moment);
+        add_part(p, n->in[k], p->dx[i][k]);
+        free_place = false;
     }
 }
 
-static void plan_backward_pass(struct planner *p)
+static void plan_backward(struct planner *p)
 {
-    size_t last = p->g->n - 1;
+    size_t last = p->n - 1;
 
-    if (!p->g->ops[last].needs_gradient)
+    if (!wants_gradient(p, last))
         return;
-    add_part(p, last, add_span(p, bytes_of(&p->l->out[last]), p->g->n));
-    for (size_t i = last; i > 0; i--)
-        if (p->g->ops[i].needs_gradient)
+    add_part(p, last, add_span(p, tensor_bytes(&p->l->sites[last].y), p->n));
+    for (size_t i = p->n; i-- > 0;)
+        if (wants_gradient(p, i))
             plan_gradients(p, i);
 }
 
@@ -131,42 +142,55 @@ static void *address(const struct planner *p, size_t span)
     return span == NONE ? NULL : (char *)p->l->memory + p->spans[span].offset;
 }
 
-static void place_norms(struct learner *l)
+static void set_addresses(struct planner *p)
 {
-    size_t floats = 0;
-
-    for (size_t i = 0; i < l->g.n; i++)
-        floats += l->g.ops[i].kind == OP_NORM ? 4 * l->g.ops[i].c : 0;
-    l->state = mem_new(floats + 1, sizeof(float));
-    float *at = l->state;
-    for (size_t i = 0; i < l->g.n; i++) {
-        size_t c = l->g.ops[i].c;
-        if (l->g.ops[i].kind != OP_NORM)
-            continue;
-        l->norms[i] = (struct norm_state){at, at + c, at + 2 * c, at + 3 * c};
-        at += 4 * c;
+    for (size_t i = 0; i < p->n; i++)
+        p->l->sites[i].y.data = address(p, i);
+    for (size_t i = 0; i < p->n; i++) {
+        struct train_site *s = &p->l->sites[i];
+        s->kept = address(p, p->kept[i]);
+        for (size_t k = 0; k < s->node->n_in; k++) {
+            s->x[k].data = p->l->sites[s->node->in[k]].y.data;
+            s->dx[k] = address(p, p->dx[i][k]);
+        }
+    }
+    for (size_t k = 0; k < p->n_parts; k++) {
+        struct train_site *s = &p->l->sites[p->parts[k].of];
+        void *from = address(p, p->parts[k].span);
+        if (!s->dy[0])
+            s->dy[0] = from;
+        else if (!s->dy[1] && op_of(s)->gradients > 1)
+            s->dy[1] = from;
+        else
+            p->l->extras[p->l->n_extras++] = (struct extra_gradient){p->parts[k].of, from};
     }
 }
 
 void learner_place(struct learner *l)
 {
-    struct planner *p = mem_new(1, sizeof *p);
+    struct planner p = {.l = l, .n = l->g.graph.n};
+    size_t inputs = 1;
 
-    p->g = &l->g;
-    p->l = l;
-    for (size_t i = 0; i < OPS_MAX; i++)
-        p->dy[i][0] = p->dy[i][1] = p->dx[i] = p->dx2[i] = p->marks[i] = NONE;
-    plan_forward_pass(p);
-    plan_backward_pass(p);
-    l->memory_size = layout_place(p->spans, p->n);
+    for (size_t i = 0; i < p.n; i++)
+        inputs += l->g.graph.nodes[i].n_in;
+    p.spans = mem_new(2 * p.n + inputs, sizeof *p.spans);
+    p.parts = mem_new(inputs, sizeof *p.parts);
+    p.kept = mem_new(p.n, sizeof *p.kept);
+    p.dx = mem_new(p.n, sizeof *p.dx);
+    l->extras = mem_new(inputs, sizeof *l->extras);
+    for (size_t i = 0; i < p.n; i++) {
+        p.kept[i] = NONE;
+        for (size_t k = 0; k < OP_INPUTS_MAX; k++)
+            p.dx[i][k] = NONE;
+    }
+    plan_forward(&p);
+    plan_backward(&p);
+    l->memory_size = layout_place(p.spans, p.n_spans);
     l->memory = mem_aligned(l->memory_size, 1);
     memset(l->memory, 0, l->memory_size); /* what kernels are measured on */
-    for (size_t i = 0; i < l->g.n; i++) {
-        l->out[i].data = address(p, i);
-        l->marks[i] = address(p, p->marks[i]);
-        l->routes[i] = (struct route){address(p, p->dy[i][0]), address(p, p->dy[i][1]), address(p, p->dx[i]),
-                                      address(p, p->dx2[i])};
-    }
-    place_norms(l);
-    free(p);
+    set_addresses(&p);
+    free(p.spans);
+    free(p.parts);
+    free(p.kept);
+    free(p.dx);
 }

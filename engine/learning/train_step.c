@@ -24,16 +24,16 @@ struct train_step {
     double clip_norm, ema;
     float *z, *dz;    /* [rows, d] */
     float *goal;      /* [taught, d]: z of the target branch; NULL: none */
-    float **averages; /* one for each of learner_tensors(); NULL: none */
+    float **averages; /* one for each of learner_weights(); NULL: none */
 };
 
 static void make_averages(struct train_step *s)
 {
     size_t n;
-    const struct learner_tensor *t = learner_tensors(s->learner, &n);
+    const struct weight *t = learner_weights(s->learner, &n);
     s->averages = mem_new(n, sizeof *s->averages);
     for (size_t i = 0; s->ema > 0 && i < n; i++)
-        if (!t[i].head)
+        if (!weight_is_head(&t[i]))
             s->averages[i] = mem_dup(t[i].data, t[i].count * sizeof(float));
 }
 
@@ -88,7 +88,7 @@ static bool open_target(struct train_step *s, const struct model *m, struct lear
     s->target = learner_new(m, &o, e);
     if (!s->target)
         return err_wrap(e, "the target branch");
-    const struct learner_tensor *to = learner_tensors(s->target, &n), *from = learner_tensors(s->learner, &all);
+    const struct weight *to = learner_weights(s->target, &n), *from = learner_weights(s->learner, &all);
     for (size_t i = 0; i < n; i++) {
         assert(i < all && strcmp(to[i].name, from[i].name) == 0);
         memcpy(to[i].data, from[i].data, to[i].count * sizeof(float));
@@ -167,7 +167,7 @@ void train_step_free(struct train_step *s)
     if (!s)
         return;
     if (s->averages)
-        learner_tensors(s->learner, &n);
+        learner_weights(s->learner, &n);
     for (size_t i = 0; i < n; i++)
         free(s->averages[i]);
     free(s->averages);
@@ -233,7 +233,7 @@ static bool backward(struct train_step *s, const struct batch *b, struct err *e)
 static void average(struct train_step *s)
 {
     size_t n;
-    const struct learner_tensor *t = learner_tensors(s->learner, &n);
+    const struct weight *t = learner_weights(s->learner, &n);
     double steps = (double)*optimizer_steps(s->optimizer), keep = fmin(s->ema, steps / (steps + 1));
     for (size_t i = 0; i < n; i++)
         if (s->averages[i])
@@ -245,9 +245,9 @@ static void follow(struct train_step *s, uint64_t step)
 {
     size_t n, all;
     const double m = objective_momentum(&s->settings, step, s->length.steps);
-    const struct learner_tensor *to = learner_tensors(s->target, &n), *from = learner_tensors(s->learner, &all);
+    const struct weight *to = learner_weights(s->target, &n), *from = learner_weights(s->learner, &all);
     for (size_t i = 0; i < n; i++)
-        if (!to[i].statistic)
+        if (!weight_is_statistic(&to[i]))
             ema_update(to[i].data, from[i].data, to[i].count, m);
 }
 
@@ -281,7 +281,7 @@ bool train_step_run(struct train_step *s, const struct batch *b, double learning
 static void swap_averages(struct train_step *s)
 {
     size_t n;
-    const struct learner_tensor *t = learner_tensors(s->learner, &n);
+    const struct weight *t = learner_weights(s->learner, &n);
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; s->averages[i] && k < t[i].count; k++) {
             float x = t[i].data[k];
@@ -325,9 +325,4 @@ struct loss *train_step_loss(struct train_step *s)
 size_t train_step_memory(const struct train_step *s)
 {
     return learner_memory(s->learner) + (s->target ? learner_memory(s->target) : 0);
-}
-
-size_t train_step_outputs(const struct train_step *s)
-{
-    return s->d;
 }

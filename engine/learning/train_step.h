@@ -60,8 +60,7 @@ struct optimizer *train_step_optimizer(struct train_step *s); /* borrowed */
 struct learner *train_step_target(struct train_step *s);      /* borrowed; NULL: none */
 struct loss *train_step_loss(struct train_step *s);           /* borrowed */
 size_t train_step_memory(const struct train_step *s);         /* bytes held by the networks */
-/* The average of learner_tensors()[i], whose count it has; NULL without `ema` and for the head's. */
+/* The average of learner_weights()[i], whose count it has; NULL without `ema` and for the head's. */
 float *train_step_average(struct train_step *s, size_t i);
-size_t train_step_outputs(const struct train_step *s); /* columns of z */
 
 #endif

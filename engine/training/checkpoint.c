@@ -42,12 +42,11 @@ static struct piece *add_piece(struct pieces *p, const char *kind, const char *n
 static struct pieces pieces_of(struct train_step *s)
 {
     size_t n;
-    const struct learner_tensor *t = learner_tensors(train_step_learner(s), &n);
+    const struct weight *t = learner_weights(train_step_learner(s), &n);
     struct optimizer *o = train_step_optimizer(s);
     size_t states = optimizer_state_count(o);
     size_t followers = 0, own;
-    const struct learner_tensor *target =
-        train_step_target(s) ? learner_tensors(train_step_target(s), &followers) : NULL;
+    const struct weight *target = train_step_target(s) ? learner_weights(train_step_target(s), &followers) : NULL;
     const struct loss_tensor *l = loss_tensors(train_step_loss(s), &own);
     struct pieces p = {.items = mem_new(2 * n + followers + own + states, sizeof *p.items)};
 

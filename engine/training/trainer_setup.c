@@ -92,7 +92,7 @@ static bool find_ground(struct trainer *t, struct err *e)
 {
     enum precision precision = t->c->precision;
     enum backend backend = t->c->backend;
-    if (!encoder_settle(&backend, &precision, e))
+    if (!backend_settle(&backend, &precision, e))
         return false;
     t->ground.threads = t->c->threads ? t->c->threads : cores_usable();
     snprintf(t->ground.precision, sizeof t->ground.precision, "%s", conf_precisions[precision]);

@@ -88,14 +88,15 @@ static const struct row resnet50[] = {
     {"layer4.2.conv3", "layer4.2.bn3", 2048, 512, 1},
 };
 
-static void check_norm(const struct weight_spec s[4], const char *norm, uint32_t channels)
+static void check_norm(const struct weight s[4], const char *norm, uint32_t channels)
 {
     static const char *const parts[] = {"weight", "bias", "running_mean", "running_var"};
     for (size_t k = 0; k < 4; k++) {
         char name[64];
         snprintf(name, sizeof name, "%s.%s", norm, parts[k]);
         assert_string_equal(s[k].name, name);
-        assert_int_equal(s[k].kind, WEIGHT_BN_SCALE + k);
+        assert_int_equal(s[k].kind, k < 2 ? WEIGHT_LEARNED : k == 2 ? WEIGHT_STATISTIC : WEIGHT_VARIANCE);
+        assert_true(s[k].start == (k % 3 == 0 ? 1.0F : 0.0F));
         assert_int_equal(s[k].rank, 1);
         assert_int_equal(s[k].shape[0], channels);
         assert_int_equal(s[k].count, channels);
@@ -105,24 +106,27 @@ static void check_norm(const struct weight_spec s[4], const char *norm, uint32_t
 static void check_list(const char *arch, const struct row *rows, size_t n)
 {
     struct arch a;
-    struct weight_spec specs[ARCH_WEIGHTS_MAX];
+    struct graph g = {0};
     struct err e = {0};
     assert_ok(arch_parse(arch, &a, &e), e);
-    assert_int_equal(arch_weights(&a, specs), n * 5);
+    arch_build(&a, 1, 64, &g);
+    assert_int_equal(g.n_weights, n * 5);
     for (size_t i = 0; i < n; i++) {
-        const struct weight_spec *s = &specs[i * 5];
+        const struct weight *s = &g.weights[i * 5];
         char name[64];
         snprintf(name, sizeof name, "%s.weight", rows[i].conv);
         assert_string_equal(s->name, name);
-        assert_int_equal(s->kind, WEIGHT_CONV);
+        assert_int_equal(s->kind, WEIGHT_LEARNED);
         assert_int_equal(s->rank, 4);
         assert_int_equal(s->shape[0], rows[i].out);
         assert_int_equal(s->shape[1], rows[i].in);
         assert_int_equal(s->shape[2], rows[i].side);
         assert_int_equal(s->shape[3], rows[i].side);
         assert_int_equal(s->count, (size_t)rows[i].out * rows[i].in * rows[i].side * rows[i].side);
+        assert_int_equal(s->stage, strncmp(s->name, "layer", 5) == 0 ? s->name[5] - '0' + 1 : 1);
         check_norm(s + 1, rows[i].norm, rows[i].out);
     }
+    graph_clear(&g);
 }
 
 static void names_and_shapes_are_torchvisions(void **state)
@@ -134,11 +138,13 @@ static void names_and_shapes_are_torchvisions(void **state)
 
 static size_t learnable(const struct arch *a)
 {
-    struct weight_spec specs[ARCH_WEIGHTS_MAX];
-    size_t n = arch_weights(a, specs), sum = 0;
-    for (size_t i = 0; i < n; i++)
-        if (specs[i].kind != WEIGHT_BN_MEAN && specs[i].kind != WEIGHT_BN_VARIANCE)
-            sum += specs[i].count;
+    struct graph g = {0};
+    size_t sum = 0;
+    arch_build(a, 1, 64, &g);
+    for (size_t i = 0; i < g.n_weights; i++)
+        if (!weight_is_statistic(&g.weights[i]))
+            sum += g.weights[i].count;
+    graph_clear(&g);
     return sum;
 }
 
@@ -163,16 +169,19 @@ static void small_stems_and_projections_change_only_their_own_weights(void **sta
 {
     UNUSED(state);
     struct arch a = {.depth = 18, .stem = STEM_SMALL2, .width = 16, .projection = 32};
-    struct weight_spec specs[ARCH_WEIGHTS_MAX];
+    struct graph g = {0};
     struct err e = {0};
     assert_ok(arch_check(&a, &e), e);
-    size_t n = arch_weights(&a, specs);
-    assert_int_equal(n, 101);
-    assert_int_equal(specs[0].shape[0], 16);
-    assert_int_equal(specs[0].shape[2], 3);
-    assert_string_equal(specs[n - 1].name, "projection.weight");
-    assert_int_equal(specs[n - 1].shape[0], 32);
-    assert_int_equal(specs[n - 1].shape[1], 128);
+    arch_build(&a, 1, 32, &g);
+    const struct weight *last = &g.weights[g.n_weights - 1];
+    assert_int_equal(g.n_weights, 101);
+    assert_int_equal(g.weights[0].shape[0], 16);
+    assert_int_equal(g.weights[0].shape[2], 3);
+    assert_string_equal(last->name, "projection.weight");
+    assert_int_equal(last->shape[0], 32);
+    assert_int_equal(last->shape[1], 128);
+    assert_int_equal(last->stage, 5); /* frozen with the last of the others */
+    graph_clear(&g);
     assert_int_equal(arch_dimensions(&a), 32);
     assert_int_equal(arch_features(&a), 128);
 }
@@ -181,17 +190,24 @@ static void strides_halve_the_picture_once_in_each_later_stage(void **state)
 {
     UNUSED(state);
     struct arch a = {.depth = 50, .width = 64};
-    struct arch_block b[ARCH_BLOCKS_MAX];
-    assert_int_equal(arch_blocks(&a, b), 16);
-    static const size_t first[] = {0, 3, 7, 13};
-    for (size_t i = 0, stage = 0; i < 16; i++) {
-        bool opens = stage < 4 && i == first[stage];
-        assert_int_equal(b[i].downsample, opens);
-        assert_int_equal(b[i].stride, opens && stage > 0 ? 2 : 1);
-        stage += opens;
+    struct graph g = {0};
+    size_t shortcuts = 0, sums = 0, features = arch_build(&a, 1, 224, &g);
+    for (size_t i = 0; i < g.n; i++) {
+        const struct node *n = &g.nodes[i];
+        const char *name = n->does.op == &op_conv ? g.weights[n->does.weight].name : "";
+        if (strstr(name, "layer")) { /* the 3x3 convolution has the stride ("v1.5"), and the shortcut with it */
+            bool first = name[7] == '0', later = name[5] > '1';
+            bool there = strstr(name, "conv2") || strstr(name, "downsample");
+            assert_int_equal(n->does.set.stride, first && later && there ? 2 : 1);
+            assert_int_equal(n->h, 56 >> (name[5] - '1' - (first && later && strstr(name, "conv1"))));
+        }
+        shortcuts += strstr(name, "downsample") != NULL;
+        sums += n->does.op == &op_add;
     }
-    assert_string_equal(b[15].prefix, "layer4.2");
-    assert_int_equal(b[15].out, arch_features(&a));
+    assert_int_equal(shortcuts, 4);
+    assert_int_equal(sums, 16);
+    assert_int_equal(g.nodes[features].c, arch_features(&a));
+    graph_clear(&g);
 }
 
 static void nonsense_is_refused_by_the_name_of_its_field(void **state)

@@ -2,14 +2,17 @@
 #include "tests/t.h"
 
 #include "base/mem.h"
+#include "engine/kernels/infer_conv.h"
 #include "engine/plan.h"
 #include "tests/lib/hashed_weights.h"
 
-static const struct conv_kernel *const kernels[][3] = {
-    {&conv_blas},
-    {&conv_winograd, &conv_blas},
+static const struct {
+    const char *name;
+    enum backend backend;
+} kinds[] = {
+    {"blas", BACKEND_BLAS},
 #if ANCHORD_ONEDNN
-    {&conv_dnnl, &conv_blas},
+    {"dnnl", BACKEND_DNNL},
 #endif
 };
 
@@ -68,15 +71,15 @@ static void vectors_are_those_of_pytorch(void **state)
     for (; read_case(f, &c); cases++) {
         struct model *m = hashed_model(&c.arch, c.size);
         float *pixels = hashed_picture(c.picture, c.size), *got = mem_new(c.dimensions, sizeof *got);
-        for (size_t k = 0; k < COUNT(kernels); k++) {
+        for (size_t k = 0; k < COUNT(kinds); k++) {
             struct err e = {0};
-            struct network *net = network_new(m, DTYPE_F32, kernels[k], &e);
+            struct network *net = network_new(m, DTYPE_F32, kinds[k].backend, &e);
             assert_ok(net, e);
             struct plan *p = plan_new(net, 1, &e);
             assert_ok(p, e);
             assert_ok(plan_forward(p, pixels, got, &e), e);
             double error = relative_error(got, c.want, c.dimensions);
-            print_message("%s, resnet%u, stem %s, width %u, %u pixels: %.1e\n", kernels[k][0]->name, c.arch.depth,
+            print_message("%s, resnet%u, stem %s, width %u, %u pixels: %.1e\n", kinds[k].name, c.arch.depth,
                           stem_name(c.arch.stem), c.arch.width, c.size, error);
             assert_true(error <= 1e-4);
             plan_free(p);
@@ -106,13 +109,13 @@ static void bf16_is_as_close_to_pytorch_as_its_rounding(void **state)
     UNUSED(state);
     struct golden_case c[2];
     struct err e = {0};
-    if (!conv_dnnl_has_bf16())
+    if (!infer_dnnl_has_bf16())
         skip();
     FILE *f = open_cases();
     assert_true(read_case(f, &c[0]) && read_case(f, &c[1]));
     fclose(f);
     struct model *m = hashed_model(&c[0].arch, c[0].size);
-    struct network *net = network_new(m, DTYPE_BF16, kernels[COUNT(kernels) - 1], &e);
+    struct network *net = network_new(m, DTYPE_BF16, BACKEND_DNNL, &e);
     struct plan *p = net ? plan_new(net, 1, &e) : NULL;
     assert_ok(p, e);
     for (size_t i = 0; i < COUNT(c); i++) {
@@ -137,10 +140,10 @@ static void a_batch_gives_what_single_images_give(void **state)
     enum { BATCH = 3, SIZE = 40, D = 64 };
     struct arch a = {18, STEM_SMALL2, 8, 0};
     struct model *m = hashed_model(&a, SIZE);
-    for (size_t k = 0; k < COUNT(kernels); k++) {
+    for (size_t k = 0; k < COUNT(kinds); k++) {
         struct err e = {0};
         float pixels[BATCH * SIZE * SIZE * 3], got[BATCH * D], want[BATCH * D];
-        struct network *net = network_new(m, DTYPE_F32, kernels[k], &e);
+        struct network *net = network_new(m, DTYPE_F32, kinds[k].backend, &e);
         struct plan *one = plan_new(net, 1, &e), *all = plan_new(net, BATCH, &e);
         assert_true(one && all && plan_batch(all) == BATCH);
         for (unsigned i = 0; i < BATCH; i++) {
@@ -150,7 +153,7 @@ static void a_batch_gives_what_single_images_give(void **state)
             free(picture);
         }
         assert_ok(plan_forward(all, pixels, got, &e), e);
-        assert_close(kernels[k][0]->name, got, want, BATCH * D, 1e-5);
+        assert_close(kinds[k].name, got, want, BATCH * D, 1e-5);
         plan_free(one);
         plan_free(all);
         network_free(net);
@@ -165,8 +168,8 @@ static void the_same_picture_gives_the_same_bits_again(void **state)
     struct err e = {0};
     struct model *m = hashed_model(&a, 64);
     float *x = hashed_picture(1, 64), *other = hashed_picture(2, 64), first[256], again[256];
-    for (size_t k = 0; k < COUNT(kernels); k++) {
-        struct network *net = network_new(m, DTYPE_F32, kernels[k], &e);
+    for (size_t k = 0; k < COUNT(kinds); k++) {
+        struct network *net = network_new(m, DTYPE_F32, kinds[k].backend, &e);
         struct plan *p = plan_new(net, 1, &e);
         assert_ok(plan_forward(p, x, first, &e), e);
         assert_ok(plan_forward(p, other, again, &e), e);
@@ -189,11 +192,11 @@ static void a_vector_without_direction_is_refused(void **state)
     struct model *m = hashed_model(&a, 16);
     struct weight *projection = &m->weights[m->n_weights - 1];
     float *x = hashed_picture(1, 16), got[5];
-    for (size_t k = 0; k < COUNT(kernels) * COUNT(bad); k++) {
+    for (size_t k = 0; k < COUNT(kinds) * COUNT(bad); k++) {
         struct err e = {0};
         for (size_t i = 0; i < projection->count; i++)
             projection->data[i] = bad[k % COUNT(bad)];
-        struct network *net = network_new(m, DTYPE_F32, kernels[k / COUNT(bad)], &e);
+        struct network *net = network_new(m, DTYPE_F32, kinds[k / COUNT(bad)].backend, &e);
         struct plan *p = plan_new(net, 1, &e);
         assert_err(plan_forward(p, x, got, &e), e, ERR_UNDECODABLE);
         plan_free(p);

@@ -1,4 +1,4 @@
-/* exact.c - plain loops in double over the ops of a learner. */
+/* exact.c - plain loops in double over the nodes of a learner. */
 #include "tests/lib/exact.h"
 
 #include <math.h>
@@ -7,40 +7,52 @@
 #include "base/mem.h"
 #include "base/num.h"
 
-static size_t count_of(const struct learner *l, size_t op)
+static const struct train_site *site(const struct exact *x, size_t i)
 {
-    return tensor_count(&l->out[op]);
+    return &x->l->sites[i];
+}
+
+static size_t count_of(const struct exact *x, size_t i)
+{
+    return tensor_count(&site(x, i)->y);
 }
 
 struct exact *exact_new(const struct learner *l)
 {
     struct exact *x = mem_new(1, sizeof *x);
+    const struct graph *g = &l->g.graph;
 
     x->l = l;
-    for (size_t i = 0; i < l->g.n_tensors; i++) {
-        x->tensors[i] = mem_new(l->tensors[i].count, sizeof(double));
-        for (size_t k = 0; k < l->tensors[i].count; k++)
-            x->tensors[i][k] = (double)l->tensors[i].data[k];
+    x->tensors = mem_new(g->n_weights, sizeof *x->tensors);
+    x->out = mem_new(g->n, sizeof *x->out);
+    x->sides = mem_new(g->n, sizeof *x->sides);
+    for (size_t i = 0; i < g->n_weights; i++) {
+        x->tensors[i] = mem_new(g->weights[i].count, sizeof(double));
+        for (size_t k = 0; k < g->weights[i].count; k++)
+            x->tensors[i][k] = (double)g->weights[i].data[k];
     }
-    for (size_t i = 0; i < l->g.n; i++)
-        x->out[i] = mem_new(count_of(l, i), sizeof(double));
+    for (size_t i = 0; i < g->n; i++)
+        x->out[i] = mem_new(count_of(x, i), sizeof(double));
     return x;
 }
 
 void exact_free(struct exact *x)
 {
-    for (size_t i = 0; i < x->l->g.n_tensors; i++)
+    for (size_t i = 0; i < x->l->g.graph.n_weights; i++)
         free(x->tensors[i]);
-    for (size_t i = 0; i < x->l->g.n; i++) {
+    for (size_t i = 0; i < x->l->g.graph.n; i++) {
         free(x->out[i]);
         free(x->sides[i]);
     }
+    free(x->tensors);
+    free(x->out);
+    free(x->sides);
     free(x);
 }
 
 const double *exact_output(const struct exact *x)
 {
-    return x->out[x->l->g.n - 1];
+    return x->out[x->l->g.graph.n - 1];
 }
 
 HOT_LOOP static void add_scaled(double *restrict y, const double *restrict w, double by, size_t n)
@@ -60,31 +72,30 @@ static double *turned(const double *w, size_t k, size_t taps)
 
 static void run_conv(struct exact *x, size_t i)
 {
-    const struct op *op = &x->l->g.ops[i];
-    const struct tensor *in = &x->l->out[op->in], *out = &x->l->out[i];
-    double *w = turned(x->tensors[op->tensor], out->c, op->window * op->window * in->c);
+    const struct node *n = site(x, i)->node;
+    const struct op_settings *o = &n->does.set;
+    const struct tensor *in = &site(x, i)->x[0], *out = &site(x, i)->y;
+    double *w = turned(x->tensors[n->does.weight], out->c, o->window * o->window * in->c);
 
-    bool large = count_of(x->l, i) * op->window * op->window * in->c > 50000000;
+    bool large = count_of(x, i) * o->window * o->window * in->c > 50000000;
     UNUSED(large); /* by a compiler without OpenMP */
 
-    memset(x->out[i], 0, count_of(x->l, i) * sizeof(double));
+    memset(x->out[i], 0, count_of(x, i) * sizeof(double));
 #pragma omp parallel for schedule(static) if (large)
     for (size_t row = 0; row < out->n * out->h * out->w; row++)
-        for (size_t t = 0; t < op->window * op->window; t++) {
-            size_t iy = row / out->w % out->h * op->stride + t / op->window - op->pad;
-            size_t ix = row % out->w * op->stride + t % op->window - op->pad;
-            const double *pixel = x->out[op->in] + ((row / out->w / out->h * in->h + iy) * in->w + ix) * in->c;
+        for (size_t t = 0; t < o->window * o->window; t++) {
+            size_t iy = row / out->w % out->h * o->stride + t / o->window - o->pad;
+            size_t ix = row % out->w * o->stride + t % o->window - o->pad;
+            const double *pixel = x->out[n->in[0]] + ((row / out->w / out->h * in->h + iy) * in->w + ix) * in->c;
             for (size_t c = 0; iy < in->h && ix < in->w && c < in->c; c++)
                 add_scaled(x->out[i] + row * out->c, w + (t * in->c + c) * out->c, pixel[c], out->c);
         }
     free(w);
 }
 
-static void rectify(struct exact *x, size_t i)
+static bool is_relu(const struct node *n)
 {
-    double *y = x->out[i];
-    for (size_t k = 0; k < count_of(x->l, i); k++)
-        y[k] = (x->sides[i] ? x->sides[i][k] : y[k] > 0) ? y[k] : 0;
+    return n->does.op == &op_relu || node_absorbed(n, &op_relu);
 }
 
 static void channel_moments(const double *x, size_t rows, size_t c, double *mean, double *variance)
@@ -98,88 +109,112 @@ static void channel_moments(const double *x, size_t rows, size_t c, double *mean
 
 static void run_norm(struct exact *x, size_t i)
 {
-    const struct op *op = &x->l->g.ops[i];
-    double *const *t = x->tensors + op->tensor, *y = x->out[i];
-    size_t c = op->c, rows = count_of(x->l, i) / c;
+    const struct node *n = site(x, i)->node;
+    double *const *t = x->tensors + n->does.weight, *y = x->out[i];
+    size_t c = n->c, rows = count_of(x, i) / c;
 
     for (size_t k = 0; k < c; k++) {
-        const double *in = x->out[op->in] + k;
+        const double *in = x->out[n->in[0]] + k;
         double mean = t[2][k], variance = t[3][k];
-        if (!op->frozen)
+        if (!site(x, i)->frozen)
             channel_moments(in, rows, c, &mean, &variance);
-        double factor = t[0][k] / sqrt(variance + (double)ARCH_BN_EPSILON);
+        double factor = t[0][k] / sqrt(variance + (double)n->does.set.epsilon);
         for (size_t r = 0; r < rows; r++)
-            y[r * c + k] =
-                (in[r * c] - mean) * factor + t[1][k] + (op->residual != NO_OP ? x->out[op->residual][r * c + k] : 0);
+            y[r * c + k] = (in[r * c] - mean) * factor + t[1][k];
     }
-    if (op->relu)
-        rectify(x, i);
+}
+
+static void run_add(struct exact *x, size_t i)
+{
+    const struct node *n = site(x, i)->node;
+    for (size_t k = 0; k < count_of(x, i); k++)
+        x->out[i][k] = x->out[n->in[0]][k] + x->out[n->in[1]][k];
+}
+
+static void run_relu(struct exact *x, size_t i)
+{
+    memcpy(x->out[i], x->out[site(x, i)->node->in[0]], count_of(x, i) * sizeof(double));
 }
 
 /* The learner's own winners where sides are taken: equal and nearly equal pixels are corners too. */
 static void run_maxpool(struct exact *x, size_t i)
 {
-    const struct op *op = &x->l->g.ops[i];
-    const struct tensor *in = &x->l->out[op->in], *out = &x->l->out[i];
+    const struct node *n = site(x, i)->node;
+    const struct op_settings *o = &n->does.set;
+    const struct tensor *in = &site(x, i)->x[0], *out = &site(x, i)->y;
 
-    for (size_t k = 0; k < count_of(x->l, i); k++) {
-        size_t row = k / op->c, oy = row / out->w % out->h, ox = row % out->w;
+    for (size_t k = 0; k < count_of(x, i); k++) {
+        size_t row = k / n->c, oy = row / out->w % out->h, ox = row % out->w;
         double most = -HUGE_VAL;
-        for (size_t t = 0; t < op->window * op->window; t++) {
-            size_t iy = oy * op->stride + t / op->window - op->pad, ix = ox * op->stride + t % op->window - op->pad;
+        for (size_t t = 0; t < o->window * o->window; t++) {
+            size_t iy = oy * o->stride + t / o->window - o->pad, ix = ox * o->stride + t % o->window - o->pad;
             bool wanted = !x->sides[i] || x->sides[i][k] == t;
             if (iy < in->h && ix < in->w && wanted)
                 most =
-                    fmax(most, x->out[op->in][((row / out->w / out->h * in->h + iy) * in->w + ix) * op->c + k % op->c]);
+                    fmax(most, x->out[n->in[0]][((row / out->w / out->h * in->h + iy) * in->w + ix) * n->c + k % n->c]);
         }
         x->out[i][k] = most;
     }
 }
 
-static void run_avgpool(struct exact *x, size_t i)
+static void run_mean(struct exact *x, size_t i)
 {
-    const struct tensor *in = &x->l->out[x->l->g.ops[i].in];
+    const struct tensor *in = &site(x, i)->x[0];
     size_t area = in->h * in->w;
 
-    memset(x->out[i], 0, count_of(x->l, i) * sizeof(double));
+    memset(x->out[i], 0, count_of(x, i) * sizeof(double));
     for (size_t k = 0; k < tensor_count(in); k++)
-        x->out[i][k / in->c / area * in->c + k % in->c] += x->out[x->l->g.ops[i].in][k] / (double)area;
+        x->out[i][k / in->c / area * in->c + k % in->c] += x->out[site(x, i)->node->in[0]][k] / (double)area;
 }
 
 static void run_linear(struct exact *x, size_t i)
 {
-    const struct op *op = &x->l->g.ops[i];
-    size_t columns = x->l->g.ops[op->in].c;
+    const struct node *n = site(x, i)->node;
+    size_t columns = site(x, i)->x[0].c;
 
-    for (size_t k = 0; k < count_of(x->l, i); k++) {
-        const double *in = x->out[op->in] + k / op->c * columns, *w = x->tensors[op->tensor] + k % op->c * columns;
-        double sum = op->bias ? x->tensors[op->tensor + 1][k % op->c] : 0;
+    for (size_t k = 0; k < count_of(x, i); k++) {
+        const double *in = x->out[n->in[0]] + k / n->c * columns, *w = x->tensors[n->does.weight] + k % n->c * columns;
+        double sum = n->does.set.bias ? x->tensors[n->does.weight + 1][k % n->c] : 0;
         for (size_t j = 0; j < columns; j++)
             sum += in[j] * w[j];
         x->out[i][k] = sum;
     }
-    if (op->relu)
-        rectify(x, i);
 }
 
 static void run_join(struct exact *x, size_t i)
 {
-    const struct op *op = &x->l->g.ops[i];
-    size_t first = count_of(x->l, op->in);
-    memcpy(x->out[i], x->out[op->in], first * sizeof(double));
-    memcpy(x->out[i] + first, x->out[op->residual], count_of(x->l, op->residual) * sizeof(double));
+    const struct node *n = site(x, i)->node;
+    size_t first = count_of(x, n->in[0]);
+    memcpy(x->out[i], x->out[n->in[0]], first * sizeof(double));
+    memcpy(x->out[i] + first, x->out[n->in[1]], count_of(x, n->in[1]) * sizeof(double));
+}
+
+/* What a node has absorbed. */
+static void run_absorbed(struct exact *x, size_t i)
+{
+    const struct node *n = site(x, i)->node;
+    double *y = x->out[i];
+    for (size_t k = 0; node_absorbed(n, &op_add) && k < count_of(x, i); k++)
+        y[k] += x->out[n->in[n->n_own]][k];
+    for (size_t k = 0; is_relu(n) && k < count_of(x, i); k++)
+        y[k] = (x->sides[i] ? x->sides[i][k] : y[k] > 0) ? y[k] : 0;
 }
 
 void exact_forward(struct exact *x, const float *pixels)
 {
-    static void (*const run[])(struct exact *, size_t) = {
-        [OP_CONV] = run_conv,       [OP_NORM] = run_norm,     [OP_MAXPOOL] = run_maxpool,
-        [OP_AVGPOOL] = run_avgpool, [OP_LINEAR] = run_linear, [OP_JOIN] = run_join};
-    for (size_t i = 0; i < x->l->g.n; i++) {
-        if (x->l->g.ops[i].kind != OP_INPUT)
-            run[x->l->g.ops[i].kind](x, i);
-        for (size_t k = 0; x->l->g.ops[i].kind == OP_INPUT && k < count_of(x->l, i); k++)
+    static const struct {
+        const struct op *op;
+        void (*run)(struct exact *, size_t);
+    } rows[] = {{&op_conv, run_conv}, {&op_norm, run_norm},       {&op_relu, run_relu}, {&op_add, run_add},
+                {&op_join, run_join}, {&op_maxpool, run_maxpool}, {&op_mean, run_mean}, {&op_linear, run_linear}};
+    for (size_t i = 0; i < x->l->g.graph.n; i++) {
+        const struct node *n = site(x, i)->node;
+        for (size_t k = 0; n->n_in == 0 && k < count_of(x, i); k++)
             x->out[i][k] = (double)*pixels++;
+        for (size_t k = 0; k < COUNT(rows); k++)
+            if (rows[k].op == n->does.op)
+                rows[k].run(x, i);
+        run_absorbed(x, i);
     }
 }
 
@@ -188,13 +223,13 @@ size_t exact_other_sides(const struct exact *x, size_t *all)
     size_t other = 0;
 
     *all = 0;
-    for (size_t i = 1; i < x->l->g.n; i++) {
-        const void *y = x->l->out[i].data;
-        if (!x->l->g.ops[i].relu || !x->l->g.ops[i].needs_gradient)
+    for (size_t i = 0; i < x->l->g.graph.n; i++) {
+        const struct tensor *y = &site(x, i)->y;
+        if (!is_relu(site(x, i)->node) || !x->l->g.marks[i].wants_gradient)
             continue;
-        for (size_t k = 0; k < count_of(x->l, i); k++, ++*all) {
-            bool theirs = x->l->out[i].dtype == DTYPE_F32 ? ((const float *)y)[k] > 0
-                                                          : bf16_to_float(((const uint16_t *)y)[k]) > 0;
+        for (size_t k = 0; k < count_of(x, i); k++, ++*all) {
+            bool theirs = y->dtype == DTYPE_F32 ? ((const float *)y->data)[k] > 0
+                                                : bf16_to_float(((const uint16_t *)y->data)[k]) > 0;
             other += theirs != (x->out[i][k] > 0);
         }
     }
@@ -203,15 +238,15 @@ size_t exact_other_sides(const struct exact *x, size_t *all)
 
 void exact_take_sides(struct exact *x)
 {
-    for (size_t i = 1; i < x->l->g.n; i++) {
-        const float *y = x->l->out[i].data;
-        bool pool = x->l->g.ops[i].kind == OP_MAXPOOL;
-        if (!x->l->g.ops[i].needs_gradient || (!x->l->g.ops[i].relu && !pool))
+    for (size_t i = 0; i < x->l->g.graph.n; i++) {
+        const struct train_site *s = site(x, i);
+        bool pool = s->node->does.op == &op_maxpool;
+        if (!x->l->g.marks[i].wants_gradient || (!is_relu(s->node) && !pool))
             continue;
-        assert(x->l->out[i].dtype == DTYPE_F32);
+        assert(s->y.dtype == DTYPE_F32);
         free(x->sides[i]);
-        x->sides[i] = mem_new(count_of(x->l, i), 1);
-        for (size_t k = 0; k < count_of(x->l, i); k++)
-            x->sides[i][k] = pool ? x->l->marks[i][k] : y[k] > 0;
+        x->sides[i] = mem_new(count_of(x, i), 1);
+        for (size_t k = 0; k < count_of(x, i); k++)
+            x->sides[i][k] = pool ? ((const uint8_t *)s->kept)[k] : ((const float *)s->y.data)[k] > 0;
     }
 }

@@ -14,11 +14,11 @@
 #include "engine/learning/learner_parts.h"
 
 struct exact {
-    const struct learner *l;         /* borrowed */
-    double *tensors[OP_TENSORS_MAX]; /* the learner's when this was made; may be written */
-    double *out[OPS_MAX];            /* of each op */
-    uint8_t *sides[OPS_MAX]; /* taken from the learner: 1 where a ReLU lets pass, the pixel that won a max pooling;
-                                      * NULL: from this forward itself */
+    const struct learner *l; /* borrowed */
+    double **tensors;        /* the learner's weights when this was made; may be written */
+    double **out;            /* of each node */
+    uint8_t **sides;         /* taken from the learner: 1 where a ReLU lets pass, the pixel that won a max pooling;
+                              * NULL: from this forward itself */
 };
 
 struct exact *exact_new(const struct learner *l);

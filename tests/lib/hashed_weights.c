@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -31,23 +32,19 @@ static void fill(const char *name, float *out, size_t n, double low, double high
         out[i] = (float)(low + (high - low) * uniform(seed, i));
 }
 
-static void fill_weight(struct weight *w, enum weight_kind kind)
+void hashed_weight(const struct weight *w)
 {
-    double bound =
-        kind == WEIGHT_CONV || kind == WEIGHT_LINEAR ? sqrt(6 / ((double)w->count / (double)w->shape[0])) : 0.3;
-    switch (kind) {
-    case WEIGHT_BN_SCALE: fill(w->name, w->data, w->count, 0.3, 1.1); break;
-    case WEIGHT_BN_VARIANCE: fill(w->name, w->data, w->count, 0.3, 1.5); break;
-    case WEIGHT_CONV:
-    case WEIGHT_LINEAR:
-    case WEIGHT_BN_SHIFT:
-    case WEIGHT_BN_MEAN: fill(w->name, w->data, w->count, -bound, bound); break;
-    }
+    double bound = w->rank > 1 ? sqrt(6 / ((double)w->count / (double)w->shape[0])) : 0.3;
+    if (w->kind == WEIGHT_VARIANCE)
+        fill(w->name, w->data, w->count, 0.3, 1.5);
+    else if (w->start > 0) /* a scale */
+        fill(w->name, w->data, w->count, 0.3, 1.1);
+    else
+        fill(w->name, w->data, w->count, -bound, bound);
 }
 
 struct model *hashed_model(const struct arch *a, uint32_t size)
 {
-    struct weight_spec specs[ARCH_WEIGHTS_MAX];
     struct preprocess pre = preprocess_imagenet;
     struct err e = {0};
 
@@ -58,11 +55,18 @@ struct model *hashed_model(const struct arch *a, uint32_t size)
         fprintf(stderr, "hashed_model: %s\n", e.text);
         abort();
     }
-    arch_weights(a, specs);
     for (size_t i = 0; i < m->n_weights; i++)
-        fill_weight(&m->weights[i], specs[i].kind);
+        hashed_weight(&m->weights[i]);
     model_seal(m);
     return m;
+}
+
+const struct weight *model_weight(const struct model *m, const char *name)
+{
+    for (size_t i = 0; i < m->n_weights; i++)
+        if (strcmp(m->weights[i].name, name) == 0)
+            return &m->weights[i];
+    return NULL;
 }
 
 float *hashed_picture(unsigned number, size_t size)

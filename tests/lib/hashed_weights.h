@@ -11,6 +11,11 @@
  * model_free(). */
 struct model *hashed_model(const struct arch *a, uint32_t size);
 
+/* The values of one weight, by its name. */
+void hashed_weight(const struct weight *w);
+/* The weight of that name; NULL when there is none. */
+const struct weight *model_weight(const struct model *m, const char *name);
+
 /* Picture `number`: coarse squares with fine noise, [size, size, 3] in -2.5..2.5.  The caller's to free. */
 float *hashed_picture(unsigned number, size_t size);
 

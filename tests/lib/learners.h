@@ -13,7 +13,7 @@ struct learner_kind {
 enum { LEARNER_KINDS = 1 + ANCHORD_ONEDNN };
 extern const struct learner_kind learner_kinds[LEARNER_KINDS]; /* in fp32 */
 #if ANCHORD_ONEDNN
-extern const struct learner_kind learner_rounded; /* in bf16, where the processor has it (conv_dnnl_has_bf16()) */
+extern const struct learner_kind learner_rounded; /* in bf16, where the processor has it (infer_dnnl_has_bf16()) */
 #endif
 
 /* n hashed pictures from number `first` on, [n, size, size, 3]; the caller's to free. */

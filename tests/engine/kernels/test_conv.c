@@ -5,11 +5,11 @@
 #include "base/rng.h"
 #include "engine/kernels/infer_conv.h"
 
-static const struct conv_kernel *const kernels[] = {
-    &conv_blas,
-    &conv_winograd,
+static const struct infer_kernel *const kernels[] = {
+    &infer_patches,
+    &infer_winograd,
 #if ANCHORD_ONEDNN
-    &conv_dnnl,
+    &infer_dnnl,
 #endif
 };
 
@@ -122,14 +122,14 @@ static void free_buffers(struct buffers *b)
 }
 
 /* Packs for one image, as an encoder does, and runs for s->n. */
-static void run(const struct conv_kernel *kernel, const struct conv_spec *s, struct buffers *b)
+static void run(const struct infer_kernel *kernel, const struct conv_spec *s, struct buffers *b)
 {
     struct err e = {0};
     struct conv_spec one = *s;
     one.n = 1;
-    struct conv_weights *w = kernel->pack(&one, b->w, b->bias, &e);
+    struct infer_weights *w = kernel->pack(&one, b->w, b->bias, &e);
     assert_ok(w, e);
-    struct conv *c = kernel->open(s, w, &e);
+    struct infer_conv *c = kernel->open(s, w, &e);
     assert_ok(c, e);
     void *scratch = mem_aligned(kernel->scratch(c) + 1, 1);
     memset(scratch, 0xff, kernel->scratch(c)); /* NaN: what another convolution left there must not matter */
@@ -142,7 +142,7 @@ static void run(const struct conv_kernel *kernel, const struct conv_spec *s, str
         b->y[i] = s->dtype == DTYPE_BF16 ? bf16_to_float(((uint16_t *)b->y_out)[i]) : ((float *)b->y_out)[i];
 }
 
-static void check(const struct conv_kernel *kernel, const struct conv_spec *s, double tolerance)
+static void check(const struct infer_kernel *kernel, const struct conv_spec *s, double tolerance)
 {
     char what[160];
     struct buffers b = make_buffers(s, 7);
@@ -180,9 +180,9 @@ static void blas_supports_every_fp32_shape(void **state)
     UNUSED(state);
     for (size_t i = 0; i < COUNT(shapes); i++) {
         struct conv_spec s = spec_of(shapes[i], DTYPE_F32, true, true);
-        assert_true(conv_blas.supports(&s));
+        assert_true(infer_patches.supports(&s));
         s.dtype = DTYPE_BF16;
-        assert_false(conv_blas.supports(&s));
+        assert_false(infer_patches.supports(&s));
     }
 }
 
@@ -190,7 +190,7 @@ static void blas_supports_every_fp32_shape(void **state)
 static void bf16_agrees_to_its_rounding(void **state)
 {
     UNUSED(state);
-    if (!conv_dnnl_has_bf16())
+    if (!infer_dnnl_has_bf16())
         skip();
     check_all(DTYPE_BF16, 1.0 / 128);
 }

@@ -5,11 +5,11 @@
 #include "base/rng.h"
 #include "engine/kernels/train_conv.h"
 
-static const struct conv_method *const methods[] = {
-    &conv_patches,
-    &conv_winograd_train,
+static const struct train_kernel *const methods[] = {
+    &train_patches,
+    &train_winograd,
 #if ANCHORD_ONEDNN
-    &conv_direct,
+    &train_dnnl,
 #endif
 };
 
@@ -112,17 +112,17 @@ static double error_of(const void *got, enum dtype d, const double *want, size_t
     return worst / largest;
 }
 
-static double run(const struct conv_method *m, const struct problem *p, enum conv_pass pass)
+static double run(const struct train_kernel *m, const struct problem *p, enum conv_pass pass)
 {
     struct err e = {0};
     const struct conv_spec *s = &p->s;
-    struct conv_job *j = m->open(s, pass, &e);
+    struct train_conv *j = m->open(s, pass, &e);
     assert_ok(j, e);
     void *scratch = mem_aligned(m->scratch(j) + 1, 1), *x = to_dtype(p->x, p->n_x, s->dtype);
     void *y = to_dtype(p->y, p->n_y, s->dtype), *w = to_dtype(p->w, p->n_w, DTYPE_F32);
     double error = 0;
     for (int again = 0; again < 2; again++) { /* the second run finds what the first left behind */
-        assert_true(m->run(j, &(struct conv_operands){x, y, w, scratch}));
+        assert_true(m->run(j, &(struct train_operands){x, y, w, scratch}));
         error = pass == CONV_FORWARD     ? error_of(y, s->dtype, p->want_y, p->n_y)
                 : pass == CONV_BACK_DATA ? error_of(x, s->dtype, p->want_x, p->n_x)
                                          : error_of(w, DTYPE_F32, p->want_w, p->n_w);
@@ -143,7 +143,7 @@ static void check_all(enum dtype d, double tolerance)
         size_t checked = 0;
         for (size_t k = 0; k < COUNT(methods) * CONV_PASSES; k++) {
             enum conv_pass pass = (enum conv_pass)(k % CONV_PASSES);
-            const struct conv_method *m = methods[k / CONV_PASSES];
+            const struct train_kernel *m = methods[k / CONV_PASSES];
             if (!m->supports(&p.s, pass))
                 continue;
             double error = run(m, &p, pass);
@@ -170,7 +170,7 @@ static void many_images_are_worked_on_in_tiles(void **state)
     static const size_t large[8] = {6, 56, 56, 128, 4, 3, 1, 1}; /* 14 MB of patches an image */
     struct problem p = make_problem(large, DTYPE_F32);
     for (int pass = 0; pass < CONV_PASSES; pass++)
-        assert_true(run(&conv_patches, &p, (enum conv_pass)pass) <= 2e-5);
+        assert_true(run(&train_patches, &p, (enum conv_pass)pass) <= 2e-5);
     free_problem(&p);
 }
 
@@ -178,7 +178,7 @@ static void many_images_are_worked_on_in_tiles(void **state)
 static void bf16_agrees_to_its_rounding(void **state)
 {
     UNUSED(state);
-    if (!conv_dnnl_has_bf16())
+    if (!infer_dnnl_has_bf16())
         skip();
     check_all(DTYPE_BF16, 1.0 / 128);
 }
@@ -187,7 +187,7 @@ static void bf16_is_not_offered_without_onednn(void **state)
 {
     UNUSED(state);
     struct conv_spec s = {DTYPE_BF16, 1, 4, 4, 8, 8, 3, 1, 1, false, false};
-    assert_false(conv_patches.supports(&s, CONV_FORWARD));
+    assert_false(train_patches.supports(&s, CONV_FORWARD));
 }
 #endif
 

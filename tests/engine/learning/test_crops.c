@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "engine/kernels/gemm.h"
 #include "engine/learning/train_step.h"
+#include "tests/lib/hashed_weights.h"
 #include "tests/lib/training_fixture.h"
 
 enum { IMAGES = 6, SIZE = 32, SMALL = 20, FULL = 2, OTHERS = 3, ROWS = (FULL + OTHERS) * IMAGES };
@@ -72,10 +73,10 @@ static struct step_report run(struct trial *t)
     return r;
 }
 
-static const struct learner_tensor *find(struct learner *l, const char *name)
+static const struct weight *find(struct learner *l, const char *name)
 {
     size_t n;
-    const struct learner_tensor *t = learner_tensors(l, &n);
+    const struct weight *t = learner_weights(l, &n);
     for (size_t i = 0; i < n; i++)
         if (strcmp(t[i].name, name) == 0)
             return &t[i];
@@ -175,10 +176,10 @@ static void targets_are_made_of_the_full_crops(void **state)
     size_t n;
     run(&many);
     run(&full);
-    const struct learner_tensor *a = learner_tensors(train_step_target(many.step), &n),
-                                *b = learner_tensors(train_step_target(full.step), &n);
+    const struct weight *a = learner_weights(train_step_target(many.step), &n),
+                        *b = learner_weights(train_step_target(full.step), &n);
     for (size_t i = 0; i < n; i++)
-        if (a[i].statistic)
+        if (weight_is_statistic(&a[i]))
             assert_memory_equal(a[i].data, b[i].data, a[i].count * sizeof(float));
     a = find(train_step_learner(many.step), "bn1.running_mean");
     b = find(train_step_learner(full.step), "bn1.running_mean");

@@ -130,7 +130,7 @@ static double variance_norm(struct learner *l)
 {
     size_t n;
     double sum = 0;
-    const struct learner_tensor *t = learner_tensors(l, &n);
+    const struct weight *t = learner_weights(l, &n);
     assert_string_equal(t[n - 1].name, "layer4.1.bn2.running_var");
     for (size_t i = 0; i < t[n - 1].count; i++)
         sum += (double)t[n - 1].data[i] * (double)t[n - 1].data[i];
@@ -192,7 +192,7 @@ static void a_step_and_ten_losses_are_those_of_pytorch(void **state)
 static void in_bf16_ten_losses_are_near_those_of_pytorch(void **state)
 {
     UNUSED(state);
-    if (!conv_dnnl_has_bf16())
+    if (!infer_dnnl_has_bf16())
         skip();
     struct run r = run_new(&learner_rounded, NULL);
     double want[GOLDEN_STEPS];
@@ -215,7 +215,7 @@ static void in_bf16_ten_losses_are_near_those_of_pytorch(void **state)
 static void assert_same_tensors(struct learner *a, struct learner *b)
 {
     size_t n, m;
-    const struct learner_tensor *x = learner_tensors(a, &n), *y = learner_tensors(b, &m);
+    const struct weight *x = learner_weights(a, &n), *y = learner_weights(b, &m);
     assert_int_equal(n, m);
     for (size_t i = 0; i < n; i++)
         assert_memory_equal(x[i].data, y[i].data, x[i].count * sizeof(float));
@@ -243,7 +243,7 @@ static void the_same_run_gives_the_same_bits(void **state)
     for (size_t k = 0; k < COUNT(learner_kinds); k++)
         check_repeats(&learner_kinds[k]);
 #if ANCHORD_ONEDNN
-    if (conv_dnnl_has_bf16())
+    if (infer_dnnl_has_bf16())
         check_repeats(&learner_rounded);
 #endif
     omp_set_num_threads(threads);

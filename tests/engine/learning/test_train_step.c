@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "engine/learning/train_step.h"
+#include "tests/lib/hashed_weights.h"
 #include "tests/lib/training_fixture.h"
 
 #define FROZEN ",\"freeze_norm\":true"
@@ -53,9 +54,9 @@ static struct train_step *step_of(const char *more, struct model **m)
     return s;
 }
 
-static const struct learner_tensor *tensors_of(struct train_step *s, size_t *n)
+static const struct weight *tensors_of(struct train_step *s, size_t *n)
 {
-    return learner_tensors(train_step_learner(s), n);
+    return learner_weights(train_step_learner(s), n);
 }
 
 /* |a - b| over |b - start|, all tensors together: how far two ways differ, measured by how far they went. */
@@ -63,7 +64,7 @@ static double difference(struct train_step *a, struct train_step *b, struct trai
 {
     size_t n;
     double apart = 0, way = 0;
-    const struct learner_tensor *ta = tensors_of(a, &n), *tb = tensors_of(b, &n), *t0 = tensors_of(start, &n);
+    const struct weight *ta = tensors_of(a, &n), *tb = tensors_of(b, &n), *t0 = tensors_of(start, &n);
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < ta[i].count; k++) {
             apart += pow((double)ta[i].data[k] - (double)tb[i].data[k], 2);
@@ -128,7 +129,7 @@ static void the_average_is_exported(void **state)
     struct step_report r;
     struct err e = {0};
     size_t n;
-    const struct learner_tensor *t = tensors_of(s, &n);
+    const struct weight *t = tensors_of(s, &n);
     double mean = (double)t[0].data[0] / (STEPS + 1);
     for (int i = 0; i < STEPS; i++) {
         assert_ok(train_step_run(s, &b, 0.05, &r, &e), e);
@@ -157,7 +158,7 @@ static void clipping_bounds_the_step_and_a_nan_leaves_the_weights(void **state)
     assert_ok(train_step_run(free_step, &b, 0.05, &r, &e) && train_step_run(clipped, &b, 0.05, &r, &e), e);
     assert_true(r.gradient_norm > 0.1); /* the one before clipping is told */
     assert_true(difference(free_step, clipped, clipped) > 0);
-    const struct learner_tensor *t = tensors_of(clipped, &n);
+    const struct weight *t = tensors_of(clipped, &n);
     float before = t[0].data[0];
     *b.pixels = NAN;
     assert_ok(train_step_run(clipped, &b, 0.05, &r, &e), e);

@@ -53,7 +53,8 @@ static void begin(struct trial *t, const char *method, const char *more)
     assert_ok(t->step != NULL, e);
     if (!picks)
         picks = mem_text(learner_picks(train_step_learner(t->step)));
-    t->watch = watch_new(&t->config, &(struct loss_shape){.n = ROWS, .d = train_step_outputs(t->step)}, 6, STEPS);
+    t->watch = watch_new(&t->config, &(struct loss_shape){.n = ROWS, .d = learner_outputs(train_step_learner(t->step))},
+                         6, STEPS);
     t->batch = (struct batch){.rows = ROWS,
                               .pixels = mem_aligned((size_t)ROWS * VALUES, sizeof(float)),
                               .groups = mem_new(ROWS, sizeof *t->batch.groups),
@@ -168,10 +169,10 @@ static void collapses_are_seen_and_named(void **state)
         }
 }
 
-static const struct learner_tensor *find(struct learner *l, const char *name)
+static const struct weight *find(struct learner *l, const char *name)
 {
     size_t n;
-    const struct learner_tensor *t = learner_tensors(l, &n);
+    const struct weight *t = learner_weights(l, &n);
     for (size_t i = 0; i < n; i++)
         if (strcmp(t[i].name, name) == 0)
             return &t[i];

@@ -1,5 +1,5 @@
 /* conv_picks.c - measures the implementations of convolutions, and remembers which was the fastest. */
-#include "engine/learning/conv_picks.h"
+#include "engine/ops/conv_picks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,11 +14,11 @@ enum { RUNS = 3 }; /* timed ones, after one that is not */
 static const char *const pass_names[CONV_PASSES] = {"forward", "back_data", "back_weights"};
 
 /* Ends with NULL. */
-static const struct conv_method *const *methods_of(enum backend b)
+static const struct train_kernel *const *kernels_of(enum backend b)
 {
-    static const struct conv_method *const blas[] = {&conv_winograd_train, &conv_patches, NULL};
+    static const struct train_kernel *const blas[] = {&train_winograd, &train_patches, NULL};
 #if ANCHORD_ONEDNN
-    static const struct conv_method *const dnnl[] = {&conv_direct, &conv_winograd_train, &conv_patches, NULL};
+    static const struct train_kernel *const dnnl[] = {&train_dnnl, &train_winograd, &train_patches, NULL};
     if (b == BACKEND_DNNL)
         return dnnl;
 #else
@@ -27,13 +27,13 @@ static const struct conv_method *const *methods_of(enum backend b)
     return blas;
 }
 
-/* The best of a few runs, in seconds; negative when the method fails.  One run is enough to see that it is far from `least`
- * (the best of the methods before; negative: none). */
-static double time_of(const struct conv_method *m, const struct conv_spec *s, enum conv_pass pass,
-                      struct conv_operands o, double least)
+/* The best of a few runs, in seconds; negative when the kernel fails.  One run is enough to see that it is far from `least`
+ * (the best of the kernels before; negative: none). */
+static double time_of(const struct train_kernel *m, const struct conv_spec *s, enum conv_pass pass,
+                      struct train_operands o, double least)
 {
     double best = -1;
-    struct conv_job *j = m->open(s, pass, NULL);
+    struct train_conv *j = m->open(s, pass, NULL);
     if (!j)
         return best;
     void *own = mem_aligned(m->scratch(j) + 1, 1);
@@ -56,17 +56,17 @@ static double time_of(const struct conv_method *m, const struct conv_spec *s, en
     return best;
 }
 
-static const struct conv_method *fastest(const struct conv_spec *s, enum conv_pass pass, enum backend backend,
-                                         const struct conv_operands *o)
+static const struct train_kernel *fastest(const struct conv_spec *s, enum conv_pass pass, enum backend backend,
+                                          const struct train_operands *o)
 {
-    const struct conv_method *const *methods = methods_of(backend), *able[4];
-    const struct conv_method *best = NULL;
+    const struct train_kernel *const *kernels = kernels_of(backend), *able[4];
+    const struct train_kernel *best = NULL;
     double least = -1;
     size_t n = 0;
 
-    for (; *methods; methods++)
-        if ((*methods)->supports(s, pass))
-            able[n++] = *methods;
+    for (; *kernels; kernels++)
+        if ((*kernels)->supports(s, pass))
+            able[n++] = *kernels;
     if (n == 1) /* nothing to measure */
         return able[0];
     for (size_t i = 0; i < n; i++) {
@@ -80,14 +80,14 @@ static const struct conv_method *fastest(const struct conv_spec *s, enum conv_pa
 }
 
 /* What an earlier convolution of the same shape got; NULL when there is none. */
-static const struct conv_method *pick_before(const struct conv_pick *picks, size_t i, enum conv_pass pass)
+static const struct train_kernel *pick_before(const struct conv_pick *picks, size_t i, enum conv_pass pass)
 {
     const struct conv_spec *a = &picks[i].spec;
     for (size_t k = 0; k < i; k++) {
         const struct conv_spec *b = &picks[k].spec;
-        if (picks[k].methods[pass] && a->n == b->n && a->h == b->h && a->w == b->w && a->c == b->c && a->k == b->k &&
+        if (picks[k].kernels[pass] && a->n == b->n && a->h == b->h && a->w == b->w && a->c == b->c && a->k == b->k &&
             a->window == b->window && a->stride == b->stride)
-            return picks[k].methods[pass];
+            return picks[k].kernels[pass];
     }
     return NULL;
 }
@@ -99,20 +99,20 @@ bool conv_picks_measure(struct conv_pick *picks, size_t n, enum backend backend,
         enum conv_pass pass = (enum conv_pass)(i % CONV_PASSES);
         if (!p->wanted[pass])
             continue;
-        p->methods[pass] = pick_before(picks, i / CONV_PASSES, pass);
-        if (!p->methods[pass])
-            p->methods[pass] = fastest(&p->spec, pass, backend, &p->trial);
-        if (!p->methods[pass])
+        p->kernels[pass] = pick_before(picks, i / CONV_PASSES, pass);
+        if (!p->kernels[pass])
+            p->kernels[pass] = fastest(&p->spec, pass, backend, &p->trial);
+        if (!p->kernels[pass])
             return err_set(e, ERR_INTERNAL, "nothing here computes %s", p->name);
     }
     return true;
 }
 
-static bool find_method(struct conv_pick *p, enum conv_pass pass, enum backend backend, const char *name, struct err *e)
+static bool find_kernel(struct conv_pick *p, enum conv_pass pass, enum backend backend, const char *name, struct err *e)
 {
-    for (const struct conv_method *const *m = methods_of(backend); *m; m++)
+    for (const struct train_kernel *const *m = kernels_of(backend); *m; m++)
         if (strcmp((*m)->name, name) == 0 && (*m)->supports(&p->spec, pass)) {
-            p->methods[pass] = *m;
+            p->kernels[pass] = *m;
             return true;
         }
     err_field(e, "picks", "%s: the kernel `%s` cannot be had here", p->name, name);
@@ -128,12 +128,12 @@ static bool read_one(struct conv_pick *p, const struct json *v, enum backend bac
     if (!name || strcmp(name, p->name) != 0)
         return err_field(e, "picks", "`%s` was expected", p->name);
     for (int pass = 0; pass < CONV_PASSES; pass++) {
-        const char *method = json_as_text(json_member(v, pass_names[pass]), NULL);
+        const char *kernel = json_as_text(json_member(v, pass_names[pass]), NULL);
         if (!p->wanted[pass])
             continue;
-        if (!method)
+        if (!kernel)
             return err_field(e, "picks", "%s has no `%s`", p->name, pass_names[pass]);
-        if (!find_method(p, (enum conv_pass)pass, backend, method, e))
+        if (!find_kernel(p, (enum conv_pass)pass, backend, kernel, e))
             return false;
     }
     return true;
@@ -162,7 +162,7 @@ void conv_picks_write(const struct conv_pick *picks, size_t n, struct buf *out)
         jw_object(&w, NULL);
         jw_text(&w, "name", picks[i].name);
         for (int pass = 0; pass < CONV_PASSES; pass++)
-            jw_text(&w, pass_names[pass], picks[i].methods[pass] ? picks[i].methods[pass]->name : NULL);
+            jw_text(&w, pass_names[pass], picks[i].kernels[pass] ? picks[i].kernels[pass]->name : NULL);
         jw_end(&w);
     }
     jw_end(&w);
@@ -175,7 +175,7 @@ bool conv_picks_open(struct conv_pick *picks, size_t n, size_t *scratch, struct 
     for (size_t i = 0; i < n * CONV_PASSES; i++) {
         struct conv_pick *p = &picks[i / CONV_PASSES];
         enum conv_pass pass = (enum conv_pass)(i % CONV_PASSES);
-        const struct conv_method *m = p->methods[pass];
+        const struct train_kernel *m = p->kernels[pass];
         if (!m)
             continue;
         p->jobs[pass] = m->open(&p->spec, pass, e);
@@ -191,7 +191,7 @@ void conv_picks_close(struct conv_pick *picks, size_t n)
     for (size_t i = 0; i < n * CONV_PASSES; i++) {
         struct conv_pick *p = &picks[i / CONV_PASSES];
         if (p->jobs[i % CONV_PASSES])
-            p->methods[i % CONV_PASSES]->close(p->jobs[i % CONV_PASSES]);
+            p->kernels[i % CONV_PASSES]->close(p->jobs[i % CONV_PASSES]);
         p->jobs[i % CONV_PASSES] = NULL;
     }
 }

@@ -1,0 +1,50 @@
+/* join.c - the rows of one tensor, then those of another: several passes meet here. */
+#include <assert.h>
+
+#include "base/num.h"
+#include "engine/ops/op.h"
+
+static void shape(struct node *n, const struct graph *g)
+{
+    const struct node *a = &g->nodes[n->in[0]], *b = &g->nodes[n->in[1]];
+    assert(n->n_in == 2 && a->h == b->h && a->w == b->w && a->c == b->c && a->fp32 == b->fp32);
+    n->rows = a->rows + b->rows;
+}
+
+static void join(const struct tensor x[2], const struct tensor *y)
+{
+    size_t first = tensor_bytes(&x[0]);
+    memcpy(y->data, x[0].data, first);
+    memcpy((char *)y->data + first, x[1].data, tensor_bytes(&x[1]));
+}
+
+static bool infer(struct infer_site *s, struct err *e)
+{
+    UNUSED(e);
+    join(s->x, &s->y);
+    return true;
+}
+
+static bool forward(struct train_site *s)
+{
+    join(s->x, &s->y);
+    return true;
+}
+
+static bool backward(struct train_site *s)
+{
+    size_t first = tensor_bytes(&s->x[0]);
+    if (s->dx[0])
+        memcpy(s->dx[0], s->dy[0], first);
+    if (s->dx[1])
+        memcpy(s->dx[1], (const char *)s->dy[0] + first, tensor_bytes(&s->x[1]));
+    return true;
+}
+
+const struct op op_join = {
+    .name = "join",
+    .shape = shape,
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+};
