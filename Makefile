@@ -144,7 +144,7 @@ $(SPLIT): $(B)/server/main.o $(B)/tests/faults/split_switch.o $(LIB)
 BELIEVE := $(B)/tests/faults/anchord-believe
 $(BELIEVE): $(B)/server/main.o $(B)/tests/faults/believe.o $(LIB)
 	@mkdir -p $(@D)
-	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) -Wl,--wrap=file_renew,--wrap=sql_checkpoint -o $@ $^ $(LIBS)
+	@echo "LD  $@"; $(CC) $(LDFLAGS_ALL) -Wl,--wrap=file_renew,--wrap=sql_upkeep -o $@ $^ $(LIBS)
 
 tests: $(TESTS) $(REPLAYS) $(PRELOAD) $(SPLIT) $(BELIEVE) $(B)/anchord
 

@@ -191,7 +191,7 @@ static bool make(struct backup *b, struct err *e)
     b->file.created_at = clock_unix();
     snprintf(backups, sizeof backups, "%s/backups", b->store->dir);
     snprintf(final, sizeof final, "%s/%s", backups, b->write->backup);
-    snprintf(path, sizeof path, "%s/anchord.db", b->dir);
+    snprintf(path, sizeof path, "%s/" CATALOG_FILE, b->dir);
     if (!file_make_dirs(b->dir, e) || !copy_catalog(b, path, e) || !copy_files(b, path, e) ||
         !backup_file_write(&b->file, b->dir, e) || !file_sync_dir(b->dir, e))
         return false;

@@ -30,7 +30,7 @@ struct restore {
 };
 
 /* In the order in which they get their place. */
-static const char *const parts[] = {"blobs", "models", "anchord.db"};
+static const char *const parts[] = {"blobs", "models", CATALOG_FILE};
 
 static bool is_part(const char *name)
 {
@@ -220,8 +220,8 @@ static bool restore_files(struct restore *r, struct err *e)
 static bool make_all(struct restore *r, struct err *e)
 {
     char from[PATHS], to[PATHS];
-    snprintf(from, sizeof from, "%s/anchord.db", r->backup);
-    snprintf(to, sizeof to, "%s/anchord.db", r->dir);
+    snprintf(from, sizeof from, "%s/" CATALOG_FILE, r->backup);
+    snprintf(to, sizeof to, "%s/" CATALOG_FILE, r->dir);
     if (!file_make_dirs(r->dir, e) || !restore_file(from, to, r->file.catalog_sha256, e))
         return false;
     struct catalog *c = catalog_open(to, e); /* which brings one of an older anchord up to date */

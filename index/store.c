@@ -94,10 +94,10 @@ static bool load_or_remake(struct store *s, struct err *e)
 static bool open_parts(struct store *s, struct err *e)
 {
     char path[PATH_MAX];
-    sub_path(s, "anchord.db", path);
+    sub_path(s, CATALOG_FILE, path);
     s->catalog = catalog_open(path, e);
-    if (s->catalog)
-        catalog_keep_log(s->catalog);
+    if (s->catalog && !catalog_upkeep(catalog_writer(s->catalog), UPKEEP_RESERVE, NULL, e))
+        return false;
     sub_path(s, "thumbnails", path);
     s->thumbnails = file_cache_new(path, s->options.thumbnail_cache_bytes);
     sub_path(s, "blobs", path);
@@ -162,7 +162,7 @@ void store_close(struct store *s)
     writer_stop(s->writer);
     struct err e = {0};
     if (served && !atomic_load(&s->degraded) && reserve_spare(s->reserve) > 0 &&
-        !catalog_checkpoint(catalog_writer(s->catalog), true, &e)) /* its file stays: catalog_keep_log() */
+        !catalog_upkeep(catalog_writer(s->catalog), UPKEEP_SHRINK, NULL, &e))
         log_warn("checkpoint", "%s", e.text);
     close_parts(s);
     reserve_close(s->reserve);
@@ -208,16 +208,14 @@ bool store_write(struct store *s, struct write *w, struct err *e)
 
 void store_get_stats(struct store *s, struct store_stats *out)
 {
-    char path[PATH_MAX];
-    struct stat st;
+    int64_t file;
     *out = (struct store_stats){.blobs_written = atomic_load(&s->blobs_written),
                                 .groups = atomic_load(&s->groups),
                                 .writes = atomic_load(&s->writes),
                                 .waiting = (int64_t)writer_waiting(s->writer),
                                 .last_commit_s = (double)atomic_load(&s->commit_ns) * 1e-9};
     shelf_totals(s->shelf, out);
-    sub_path(s, "anchord.db-wal", path);
-    out->wal_bytes = stat(path, &st) == 0 ? st.st_size : 0;
+    catalog_sizes(s->catalog, &file, &out->wal_bytes);
     if (!file_free_space(s->dir, &out->free_bytes, NULL))
         out->free_bytes = 0;
 }

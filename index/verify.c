@@ -346,7 +346,7 @@ static bool check_all(struct verify *v, struct err *e)
 {
     char path[PATHS];
     struct err why = {0};
-    snprintf(path, sizeof path, "%s/anchord.db", v->store.dir);
+    snprintf(path, sizeof path, "%s/" CATALOG_FILE, v->store.dir);
     if (access(path, F_OK) != 0)
         return err_set(e, ERR_NOT_FOUND, "there is no catalogue in %s", v->store.dir);
     v->store.catalog = catalog_open(path, &why);

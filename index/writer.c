@@ -1,12 +1,9 @@
 /* writer.c - the queue, the thread, and the life of a group. */
 #include "index/writer.h"
 
-#include <limits.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -18,8 +15,7 @@
 #include "index/queue.h"
 
 enum {
-    LOG_BYTES_MAX = 32 << 20, /* of the catalogue's log */
-    LOG_BYTES_ALARM = 256 << 20,
+    OWED_ALARM = 256 << 20, /* bytes: upkeep.h */
     REMOVALS_MAX = 512, /* of files, between two groups */
     CHECK_STEP = 1000,  /* vectors that get a checksum, in one pause */
     IDLE_MS = 500
@@ -111,21 +107,26 @@ static bool apply_one(struct group *g, struct write *w, struct err *e)
     return false;
 }
 
-static uint64_t less(uint64_t a, uint64_t b)
+/* What the catalogue has committed and still has to put into its place. */
+static int64_t owed(struct session *s)
 {
-    return a > b ? a - b : 0;
+    int64_t bytes = 0;
+    return catalog_upkeep(s, UPKEEP_LOOK, &bytes, NULL) ? bytes : 0;
 }
 
-/* What may be stored, less what the log has still to put into the file, which may have to grow for it: else a disk that
- * is full in the end could not even be left by deletes, for want of a log to write them to.
+/* What may be stored, less what is owed to the catalogue, which may have to grow for it: else a disk that is full in the
+ * end could not even be left by deletes, for want of room to commit them.
  *
  * A group that only frees room leaves the reserve to itself: what it gave up must not be taken back meanwhile. */
 static uint64_t spare_of(const struct group *g, struct write *const *items, size_t n)
 {
+    bool grows = false;
     for (size_t i = 0; i < n; i++)
-        if (apply_need(items[i]->kind) == WRITE_GROWS)
-            return less(reserve_spare(g->store->reserve), (uint64_t)catalog_log_bytes(g->session));
-    return 0;
+        grows |= apply_need(items[i]->kind) == WRITE_GROWS;
+    if (!grows)
+        return 0;
+    uint64_t spare = reserve_spare(g->store->reserve), less = (uint64_t)owed(g->session);
+    return spare > less ? spare - less : 0;
 }
 
 /* Everything up to and with the commit.  False: nothing of it is stored. */
@@ -190,17 +191,17 @@ static bool run_group(struct writer *w, struct write **items, size_t n, struct e
 
 /* ---- a full disk ---- */
 
-/* The log begins anew, over what it has, once all of it is in the file. */
-static bool reuse_log(struct writer *w)
+/* The room that commits have taken is used again, once all that is owed has its place. */
+static bool settle(struct session *s)
 {
-    struct session *s = w->group.session;
-    return catalog_log_bytes(s) > 0 && catalog_checkpoint(s, false, NULL) && catalog_log_bytes(s) == 0;
+    int64_t left = owed(s);
+    return left > 0 && catalog_upkeep(s, UPKEEP_SETTLE, &left, NULL) && left == 0;
 }
 
 /* False: there is none to be had. */
 static bool make_room(struct writer *w)
 {
-    return reuse_log(w) || reserve_release(w->store->reserve);
+    return settle(w->group.session) || reserve_release(w->store->reserve);
 }
 
 static bool met_full_disk(const struct write *item, const struct err *group)
@@ -237,26 +238,25 @@ static void run_and_finish(struct writer *w, struct write **items, size_t n)
 
 /* ---- upkeep ---- */
 
-static void checkpoint(struct writer *w, bool empty)
+/* Gives what is owed afterwards. */
+static int64_t upkeep(struct writer *w, enum upkeep what)
 {
-    struct session *s = w->group.session;
+    int64_t left = 0;
     struct err e = {0};
-    if (atomic_load(&w->store->degraded) || catalog_checkpoint(s, empty, &e))
-        return;
+    if (catalog_upkeep(w->group.session, atomic_load(&w->store->degraded) ? UPKEEP_LOOK : what, &left, &e))
+        return left;
     if (is_fatal(e.code))
         store_degrade(w->store, &e);
     else
         log_warn("checkpoint", "%s", e.text);
+    return left;
 }
 
 static void after_group(struct writer *w)
 {
-    /* By its length: a reader may have kept it from beginning anew, and then each group is another chance. */
-    if (catalog_log_length(w->group.session) >= LOG_BYTES_MAX)
-        checkpoint(w, false);
-    int64_t bytes = catalog_log_bytes(w->group.session);
-    if (bytes >= LOG_BYTES_ALARM)
-        log_warn("long_log", "bytes=%lld a reader keeps the catalogue's log from being emptied", (long long)bytes);
+    int64_t left = upkeep(w, UPKEEP_COMMIT);
+    if (left >= OWED_ALARM)
+        log_warn("long_log", "bytes=%lld a reader keeps the catalogue's log from being emptied", (long long)left);
 }
 
 /* Vectors of a time before checksums get theirs, some in each pause. */
@@ -286,8 +286,8 @@ static bool idle(struct writer *w)
     if (check_vectors(w))
         return true;
     uint64_t spare = reserve_spare(w->store->reserve); /* which takes the ballast back */
-    if (catalog_log_bytes(w->group.session) > 0)       /* a nearly full disk: what room the log has, it keeps */
-        checkpoint(w, spare > 0);
+    if (owed(w->group.session) > 0)
+        upkeep(w, spare > 0 ? UPKEEP_SHRINK : UPKEEP_SETTLE);
     return false;
 }
 
@@ -344,10 +344,9 @@ static void backup_is_done(void *arg, struct write *write)
 /* The image files are links. */
 static bool has_room_for_copy(struct store *s, struct err *e)
 {
-    char path[PATH_MAX];
-    struct stat st;
-    snprintf(path, sizeof path, "%s/anchord.db", s->dir);
-    return store_has_room(s, stat(path, &st) == 0 ? (uint64_t)st.st_size : 0, e);
+    int64_t file, beside;
+    catalog_sizes(s->catalog, &file, &beside);
+    return store_has_room(s, (uint64_t)file, e);
 }
 
 static void begin_backup(struct writer *w, struct write *write)
@@ -400,7 +399,7 @@ static void work(struct writer *w, struct write **items, size_t n)
     }
 }
 
-static void *run(void *arg)
+static void *writer_main(void *arg)
 {
     struct writer *w = arg;
     struct write *items[GROUP_MAX];
@@ -437,7 +436,7 @@ struct writer *writer_start(struct store *s, size_t capacity, struct err *e)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&w->changed, &attributes);
     pthread_condattr_destroy(&attributes);
-    if (pthread_create(&w->thread, NULL, run, w) == 0) {
+    if (pthread_create(&w->thread, NULL, writer_main, w) == 0) {
         pthread_setname_np(w->thread, "writer");
         return w;
     }

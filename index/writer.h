@@ -8,7 +8,7 @@
  * When a group meets a full disk, its writes are tried again one by one, and for those that free room the reserve is
  * given up (reserve.h).  When it meets any other failure of the disk, the store is degraded.
  *
- * Checkpoints of the catalogue's log happen here and nowhere else: SQLite before 3.51.3 may damage the file
+ * The upkeep of the catalogue (its checkpoints) happens here and nowhere else: SQLite before 3.51.3 may damage the file
  * when one connection commits while another copies the log.
  */
 #ifndef ANCHORD_INDEX_WRITER_H

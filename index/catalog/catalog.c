@@ -145,24 +145,18 @@ static const char *const checked[] = {"counter", "collection", "generation", "im
 
 static bool migrate(struct sql *q, struct err *e)
 {
-    int64_t version, application, tables;
-    char text[96];
-    if (!sql_number(q, "PRAGMA user_version", NO_VALUES, 0, &version, e) ||
-        !sql_number(q, "PRAGMA application_id", NO_VALUES, 0, &application, e) ||
-        !sql_number(q, "SELECT count(*) FROM sqlite_schema", NO_VALUES, 0, &tables, e))
+    struct sql_stamp stamp;
+    if (!sql_read_stamp(q, &stamp, e))
         return false;
-    if (tables > 0 && application != APPLICATION_ID)
+    if (stamp.tables > 0 && stamp.application != APPLICATION_ID)
         return err_set(e, ERR_CONFLICT, "the catalogue was not written by anchord");
-    if (version < 0 || (uint64_t)version > COUNT(steps))
+    if (stamp.version < 0 || (uint64_t)stamp.version > COUNT(steps))
         return err_set(e, ERR_CONFLICT, "a newer anchord wrote the catalogue (schema %lld, this one knows %zu)",
-                       (long long)version, COUNT(steps));
-    for (size_t i = (size_t)version; i < COUNT(steps); i++) {
-        snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %zu; COMMIT", APPLICATION_ID,
-                 i + 1);
+                       (long long)stamp.version, COUNT(steps));
+    for (size_t i = (size_t)stamp.version; i < COUNT(steps); i++)
         if (!sql_script(q, "BEGIN IMMEDIATE", e) || !sql_script(q, steps[i], e) || (codes[i] && !codes[i](q, e)) ||
-            !sql_script(q, text, e))
+            !sql_write_stamp(q, APPLICATION_ID, (int64_t)i + 1, e) || !sql_script(q, "COMMIT", e))
             return false; /* closing takes the open transaction back */
-    }
     return true;
 }
 
@@ -182,40 +176,23 @@ bool catalog_remake_vectors(struct catalog *c, struct err *e)
               sql_script(q, vector_table, e) && sql_script(q, "COMMIT", e);
     if (!ok)
         catalog_rollback(c->writer);
-    else if (!sql_script(q, "VACUUM", &why)) /* the room of the lost pages comes back another time */
+    else if (!sql_compact(q, &why)) /* the room of the lost pages comes back another time */
         log_warn("catalogue_not_compacted", "why=%s", why.text);
     return ok;
 }
 
-/* Runs a check that answers "ok" or a list of what is wrong. */
-static bool check(struct sql *q, const char *pragma, struct err *e)
-{
-    bool fine = false;
-    struct query *r = sql_begin_once(q, pragma, NO_VALUES, e);
-    if (sql_row(r)) {
-        const char *found = sql_get_text(r, 0);
-        fine = found && strcmp(found, "ok") == 0;
-        if (!fine)
-            err_set(e, ERR_CORRUPT, "the catalogue is damaged: %s", found ? found : "no answer");
-    }
-    return sql_end(r, e) && fine;
-}
-
 static bool quick_check(struct sql *q, struct err *e)
 {
-    char text[64];
-    for (size_t i = 0; i < COUNT(checked); i++) {
-        snprintf(text, sizeof text, "PRAGMA quick_check(%s)", checked[i]);
-        if (!check(q, text, e))
+    for (size_t i = 0; i < COUNT(checked); i++)
+        if (!sql_check(q, checked[i], e))
             return false;
-    }
     return true;
 }
 
 bool catalog_check_vectors(struct catalog *c, bool *whole, struct err *e)
 {
     struct err why = {0};
-    *whole = check(c->writer->q, "PRAGMA quick_check(vector)", &why);
+    *whole = sql_check(c->writer->q, "vector", &why);
     return *whole || why.code == ERR_CORRUPT || err_move(e, &why);
 }
 
@@ -255,10 +232,10 @@ struct catalog *catalog_open_copy(const char *path, struct err *e)
 {
     struct catalog *c = catalog_new(path);
     struct session *s = catalog_reader(c, e);
-    int64_t version = 0;
-    bool ok = s && sql_number(s->q, "PRAGMA user_version", NO_VALUES, 0, &version, e) &&
-              (version == (int64_t)COUNT(steps) ||
-               err_set(e, ERR_CONFLICT, "the copy has schema %lld, this anchord knows %zu", (long long)version,
+    struct sql_stamp stamp;
+    bool ok = s && sql_read_stamp(s->q, &stamp, e) &&
+              (stamp.version == (int64_t)COUNT(steps) ||
+               err_set(e, ERR_CONFLICT, "the copy has schema %lld, this anchord knows %zu", (long long)stamp.version,
                        COUNT(steps)));
     catalog_reader_done(c, s);
     if (ok)
@@ -272,7 +249,7 @@ struct catalog *catalog_open_copy(const char *path, struct err *e)
 static bool make_sure(struct sql *q, struct err *e)
 {
     struct err why = {0};
-    return sql_checkpoint(q, false, &why) || why.code == ERR_FULL ||
+    return sql_upkeep(q, UPKEEP_SETTLE, NULL, &why) || why.code == ERR_FULL ||
            err_set(e, why.code, "copying the catalogue's log: %s", why.text);
 }
 
@@ -299,11 +276,6 @@ void catalog_close(struct catalog *c, bool damaged)
     pthread_mutex_destroy(&c->lock);
     free(c->path);
     free(c);
-}
-
-void catalog_keep_log(struct catalog *c)
-{
-    sql_keep_log(c->writer->q);
 }
 
 struct session *catalog_writer(struct catalog *c)
@@ -429,24 +401,19 @@ bool catalog_undo(struct session *s)
            sql_run(s->q, "RELEASE item", NO_VALUES, NULL);
 }
 
-int64_t catalog_log_bytes(struct session *s)
+bool catalog_upkeep(struct session *s, enum upkeep what, int64_t *owed, struct err *e)
 {
-    return sql_log_bytes(s->q);
+    return sql_upkeep(s->q, what, owed, e);
 }
 
-int64_t catalog_log_length(struct session *s)
+void catalog_sizes(const struct catalog *c, int64_t *file, int64_t *beside)
 {
-    return sql_log_length(s->q);
-}
-
-bool catalog_checkpoint(struct session *s, bool empty, struct err *e)
-{
-    return sql_checkpoint(s->q, empty, e);
+    sql_sizes(c->path, file, beside);
 }
 
 bool catalog_copy(struct session *s, const char *path, struct err *e)
 {
-    return sql_run(s->q, "VACUUM INTO ?1", VALUES(sql_text(path)), e);
+    return sql_copy(s->q, path, e);
 }
 
 /* The counters and the links between tables, which a check of the file's structure does not know of. */
@@ -463,7 +430,7 @@ bool catalog_verify(struct session *s, struct err *e)
         "SELECT count(*) FROM vector WHERE image NOT IN (SELECT number FROM image)",
         "SELECT count(*) FROM attribute WHERE image NOT IN (SELECT number FROM image)",
     };
-    if (!check(s->q, "PRAGMA integrity_check", e))
+    if (!sql_check(s->q, NULL, e))
         return false;
     for (size_t i = 0; i < COUNT(strays); i++) {
         int64_t found;

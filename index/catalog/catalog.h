@@ -19,8 +19,11 @@
 #ifndef ANCHORD_INDEX_CATALOG_CATALOG_H
 #define ANCHORD_INDEX_CATALOG_CATALOG_H
 
+#include "index/catalog/upkeep.h"
 #include "index/values/rows.h"
 #include "index/values/write.h"
+
+#define CATALOG_FILE "anchord.db" /* its name in a data folder and in a backup */
 
 struct catalog;
 struct session;
@@ -33,9 +36,6 @@ struct catalog *catalog_open(const char *path, struct err *e);
 /* Opens a copy for reading only: there is no writing session.  The copy must have this anchord's schema. */
 struct catalog *catalog_open_copy(const char *path, struct err *e);
 void catalog_close(struct catalog *c, bool damaged); /* `damaged`: after an I/O error; NULL is fine */
-
-/* Its log stays beside it when it is closed, as a file to write into: on a full disk a new one could not be made. */
-void catalog_keep_log(struct catalog *c);
 
 /* *whole: nothing is wrong with the table of vectors.  ERR_IO when it cannot be said. */
 MUST_CHECK bool catalog_check_vectors(struct catalog *c, bool *whole, struct err *e);
@@ -66,9 +66,12 @@ MUST_CHECK bool catalog_keep(struct session *s, struct err *e);
 /* Takes back what happened since the mark.  False: the whole transaction is lost. */
 MUST_CHECK bool catalog_undo(struct session *s);
 
-int64_t catalog_log_bytes(struct session *s);  /* committed, but only in the write-ahead log so far */
-int64_t catalog_log_length(struct session *s); /* of the write-ahead log, with what the database file has already */
-MUST_CHECK bool catalog_checkpoint(struct session *s, bool empty, struct err *e);
+/* What the engine needs done for itself (upkeep.h), by the writing session, outside of a transaction.  *owed (may be NULL):
+ * bytes that are committed and have not got their place, afterwards, also when it failed.  A reader in the way is no
+ * failure. */
+MUST_CHECK bool catalog_upkeep(struct session *s, enum upkeep what, int64_t *owed, struct err *e);
+/* Bytes on disk, any thread: of the catalogue, and of what the engine keeps beside it. */
+void catalog_sizes(const struct catalog *c, int64_t *file, int64_t *beside);
 
 /* A consistent copy as of now into the new file `path`, which is not yet synced. */
 MUST_CHECK bool catalog_copy(struct session *s, const char *path, struct err *e);

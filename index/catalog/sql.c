@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/file.h"
@@ -19,6 +20,7 @@ enum {
     LENGTH_MAX = 64 << 20,
     WAIT_MS = 5000,
     PAGE_BYTES = 8192,
+    LOG_BYTES_MAX = 32 << 20,
     LOOK_EVERY = 1000 /* instructions of SQLite's machine: some 50 microseconds */
 };
 
@@ -273,19 +275,6 @@ bool sql_script(struct sql *q, const char *text, struct err *e)
     return sqlite3_exec(q->db, text, NULL, NULL, NULL) == SQLITE_OK || fail(q, "running a script", e);
 }
 
-bool sql_forget_table(struct sql *q, const char *table, struct err *e)
-{
-    char text[160];
-    snprintf(
-        text, sizeof text,
-        "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE tbl_name = '%s'; PRAGMA writable_schema = RESET",
-        table);
-    sqlite3_db_config(q->db, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
-    bool ok = sql_script(q, text, e);
-    sqlite3_db_config(q->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    return ok;
-}
-
 bool sql_number(struct sql *q, const char *text, const struct sql_value *v, size_t n, int64_t otherwise, int64_t *out,
                 struct err *e)
 {
@@ -342,25 +331,64 @@ int64_t sql_changed(struct sql *q)
     return sqlite3_changes64(q->db);
 }
 
-/* ---- the write-ahead log ---- */
+/* ---- what is the engine's own ---- */
 
-void sql_keep_log(struct sql *q)
+bool sql_read_stamp(struct sql *q, struct sql_stamp *out, struct err *e)
 {
-    int keep = 1;
-    sqlite3_file_control(q->db, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
+    return sql_number(q, "PRAGMA application_id", NO_VALUES, 0, &out->application, e) &&
+           sql_number(q, "PRAGMA user_version", NO_VALUES, 0, &out->version, e) &&
+           sql_number(q, "SELECT count(*) FROM sqlite_schema", NO_VALUES, 0, &out->tables, e);
 }
 
-int64_t sql_log_bytes(struct sql *q)
+bool sql_write_stamp(struct sql *q, int64_t application, int64_t version, struct err *e)
 {
-    return (int64_t)(q->log_pages - q->log_copied) * PAGE_BYTES;
+    char text[96];
+    snprintf(text, sizeof text, "PRAGMA application_id = %lld; PRAGMA user_version = %lld", (long long)application,
+             (long long)version);
+    return sql_script(q, text, e);
 }
 
-int64_t sql_log_length(struct sql *q)
+bool sql_check(struct sql *q, const char *table, struct err *e)
 {
-    return (int64_t)q->log_pages * PAGE_BYTES;
+    char text[64] = "PRAGMA integrity_check";
+    bool fine = false;
+    if (table)
+        snprintf(text, sizeof text, "PRAGMA quick_check(%s)", table);
+    struct query *r = sql_begin_once(q, text, NO_VALUES, e);
+    if (sql_row(r)) { /* "ok" or a list of what is wrong */
+        const char *found = sql_get_text(r, 0);
+        fine = found && strcmp(found, "ok") == 0;
+        if (!fine)
+            err_set(e, ERR_CORRUPT, "the catalogue is damaged: %s", found ? found : "no answer");
+    }
+    return sql_end(r, e) && fine;
 }
 
-bool sql_checkpoint(struct sql *q, bool empty, struct err *e)
+bool sql_forget_table(struct sql *q, const char *table, struct err *e)
+{
+    char text[160];
+    snprintf(
+        text, sizeof text,
+        "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE tbl_name = '%s'; PRAGMA writable_schema = RESET",
+        table);
+    sqlite3_db_config(q->db, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
+    bool ok = sql_script(q, text, e);
+    sqlite3_db_config(q->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    return ok;
+}
+
+bool sql_compact(struct sql *q, struct err *e)
+{
+    return sql_script(q, "VACUUM", e);
+}
+
+bool sql_copy(struct sql *q, const char *path, struct err *e)
+{
+    return sql_run(q, "VACUUM INTO ?1", VALUES(sql_text(path)), e);
+}
+
+/* Copies the log into the file; `empty` also cuts it to nothing, unless a reader still needs it. */
+static bool checkpoint(struct sql *q, bool empty, struct err *e)
 {
     int in_log = 0, copied = 0;
     sqlite3_busy_timeout(q->db, 0); /* a reader in the way is left alone: the next turn gets further */
@@ -374,6 +402,49 @@ bool sql_checkpoint(struct sql *q, bool empty, struct err *e)
         q->log_copied = copied;
     }
     return true;
+}
+
+static bool keep_log(struct sql *q)
+{
+    int keep = 1;
+    sqlite3_file_control(q->db, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
+    return true;
+}
+
+static bool do_upkeep(struct sql *q, enum upkeep what, struct err *e)
+{
+    switch (what) {
+    case UPKEEP_COMMIT: /* by its length: a reader may have kept it from beginning anew, and then each group is a chance */
+        return (int64_t)q->log_pages * PAGE_BYTES < LOG_BYTES_MAX || checkpoint(q, false, e);
+    case UPKEEP_SETTLE: return checkpoint(q, false, e);
+    case UPKEEP_SHRINK: return checkpoint(q, true, e);
+    case UPKEEP_RESERVE: return keep_log(q);
+    case UPKEEP_LOOK:
+    default: return true;
+    }
+}
+
+bool sql_upkeep(struct sql *q, enum upkeep what, int64_t *owed, struct err *e)
+{
+    bool ok = do_upkeep(q, what, e);
+    if (owed)
+        *owed = (int64_t)(q->log_pages - q->log_copied) * PAGE_BYTES;
+    return ok;
+}
+
+static int64_t size_of(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? st.st_size : 0;
+}
+
+void sql_sizes(const char *path, int64_t *file, int64_t *beside)
+{
+    struct buf log = {0};
+    buf_print(&log, "%s-wal", path);
+    *file = size_of(path);
+    *beside = size_of(log.data);
+    buf_clear(&log);
 }
 
 bool sql_in_transaction(struct sql *q)

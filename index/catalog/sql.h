@@ -1,4 +1,4 @@
-/* sql.h - a thin layer over SQLite: one connection, its prepared statements, typed parameters, errors.
+/* sql.h - a thin layer over a database, SQLite: one connection, its prepared statements, typed parameters, errors.
  *
  *     struct sql *q = sql_open(path, SQL_WRITER, e);
  *     if (!q || !sql_run(q, "DELETE FROM image WHERE number = ?1", VALUES(sql_int(7)), e)) ...
@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "index/catalog/upkeep.h"
 
 struct sql;
 struct query; /* a running statement */
@@ -73,9 +74,6 @@ static inline struct sql_value sql_blob(const void *v, size_t len)
 
 /* Several statements without parameters or answers. */
 MUST_CHECK bool sql_script(struct sql *q, const char *text, struct err *e);
-/* Within a transaction: takes a table and its indexes out of the schema without looking at their pages, which may be
- * damaged.  The pages stay lost until the file is written anew (VACUUM). */
-MUST_CHECK bool sql_forget_table(struct sql *q, const char *table, struct err *e);
 /* One statement without an answer. */
 MUST_CHECK bool sql_run(struct sql *q, const char *text, const struct sql_value *v, size_t n, struct err *e);
 /* Starts a statement that answers rows.  NULL on failure, which sql_row() and sql_end() accept. */
@@ -99,16 +97,29 @@ void sql_copy_text(struct query *r, int column, char *out, size_t size);
 int64_t sql_last_id(struct sql *q);
 int64_t sql_changed(struct sql *q); /* rows that the last statement touched */
 
-/* ---- the write-ahead log (the writer's connection only) ---- */
+/* ---- what is the engine's own ---- */
 
-void sql_keep_log(struct sql *q);     /* the file stays when the last connection closes */
-int64_t sql_log_bytes(struct sql *q); /* committed and not yet copied into the database file */
-int64_t sql_log_length(
-    struct sql *
-        q); /* of the log, with what was copied: it begins anew at a commit that finds all copied and no reader in it */
-/* Copies it there.  `empty` also cuts the log to nothing, unless a reader still needs it.  A reader in the
- * way is no failure. */
-MUST_CHECK bool sql_checkpoint(struct sql *q, bool empty, struct err *e);
+/* Whose file it is and of which version; 0 in a new one. */
+struct sql_stamp {
+    int64_t application, version, tables;
+};
+MUST_CHECK bool sql_read_stamp(struct sql *q, struct sql_stamp *out, struct err *e);
+MUST_CHECK bool sql_write_stamp(struct sql *q, int64_t application, int64_t version, struct err *e);
+/* Whether the structure of a table (NULL: of all the file, with what its columns and indexes promise) is whole:
+ * ERR_CORRUPT. */
+MUST_CHECK bool sql_check(struct sql *q, const char *table, struct err *e);
+/* Within a transaction: takes a table and its indexes out of the schema without looking at their pages, which may be
+ * damaged.  The pages stay lost until the file is written anew (sql_compact()). */
+MUST_CHECK bool sql_forget_table(struct sql *q, const char *table, struct err *e);
+MUST_CHECK bool sql_compact(struct sql *q, struct err *e);
+MUST_CHECK bool sql_copy(struct sql *q, const char *path, struct err *e); /* as of now, into a new file; not synced */
+
+/* See upkeep.h; the writer's connection only.  *owed (may be NULL): bytes afterwards, also of one that failed.  A reader
+ * in the way is no failure. */
+MUST_CHECK bool sql_upkeep(struct sql *q, enum upkeep what, int64_t *owed, struct err *e);
+/* Bytes on disk: of the file at `path`, and of what is beside it for the engine's own use. */
+void sql_sizes(const char *path, int64_t *file, int64_t *beside);
+
 /* False when the transaction is gone: SQLite rolls back by itself after some failures. */
 bool sql_in_transaction(struct sql *q);
 

@@ -13,12 +13,12 @@ bool __wrap_file_renew(const char *path, struct err *e)
     return true;
 }
 
-bool __real_sql_checkpoint(struct sql *q, bool empty, struct err *e);
-bool __wrap_sql_checkpoint(struct sql *q, bool empty, struct err *e);
-bool __wrap_sql_checkpoint(struct sql *q, bool empty, struct err *e)
+bool __real_sql_upkeep(struct sql *q, enum upkeep what, int64_t *owed, struct err *e);
+bool __wrap_sql_upkeep(struct sql *q, enum upkeep what, int64_t *owed, struct err *e);
+bool __wrap_sql_upkeep(struct sql *q, enum upkeep what, int64_t *owed, struct err *e)
 {
     static bool opened;
     bool first = !opened;
     opened = true;
-    return first || __real_sql_checkpoint(q, empty, e);
+    return __real_sql_upkeep(q, first ? UPKEEP_LOOK : what, owed, e);
 }
