@@ -203,7 +203,7 @@ static bool make(struct backup *b, struct err *e)
     return false;
 }
 
-static void *run(void *arg)
+static void *backup_main(void *arg)
 {
     struct backup *b = arg;
     struct err e = {0};
@@ -251,7 +251,7 @@ struct backup *backup_start(struct store *s, struct write *write, void (*done)(v
     make_name(s, write->backup, sizeof write->backup);
     snprintf(b->dir, sizeof b->dir, "%s/backups/%s.tmp", s->dir, write->backup);
     if (begin_pins(b, e)) {
-        if (pthread_create(&b->thread, NULL, run, b) == 0)
+        if (pthread_create(&b->thread, NULL, backup_main, b) == 0)
             return b;
         err_set(e, ERR_BUSY, "no thread for the backup");
     }

@@ -17,8 +17,7 @@ static void note_damaged(struct loading *l, int64_t image)
 static bool take(void *arg, const struct catalog_vector *v, struct err *e)
 {
     struct loading *l = arg;
-    struct entry entry = {
-        .number = v->number, .revision = v->revision, .id = v->id, .label = v->label, .has_metadata = v->has_metadata};
+    struct entry entry = {.number = v->number, .revision = v->revision, .id = v->id, .label = v->label};
     l->n++;
     l->last = v->number;
     if (v->checksum == VECTOR_DAMAGED || !vindex_check_vector(v->value, l->dimensions, NULL)) {

@@ -10,11 +10,7 @@
 
 static struct entry entry_of(const struct image_row *row)
 {
-    return (struct entry){.number = row->number,
-                          .revision = row->revision,
-                          .id = row->id,
-                          .label = row->label,
-                          .has_metadata = row->metadata != NULL};
+    return (struct entry){.number = row->number, .revision = row->revision, .id = row->id, .label = row->label};
 }
 
 static bool add_image(struct store *s, const struct effect *fx, struct err *e)

@@ -41,7 +41,7 @@ void shelf_free(struct shelf *s)
     free(s);
 }
 
-static int compare(const void *name, const void *item)
+static int by_name(const void *name, const void *item)
 {
     return strcmp(name, ((const struct item *)item)->row.name);
 }
@@ -49,7 +49,7 @@ static int compare(const void *name, const void *item)
 bool shelf_find(struct shelf *s, const char *name, struct collection_row *row, struct vindex **index, struct err *e)
 {
     pthread_rwlock_rdlock(&s->lock);
-    const struct item *found = s->n ? bsearch(name, s->items, s->n, sizeof *s->items, compare) : NULL;
+    const struct item *found = s->n ? bsearch(name, s->items, s->n, sizeof *s->items, by_name) : NULL;
     if (found) {
         *row = found->row;
         if (index)
@@ -101,7 +101,7 @@ void shelf_add(struct shelf *s, const struct collection_row *row, struct vindex 
     pthread_rwlock_unlock(&s->lock);
 }
 
-static struct item *find(struct shelf *s, int64_t collection)
+static struct item *item_of(struct shelf *s, int64_t collection)
 {
     for (size_t i = 0; i < s->n; i++)
         if (s->items[i].row.number == collection)
@@ -111,7 +111,7 @@ static struct item *find(struct shelf *s, int64_t collection)
 
 void shelf_remove(struct shelf *s, int64_t collection)
 {
-    struct item *item = find(s, collection);
+    struct item *item = item_of(s, collection);
     if (!item)
         return;
     struct vindex *index = item->index, *next = item->next;
@@ -125,7 +125,7 @@ void shelf_remove(struct shelf *s, int64_t collection)
 
 void shelf_count(struct shelf *s, int64_t collection, int64_t change)
 {
-    struct item *item = find(s, collection);
+    struct item *item = item_of(s, collection);
     pthread_rwlock_wrlock(&s->lock);
     if (item)
         item->row.images += change;
@@ -134,7 +134,7 @@ void shelf_count(struct shelf *s, int64_t collection, int64_t change)
 
 struct vindex *shelf_index(struct shelf *s, int64_t collection)
 {
-    struct item *item = find(s, collection);
+    struct item *item = item_of(s, collection);
     return item ? item->index : NULL;
 }
 
@@ -142,7 +142,7 @@ struct vindex *shelf_index(struct shelf *s, int64_t collection)
 
 bool shelf_begin_next(struct shelf *s, int64_t collection, int64_t generation, struct vindex *index)
 {
-    struct item *item = find(s, collection);
+    struct item *item = item_of(s, collection);
     struct vindex *old = item ? item->next : index;
     pthread_rwlock_wrlock(&s->lock);
     if (item) {
@@ -157,7 +157,7 @@ bool shelf_begin_next(struct shelf *s, int64_t collection, int64_t generation, s
 
 struct vindex *shelf_next(struct shelf *s, int64_t collection, int64_t generation)
 {
-    struct item *item = find(s, collection);
+    struct item *item = item_of(s, collection);
     return item && item->next_generation == generation ? item->next : NULL;
 }
 
@@ -173,26 +173,26 @@ struct vindex *shelf_share_next(struct shelf *s, int64_t collection, int64_t gen
 
 struct vindex *shelf_next_of_image(struct shelf *s, int64_t collection, int64_t number)
 {
-    struct item *item = find(s, collection);
+    struct item *item = item_of(s, collection);
     return item && number <= item->loaded ? item->next : NULL;
 }
 
 int64_t shelf_loaded(struct shelf *s, int64_t collection)
 {
-    struct item *item = find(s, collection);
+    struct item *item = item_of(s, collection);
     return item ? item->loaded : 0;
 }
 
 void shelf_set_loaded(struct shelf *s, int64_t collection, int64_t to)
 {
-    struct item *item = find(s, collection);
+    struct item *item = item_of(s, collection);
     if (item)
         item->loaded = to;
 }
 
 void shelf_set_building(struct shelf *s, int64_t collection, bool building)
 {
-    struct item *item = find(s, collection);
+    struct item *item = item_of(s, collection);
     pthread_rwlock_wrlock(&s->lock);
     if (item)
         item->row.building = building;
@@ -206,7 +206,7 @@ void shelf_drop_next(struct shelf *s, int64_t collection)
 
 bool shelf_switch(struct shelf *s, const struct collection_row *row)
 {
-    struct item *item = find(s, row->number);
+    struct item *item = item_of(s, row->number);
     if (!item || !item->next)
         return false;
     struct vindex *old = item->index;
@@ -224,7 +224,7 @@ bool shelf_switch(struct shelf *s, const struct collection_row *row)
 void shelf_set_whole(struct shelf *s, int64_t collection, int64_t generation)
 {
     pthread_rwlock_wrlock(&s->lock);
-    struct item *item = find(s, collection);
+    struct item *item = item_of(s, collection);
     if (item && item->row.generation == generation)
         item->row.lacking = false;
     pthread_rwlock_unlock(&s->lock);

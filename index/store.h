@@ -2,10 +2,10 @@
  *
  * One data folder, locked by one process:
  *
- *     DIR/anchord.db (+ -wal)   blobs/ab/<sha256>   segments/<generation>/<n>.faiss   models/<id>.safetensors
+ *     DIR/anchord.db (and its log)   blobs/ab/<sha256>   segments/<generation>/<n>.faiss   models/<id>.safetensors
  *     DIR/backups/   DIR/lock   DIR/ballast (16 MB, given up when the disk is full; reserve.h)
  *
- * The catalogue (SQLite) is the truth; files in segments/ are a cache that is rebuilt from it.
+ * The catalogue is the truth; files in segments/ are a cache that is rebuilt from it.
  *
  * Writing.  A `struct write` is submitted and completes later on the writer's thread, which takes a group of
  * them, writes and syncs the image files, renames, syncs each folder once, commits once, publishes to the

@@ -49,8 +49,8 @@ static bool fetch_back(struct store *s, const char *sha256, struct sweep *sweep,
 }
 
 /* Both lists ascend. */
-static bool compare(struct store *s, char (*files)[HASH_HEX], size_t n_files, char (*rows)[HASH_HEX], size_t n_rows,
-                    struct sweep *sweep, struct err *e)
+static bool reconcile(struct store *s, char (*files)[HASH_HEX], size_t n_files, char (*rows)[HASH_HEX], size_t n_rows,
+                      struct sweep *sweep, struct err *e)
 {
     bool ok = true;
     for (size_t f = 0, r = 0; ok && (f < n_files || r < n_rows);) {
@@ -72,7 +72,7 @@ static bool sweep_folder(struct store *s, unsigned folder, struct sweep *sweep, 
     snprintf(two, sizeof two, "%02x", folder);
     bool ok = blobs_list(s->blobs, folder, &files, &n_files, e) &&
               catalog_hashes(catalog_writer(s->catalog), two, &rows, &n_rows, e) &&
-              compare(s, files, n_files, rows, n_rows, sweep, e);
+              reconcile(s, files, n_files, rows, n_rows, sweep, e);
     free(files);
     free(rows);
     return ok;

@@ -144,7 +144,7 @@ static int by_score(const void *a, const void *b)
 }
 
 /* Drops the hits that are gone, and puts the others in order when a score has changed. */
-static void settle(struct looking *l)
+static void drop_and_order(struct looking *l)
 {
     struct hits *hits = l->hits;
     size_t n = 0;
@@ -176,7 +176,7 @@ static bool show_hits(struct looking *l, size_t *lost, struct err *e)
         ok = show_newer(l, done, lost, e);
     free(done);
     if (ok)
-        settle(l);
+        drop_and_order(l);
     return ok;
 }
 

@@ -1,4 +1,31 @@
-/* writer.c - the queue, the thread, and the life of a group. */
+/* writer.c - the queue, the thread, and the life of a group.
+ *
+ * A write passes these stations.  All but the first are on the writer's thread.
+ *
+ *     writer_submit      any thread: into the queue
+ *     queue_take_group   GROUP_MAX writes at most, in their order; a backup is a group of its own
+ *     apply_write        one after the other: changes of the catalogue, image files written beside their places
+ *     blobs_commit       syncs each image file, names it, syncs each folder once
+ *     catalog_commit     one transaction: the group is durable
+ *     publish_effects    indexes and counts follow, in the same order
+ *     remove_freed       removes image files that no row names any more
+ *     finish             done(): the write is its owner's again
+ *
+ * Groups exist because a sync takes milliseconds and a row microseconds: under load many writes share one sync.  Each
+ * write lies between a mark and its undo.  A refused one (a conflict, a precondition) costs the others nothing.
+ *
+ * The order decides what a crash leaves.  A file gets its name before a row names it, and goes after the commit that
+ * freed it.  So a row never names a missing file.  A file without a row is put away at the next start (orphans.h).
+ *
+ * A full disk stops a group as a whole.  Its writes then run again one by one, so that small ones pass.  Those that free
+ * room may use what the catalogue and the reserve hold for them.  Any other failure of the disk degrades the store for
+ * good: after a failed sync nobody knows what the disk has.  Only a start can tell, for it writes the log again.
+ *
+ * Between the commit and its publication the catalogue is newer than the indexes.  Searches notice by the revision of
+ * what they found, and are done again (view.c).
+ *
+ * In a pause of IDLE_MS the thread does what can wait: removals, checksums for old vectors, upkeep of the catalogue.
+ */
 #include "index/writer.h"
 
 #include <pthread.h>
@@ -16,8 +43,8 @@
 
 enum {
     OWED_ALARM = 256 << 20, /* bytes: upkeep.h */
-    REMOVALS_MAX = 512, /* of files, between two groups */
-    CHECK_STEP = 1000,  /* vectors that get a checksum, in one pause */
+    REMOVALS_MAX = 512,     /* of files, between two groups */
+    CHECK_STEP = 1000,      /* vectors that get a checksum, in one pause */
     IDLE_MS = 500
 };
 

@@ -187,8 +187,7 @@ MUST_CHECK bool catalog_hit_vector(struct session *s, int64_t generation, int64_
 struct catalog_vector { /* one living image of a generation; borrowed during the call */
     int64_t number, revision;
     const char *id, *label; /* label NULL: none */
-    bool has_metadata;
-    const float *value; /* [dimensions]; NULL when damaged */
+    const float *value;     /* [dimensions]; NULL when damaged */
     enum vector_state { VECTOR_INTACT, VECTOR_UNCHECKED /* it has no checksum yet */, VECTOR_DAMAGED } checksum;
 };
 /* Calls `each` with the current vectors of images numbered first to last, at most `limit` (-1: all); it may stop

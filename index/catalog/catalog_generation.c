@@ -224,7 +224,7 @@ bool catalog_vectors(struct session *s, int64_t generation, uint32_t dimensions,
     bool ok = true;
     struct query *r =
         sql_begin(s->q,
-                  "SELECT i.number, i.revision, i.id, i.label, i.metadata IS NOT NULL, v.value, v.checksum"
+                  "SELECT i.number, i.revision, i.id, i.label, v.value, v.checksum"
                   " FROM vector v JOIN image i ON i.number = v.image"
                   " WHERE v.generation = ?1 AND v.image BETWEEN ?2 AND ?3 AND v.revision = i.revision"
                   " AND length(v.value) > 0 ORDER BY v.image LIMIT ?4",
@@ -235,9 +235,8 @@ bool catalog_vectors(struct session *s, int64_t generation, uint32_t dimensions,
                                    .revision = sql_get_int(r, 1),
                                    .id = sql_get_text(r, 2),
                                    .label = sql_get_text(r, 3),
-                                   .has_metadata = sql_get_int(r, 4) != 0,
-                                   .value = sql_get_blob(r, 5, &len)};
-        v.checksum = vector_state(r, 6, (struct vector_place){generation, v.number}, v.value, len);
+                                   .value = sql_get_blob(r, 4, &len)};
+        v.checksum = vector_state(r, 5, (struct vector_place){generation, v.number}, v.value, len);
         if (len != dimensions * sizeof *v.value)
             v.checksum = VECTOR_DAMAGED;
         if (v.checksum == VECTOR_DAMAGED)

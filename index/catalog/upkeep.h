@@ -8,11 +8,11 @@
 #define ANCHORD_INDEX_CATALOG_UPKEEP_H
 
 enum upkeep {
-    UPKEEP_LOOK,    /* nothing: only how much is owed; cannot fail */
-    UPKEEP_COMMIT,  /* after a group: only what must not wait any longer */
-    UPKEEP_SETTLE,  /* all that is owed, as far as readers allow; room that was taken for it is kept for the next commits */
-    UPKEEP_SHRINK,  /* the same, and the room goes back to the disk */
-    UPKEEP_RESERVE  /* once: such room is kept from now on, also when the catalogue is closed.  On a full disk there could
+    UPKEEP_LOOK,   /* nothing: only how much is owed; cannot fail */
+    UPKEEP_COMMIT, /* after a group: only what must not wait any longer */
+    UPKEEP_SETTLE, /* all that is owed, as far as readers allow; room that was taken for it is kept for the next commits */
+    UPKEEP_SHRINK, /* the same, and the room goes back to the disk */
+    UPKEEP_RESERVE /* once: such room is kept from now on, also when the catalogue is closed.  On a full disk there could
                      * be no commit without it */
 };
 

@@ -1,4 +1,4 @@
-/* snapshot.c - chunks and pictures: made, shared, let go. */
+/* snapshot.c - chunks and snapshots: made, shared, let go. */
 #include "index/vectors/snapshot.h"
 
 #include <stdlib.h>
@@ -53,33 +53,33 @@ static void chunk_release(struct chunk *c)
     free(c);
 }
 
-struct picture *picture_new(const struct picture *from, size_t more)
+struct snapshot *snapshot_new(const struct snapshot *from, size_t more)
 {
     size_t old = from ? from->n_chunks : 0, n = old + more;
-    struct picture *p = mem_new(1, sizeof *p + n * sizeof *p->chunks);
+    struct snapshot *p = mem_new(1, sizeof *p + n * sizeof *p->chunks);
     p->refs = 1;
     p->n_chunks = n;
     if (from)
-        picture_seal(p, segment_share(from->sealed), from->sealed_end);
+        snapshot_seal(p, segment_share(from->sealed), from->sealed_end);
     for (size_t i = 0; i < old; i++)
         p->chunks[i] = chunk_share(from->chunks[i]);
     return p;
 }
 
-void picture_seal(struct picture *p, struct segment *sealed, size_t sealed_end)
+void snapshot_seal(struct snapshot *p, struct segment *sealed, size_t sealed_end)
 {
     segment_release(p->sealed);
     p->sealed = sealed;
     p->sealed_end = sealed_end;
 }
 
-struct picture *picture_share(struct picture *p)
+struct snapshot *snapshot_share(struct snapshot *p)
 {
     atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
     return p;
 }
 
-void picture_release(struct picture *p)
+void snapshot_release(struct snapshot *p)
 {
     if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
         return;
@@ -89,7 +89,7 @@ void picture_release(struct picture *p)
     free(p);
 }
 
-void picture_drop_chunk(struct picture *p, size_t c)
+void snapshot_drop_chunk(struct snapshot *p, size_t c)
 {
     chunk_release(p->chunks[c]);
     p->chunks[c] = NULL;

@@ -1,4 +1,28 @@
-/* vindex.c - the life of a vindex and every change of it: add, replace, remove, relabel. */
+/* vindex.c - the life of a vindex and every change of it: add, replace, remove, relabel.
+ *
+ * A slot is a vector with its entry.  Slots lie in chunks of CHUNK_SLOTS and are never used again.  Two tables lead from
+ * a number and from an id to the living slot (vindex_slots.c).
+ *
+ *     slots    0 ............ sealed_end ............ count
+ *              members of the      fresh: searched
+ *              graph, or dead      row by row
+ *
+ * Nothing changes in place.  A new image is a new slot.  A replacement is a new slot and the death of the old one, both
+ * at the next version.  A removal is a death alone.  A search notes version and count under the lock when it begins, and
+ * counts a slot as there if it was published by then and had not died.  Hence it sees a replacement whole or not at all,
+ * without a lock while it searches.  Label and revision of a slot do change, so the answer is copied under the lock.
+ *
+ * What a search reads is a snapshot: a counted list of chunks and at most one graph (snapshot.h).  A new chunk or a new
+ * graph is a new snapshot, published by pointer.  Chunks and graph stay until the last search that holds them ends.
+ *
+ * The builder is a thread that lives while there is work (vindex_thread.c).  When the fresh are many it adds them to a
+ * copy of the graph.  When the dead are many it moves the living together and builds a graph of them alone
+ * (vindex_build.c).  It publishes the result like any other change.  The graph's file is a cache: it is written when the
+ * graph has doubled or nothing happens, and checked against the catalogue's vectors when it is loaded (vindex_cache.c).
+ *
+ * `lock` guards pointers, counts, tables and entries for short whiles, never over a scan, a build or a file.  The writer
+ * and the builder are the only two that change anything.
+ */
 #include "index/vectors/vindex.h"
 
 #include <math.h>
@@ -25,7 +49,7 @@ struct vindex *vindex_new(const struct vindex_options *o, struct err *e)
     x->ready = !o->cache_dir;
     hash_random(&x->seed, sizeof x->seed);
     pthread_rwlock_init(&x->lock, NULL);
-    x->picture = picture_new(NULL, 0);
+    x->snapshot = snapshot_new(NULL, 0);
     builder_open(&x->builder);
     return x;
 }
@@ -41,7 +65,7 @@ void vindex_release(struct vindex *x)
     if (!x || atomic_fetch_sub_explicit(&x->refs, 1, memory_order_acq_rel) != 1)
         return;
     builder_close(x);
-    picture_release(x->picture);
+    snapshot_release(x->snapshot);
     table_clear(&x->by_number);
     table_clear(&x->by_id);
     pthread_rwlock_destroy(&x->lock);
@@ -96,11 +120,10 @@ bool vindex_relabel(struct vindex *x, const struct entry *entry, struct err *e)
     pthread_rwlock_wrlock(&x->lock);
     size_t slot = vindex_find_number(x, entry->number);
     if (slot != NO_SLOT) {
-        struct slot *s = picture_slot(x->picture, slot);
+        struct slot *s = snapshot_slot(x->snapshot, slot);
         char *old = s->label;
         s->label = label;
         s->revision = entry->revision;
-        s->has_metadata = entry->has_metadata;
         label = old;
     }
     pthread_rwlock_unlock(&x->lock);
@@ -130,7 +153,7 @@ bool vindex_vector(struct vindex *x, const char *id, float *out, struct err *e)
     pthread_rwlock_rdlock(&x->lock);
     size_t slot = vindex_find_id(x, id);
     if (slot != NO_SLOT)
-        memcpy(out, picture_row(x->picture, slot), x->o.dimensions * sizeof *out);
+        memcpy(out, snapshot_row(x->snapshot, slot), x->o.dimensions * sizeof *out);
     pthread_rwlock_unlock(&x->lock);
     return slot != NO_SLOT || err_set(e, ERR_NOT_FOUND, "no image with the id %s", id);
 }
@@ -138,18 +161,18 @@ bool vindex_vector(struct vindex *x, const char *id, float *out, struct err *e)
 static uint64_t bytes_of(const struct vindex *x)
 {
     uint64_t slot = sizeof(struct chunk) / CHUNK_SLOTS + x->o.dimensions * sizeof(float);
-    return x->held * slot + (x->picture->sealed ? segment_bytes(x->picture->sealed) : 0);
+    return x->held * slot + (x->snapshot->sealed ? segment_bytes(x->snapshot->sealed) : 0);
 }
 
 void vindex_get_stats(struct vindex *x, struct vindex_stats *out)
 {
     pthread_rwlock_rdlock(&x->lock);
-    size_t empty = x->picture->n_chunks * CHUNK_SLOTS - x->count; /* at the end of the last chunk */
+    size_t empty = x->snapshot->n_chunks * CHUNK_SLOTS - x->count; /* at the end of the last chunk */
     *out = (struct vindex_stats){
         .living = x->living,
         .dead = x->held - empty - x->living,
         .fresh = x->living - x->sealed_living,
-        .segments = x->picture->sealed != NULL,
+        .segments = x->snapshot->sealed != NULL,
         .bytes = bytes_of(x),
     };
     pthread_rwlock_unlock(&x->lock);

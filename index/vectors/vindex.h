@@ -3,7 +3,7 @@
  * Vectors lie in chunks that never move.  Most of them are in the sealed segment (an HNSW graph over the rows
  * where they lie, immutable, cached on disk with a checksum); the fresh ones are searched exactly, so what was
  * just added is found at once.  A replaced image is a new slot and the death of the old one.  The background
- * thread makes larger segments of the fresh, and smaller ones without the dead; it publishes a new picture of
+ * thread makes larger segments of the fresh, and smaller ones without the dead; it publishes a new snapshot of
  * it all by pointer.
  *
  * Threads: vindex_add, _remove and _relabel come from the store's writer alone; vindex_search and
@@ -31,7 +31,6 @@ struct vindex_options {
 struct entry { /* what an answer shows without asking the catalogue */
     int64_t number, revision;
     const char *id, *label; /* label NULL: none; copied by the callee */
-    bool has_metadata;
 };
 
 struct vindex *vindex_new(const struct vindex_options *o, struct err *e);
@@ -44,7 +43,7 @@ MUST_CHECK bool vindex_check_vector(const float *vector, size_t dimensions, stru
 /* Adds a vector (copied; unit length, finite).  An entry with the same number replaces the older one. */
 MUST_CHECK bool vindex_add(struct vindex *x, const struct entry *entry, const float *vector, struct err *e);
 void vindex_remove(struct vindex *x, int64_t number); /* unknown numbers are fine */
-/* New label, revision and metadata flag, same vector. */
+/* New label and revision, same vector. */
 MUST_CHECK bool vindex_relabel(struct vindex *x, const struct entry *entry, struct err *e);
 
 /* Start-up: after all entries were added with vindex_add, uses the segment files that match (by checksum,
@@ -57,7 +56,7 @@ size_t vindex_living(struct vindex *x);
 MUST_CHECK bool vindex_vector(struct vindex *x, const char *id, float *out, struct err *e);
 
 /* As view_search(); `numbers` (ascending, from the catalogue) stands for `q->filter`, whose numbers they are: all are
- * searched when both are NULL.  A hit's `metadata` is "" where the catalogue has some. */
+ * searched when both are NULL.  A hit has no metadata. */
 MUST_CHECK bool vindex_search(struct vindex *x, const struct search *q, const int64_t *numbers, size_t n_numbers,
                               struct hits *out, struct err *e);
 

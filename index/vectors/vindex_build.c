@@ -3,7 +3,7 @@
  * Two kinds of work.  EXTEND: the fresh have become many; a copy of the sealed graph gets them added, so that
  * each vector is inserted once and there is one graph however often this happens.  REBUILD: the dead have
  * become many; the living move out of chunks that are mostly dead, and a graph of the living alone is built.
- * Either way a new picture is published at the end; who searches the old one is not disturbed.
+ * Either way a new snapshot is published at the end; who searches the old one is not disturbed.
  */
 #include <stdlib.h>
 
@@ -19,7 +19,7 @@ enum { DEAD_MIN = 256 }; /* dead members that are not worth a thought */
 /* The lock is held. */
 static enum task task_due(const struct vindex *x)
 {
-    const struct picture *p = x->picture;
+    const struct snapshot *p = x->snapshot;
     size_t members = p->sealed ? segment_members(p->sealed)->n : 0, dead = members - x->sealed_living;
     bool graph = x->o.kind == INDEX_HNSW || (x->o.kind == INDEX_AUTO && (p->sealed || x->living >= x->o.hnsw_from));
     if (!x->ready)
@@ -41,23 +41,23 @@ bool vindex_build_due(struct vindex *x)
     return due;
 }
 
-/* The living among the slots [from, end), as they are now.  The caller holds the picture. */
-static struct picture *collect(struct vindex *x, bool fresh_only, struct members *out, size_t *end)
+/* The living among the slots [from, end), as they are now.  The caller holds the snapshot. */
+static struct snapshot *collect(struct vindex *x, bool fresh_only, struct members *out, size_t *end)
 {
     pthread_rwlock_rdlock(&x->lock);
-    struct picture *p = picture_share(x->picture);
+    struct snapshot *p = snapshot_share(x->snapshot);
     uint64_t version = x->version;
     *end = x->count;
     pthread_rwlock_unlock(&x->lock);
     for (size_t slot = fresh_only ? p->sealed_end : 0; slot < *end; slot++)
-        if (picture_alive(p, slot, version))
-            members_add(out, slot, picture_slot(p, slot)->number, members_digest(picture_row(p, slot), out->d),
-                        picture_row(p, slot));
+        if (snapshot_alive(p, slot, version))
+            members_add(out, slot, snapshot_slot(p, slot)->number, members_digest(snapshot_row(p, slot), out->d),
+                        snapshot_row(p, slot));
     return p;
 }
 
 /* Lets go of the full chunks without a living slot and without a member: nobody will look at them again. */
-static void drop_chunks(struct vindex *x, struct picture *p)
+static void drop_chunks(struct vindex *x, struct snapshot *p)
 {
     bool *has_member = mem_new(p->n_chunks, sizeof *has_member);
     const struct members *m = p->sealed ? segment_members(p->sealed) : &(struct members){0};
@@ -66,7 +66,7 @@ static void drop_chunks(struct vindex *x, struct picture *p)
     for (size_t c = 0; c < x->count / CHUNK_SLOTS; c++) {
         if (!p->chunks[c] || p->chunks[c]->living > 0 || has_member[c])
             continue;
-        picture_drop_chunk(p, c);
+        snapshot_drop_chunk(p, c);
         x->held -= CHUNK_SLOTS;
     }
     free(has_member);
@@ -76,36 +76,36 @@ static void drop_chunks(struct vindex *x, struct picture *p)
 static void publish(struct vindex *x, struct segment *sealed, size_t end)
 {
     pthread_rwlock_wrlock(&x->lock);
-    struct picture *old = x->picture, *p = picture_new(old, 0);
-    picture_seal(p, sealed, sealed ? end : 0);
+    struct snapshot *old = x->snapshot, *p = snapshot_new(old, 0);
+    snapshot_seal(p, sealed, sealed ? end : 0);
     drop_chunks(x, p);
-    x->picture = p;
+    x->snapshot = p;
     x->sealed_living = x->living;
     for (size_t slot = p->sealed_end; slot < x->count; slot++)
-        x->sealed_living -= picture_alive(p, slot, x->version);
+        x->sealed_living -= snapshot_alive(p, slot, x->version);
     pthread_rwlock_unlock(&x->lock);
-    picture_release(old);
+    snapshot_release(old);
     x->builder.built++;
 }
 
 /* The lock is held for writing. */
 static void move(struct vindex *x, size_t slot)
 {
-    const struct slot *s = picture_slot(x->picture, slot);
-    struct entry entry = {s->number, s->revision, s->id, s->label, s->has_metadata};
-    vindex_append(x, &entry, picture_row(x->picture, slot));
+    const struct slot *s = snapshot_slot(x->snapshot, slot);
+    struct entry entry = {s->number, s->revision, s->id, s->label};
+    vindex_append(x, &entry, snapshot_row(x->snapshot, slot));
 }
 
 static bool extend(struct vindex *x, struct err *e)
 {
     struct members fresh = {.d = x->o.dimensions};
     size_t end;
-    struct picture *p = collect(x, true, &fresh, &end);
+    struct snapshot *p = collect(x, true, &fresh, &end);
     struct segment *sealed = segment_build(p->sealed, &fresh, &x->builder.stop, e);
     if (sealed)
         publish(x, sealed, end);
     members_clear(&fresh);
-    picture_release(p);
+    snapshot_release(p);
     return sealed != NULL;
 }
 
@@ -117,10 +117,10 @@ static void empty_sparse_chunks(struct vindex *x)
     pthread_rwlock_unlock(&x->lock);
     for (size_t c = 0; c < n; c++) {
         pthread_rwlock_wrlock(&x->lock);
-        const struct chunk *chunk = x->picture->chunks[c];
+        const struct chunk *chunk = x->snapshot->chunks[c];
         bool sparse = chunk && chunk->living <= CHUNK_SLOTS / 2;
         for (size_t slot = c * CHUNK_SLOTS; sparse && slot < (c + 1) * CHUNK_SLOTS; slot++)
-            if (picture_alive(x->picture, slot, x->version))
+            if (snapshot_alive(x->snapshot, slot, x->version))
                 move(x, slot);
         pthread_rwlock_unlock(&x->lock);
     }
@@ -132,7 +132,7 @@ static bool rebuild(struct vindex *x, struct err *e)
     struct segment *sealed = NULL;
     size_t end;
     empty_sparse_chunks(x);
-    struct picture *p = collect(x, false, &all, &end);
+    struct snapshot *p = collect(x, false, &all, &end);
     bool graph = all.n > 0 && p->sealed && (x->o.kind == INDEX_HNSW || all.n >= x->o.hnsw_from / 2);
     if (graph)
         sealed = segment_build(NULL, &all, &x->builder.stop, e);
@@ -140,7 +140,7 @@ static bool rebuild(struct vindex *x, struct err *e)
     if (ok)
         publish(x, sealed, end);
     members_clear(&all);
-    picture_release(p);
+    snapshot_release(p);
     return ok;
 }
 
@@ -161,7 +161,7 @@ void vindex_adopt(struct vindex *x, struct segment *sealed)
     for (size_t i = 0; i < m->n; i++)
         is_member[m->slots[i]] = true;
     for (size_t slot = 0; slot < end; slot++)
-        if (!is_member[slot] && picture_alive(x->picture, slot, x->version))
+        if (!is_member[slot] && snapshot_alive(x->snapshot, slot, x->version))
             move(x, slot);
     pthread_rwlock_unlock(&x->lock);
     free(is_member);

@@ -27,7 +27,7 @@ void vindex_save(struct vindex *x, bool doubled)
     if (!x->cache_dir || b->saved == b->built)
         return;
     pthread_rwlock_rdlock(&x->lock);
-    struct picture *p = doubled && x->sealed_living < 2 * b->saved_members ? NULL : picture_share(x->picture);
+    struct snapshot *p = doubled && x->sealed_living < 2 * b->saved_members ? NULL : snapshot_share(x->snapshot);
     pthread_rwlock_unlock(&x->lock);
     if (!p)
         return;
@@ -38,7 +38,7 @@ void vindex_save(struct vindex *x, bool doubled)
         unlink(path);
     else if (!file_make_dirs(x->cache_dir, &e) || !segment_save(p->sealed, path, x->o.generation, &e))
         log_warn("segment_not_saved", "generation=%lld error=\"%s\"", (long long)x->o.generation, e.text);
-    picture_release(p);
+    snapshot_release(p);
 }
 
 /* ---- loading ---- */
@@ -66,7 +66,7 @@ static bool find_row(void *arg, int64_t number, size_t *slot, const float **row)
     pthread_rwlock_rdlock(&x->lock);
     *slot = vindex_find_number(x, number);
     if (*slot != NO_SLOT)
-        *row = picture_row(x->picture, *slot);
+        *row = snapshot_row(x->snapshot, *slot);
     pthread_rwlock_unlock(&x->lock);
     return *slot != NO_SLOT;
 }

@@ -1,6 +1,6 @@
 /* vindex_parts.h - the inside of a vindex, shared by vindex*.c.
  *
- * Slots below picture->sealed_end are members of the sealed segment, or dead; the others are fresh.  Changes
+ * Slots below snapshot->sealed_end are members of the sealed segment, or dead; the others are fresh.  Changes
  * come from the store's writer and, where living slots are moved, from the builder; each is one version.
  *
  * Locks: builder.lock may be held when `lock` is taken, never the other way round.
@@ -36,7 +36,7 @@ struct vindex {
 
     /* Guards what follows.  Held for short whiles only: never over a scan, a build or a file. */
     pthread_rwlock_t lock;
-    struct picture *picture;
+    struct snapshot *snapshot;
     size_t count;                  /* slots published */
     uint64_t version;              /* of the last change */
     size_t living, sealed_living;  /* all; those below sealed_end */

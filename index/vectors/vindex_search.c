@@ -12,7 +12,7 @@
 
 /* What a search sees.  Taken under the lock in one go, so that it is of one moment. */
 struct scope {
-    struct picture *picture;
+    struct snapshot *snapshot;
     size_t count, sealed_living;
     uint64_t version;
     bool is_listed;
@@ -35,7 +35,7 @@ static void scope_open(struct scope *s, struct vindex *x, const struct search *q
     s->listed = mem_new(n, sizeof *s->listed);
     s->excluded = mem_new(q->n_exclude, sizeof *s->excluded);
     pthread_rwlock_rdlock(&x->lock);
-    s->picture = picture_share(x->picture);
+    s->snapshot = snapshot_share(x->snapshot);
     s->count = x->count;
     s->version = x->version;
     s->sealed_living = x->sealed_living;
@@ -52,13 +52,13 @@ static void scope_open(struct scope *s, struct vindex *x, const struct search *q
     pthread_rwlock_unlock(&x->lock);
     qsort(s->listed, s->n_listed, sizeof *s->listed, by_value);
     qsort(s->excluded, s->n_excluded, sizeof *s->excluded, by_value);
-    while (s->n_listed_sealed < s->n_listed && s->listed[s->n_listed_sealed] < s->picture->sealed_end)
+    while (s->n_listed_sealed < s->n_listed && s->listed[s->n_listed_sealed] < s->snapshot->sealed_end)
         s->n_listed_sealed++;
 }
 
 static void scope_close(struct scope *s)
 {
-    picture_release(s->picture);
+    snapshot_release(s->snapshot);
     free(s->listed);
     free(s->bitmap);
     free(s->excluded);
@@ -71,14 +71,14 @@ static bool is_in(const size_t *sorted, size_t n, size_t slot)
 
 static bool is_wanted(const struct scope *s, size_t slot)
 {
-    return picture_alive(s->picture, slot, s->version) && !is_in(s->excluded, s->n_excluded, slot);
+    return snapshot_alive(s->snapshot, slot, s->version) && !is_in(s->excluded, s->n_excluded, slot);
 }
 
 /* Ties are broken by id; two of one id only while one of them is being replaced. */
 static int order_by_id(const void *context, size_t a, size_t b)
 {
     const struct scope *s = context;
-    int order = strcmp(picture_slot(s->picture, a)->id, picture_slot(s->picture, b)->id);
+    int order = strcmp(snapshot_slot(s->snapshot, a)->id, snapshot_slot(s->snapshot, b)->id);
     return order ? order : (a > b) - (a < b);
 }
 
@@ -87,7 +87,7 @@ static void scan_listed(const struct scope *s, const float *query, size_t d, siz
 {
     for (; i < s->n_listed; i++) {
         size_t slot = s->listed[i];
-        float score = scan_product(picture_row(s->picture, slot), query, d);
+        float score = scan_product(snapshot_row(s->snapshot, slot), query, d);
         if (top_wants(top, score) && is_wanted(s, slot))
             top_offer(top, score, slot);
     }
@@ -99,8 +99,8 @@ static void scan_all(const struct scope *s, const float *query, size_t d, size_t
     float scores[CHUNK_SLOTS];
     while (from < s->count) {
         size_t end = min_size(s->count, (from / CHUNK_SLOTS + 1) * CHUNK_SLOTS), n = end - from;
-        if (picture_chunk(s->picture, from)) {
-            scan_products(picture_row(s->picture, from), n, d, query, scores);
+        if (snapshot_chunk(s->snapshot, from)) {
+            scan_products(snapshot_row(s->snapshot, from), n, d, query, scores);
             for (size_t i = 0; i < n; i++)
                 if (top_wants(top, scores[i]) && is_wanted(s, from + i))
                     top_offer(top, scores[i], from + i);
@@ -115,12 +115,12 @@ static void scan_all(const struct scope *s, const float *query, size_t d, size_t
 static bool may_be_found(const void *context, size_t slot)
 {
     const struct scope *s = context;
-    return (!s->bitmap || s->bitmap[slot / 8] >> slot % 8 & 1) && picture_alive(s->picture, slot, s->version);
+    return (!s->bitmap || s->bitmap[slot / 8] >> slot % 8 & 1) && snapshot_alive(s->snapshot, slot, s->version);
 }
 
 static void make_bitmap(struct scope *s)
 {
-    s->bitmap = mem_new(s->picture->sealed_end / 8 + 1, 1);
+    s->bitmap = mem_new(s->snapshot->sealed_end / 8 + 1, 1);
     for (size_t i = 0; i < s->n_listed_sealed; i++)
         s->bitmap[s->listed[i] / 8] |= (uint8_t)(1 << s->listed[i] % 8);
 }
@@ -132,7 +132,7 @@ static void make_bitmap(struct scope *s)
 static bool is_graph_worth_it(const struct scope *s, size_t wanted, size_t ef)
 {
     enum { VISITS = 45 };
-    size_t members = segment_members(s->picture->sealed)->n;
+    size_t members = segment_members(s->snapshot->sealed)->n;
     return (double)wanted * (double)wanted > VISITS * (double)ef * (double)members;
 }
 
@@ -142,15 +142,15 @@ static bool search_sealed(struct scope *s, const float *query, const struct sear
     size_t wanted = s->is_listed ? s->n_listed_sealed : s->sealed_living;
     size_t k = min_size(q->limit + s->n_excluded, wanted), n = 0;
     size_t ef = max_size(q->ef ? q->ef : SEGMENT_EF, k + k / 2);
-    if (q->exact || !s->picture->sealed || !is_graph_worth_it(s, wanted, ef))
+    if (q->exact || !s->snapshot->sealed || !is_graph_worth_it(s, wanted, ef))
         return false;
     if (s->is_listed)
         make_bitmap(s);
-    bool all = !s->is_listed && wanted == segment_members(s->picture->sealed)->n;
+    bool all = !s->is_listed && wanted == segment_members(s->snapshot->sealed)->n;
     struct segment_query sq = {.vector = query, .k = k, .ef = ef, .wanted = all ? NULL : may_be_found, .context = s};
     struct scored *found = NULL;
     struct err why = {0};
-    bool ok = segment_search(s->picture->sealed, &sq, &found, &n, &why) && n >= k;
+    bool ok = segment_search(s->snapshot->sealed, &sq, &found, &n, &why) && n >= k;
     if (why.code)
         log_error("graph_search", "error=\"%s\"", why.text);
     for (size_t i = 0; ok && i < n; i++)
@@ -167,14 +167,14 @@ static void look(struct scope *s, const float *query, size_t d, const struct sea
     if (s->is_listed)
         scan_listed(s, query, d, sealed ? s->n_listed_sealed : 0, top);
     else
-        scan_all(s, query, d, sealed ? s->picture->sealed_end : 0, top);
+        scan_all(s, query, d, sealed ? s->snapshot->sealed_end : 0, top);
 }
 
 /* The products that found the best are off by some 1e-7: the very picture that is asked by would not be at 1. */
 static void score_exactly(const struct scope *s, const float *query, size_t d, struct top *top)
 {
     for (size_t i = 0; i < top->n; i++)
-        top->items[i].score = (float)scan_cosine(picture_row(s->picture, top->items[i].slot), query, d);
+        top->items[i].score = (float)scan_cosine(snapshot_row(s->snapshot, top->items[i].slot), query, d);
 }
 
 /* Copies the answer into the arena.  Labels may change meanwhile, hence the lock. */
@@ -188,20 +188,19 @@ static void answer(struct vindex *x, const struct scope *s, const struct search 
     out->n = n;
     pthread_rwlock_rdlock(&x->lock);
     for (size_t i = 0; i < n; i++) {
-        const struct slot *slot = picture_slot(s->picture, top->items[i].slot);
+        const struct slot *slot = snapshot_slot(s->snapshot, top->items[i].slot);
         out->items[i] = (struct hit){
             .number = slot->number,
             .revision = slot->revision,
             .id = arena_text(&out->arena, slot->id),
             .label = arena_text(&out->arena, slot->label),
-            .metadata = slot->has_metadata ? "" : NULL,
             .score = fmaxf(-1, fminf(1, top->items[i].score)), /* rounding may have led beyond */
         };
     }
     pthread_rwlock_unlock(&x->lock);
     for (size_t i = 0; q->with_vector && i < n; i++) {
         float *copy = arena_new(&out->arena, d, sizeof *copy);
-        out->items[i].vector = memcpy(copy, picture_row(s->picture, top->items[i].slot), d * sizeof *copy);
+        out->items[i].vector = memcpy(copy, snapshot_row(s->snapshot, top->items[i].slot), d * sizeof *copy);
     }
 }
 

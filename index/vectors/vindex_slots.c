@@ -15,7 +15,7 @@ static size_t position_of_id(const struct vindex *x, const char *id)
 {
     uint64_t key = table_hash_text(id, x->seed);
     size_t at = table_first(&x->by_id, key);
-    while (at != TABLE_END && strcmp(picture_slot(x->picture, table_slot(&x->by_id, at))->id, id) != 0)
+    while (at != TABLE_END && strcmp(snapshot_slot(x->snapshot, table_slot(&x->by_id, at))->id, id) != 0)
         at = table_next(&x->by_id, key, at);
     return at;
 }
@@ -37,20 +37,20 @@ size_t vindex_find_id(const struct vindex *x, const char *id)
 /* The slot dies with the change under way: nothing leads to it any more. */
 void vindex_bury(struct vindex *x, size_t slot)
 {
-    const struct slot *s = picture_slot(x->picture, slot);
+    const struct slot *s = snapshot_slot(x->snapshot, slot);
     table_remove(&x->by_number, position_of_number(x, s->number));
     table_remove(&x->by_id, position_of_id(x, s->id));
-    atomic_store_explicit(picture_died(x->picture, slot), x->version + 1, memory_order_relaxed);
-    picture_chunk(x->picture, slot)->living--;
+    atomic_store_explicit(snapshot_died(x->snapshot, slot), x->version + 1, memory_order_relaxed);
+    snapshot_chunk(x->snapshot, slot)->living--;
     x->living--;
-    if (slot < x->picture->sealed_end)
+    if (slot < x->snapshot->sealed_end)
         x->sealed_living--;
 }
 
 /* Makes number and id lead to `slot`; what they led to before dies. */
 static void enlist(struct vindex *x, size_t slot)
 {
-    const struct slot *s = picture_slot(x->picture, slot);
+    const struct slot *s = snapshot_slot(x->snapshot, slot);
     size_t older = vindex_find_number(x, s->number);
     if (older != NO_SLOT)
         vindex_bury(x, older);
@@ -59,30 +59,29 @@ static void enlist(struct vindex *x, size_t slot)
         vindex_bury(x, namesake);
     table_add(&x->by_number, table_mix((uint64_t)s->number), slot);
     table_add(&x->by_id, table_hash_text(s->id, x->seed), slot);
-    picture_chunk(x->picture, slot)->living++;
+    snapshot_chunk(x->snapshot, slot)->living++;
     x->living++;
 }
 
 /* Room for one more slot. */
 static void make_room(struct vindex *x)
 {
-    if (x->count < x->picture->n_chunks * CHUNK_SLOTS)
+    if (x->count < x->snapshot->n_chunks * CHUNK_SLOTS)
         return;
-    struct picture *old = x->picture, *p = picture_new(old, 1);
+    struct snapshot *old = x->snapshot, *p = snapshot_new(old, 1);
     p->chunks[old->n_chunks] = chunk_new(x->o.dimensions, old->n_chunks == 0);
     x->held += CHUNK_SLOTS;
-    x->picture = p;
-    picture_release(old);
+    x->snapshot = p;
+    snapshot_release(old);
 }
 
 void vindex_append(struct vindex *x, const struct entry *entry, const float *vector)
 {
     make_room(x);
     size_t slot = x->count;
-    struct slot *s = picture_slot(x->picture, slot);
-    *s =
-        (struct slot){entry->number, entry->revision, mem_text(entry->id), mem_text(entry->label), entry->has_metadata};
-    memcpy(picture_row(x->picture, slot), vector, x->o.dimensions * sizeof *vector);
+    struct slot *s = snapshot_slot(x->snapshot, slot);
+    *s = (struct slot){entry->number, entry->revision, mem_text(entry->id), mem_text(entry->label)};
+    memcpy(snapshot_row(x->snapshot, slot), vector, x->o.dimensions * sizeof *vector);
     enlist(x, slot);
     x->count++;
     x->version++;

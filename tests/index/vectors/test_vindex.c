@@ -405,7 +405,7 @@ static void a_graph_with_many_dead_members_is_built_anew_without_them(void **sta
     for (int64_t i = 1; i <= N / 10; i++)
         vindex_remove(x, i * 10 - 1);
     assert_ok(vindex_build_step(x, &e), e);
-    assert_int_equal(segment_members(x->picture->sealed)->n, N - N / 5 - N / 10);
+    assert_int_equal(segment_members(x->snapshot->sealed)->n, N - N / 5 - N / 10);
     assert_false(vindex_build_due(x));
     vindex_release(x);
 }
