@@ -228,8 +228,8 @@ layers: ## includes point only downwards, each library stays in its home
 	@./tests/layers.sh && ./tests/homes.sh
 
 headers: ## each header compiles on its own
-	@printf '%s\n' $(wildcard $(LAYERS:%=%/*.h)) | xargs -P $$(nproc) -I H \
-	  $(CC) $(CPPFLAGS) $(CFLAGS_ALL) -Wno-pedantic -include H -fsyntax-only -x c /dev/null && echo 'headers: each compiles on its own'
+	@printf '%s\n' $(wildcard $(LAYERS:%=%/*.h)) | xargs -P $$(nproc) -I @ \
+	  $(CC) $(CPPFLAGS) $(CFLAGS_ALL) -Wno-pedantic -include @ -fsyntax-only -x c /dev/null && echo 'headers: each compiles on its own'
 
 fmt: ## format every source by .clang-format (version 14)
 	@$(CLANG_FORMAT) -i $(FORMATTED)
