@@ -32,7 +32,8 @@ extern "C" {
 #include "index/vectors/scan.h"
 }
 
-namespace {
+namespace
+{
 
 using link_t = faiss::HNSW::storage_idx_t;
 static_assert(sizeof(link_t) == sizeof(int32_t) && sizeof(int) == sizeof(int32_t), "faiss_graph's integers");
@@ -100,15 +101,26 @@ struct CallSelector final : faiss::IDSelector {
     faiss_member_fn *member;
     const void *context;
 
-    CallSelector(faiss_member_fn *m, const void *c) : member(m), context(c) {}
-    bool is_member(idx_t id) const override { return member(context, id) != 0; }
+    CallSelector(faiss_member_fn *m, const void *c) : member(m), context(c)
+    {
+    }
+    bool is_member(idx_t id) const override
+    {
+        return member(context, id) != 0;
+    }
 };
 
 struct Found {
     float distance;
     link_t id;
-    bool operator<(const Found &other) const { return distance < other.distance; }
-    bool operator>(const Found &other) const { return distance > other.distance; }
+    bool operator<(const Found &other) const
+    {
+        return distance < other.distance;
+    }
+    bool operator>(const Found &other) const
+    {
+        return distance > other.distance;
+    }
 };
 
 // What one search needs beside the graph; each thread keeps its own from search to search.
@@ -161,7 +173,9 @@ struct Codes {
     std::vector<Line> all;
     std::vector<struct code> scales;
 
-    explicit Codes(size_t dim) : d(dim), lines((dim + sizeof(Line) - 1) / sizeof(Line)) {}
+    explicit Codes(size_t dim) : d(dim), lines((dim + sizeof(Line) - 1) / sizeof(Line))
+    {
+    }
 
     void reserve(size_t n)
     {
@@ -188,7 +202,10 @@ struct Codes {
     {
         code_make(row, centre.data(), d, code, &scale);
     }
-    const int8_t *at(link_t i) const { return all[size_t(i) * lines].bytes; }
+    const int8_t *at(link_t i) const
+    {
+        return all[size_t(i) * lines].bytes;
+    }
     void prefetch(link_t i) const
     {
         for (size_t line = 0; line < lines; line++)
@@ -204,14 +221,19 @@ struct CodeDistance final : faiss::DistanceComputer {
     std::vector<Codes::Line> query;
     struct code query_scale = {};
 
-    explicit CodeDistance(const Codes &c) : codes(c), query(c.lines) {}
+    explicit CodeDistance(const Codes &c) : codes(c), query(c.lines)
+    {
+    }
 
     float of(const int8_t *a, const struct code &x, const int8_t *b, const struct code &y) const
     {
         float product = float(code_product(a, b, codes.d));
         return -(x.scale * y.scale * product + x.bias + y.bias);
     }
-    void set_query(const float *x) override { codes.make(x, query[0].bytes, query_scale); }
+    void set_query(const float *x) override
+    {
+        codes.make(x, query[0].bytes, query_scale);
+    }
     float operator()(faiss::Index::idx_t i) override
     {
         return of(codes.at(link_t(i)), codes.scales[size_t(i)], query[0].bytes, query_scale);
@@ -234,7 +256,10 @@ struct IndexHNSWRows final : faiss::Index {
         hnsw.efSearch = 64;
     }
 
-    void add(idx_t, const float *) override { FAISS_THROW_MSG("rows are added by faiss_IndexHNSWRows_add"); }
+    void add(idx_t, const float *) override
+    {
+        FAISS_THROW_MSG("rows are added by faiss_IndexHNSWRows_add");
+    }
     void add_rows(size_t n, const float *const *more);
     void search(idx_t n, const float *x, idx_t k, float *distances, idx_t *labels,
                 const faiss::SearchParameters *params) const override;
@@ -263,7 +288,7 @@ struct IndexHNSWRows final : faiss::Index {
         hnsw.neighbors.reserve(n * links);
     }
 
-private:
+  private:
     void fetch(link_t row, int level, bool all) const;
     Found look(CodeDistance &distance, size_t i) const // at scratch.fresh[i]
     {
@@ -393,8 +418,7 @@ void IndexHNSWRows::search(idx_t n, const float *x, idx_t k, float *distances, i
     int ef = hnsw_params ? hnsw_params->efSearch : hnsw.efSearch;
     FAISS_THROW_IF_NOT_MSG(ef > 0, "bad efSearch");
     for (idx_t i = 0; i < n; i++)
-        search_one(x + i * d, size_t(k), size_t(ef), params ? params->sel : nullptr, distances + i * k,
-                   labels + i * k);
+        search_one(x + i * d, size_t(k), size_t(ef), params ? params->sel : nullptr, distances + i * k, labels + i * k);
 }
 
 // A link leads to another row that is on the same level; unused places come last.
@@ -519,9 +543,8 @@ void faiss_ParameterSpace_free(FaissParameterSpace *space)
 int faiss_ParameterSpace_set_index_parameter(const FaissParameterSpace *space, FaissIndex *index, const char *name,
                                              double value)
 {
-    return guarded([=] {
-        reinterpret_cast<const faiss::ParameterSpace *>(space)->set_index_parameter(cpp(index), name, value);
-    });
+    return guarded(
+        [=] { reinterpret_cast<const faiss::ParameterSpace *>(space)->set_index_parameter(cpp(index), name, value); });
 }
 
 void faiss_IDSelector_free(FaissIDSelector *sel)
