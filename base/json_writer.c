@@ -92,12 +92,9 @@ void jw_int(struct json_writer *w, const char *key, int64_t value)
     buf_print(w->buf, "%lld", (long long)value);
 }
 
-void real_text(double value, char out[REAL_TEXT_MAX])
+static void print_digits(double value, int digits, char out[REAL_TEXT_MAX])
 {
-    int digits = 15;
-    do
-        snprintf(out, REAL_TEXT_MAX, "%.*g", digits, value);
-    while (strtod(out, NULL) != value && ++digits <= 17);
+    snprintf(out, REAL_TEXT_MAX, "%.*g", digits, value);
     char *exponent = strchr(out, 'e');
     if (exponent) { /* e+07 as e7 */
         char *to = exponent + (exponent[1] == '-' ? 2 : 1), *from = exponent + 2;
@@ -106,11 +103,27 @@ void real_text(double value, char out[REAL_TEXT_MAX])
     }
 }
 
+void real_text(double value, char out[REAL_TEXT_MAX])
+{
+    int digits = 15;
+    do
+        print_digits(value, digits, out);
+    while (strtod(out, NULL) != value && ++digits <= 17);
+}
+
 void jw_real(struct json_writer *w, const char *key, double value)
 {
     char text[REAL_TEXT_MAX] = "null";
     if (isfinite(value))
         real_text(value, text);
+    jw_raw(w, key, text);
+}
+
+void jw_short(struct json_writer *w, const char *key, double value)
+{
+    char text[REAL_TEXT_MAX] = "null";
+    if (isfinite(value))
+        print_digits(value, 6, text);
     jw_raw(w, key, text);
 }
 

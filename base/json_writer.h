@@ -32,8 +32,9 @@ void jw_end(struct json_writer *w);
 void jw_text(struct json_writer *w, const char *key,
              const char *value); /* NULL writes null; bad UTF-8 becomes U+FFFD */
 void jw_int(struct json_writer *w, const char *key, int64_t value);
-void jw_real(struct json_writer *w, const char *key, double value); /* as real_text(); NaN and Inf: null */
-void jw_float(struct json_writer *w, const char *key, float value); /* 9 digits: exact for float32 */
+void jw_real(struct json_writer *w, const char *key, double value);  /* as real_text(); NaN and Inf: null */
+void jw_short(struct json_writer *w, const char *key, double value); /* the same, of six digits: for people */
+void jw_float(struct json_writer *w, const char *key, float value);  /* 9 digits: exact for float32 */
 void jw_bool(struct json_writer *w, const char *key, bool value);
 void jw_null(struct json_writer *w, const char *key);
 void jw_raw(struct json_writer *w, const char *key, const char *json); /* text that is JSON already; NULL: null */

@@ -60,13 +60,13 @@ bool job_check_model(struct store *s, struct job *j, struct err *e)
 
 bool job_check_plan(struct store *s, const struct job *j, struct err *e)
 {
-    struct job_ground g = {.validation = j->validation[0] != 0};
+    struct train_ground g = {.validation = j->validation[0] != 0};
     struct model_row model;
     size_t *each, labels;
     char where[96] = "training_file";
     if (!store_label_counts(s, j->collection, &each, &labels, e))
         return false;
-    job_ground_count(&g, each, labels);
+    train_ground_count(&g, each, labels);
     free(each);
     if (!store_model(s, j->model, &model, e))
         return false;

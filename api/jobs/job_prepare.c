@@ -21,7 +21,7 @@ static bool list_collection(struct job_run *r, const char *collection, const cha
            job_pictures_pin(r->jobs->app->store, collection, r->folder, list, e);
 }
 
-static bool count_pictures(const struct job_run *r, struct job_ground *g, struct err *e)
+static bool count_pictures(const struct job_run *r, struct train_ground *g, struct err *e)
 {
     char path[PATH_MAX];
     struct manifest m = {0};
@@ -30,14 +30,14 @@ static bool count_pictures(const struct job_run *r, struct job_ground *g, struct
     size_t *each = mem_new(m.n_labels + 1, sizeof *each);
     for (size_t i = 0; i < m.n; i++)
         each[m.items[i].label + 1]++; /* NO_LABEL is -1 */
-    job_ground_count(g, each, m.n_labels);
+    train_ground_count(g, each, m.n_labels);
     free(each);
     manifest_clear(&m);
     return true;
 }
 
 /* What was "auto" is a value from now on, in the job too. */
-static bool write_config(struct job_run *r, const struct job_ground *g, const char *path, struct err *e)
+static bool write_config(struct job_run *r, const struct train_ground *g, const char *path, struct err *e)
 {
     struct buf config = {0}, settled = {0};
     bool ok =
@@ -68,13 +68,13 @@ bool job_prepare(struct job_run *r, struct err *e)
     if (!store_model(x->app->store, j->model, &row, e))
         return false;
     store_model_path(x->app->store, j->model, model, sizeof model);
-    struct job_ground g = {.trained = row.trained,
-                           .small = model_is_small(&row),
-                           .folder = r->folder,
-                           .model = model,
-                           .validation = j->validation[0] != 0,
-                           .threads = x->o.threads,
-                           .max_minutes = x->o.max_minutes};
+    struct train_ground g = {.trained = row.trained,
+                             .small = model_is_small(&row),
+                             .folder = r->folder,
+                             .model = model,
+                             .validation = j->validation[0] != 0,
+                             .threads = x->o.threads,
+                             .max_minutes = x->o.max_minutes};
     model_row_clear(&row);
     return count_pictures(r, &g, e) && write_config(r, &g, config, e);
 }

@@ -8,33 +8,32 @@
 
 #include "base/mem.h"
 #include "base/num.h"
-#include "engine/learning/train_config.h"
 #include "engine/pictures/augment.h"
-
-/* How much of the encoder stays as it is; the index: stages, once batch norms are frozen. */
-static const char *const freezes[] = {"none", "norm", "stem", "stage1", "stage2", "stage3", "stage4", NULL};
 
 /* Those that all objectives have; the last one only those that take more than two views. */
 static const struct setting common[] = {
-    {"n_epochs", SETTING_INT, .lo = 1, .hi = 10000,
+    {"n_epochs", SETTING_INT, AT(struct train_asked, epochs), .lo = 1, .hi = 10000,
      .help = "times that all pictures are seen; auto: about 1,000 steps"},
-    {"batch_size", SETTING_INT, .lo = 4, .hi = 4096, .help = "pictures of a step; auto: 64, or what there is"},
-    {"optimizer", SETTING_CHOICE, .choices = optimizer_names, .help = "auto: the one that goes with the objective"},
-    {"learning_rate", SETTING_REAL, .lo = 1e-7, .hi = 1,
+    {"batch_size", SETTING_INT, AT(struct train_asked, batch), .lo = 4, .hi = 4096,
+     .help = "pictures of a step; auto: 64, or what there is"},
+    {"optimizer", SETTING_CHOICE, AT(struct train_asked, optimizer), .choices = optimizer_names,
+     .help = "auto: the one that goes with the objective"},
+    {"learning_rate", SETTING_REAL, AT(struct train_asked, learning_rate), .lo = 1e-7, .hi = 1,
      .help = "auto: the one that goes with objective and optimizer, for fresh models larger than for trained ones"},
-    {"max_minutes", SETTING_REAL, .lo = 0.05, .hi = 10080, .help = "of training; auto: the server's setting"},
+    {"max_minutes", SETTING_REAL, AT(struct train_asked, max_minutes), .lo = 0.05, .hi = 10080,
+     .help = "of training; auto: the server's setting"},
     {"augmentation", SETTING_TEXT, /* a recipe */
      .wanted = "the name of a recipe, such as finetune or simclr",
      .help = "how views are made; auto: what goes with the objective, for a trained model finetune with labels and "
              "finetune-views without"},
-    {"freeze", SETTING_CHOICE, .choices = freezes,
+    {"freeze", SETTING_CHOICE, AT(struct train_asked, freeze), .choices = freeze_names,
      .help =
          "what of the encoder stays: its batch norms, and the stages up to this one; those of the head always learn; "
          "auto: none for a fresh model, norm for a trained one"},
-    {"fit", SETTING_CHOICE, .choices = fit_names,
+    {"fit", SETTING_CHOICE, AT(struct train_asked, fit), .choices = fit_names,
      .help = "how a picture that is no square becomes one: its middle, all of it between bars, or all of it squashed; "
              "auto: the model's"},
-    {"small_crops", SETTING_INT, .lo = 0, .hi = 16,
+    {"small_crops", SETTING_INT, AT(struct train_asked, small_crops), .lo = 0, .hi = 16,
      .help = "of each picture, beside two full ones: they cost little and predict what those show; auto: none"},
 };
 
@@ -73,21 +72,17 @@ static bool check_one(const struct objective *o, const char *key, const struct j
                       struct err *e)
 {
     char values[SETTING_VALUES], text[SETTING_VALUES + 24];
-    union { /* where the value goes, which nobody asks for */
-        int64_t whole;
-        double real;
-        bool flag;
-        int choice;
-    } value;
+    union {
+        struct train_asked common;
+        struct objective_settings own;
+    } scratch;
     const struct setting *s = setting_find(common, common_of(o), key);
     if (!s)
         s = setting_find(o->settings, o->n_settings, key);
     if (!s)
         return fail(e, where, key,
                     "this objective has no such hyper-parameter: GET /v1/fine_tuning/objectives lists them");
-    struct setting lone = *s;
-    lone.offset = 0;
-    if (is_auto(v) || (s->kind == SETTING_TEXT ? is_recipe(v) : setting_set(&lone, &value, v)))
+    if (is_auto(v) || (s->kind == SETTING_TEXT ? is_recipe(v) : setting_set(s, &scratch, v)))
         return true;
     snprintf(text, sizeof text, "must be \"auto\"%s %s", s->kind == SETTING_FLAG ? "," : " or",
              setting_values(s, 6, " or ", values));
@@ -106,14 +101,20 @@ bool job_settings_check(const struct objective *o, const struct json *values, co
     return true;
 }
 
-/* ---- describing ---- */
+/* ---- reading ---- */
 
-void job_settings_number(struct json_writer *w, const char *key, double value)
+void job_settings_read(const struct json *values, struct train_asked *out)
 {
-    char text[32];
-    snprintf(text, sizeof text, "%.6g", value);
-    jw_raw(w, key, text);
+    const struct json *recipe = json_member(values, "augmentation");
+    *out = (struct train_asked){.optimizer = -1, .freeze = -1, .fit = -1, .own = values};
+    if (!is_auto(recipe))
+        out->recipe = json_as_text(recipe, NULL);
+    for (size_t i = 0; i < COUNT(common); i++) /* "auto" is no value of any */
+        if (common[i].kind != SETTING_TEXT)
+            (void)setting_set(&common[i], out, json_member(values, common[i].name));
 }
+
+/* ---- describing ---- */
 
 /* Whether its default depends on the pictures or the model. */
 static bool is_settled_later(const struct objective *o, const struct setting *s)
@@ -183,7 +184,7 @@ void job_settings_copy(const struct json *values, struct buf *out)
         double x;
         bool flag;
         if (json_as_number(v, &x))
-            job_settings_number(&w, key, x);
+            jw_short(&w, key, x);
         else if (json_as_bool(v, &flag))
             jw_bool(&w, key, flag);
         else

@@ -10,35 +10,21 @@
 #include "api/jobs/job.h"
 #include "base/json.h"
 #include "base/json_writer.h"
+#include "engine/learning/train_auto.h"
 
 /* ERR_BAD_INPUT with the field below `where` in e->param ("method.infonce.hyperparameters"). */
 MUST_CHECK bool job_settings_check(const struct objective *o, const struct json *values, const char *where,
                                    struct err *e);
 /* An object of hyper-parameters as it was given, numbers as a person would write them. */
 void job_settings_copy(const struct json *values, struct buf *out);
-/* A number as a person would write it: 1e-07, 0.1. */
-void job_settings_number(struct json_writer *w, const char *key, double value);
+/* What it asks for; borrows from it. */
+void job_settings_read(const struct json *values, struct train_asked *out);
 /* All of an objective, with default, range and one line of help: an array of objects. */
 void job_settings_write(struct json_writer *w, const char *key, const struct objective *o);
 
-struct job_ground { /* what a run will stand on */
-    size_t images;
-    size_t kinds, labels; /* all labels, and those with two pictures or more */
-    size_t spared;        /* pictures that can be held out, by their labels */
-    bool trained;         /* the model that it begins with is more than random weights */
-    bool small;           /* and was made for small pictures */
-    const char *folder;   /* of the job */
-    const char *model;    /* file */
-    bool validation;      /* there is a validation.jsonl */
-    size_t threads;       /* 0: all cores */
-    double max_minutes;   /* what auto is */
-};
-
-/* Fills in what is counted: each [1 + labels], first the pictures without a label, then those of each. */
-void job_ground_count(struct job_ground *g, const size_t *each, size_t labels);
 /* The configuration of the run (train_config.h) and the hyper-parameters with values in the place of auto; both are appended, and may be
  * NULL.  ERR_BAD_INPUT where the pictures do not allow it, with the hyper-parameter's name in e->param when one is at fault. */
-MUST_CHECK bool job_plan(const struct job *j, const struct job_ground *g, struct buf *config, struct buf *settled,
+MUST_CHECK bool job_plan(const struct job *j, const struct train_ground *g, struct buf *config, struct buf *settled,
                          struct err *e);
 
 #endif

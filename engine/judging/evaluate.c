@@ -206,9 +206,10 @@ struct evaluation evaluate(const struct evaluate_input *in)
 
 static void figure(struct json_writer *w, const char *key, double value, bool measured)
 {
-    char text[32];
-    snprintf(text, sizeof text, "%.6g", value); /* more digits than any of them is worth */
-    jw_raw(w, key, measured && isfinite(value) ? text : NULL);
+    if (measured)
+        jw_short(w, key, value);
+    else
+        jw_null(w, key);
 }
 
 void evaluation_fields(const struct evaluation *v, struct json_writer *w)

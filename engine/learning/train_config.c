@@ -7,9 +7,9 @@
 #include "base/conf.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "engine/learning/train_auto.h"
 #include "engine/learning/train_config_parts.h"
 
-static const double LEARNING_RATE = 0.1;
 #define IN(member) AT(struct train_config, member)
 
 /* ---- the objects ---- */
@@ -42,27 +42,6 @@ static bool read_arch(struct train_config *c, const struct json *v, struct err *
     return arch_check(&c->arch, e);
 }
 
-/* What the objective's authors, or experience, give along with it; the parts that are read later may change it. */
-static void apply_profile(struct train_config *c)
-{
-    enum use use = c->model ? USE_FINETUNE : c->arch.stem == STEM_IMAGENET ? USE_SCRATCH : USE_SMALL;
-    if (!c->objective->profiles)
-        return;
-    const struct objective_profile *p = &c->objective->profiles[use];
-    c->settings = p->settings;
-    c->optimizer = optimizer_defaults((enum optimizer_kind)choice_find(optimizer_names, p->optimizer));
-    c->optimizer.weight_decay = p->weight_decay;
-    c->learning_rate = p->learning_rate;
-    c->head_rate = p->head_rate;
-    c->warmup = p->warmup;
-    memcpy(c->head, p->head.projector, sizeof c->head);
-    memcpy(c->predictor, p->head.predictor, sizeof c->predictor);
-    c->n_head = p->head.n_projector;
-    c->n_predictor = p->head.n_predictor;
-    snprintf(c->recipe, sizeof c->recipe, "%s", p->recipe);
-    memcpy(c->augment, recipe_find(p->recipe)->view, sizeof c->augment);
-}
-
 bool config_refuse(const struct err *why, const char *where, struct err *e)
 {
     char path[SETTING_PATH];
@@ -79,18 +58,17 @@ static bool check_method(const struct train_config *c, const char *where, struct
 static bool read_method(struct train_config *c, const struct json *v, struct err *e)
 {
     const char *type = json_as_text(json_member(v, "type"), NULL);
-    c->objective = type ? objective_find(type) : NULL;
-    if (!c->objective)
+    const struct objective *o = type ? objective_find(type) : NULL;
+    if (!o)
         return err_field(e, "method.type", "must name an objective, such as infonce, triplet, mocov2 or byol");
     const struct setting table[] = {{.name = "type"}, {.name = type}};
     if (!read_part(c, v, "method", table, COUNT(table), e))
         return false;
     char where[SETTING_PATH];
     setting_path(where, "method", type);
-    c->settings = c->objective->defaults;
-    apply_profile(c);
+    train_defaults_of(c, o, c->model != NULL, c->arch.stem != STEM_IMAGENET);
     const struct json *own = json_member(v, type);
-    const struct settings_of settings = {c->objective->settings, c->objective->n_settings, &c->settings};
+    const struct settings_of settings = {o->settings, o->n_settings, &c->settings};
     return (!own || settings_read(own, where, &settings, 1, e)) && check_method(c, where, e);
 }
 
@@ -114,10 +92,8 @@ static const struct setting optimizer_table[] = {
 static bool read_optimizer(struct train_config *c, const struct json *v, struct err *e)
 {
     int chosen = choice_find(optimizer_names, json_as_text(json_member(v, "type"), NULL));
-    if (chosen >= 0 && chosen != (int)c->optimizer.kind) {
-        c->optimizer = optimizer_defaults((enum optimizer_kind)chosen);
-        c->learning_rate = LEARNING_RATE;
-    }
+    if (chosen >= 0 && chosen != (int)c->optimizer.kind)
+        train_defaults_optimizer(c, (enum optimizer_kind)chosen);
     return read_part(c, v, "optimizer", optimizer_table, COUNT(optimizer_table), e);
 }
 
@@ -153,29 +129,6 @@ static bool read_head(struct train_config *c, const struct json *list, struct er
 static bool read_predictor(struct train_config *c, const struct json *list, struct err *e)
 {
     return read_layers(list, "predictor", true, c->predictor, &c->n_predictor, e);
-}
-
-static void set_defaults(struct train_config *c)
-{
-    *c = (struct train_config){.views = 2,
-                               .batch = 256,
-                               .learning_rate = LEARNING_RATE,
-                               .head_rate = 1,
-                               .warmup = USUAL_WARMUP,
-                               .end_rate = 0.001,
-                               .held_out = 0.1,
-                               .seed = 1,
-                               .fit = -1};
-    c->arch = (struct arch){.depth = 18, .stem = STEM_IMAGENET, .width = 64};
-    c->size = 224;
-    c->objective = objective_find("infonce");
-    c->settings = c->objective->defaults;
-    c->optimizer = optimizer_defaults(OPTIMIZER_SGD);
-    snprintf(c->recipe, sizeof c->recipe, "simclr");
-    memcpy(c->augment, recipe_find("simclr")->view, sizeof c->augment);
-    c->head[0] = (struct head_layer){512, true, true};
-    c->head[1] = (struct head_layer){128, false, false};
-    c->n_head = 2;
 }
 
 #define PATH(member) IN(member), .lo = 1, .hi = INT_MAX, .wanted = "a path"
@@ -298,7 +251,7 @@ bool train_config_parse(struct train_config *c, const char *text, size_t len, st
     } parts[] = {{"arch", read_arch},          {"method", read_method},       {"augmentation", config_augmentation},
                  {"crops", config_crops},      {"optimizer", read_optimizer}, {"head", read_head},
                  {"predictor", read_predictor}};
-    set_defaults(c);
+    train_defaults(c);
     struct json *doc = json_parse(text, len, 0, e);
     bool ok = doc && read_top(c, doc, e);
     for (size_t i = 0; ok && i < COUNT(parts); i++) {

@@ -19,8 +19,7 @@
  *       "optimizer": {"type": "sgd", "learning_rate": 0.12, "weight_decay": 0.0005, ...}
  *     }
  *
- * Where an objective has profiles (objective.h), they are the defaults of its own settings, head, predictor, augmentation and optimiser:
- * that for fine-tuning with `model`, that for small pictures with a small stem, else that for large ones.
+ * What is left out is as train_auto.h says.
  *
  * A field that is unknown or impossible is refused with its path ("optimizer.momentum").  The text is kept whole in
  * every checkpoint, so that a resumed run is told the same.

@@ -11,13 +11,6 @@ static struct json_writer *begin(struct trainer *t, enum run_event event)
     return w;
 }
 
-static void short_real(struct json_writer *w, const char *key, double value)
-{
-    char text[32];
-    snprintf(text, sizeof text, "%.6g", value);
-    jw_raw(w, key, value - value == 0 ? text : NULL); /* no number: null */
-}
-
 void trainer_log_start(struct trainer *t)
 {
     struct json_writer *w = begin(t, EVENT_START);
@@ -59,24 +52,24 @@ void trainer_log_resume(struct trainer *t)
 void trainer_log_step(struct trainer *t, const struct step_report *r, double learning_rate, double rate)
 {
     struct json_writer *w = begin(t, EVENT_STEP);
-    short_real(w, "epoch", trainer_epoch(t));
-    short_real(w, "loss", r->loss);
-    short_real(w, "active", r->active);
+    jw_short(w, "epoch", trainer_epoch(t));
+    jw_short(w, "loss", r->loss);
+    jw_short(w, "active", r->active);
     jw_int(w, "anchors", (int64_t)r->anchors);
-    short_real(w, "learning_rate", learning_rate);
-    short_real(w, "gradient_norm", r->gradient_norm);
-    short_real(w, "std", r->std);
-    short_real(w, "dimensions", r->dimensions);
-    short_real(w, "images_per_second", rate);
-    short_real(w, "seconds", t->state.seconds);
+    jw_short(w, "learning_rate", learning_rate);
+    jw_short(w, "gradient_norm", r->gradient_norm);
+    jw_short(w, "std", r->std);
+    jw_short(w, "dimensions", r->dimensions);
+    jw_short(w, "images_per_second", rate);
+    jw_short(w, "seconds", t->state.seconds);
     run_log_end(&t->log);
 }
 
 void trainer_log_evaluation(struct trainer *t, const struct judgement *j, bool best)
 {
     struct json_writer *w = begin(t, EVENT_EVALUATION);
-    short_real(w, "epoch", trainer_epoch(t));
-    short_real(w, "seconds", t->state.seconds);
+    jw_short(w, "epoch", trainer_epoch(t));
+    jw_short(w, "seconds", t->state.seconds);
     judgement_write(j, w, "figures");
     jw_bool(w, "best", best);
     run_log_end(&t->log);
@@ -101,16 +94,16 @@ void trainer_log_end(struct trainer *t, const struct train_outcome *out, const s
 {
     struct json_writer *w = begin(t, EVENT_END);
     jw_text(w, "reason", train_end_name(out->end));
-    short_real(w, "seconds", t->state.seconds);
+    jw_short(w, "seconds", t->state.seconds);
     jw_int(w, "best_step", (int64_t)out->best_step);
     jw_int(w, "left_out", (int64_t)t->left_out);
     if (before && after) {
         judgement_write(before, w, "before");
         judgement_write(after, w, "after");
         jw_object(w, "gain");
-        short_real(w, "mean", gain->mean);
-        short_real(w, "low", gain->low);
-        short_real(w, "high", gain->high);
+        jw_short(w, "mean", gain->mean);
+        jw_short(w, "low", gain->low);
+        jw_short(w, "high", gain->high);
         jw_end(w);
         struct err why = {0};
         jw_bool(w, "certain", judge_may_promote(before, after, &why)); /* enough for `if_better` */

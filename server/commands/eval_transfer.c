@@ -163,9 +163,10 @@ static size_t name_width(const char *const *dirs, size_t n)
 
 static void figure(struct json_writer *w, const char *key, double value, bool measured)
 {
-    char text[32];
-    snprintf(text, sizeof text, "%.6g", value);
-    jw_raw(w, key, measured ? text : NULL);
+    if (measured)
+        jw_short(w, key, value);
+    else
+        jw_null(w, key);
 }
 
 static void write_row(struct json_writer *w, const struct row *r)

@@ -466,7 +466,7 @@ static void auto_depends_on_the_pictures_and_the_model(void **state)
         .objective = objective_find("infonce"), .hyperparameters = strdup("{\"temperature\":0.05}"), .seed = 3};
     struct err e = {0};
     static const struct {
-        struct job_ground g;
+        struct train_ground g;
         const char *has[3];
     } cases[] = {
         {{.images = 2000, .kinds = 20, .labels = 20, .spared = 200, .folder = "f", .model = "m", .max_minutes = 60},
@@ -504,7 +504,7 @@ static void auto_depends_on_the_pictures_and_the_model(void **state)
     buf_clear(&padded);
     buf_clear(&settled);
     struct buf none = {0};
-    assert_err(job_plan(&j, &(struct job_ground){.images = 3, .folder = "f", .model = "m"}, &none, &none, &e), e,
+    assert_err(job_plan(&j, &(struct train_ground){.images = 3, .folder = "f", .model = "m"}, &none, &none, &e), e,
                ERR_BAD_INPUT);
     job_clear(&j);
 }

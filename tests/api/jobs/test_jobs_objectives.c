@@ -190,7 +190,7 @@ struct planned {
     struct json *settled;
 };
 
-static void plan(struct planned *p, const struct objective *o, const char *values, const struct job_ground *g)
+static void plan(struct planned *p, const struct objective *o, const char *values, const struct train_ground *g)
 {
     struct job j = {.objective = o, .hyperparameters = mem_text(values), .seed = 3};
     struct buf config = {0}, settled = {0};
@@ -218,14 +218,14 @@ static double settled_number(const struct planned *p, const char *key)
     return json_as_number(json_member(p->settled, key), &x) ? x : (double)NAN;
 }
 
-static struct job_ground ground(size_t labels, size_t each, enum use use)
+static struct train_ground ground(size_t labels, size_t each, enum use use)
 {
-    struct job_ground g = {
+    struct train_ground g = {
         .folder = "f", .model = "m", .max_minutes = 60, .trained = use == USE_FINETUNE, .small = use == USE_SMALL};
     size_t counts[65] = {0};
     for (size_t l = 1; l <= labels; l++)
         counts[l] = each;
-    job_ground_count(&g, counts, labels);
+    train_ground_count(&g, counts, labels);
     return g;
 }
 
@@ -241,7 +241,7 @@ static bool same_layers(const struct head_layer *a, size_t n, const struct head_
 static void check_profile(const struct objective *o, enum use use)
 {
     static const char *const kinds[] = {"sgd", "lars", "adamw"};
-    const struct job_ground g = ground(64, 3000, use);
+    const struct train_ground g = ground(64, 3000, use);
     const struct objective_profile *p = &o->profiles[use];
     struct planned a;
     plan(&a, o, "{\"batch_size\":512}", &g);
@@ -303,8 +303,8 @@ static void auto_suits_few_pictures(void **state)
         {"byol", "{}", "batch_size", 24},
         {"proxy", "{}", "batch_size", 24}, /* no four of each label */
     };
-    const struct job_ground g = ground(8, 8, USE_SMALL), large = ground(8, 1000, USE_SMALL),
-                            least = ground(3, 4, USE_SMALL);
+    const struct train_ground g = ground(8, 8, USE_SMALL), large = ground(8, 1000, USE_SMALL),
+                              least = ground(3, 4, USE_SMALL);
     struct planned a;
     for (size_t i = 0; i < COUNT(cases); i++) {
         plan(&a, objective_find(cases[i].type), cases[i].values, &g);
@@ -331,7 +331,7 @@ static void auto_suits_few_pictures(void **state)
 static void small_crops_are_a_group_of_their_own(void **state)
 {
     UNUSED(state);
-    const struct job_ground g = ground(8, 100, USE_SMALL);
+    const struct train_ground g = ground(8, 100, USE_SMALL);
     struct planned a;
     size_t n;
     const struct objective *const *list = objective_list(&n);
