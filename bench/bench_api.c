@@ -8,8 +8,6 @@
 
 enum { IMAGES = 1000, CALLS = 20000 };
 
-static struct rig *rig;
-
 /* Microseconds for each of n calls: the best of five rounds. */
 static double measure(const char *line, const struct extra *x, size_t n)
 {

@@ -91,6 +91,19 @@ static inline size_t t_times(const char *text, const char *what)
     return n;
 }
 
+/* Runs a table of tests, each with a fixture of its own. */
+#define T_RUN_EACH(tests, set_up, tear_down) t_run_each(tests, COUNT(tests), set_up, tear_down)
+static inline int t_run_each(const struct CMUnitTest *tests, size_t n, CMFixtureFunction set_up,
+                             CMFixtureFunction tear_down)
+{
+    struct CMUnitTest *each = calloc(n, sizeof *each);
+    for (size_t i = 0; i < n; i++)
+        each[i] = (struct CMUnitTest){tests[i].name, tests[i].test_func, set_up, tear_down, NULL};
+    int failed = _cmocka_run_group_tests("tests", each, n, NULL, NULL);
+    free(each);
+    return failed;
+}
+
 /* A fresh folder below $TMPDIR or /tmp, removed by t_remove_dir(). */
 static inline char *t_make_dir(void)
 {

@@ -9,19 +9,17 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/lib/rig.h"
 
-static struct rig *rig;
-
-static void close_rig(void)
+static void end(void)
 {
     rig_close(rig);
 }
 
-static void open_rig(void)
+static void begin(void)
 {
     rig = rig_open();
     rig_put(rig, "a", 1, 1, "red");
     rig_put(rig, "b", 2, 2, NULL);
-    atexit(close_rig);
+    atexit(end);
 }
 
 /* Cuts the next line off; NULL for an empty one. */
@@ -103,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct request q = {.query = pairs, .role = ROLE_WRITE, .request_id = "fuzz"};
     struct call c;
     if (!rig)
-        open_rig();
+        begin();
     char *copy = mem_new(size + 1, 1), *rest = copy;
     memcpy(copy, data, size);
     if (parse_first_line(next_line(&rest), &q, pairs, sizeof pairs / sizeof *pairs)) {

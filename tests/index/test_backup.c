@@ -472,19 +472,18 @@ static void one_backup_at_a_time_and_closing_waits_for_it(void **state)
 int main(void)
 {
     json_init();
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_store, close_store)
     const struct CMUnitTest tests[] = {
-        TEST(a_backup_becomes_the_same_store_elsewhere),
-        TEST(a_backup_made_while_writing_holds_all_that_was_acknowledged_before),
-        TEST(a_damaged_backup_is_refused),
-        TEST(a_backup_that_contradicts_itself_is_refused),
-        TEST(a_folder_with_something_in_it_is_not_overwritten),
-        TEST(a_backup_names_what_was_damaged_or_missing_and_holds_the_rest),
-        TEST(a_restore_that_fails_leaves_nothing_half_filled),
-        TEST(a_model_whose_generation_needs_it_cannot_be_left_out),
-        TEST(a_model_deleted_while_a_backup_is_made_does_not_fail_it),
-        TEST(a_backup_can_be_deleted_and_nothing_else_by_that_way),
-        TEST(one_backup_at_a_time_and_closing_waits_for_it),
+        cmocka_unit_test(a_backup_becomes_the_same_store_elsewhere),
+        cmocka_unit_test(a_backup_made_while_writing_holds_all_that_was_acknowledged_before),
+        cmocka_unit_test(a_damaged_backup_is_refused),
+        cmocka_unit_test(a_backup_that_contradicts_itself_is_refused),
+        cmocka_unit_test(a_folder_with_something_in_it_is_not_overwritten),
+        cmocka_unit_test(a_backup_names_what_was_damaged_or_missing_and_holds_the_rest),
+        cmocka_unit_test(a_restore_that_fails_leaves_nothing_half_filled),
+        cmocka_unit_test(a_model_whose_generation_needs_it_cannot_be_left_out),
+        cmocka_unit_test(a_model_deleted_while_a_backup_is_made_does_not_fail_it),
+        cmocka_unit_test(a_backup_can_be_deleted_and_nothing_else_by_that_way),
+        cmocka_unit_test(one_backup_at_a_time_and_closing_waits_for_it),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return T_RUN_EACH(tests, open_store, close_store);
 }

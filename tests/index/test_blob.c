@@ -182,14 +182,13 @@ static void a_copy_is_a_link_that_is_never_written_through(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_blobs, close_blobs)
     const struct CMUnitTest tests[] = {
-        TEST(what_is_committed_reads_back),
-        TEST(what_is_abandoned_leaves_nothing),
-        TEST(damaged_content_is_not_handed_out),
-        TEST(a_name_that_is_no_hash_is_no_path),
-        TEST(a_folder_lists_its_files_in_order_and_drops_half_written_ones),
-        TEST(a_copy_is_a_link_that_is_never_written_through),
+        cmocka_unit_test(what_is_committed_reads_back),
+        cmocka_unit_test(what_is_abandoned_leaves_nothing),
+        cmocka_unit_test(damaged_content_is_not_handed_out),
+        cmocka_unit_test(a_name_that_is_no_hash_is_no_path),
+        cmocka_unit_test(a_folder_lists_its_files_in_order_and_drops_half_written_ones),
+        cmocka_unit_test(a_copy_is_a_link_that_is_never_written_through),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return T_RUN_EACH(tests, open_blobs, close_blobs);
 }

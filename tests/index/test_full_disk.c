@@ -17,7 +17,6 @@
 
 enum { PICTURES = 8 };
 
-static struct rig *rig;
 static struct buf model; /* a file that is no model of the folder yet */
 static char key[2][16];  /* ids of keys that may go */
 
@@ -62,10 +61,9 @@ static void add_model_row(const char *id)
     assert_ok(store_write(rig->app->store, &w, &e), e);
 }
 
-static int open_rig(void **state)
+static int set_up(void **state)
 {
-    UNUSED(state);
-    rig = rig_open();
+    rig_set_up(state);
     rig_fill(rig, 1, PICTURES);
     log_set_level(LOG_OFF);
     add_model_row("idle");
@@ -88,13 +86,11 @@ static void change_model(void)
     rig_settle(rig, "default");
 }
 
-static int close_rig(void **state)
+static int tear_down(void **state)
 {
-    UNUSED(state);
     small_disk_off();
-    rig_close(rig);
     buf_clear(&model);
-    return 0;
+    return rig_tear_down(state);
 }
 
 /* ---- what may be refused ---- */
@@ -307,14 +303,13 @@ static void a_disk_that_fails_still_lets_revoke_a_key_and_the_answer_says_for_ho
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
     const struct CMUnitTest tests[] = {
-        TEST(without_a_byte_all_is_refused_or_done_and_deletes_work),
-        TEST(without_an_inode_too),
-        TEST(what_patches_have_filled_is_left_by_deleting),
-        TEST(nobody_else_gets_the_room_of_the_ballast),
-        TEST(an_empty_ballast_is_none),
-        TEST(a_disk_that_fails_still_lets_revoke_a_key_and_the_answer_says_for_how_long),
+        cmocka_unit_test(without_a_byte_all_is_refused_or_done_and_deletes_work),
+        cmocka_unit_test(without_an_inode_too),
+        cmocka_unit_test(what_patches_have_filled_is_left_by_deleting),
+        cmocka_unit_test(nobody_else_gets_the_room_of_the_ballast),
+        cmocka_unit_test(an_empty_ballast_is_none),
+        cmocka_unit_test(a_disk_that_fails_still_lets_revoke_a_key_and_the_answer_says_for_how_long),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return T_RUN_EACH(tests, set_up, tear_down);
 }

@@ -147,11 +147,10 @@ static void on_a_full_disk_it_goes_at_once(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_store, close_store)
     const struct CMUnitTest tests[] = {
-        TEST(a_file_without_a_row_is_put_away_and_comes_back_with_its_row),
-        TEST(after_a_week_it_goes),
-        TEST(on_a_full_disk_it_goes_at_once),
+        cmocka_unit_test(a_file_without_a_row_is_put_away_and_comes_back_with_its_row),
+        cmocka_unit_test(after_a_week_it_goes),
+        cmocka_unit_test(on_a_full_disk_it_goes_at_once),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return T_RUN_EACH(tests, open_store, close_store);
 }

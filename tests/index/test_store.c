@@ -648,28 +648,27 @@ static void a_nearly_full_disk_refuses_uploads_and_lets_deletes_pass(void **stat
 int main(void)
 {
     json_init();
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_store, close_store)
     const struct CMUnitTest tests[] = {
-        TEST(an_image_is_stored_found_read_and_deleted),
-        TEST(everything_is_there_again_after_a_restart),
-        TEST(the_same_content_twice_is_one_file),
-        TEST(replacing_keeps_the_number_and_drops_the_old_file),
-        TEST(numbers_and_revisions_are_never_used_again),
-        TEST(preconditions_guard_a_put),
-        TEST(a_put_for_another_generation_is_refused),
-        TEST(a_patch_changes_label_and_metadata_and_keeps_the_vector),
-        TEST(one_refused_write_does_not_hurt_its_group_and_each_sees_those_before),
-        TEST(many_are_deleted_by_list_and_by_filter),
-        TEST(images_are_listed_in_pages_by_id),
-        TEST(a_search_obeys_the_filter_and_shows_metadata),
-        TEST(an_empty_label_counts_as_none),
-        TEST(what_another_collection_has_not_is_counted),
-        TEST(collections_come_and_go_and_default_stays),
-        TEST(keys_and_models_are_kept),
-        TEST(leftovers_of_a_crash_are_swept_and_damage_is_told),
-        TEST(a_second_opening_is_refused_and_so_is_what_is_not_ours),
-        TEST(a_full_queue_is_said_at_once_and_closing_finishes_it),
-        TEST(a_nearly_full_disk_refuses_uploads_and_lets_deletes_pass),
+        cmocka_unit_test(an_image_is_stored_found_read_and_deleted),
+        cmocka_unit_test(everything_is_there_again_after_a_restart),
+        cmocka_unit_test(the_same_content_twice_is_one_file),
+        cmocka_unit_test(replacing_keeps_the_number_and_drops_the_old_file),
+        cmocka_unit_test(numbers_and_revisions_are_never_used_again),
+        cmocka_unit_test(preconditions_guard_a_put),
+        cmocka_unit_test(a_put_for_another_generation_is_refused),
+        cmocka_unit_test(a_patch_changes_label_and_metadata_and_keeps_the_vector),
+        cmocka_unit_test(one_refused_write_does_not_hurt_its_group_and_each_sees_those_before),
+        cmocka_unit_test(many_are_deleted_by_list_and_by_filter),
+        cmocka_unit_test(images_are_listed_in_pages_by_id),
+        cmocka_unit_test(a_search_obeys_the_filter_and_shows_metadata),
+        cmocka_unit_test(an_empty_label_counts_as_none),
+        cmocka_unit_test(what_another_collection_has_not_is_counted),
+        cmocka_unit_test(collections_come_and_go_and_default_stays),
+        cmocka_unit_test(keys_and_models_are_kept),
+        cmocka_unit_test(leftovers_of_a_crash_are_swept_and_damage_is_told),
+        cmocka_unit_test(a_second_opening_is_refused_and_so_is_what_is_not_ours),
+        cmocka_unit_test(a_full_queue_is_said_at_once_and_closing_finishes_it),
+        cmocka_unit_test(a_nearly_full_disk_refuses_uploads_and_lets_deletes_pass),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return T_RUN_EACH(tests, open_store, close_store);
 }

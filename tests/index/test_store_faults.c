@@ -597,19 +597,18 @@ int main(void)
     json_init();
     if (access("/dev/shm", W_OK) == 0)
         setenv("TMPDIR", "/dev/shm", 0); /* hundreds of restarts: no need to wait for a real disk */
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_scene, close_scene)
     const struct CMUnitTest tests[] = {
-        TEST(nothing_acknowledged_is_lost_when_the_disk_fails_once),
-        TEST(nothing_acknowledged_is_lost_when_the_disk_fails_for_good),
-        TEST(a_full_disk_loses_nothing_and_passes),
-        TEST(a_lack_of_descriptors_passes),
-        TEST(a_failed_sync_is_never_tried_again),
-        TEST(another_model_of_the_same_id_never_touches_the_file),
-        TEST(a_model_is_there_with_its_file_or_not_at_all),
-        TEST(a_backup_that_failed_is_none),
-        TEST(a_failed_read_is_told_and_hurts_nobody_else),
-        TEST(a_change_of_generation_is_whole_or_not_at_all),
-        TEST(opening_fails_cleanly_and_the_next_time_it_works),
+        cmocka_unit_test(nothing_acknowledged_is_lost_when_the_disk_fails_once),
+        cmocka_unit_test(nothing_acknowledged_is_lost_when_the_disk_fails_for_good),
+        cmocka_unit_test(a_full_disk_loses_nothing_and_passes),
+        cmocka_unit_test(a_lack_of_descriptors_passes),
+        cmocka_unit_test(a_failed_sync_is_never_tried_again),
+        cmocka_unit_test(another_model_of_the_same_id_never_touches_the_file),
+        cmocka_unit_test(a_model_is_there_with_its_file_or_not_at_all),
+        cmocka_unit_test(a_backup_that_failed_is_none),
+        cmocka_unit_test(a_failed_read_is_told_and_hurts_nobody_else),
+        cmocka_unit_test(a_change_of_generation_is_whole_or_not_at_all),
+        cmocka_unit_test(opening_fails_cleanly_and_the_next_time_it_works),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return T_RUN_EACH(tests, open_scene, close_scene);
 }

@@ -83,6 +83,22 @@ void rig_close(struct rig *r)
     free(r);
 }
 
+struct rig *rig;
+
+int rig_set_up(void **state)
+{
+    UNUSED(state);
+    rig = rig_open();
+    return 0;
+}
+
+int rig_tear_down(void **state)
+{
+    UNUSED(state);
+    rig_close(rig);
+    return 0;
+}
+
 void rig_add_model(struct rig *r, const char *id, uint64_t seed)
 {
     const struct model_terms terms = {.encoder = &r->app->options.encoder, .needed = true};

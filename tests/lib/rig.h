@@ -21,6 +21,11 @@ void rig_reopen(struct rig *r); /* as after a restart */
 void rig_shut(struct rig *r);   /* the first half of it, and ... */
 void rig_start(struct rig *r);  /* ... the second: the folder is nobody's in between */
 
+/* A fixture: opens `rig`, which is the whole program's, and closes it. */
+extern struct rig *rig;
+int rig_set_up(void **state);
+int rig_tear_down(void **state);
+
 /* Another model of the same shape, with random weights of this seed. */
 void rig_add_model(struct rig *r, const char *id, uint64_t seed);
 /* Waits until the collection has no generation under way; fails the test when that takes more than 20 s. */

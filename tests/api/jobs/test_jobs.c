@@ -16,20 +16,10 @@ enum { KINDS = 8, EACH = 8, WAIT_S = 60 };
 /* Short, and better than random weights after a few steps. */
 #define QUICK "\"n_epochs\":40,\"batch_size\":16,\"learning_rate\":0.003"
 
-static struct rig *rig;
-
-static int open_rig(void **state)
+static int set_up(void **state)
 {
-    UNUSED(state);
-    rig = rig_open();
+    rig_set_up(state);
     rig_fill(rig, KINDS, EACH);
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    UNUSED(state);
-    rig_close(rig);
     return 0;
 }
 
@@ -512,7 +502,7 @@ static void auto_depends_on_the_pictures_and_the_model(void **state)
 int main(void)
 {
     json_init();
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, rig_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_job_teaches_judges_and_changes_the_model),
         TEST(nobody_is_judged_by_what_it_learned_from),

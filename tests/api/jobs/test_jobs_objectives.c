@@ -15,12 +15,9 @@ enum { KINDS = 8, EACH = 4, WAIT_S = 60 };
 
 /* ---- jobs over the API ---- */
 
-static struct rig *rig;
-
-static int open_rig(void **state)
+static int set_up(void **state)
 {
-    UNUSED(state);
-    rig = rig_open();
+    rig_set_up(state);
     rig_fill(rig, KINDS, EACH);
     struct outcome o = rig_expect(rig, 201, "PUT /v1/collections/judged", NULL);
     outcome_clear(&o);
@@ -30,13 +27,6 @@ static int open_rig(void **state)
         snprintf(label, sizeof label, "kind%u", i % KINDS);
         rig_put_in(rig, "judged", id, i % KINDS, 100 + i, label);
     }
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    UNUSED(state);
-    rig_close(rig);
     return 0;
 }
 
@@ -352,7 +342,7 @@ static void small_crops_are_a_group_of_their_own(void **state)
 int main(void)
 {
     json_init();
-#define WITH_RIG(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
+#define WITH_RIG(name) cmocka_unit_test_setup_teardown(name, set_up, rig_tear_down)
     const struct CMUnitTest tests[] = {
         WITH_RIG(a_job_with_each_succeeds_is_judged_and_is_promoted),
         WITH_RIG(what_the_pictures_do_not_allow_is_refused_by_its_field),

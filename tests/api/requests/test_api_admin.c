@@ -6,22 +6,6 @@
 #include "tests/lib/damage.h"
 #include "tests/lib/rig.h"
 
-static struct rig *rig;
-
-static int open_rig(void **state)
-{
-    UNUSED(state);
-    rig = rig_open();
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    UNUSED(state);
-    rig_close(rig);
-    return 0;
-}
-
 static struct outcome admin(const char *line, const char *json)
 {
     return rig_ask(rig, line, &(struct extra){.admin = true, .type = json ? "application/json" : NULL, .body = json});
@@ -524,5 +508,5 @@ int main(void)
         cmocka_unit_test(a_backup_tells_what_it_had_to_leave_out_and_can_be_deleted),
         cmocka_unit_test(readiness_tells_what_is_wrong),
     };
-    return cmocka_run_group_tests(tests, open_rig, close_rig);
+    return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

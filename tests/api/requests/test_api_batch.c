@@ -5,22 +5,6 @@
 
 #define IMAGES "/v1/collections/default/images"
 
-static struct rig *rig;
-
-static int open_rig(void **state)
-{
-    UNUSED(state);
-    rig = rig_open();
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    UNUSED(state);
-    rig_close(rig);
-    return 0;
-}
-
 static void add_file(struct buf *form, const char *filename, const struct buf *file)
 {
     buf_text(form, "--xyz\r\nContent-Disposition: form-data; name=\"file\"");
@@ -249,5 +233,5 @@ int main(void)
         cmocka_unit_test(pages_cover_all_images_once_in_the_order_of_their_ids),
         cmocka_unit_test(counting_and_deleting_take_filters_or_ids),
     };
-    return cmocka_run_group_tests(tests, open_rig, close_rig);
+    return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

@@ -4,25 +4,21 @@
 #include "base/base64.h"
 #include "tests/lib/rig.h"
 
-static struct rig *rig;
 static struct buf file, text; /* the same picture as a file and as base64 */
 
-static int open_rig(void **state)
+static int set_up(void **state)
 {
-    UNUSED(state);
-    rig = rig_open();
+    rig_set_up(state);
     file = rig_picture(1, 7);
     text = rig_base64(1, 7);
     return 0;
 }
 
-static int close_rig(void **state)
+static int tear_down(void **state)
 {
-    UNUSED(state);
     buf_clear(&file);
     buf_clear(&text);
-    rig_close(rig);
-    return 0;
+    return rig_tear_down(state);
 }
 
 static void read_vector(const struct json *v, float *out, size_t n)
@@ -253,5 +249,5 @@ int main(void)
         cmocka_unit_test(a_bad_picture_fails_the_request_by_name_or_only_its_item),
         cmocka_unit_test(what_is_no_picture_is_refused_with_its_field),
     };
-    return cmocka_run_group_tests(tests, open_rig, close_rig);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -8,20 +8,10 @@
 
 #define SEARCH "POST /v1/collections/default/search"
 
-static struct rig *rig;
-
-static int open_rig(void **state)
+static int set_up(void **state)
 {
-    UNUSED(state);
-    rig = rig_open();
+    rig_set_up(state);
     rig_put(rig, "a", 1, 1, NULL);
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    UNUSED(state);
-    rig_close(rig);
     return 0;
 }
 
@@ -380,5 +370,5 @@ int main(void)
         cmocka_unit_test(inner_errors_tell_clients_nothing),
         cmocka_unit_test(clients_are_told_whether_to_repeat),
     };
-    return cmocka_run_group_tests(tests, open_rig, close_rig);
+    return cmocka_run_group_tests(tests, set_up, rig_tear_down);
 }

@@ -8,12 +8,9 @@
 #include "base/clock.h"
 #include "tests/lib/rig.h"
 
-static struct rig *rig;
-
-static int open_rig(void **state)
+static int set_up(void **state)
 {
-    UNUSED(state);
-    rig = rig_open();
+    rig_set_up(state);
     rig_add_model(rig, "second", 2);
     rig_add_model(rig, "third", 3);
     for (unsigned i = 0; i < 40; i++) {
@@ -21,13 +18,6 @@ static int open_rig(void **state)
         snprintf(id, sizeof id, "p%u", i);
         rig_put(rig, id, i % 5, i, NULL);
     }
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    UNUSED(state);
-    rig_close(rig);
     return 0;
 }
 
@@ -343,16 +333,15 @@ static void a_roll_back_that_fails_can_be_tried_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(there_and_back, open_rig, close_rig),
-        cmocka_unit_test_setup_teardown(what_is_asked_wrongly_is_told, open_rig, close_rig),
-        cmocka_unit_test_setup_teardown(one_at_a_time_and_it_can_be_cancelled, open_rig, close_rig),
-        cmocka_unit_test_setup_teardown(it_gives_way_and_never_starves, open_rig, close_rig),
-        cmocka_unit_test_setup_teardown(a_pin_and_a_model_guard_against_the_other_generation, open_rig, close_rig),
-        cmocka_unit_test_setup_teardown(a_model_file_that_was_damaged_before_the_switch, open_rig, close_rig),
-        cmocka_unit_test_setup_teardown(a_model_file_that_is_gone_after_a_restart, open_rig, close_rig),
-        cmocka_unit_test_setup_teardown(an_image_that_cannot_be_read_fails_it_unless_it_may_be_skipped, open_rig,
-                                        close_rig),
-        cmocka_unit_test_setup_teardown(a_roll_back_that_fails_can_be_tried_again, open_rig, close_rig),
+        cmocka_unit_test(there_and_back),
+        cmocka_unit_test(what_is_asked_wrongly_is_told),
+        cmocka_unit_test(one_at_a_time_and_it_can_be_cancelled),
+        cmocka_unit_test(it_gives_way_and_never_starves),
+        cmocka_unit_test(a_pin_and_a_model_guard_against_the_other_generation),
+        cmocka_unit_test(a_model_file_that_was_damaged_before_the_switch),
+        cmocka_unit_test(a_model_file_that_is_gone_after_a_restart),
+        cmocka_unit_test(an_image_that_cannot_be_read_fails_it_unless_it_may_be_skipped),
+        cmocka_unit_test(a_roll_back_that_fails_can_be_tried_again),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return T_RUN_EACH(tests, set_up, rig_tear_down);
 }

@@ -3,8 +3,6 @@
 
 #include "tests/lib/rig.h"
 
-static struct rig *rig;
-
 enum { LARGE = 1030, IMAGES = LARGE + 20, SHOPS = 7, RARE = 3 };
 
 #define SEARCH "POST /v1/collections/default/search"
@@ -24,11 +22,10 @@ static void add_metadata(struct buf *b, int i)
         buf_text(b, i % 2 ? "{\"shop\":{\"no\":1}}" : "{\"other\":1}");
 }
 
-static int open_rig(void **state)
+static int set_up(void **state)
 {
-    UNUSED(state);
     struct buf near[4], body = {0};
-    rig = rig_open();
+    rig_set_up(state);
     for (unsigned k = 0; k < 4; k++)
         near[k] = rig_base64(k, k);
     for (int i = 0; i < IMAGES; i++) {
@@ -47,13 +44,6 @@ static int open_rig(void **state)
     for (unsigned k = 0; k < 4; k++)
         buf_clear(&near[k]);
     buf_clear(&body);
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    UNUSED(state);
-    rig_close(rig);
     return 0;
 }
 
@@ -198,5 +188,5 @@ int main(void)
         cmocka_unit_test(each_value_has_its_best_hit),
         cmocka_unit_test(keys_are_labels_and_places_in_the_metadata),
     };
-    return cmocka_run_group_tests(tests, open_rig, close_rig);
+    return cmocka_run_group_tests(tests, set_up, rig_tear_down);
 }

@@ -5,22 +5,6 @@
 #include "base/hash.h"
 #include "tests/lib/rig.h"
 
-static struct rig *rig;
-
-static int open_rig(void **state)
-{
-    UNUSED(state);
-    rig = rig_open();
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    UNUSED(state);
-    rig_close(rig);
-    return 0;
-}
-
 #define IMAGE(id) "/v1/collections/default/images/" id
 
 static void an_image_is_new_once_and_then_replaced(void **state)
@@ -346,5 +330,5 @@ int main(void)
         cmocka_unit_test(strange_texts_are_kept_literally),
         cmocka_unit_test(everything_is_there_after_a_restart),
     };
-    return cmocka_run_group_tests(tests, open_rig, close_rig);
+    return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

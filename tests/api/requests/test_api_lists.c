@@ -5,22 +5,13 @@
 
 #include "tests/lib/rig.h"
 
-static struct rig *rig;
 enum { KINDS = 3, EACH = 7 };
 
-static int open_rig(void **state)
+static int set_up(void **state)
 {
-    UNUSED(state);
-    rig = rig_open();
+    rig_set_up(state);
     rig_fill(rig, KINDS, EACH);
     rig_put(rig, "plain", 4, 1, NULL);
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    UNUSED(state);
-    rig_close(rig);
     return 0;
 }
 
@@ -301,5 +292,5 @@ int main(void)
         cmocka_unit_test(metadata_of_many_changes_at_once),
         cmocka_unit_test(a_long_export_comes_in_pieces),
     };
-    return cmocka_run_group_tests(tests, open_rig, close_rig);
+    return cmocka_run_group_tests(tests, set_up, rig_tear_down);
 }

@@ -7,20 +7,10 @@
 
 #include "tests/lib/rig.h"
 
-static struct rig *rig;
-
-static int open_rig(void **state)
+static int set_up(void **state)
 {
-    UNUSED(state);
-    rig = rig_open();
+    rig_set_up(state);
     rig_fill(rig, 4, 5);
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    UNUSED(state);
-    rig_close(rig);
     return 0;
 }
 
@@ -138,5 +128,5 @@ int main(void)
         cmocka_unit_test(a_table_of_vectors_that_cannot_be_read_is_made_again),
         cmocka_unit_test(damaged_vectors_are_made_again_and_never_win_a_search),
     };
-    return cmocka_run_group_tests(tests, open_rig, close_rig);
+    return cmocka_run_group_tests(tests, set_up, rig_tear_down);
 }

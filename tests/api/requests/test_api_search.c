@@ -7,7 +7,6 @@
 
 enum { N = 40 }; /* images p.0 ... p.39: four kinds, label by kind, metadata {"n": i} */
 
-static struct rig *rig;
 static float vectors[N][RIG_DIMENSIONS];
 
 static void id_of(size_t i, char *out, size_t size)
@@ -36,11 +35,10 @@ static void fetch_vector(size_t i)
     outcome_clear(&o);
 }
 
-static int open_rig(void **state)
+static int set_up(void **state)
 {
-    UNUSED(state);
     static const char *const labels[] = {"red", "green", "blue", "grey"};
-    rig = rig_open();
+    rig_set_up(state);
     for (size_t i = 0; i < N; i++) {
         char line[160];
         struct buf file = rig_picture((unsigned)i % 4, (unsigned)i);
@@ -52,13 +50,6 @@ static int open_rig(void **state)
     }
     for (size_t i = 0; i < N; i++)
         fetch_vector(i);
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    UNUSED(state);
-    rig_close(rig);
     return 0;
 }
 
@@ -406,5 +397,5 @@ int main(void)
         cmocka_unit_test(an_empty_collection_answers_an_empty_list),
         cmocka_unit_test(searches_see_what_was_just_written),
     };
-    return cmocka_run_group_tests(tests, open_rig, close_rig);
+    return cmocka_run_group_tests(tests, set_up, rig_tear_down);
 }

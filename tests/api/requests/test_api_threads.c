@@ -7,8 +7,6 @@
 
 enum { THREADS = 4, ROUNDS = 12 };
 
-static struct rig *rig;
-
 struct worker {
     pthread_t thread;
     unsigned number;

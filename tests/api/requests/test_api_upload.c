@@ -3,22 +3,6 @@
 
 #include "tests/lib/rig.h"
 
-static struct rig *rig;
-
-static int open_rig(void **state)
-{
-    UNUSED(state);
-    rig = rig_open();
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    UNUSED(state);
-    rig_close(rig);
-    return 0;
-}
-
 /* The collection again, empty, under a new generation. */
 static void renew(void)
 {
@@ -140,5 +124,5 @@ int main(void)
         cmocka_unit_test(after_too_many_changes_the_client_is_told_to_come_back),
         cmocka_unit_test(a_batch_goes_on_in_the_new_generation),
     };
-    return cmocka_run_group_tests(tests, open_rig, close_rig);
+    return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

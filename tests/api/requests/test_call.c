@@ -4,21 +4,11 @@
 #include "api/requests/route.h"
 #include "tests/lib/rig.h"
 
-static struct rig *rig;
-
-static int open_rig(void **state)
+static int set_up(void **state)
 {
-    UNUSED(state);
-    rig = rig_open();
+    rig_set_up(state);
     rig_put(rig, "a", 1, 1, NULL);
     rig_put(rig, "b", 2, 2, NULL);
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    UNUSED(state);
-    rig_close(rig);
     return 0;
 }
 
@@ -144,5 +134,5 @@ int main(void)
         cmocka_unit_test(a_refused_call_is_answered_whatever_it_waits_for),
         cmocka_unit_test(a_route_tells_role_limit_and_label),
     };
-    return cmocka_run_group_tests(tests, open_rig, close_rig);
+    return cmocka_run_group_tests(tests, set_up, rig_tear_down);
 }

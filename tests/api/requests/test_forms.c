@@ -3,23 +3,19 @@
 
 #include "tests/lib/rig.h"
 
-static struct rig *rig;
 static struct buf picture;
 
-static int open_rig(void **state)
+static int set_up(void **state)
 {
-    UNUSED(state);
-    rig = rig_open();
+    rig_set_up(state);
     picture = rig_picture(1, 1);
     return 0;
 }
 
-static int close_rig(void **state)
+static int tear_down(void **state)
 {
-    UNUSED(state);
     buf_clear(&picture);
-    rig_close(rig);
-    return 0;
+    return rig_tear_down(state);
 }
 
 #define IMAGES "/v1/collections/default/images"
@@ -264,5 +260,5 @@ int main(void)
         cmocka_unit_test(one_picture_may_be_put_by_form),
         cmocka_unit_test(a_query_picture_may_come_as_a_form),
     };
-    return cmocka_run_group_tests(tests, open_rig, close_rig);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

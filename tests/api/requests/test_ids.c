@@ -6,22 +6,6 @@
 #include "index/store.h"
 #include "tests/lib/rig.h"
 
-static struct rig *rig;
-
-static int open_rig(void **state)
-{
-    UNUSED(state);
-    rig = rig_open();
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    UNUSED(state);
-    rig_close(rig);
-    return 0;
-}
-
 #define IMAGES "/v1/collections/default/images"
 
 #define BYTES_16  "0123456789abcdef"
@@ -253,5 +237,5 @@ int main(void)
         cmocka_unit_test(control_characters_broken_text_and_excess_are_refused),
         cmocka_unit_test(collections_models_and_the_rest_keep_names_that_folders_may_have),
     };
-    return cmocka_run_group_tests(tests, open_rig, close_rig);
+    return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

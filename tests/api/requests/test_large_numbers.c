@@ -3,8 +3,6 @@
 
 #include "tests/lib/rig.h"
 
-static struct rig *rig;
-
 #define IMAGES "/v1/collections/default/images"
 
 static const char *const numbers[] = {"-1e300",
@@ -19,10 +17,9 @@ static const char *const numbers[] = {"-1e300",
                                       "1e20",
                                       "1e300"};
 
-static int open_rig(void **state)
+static int set_up(void **state)
 {
-    UNUSED(state);
-    rig = rig_open();
+    rig_set_up(state);
     struct buf file = rig_picture(1, 1), metadata = {0}, line = {0};
     for (size_t i = 0; i < COUNT(numbers); i++) { /* n0, n1, ... in their order */
         line.len = metadata.len = 0;
@@ -34,13 +31,6 @@ static int open_rig(void **state)
     buf_clear(&file);
     buf_clear(&line);
     buf_clear(&metadata);
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    UNUSED(state);
-    rig_close(rig);
     return 0;
 }
 
@@ -107,5 +97,5 @@ int main(void)
         cmocka_unit_test(they_come_back_as_they_were_also_after_a_patch),
         cmocka_unit_test(filters_compare_them_exactly),
     };
-    return cmocka_run_group_tests(tests, open_rig, close_rig);
+    return cmocka_run_group_tests(tests, set_up, rig_tear_down);
 }

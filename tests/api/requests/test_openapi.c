@@ -4,13 +4,11 @@
 #include "api/requests/route.h"
 #include "tests/lib/rig.h"
 
-static struct rig *rig;
 static struct outcome doc;
 
-static int open_rig(void **state)
+static int set_up(void **state)
 {
-    UNUSED(state);
-    rig = rig_open();
+    rig_set_up(state);
     doc = rig_expect(rig, 200, "GET /openapi.json", &(struct extra){.admin = true});
     rig_add_model(rig, "spare", 2);
     for (unsigned i = 0; i < 6; i++)
@@ -18,12 +16,10 @@ static int open_rig(void **state)
     return 0;
 }
 
-static int close_rig(void **state)
+static int tear_down(void **state)
 {
-    UNUSED(state);
     outcome_clear(&doc);
-    rig_close(rig);
-    return 0;
+    return rig_tear_down(state);
 }
 
 /* ---- as much of JSON Schema as our schemas use ---- */
@@ -400,5 +396,5 @@ int main(void)
         cmocka_unit_test(refusals_are_listed),
         cmocka_unit_test(every_route_is_listed_and_answers_as_listed),
     };
-    return cmocka_run_group_tests(tests, open_rig, close_rig);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -3,25 +3,21 @@
 
 #include "tests/lib/rig.h"
 
-static struct rig *rig;
 static struct buf file, text; /* the same picture as a file and as base64 */
 
-static int open_rig(void **state)
+static int set_up(void **state)
 {
-    UNUSED(state);
-    rig = rig_open();
+    rig_set_up(state);
     file = rig_picture(1, 7);
     text = rig_base64(1, 7);
     return 0;
 }
 
-static int close_rig(void **state)
+static int tear_down(void **state)
 {
-    UNUSED(state);
     buf_clear(&file);
     buf_clear(&text);
-    rig_close(rig);
-    return 0;
+    return rig_tear_down(state);
 }
 
 #define IMAGE "/v1/collections/default/images/x"
@@ -248,5 +244,5 @@ int main(void)
         cmocka_unit_test(every_message_names_its_field),
         cmocka_unit_test(the_empty_label_is_none),
     };
-    return cmocka_run_group_tests(tests, open_rig, close_rig);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

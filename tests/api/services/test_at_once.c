@@ -15,20 +15,10 @@
 #include "engine/model.h"
 #include "tests/lib/rig.h"
 
-static struct rig *rig;
-
-static int open_rig(void **state)
+static int set_up(void **state)
 {
-    UNUSED(state);
-    rig = rig_open();
+    rig_set_up(state);
     rig_add_model(rig, "second", 2);
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    UNUSED(state);
-    rig_close(rig);
     return 0;
 }
 
@@ -403,24 +393,23 @@ static void no_job_begins_with_a_model_that_is_being_deleted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
-        TEST(of_two_that_make_a_collection_one_gets_201_and_one_200),
-        TEST(who_made_it_with_other_values_is_told),
-        TEST(a_collection_that_comes_and_goes_meanwhile_is_no_conflict),
-        TEST(one_that_comes_before_each_write_and_goes_before_each_look_is_no_conflict),
-        TEST(no_collection_is_made_of_a_model_that_was_deleted_meanwhile),
-        TEST(a_model_that_was_made_anew_meanwhile_is_loaded_anew),
-        TEST(an_upload_into_a_collection_that_was_made_anew_meanwhile_ends_in_the_new_one),
-        TEST(of_two_that_change_a_model_one_begins_and_the_other_is_told),
-        TEST(of_two_that_hold_the_same_etag_one_changes_the_image),
-        TEST(of_two_first_uploads_one_makes_the_image),
-        TEST(a_file_that_cannot_be_made_fails_its_item_and_not_the_batch),
-        TEST(a_batch_that_cannot_go_on_after_a_change_of_the_model_tells_what_is_stored),
-        TEST(a_model_that_was_kept_meanwhile_under_the_id_stays_whole),
-        TEST(the_same_model_may_come_twice_at_once),
-        TEST(a_model_that_is_deleted_and_made_anew_in_one_moment_keeps_its_file),
-        TEST(of_two_that_revoke_the_last_admins_one_stays),
-        TEST(no_job_begins_with_a_model_that_is_being_deleted),
+        cmocka_unit_test(of_two_that_make_a_collection_one_gets_201_and_one_200),
+        cmocka_unit_test(who_made_it_with_other_values_is_told),
+        cmocka_unit_test(a_collection_that_comes_and_goes_meanwhile_is_no_conflict),
+        cmocka_unit_test(one_that_comes_before_each_write_and_goes_before_each_look_is_no_conflict),
+        cmocka_unit_test(no_collection_is_made_of_a_model_that_was_deleted_meanwhile),
+        cmocka_unit_test(a_model_that_was_made_anew_meanwhile_is_loaded_anew),
+        cmocka_unit_test(an_upload_into_a_collection_that_was_made_anew_meanwhile_ends_in_the_new_one),
+        cmocka_unit_test(of_two_that_change_a_model_one_begins_and_the_other_is_told),
+        cmocka_unit_test(of_two_that_hold_the_same_etag_one_changes_the_image),
+        cmocka_unit_test(of_two_first_uploads_one_makes_the_image),
+        cmocka_unit_test(a_file_that_cannot_be_made_fails_its_item_and_not_the_batch),
+        cmocka_unit_test(a_batch_that_cannot_go_on_after_a_change_of_the_model_tells_what_is_stored),
+        cmocka_unit_test(a_model_that_was_kept_meanwhile_under_the_id_stays_whole),
+        cmocka_unit_test(the_same_model_may_come_twice_at_once),
+        cmocka_unit_test(a_model_that_is_deleted_and_made_anew_in_one_moment_keeps_its_file),
+        cmocka_unit_test(of_two_that_revoke_the_last_admins_one_stays),
+        cmocka_unit_test(no_job_begins_with_a_model_that_is_being_deleted),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return T_RUN_EACH(tests, set_up, rig_tear_down);
 }

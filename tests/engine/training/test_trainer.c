@@ -347,21 +347,20 @@ int main(void)
 {
     json_init();
     log_set_level(LOG_OFF);
-#define TEST(name) cmocka_unit_test_setup_teardown(name, runs_set_up, runs_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(the_same_seed_gives_the_same_bits_and_so_does_an_interrupted_run),
-        TEST(a_run_is_not_overwritten_nor_mixed_with_another),
-        TEST(other_hardware_is_refused_unless_it_is_allowed),
-        TEST(a_run_may_ask_for_another_fit),
-        TEST(a_damaged_checkpoint_is_told),
-        TEST(a_diverging_run_stops_and_keeps_what_was_good),
-        TEST(what_cannot_be_learned_from_is_refused),
-        TEST(labels_that_are_all_different_are_ignored),
-        TEST(what_is_trained_on_is_left_out_of_the_judgement),
-        TEST(labels_that_cannot_judge_are_told),
-        TEST(the_time_limit_ends_a_run_with_a_small_rate),
-        TEST(a_run_may_go_on_with_larger_pictures),
-        TEST(a_run_may_begin_with_a_compact_model),
+        cmocka_unit_test(the_same_seed_gives_the_same_bits_and_so_does_an_interrupted_run),
+        cmocka_unit_test(a_run_is_not_overwritten_nor_mixed_with_another),
+        cmocka_unit_test(other_hardware_is_refused_unless_it_is_allowed),
+        cmocka_unit_test(a_run_may_ask_for_another_fit),
+        cmocka_unit_test(a_damaged_checkpoint_is_told),
+        cmocka_unit_test(a_diverging_run_stops_and_keeps_what_was_good),
+        cmocka_unit_test(what_cannot_be_learned_from_is_refused),
+        cmocka_unit_test(labels_that_are_all_different_are_ignored),
+        cmocka_unit_test(what_is_trained_on_is_left_out_of_the_judgement),
+        cmocka_unit_test(labels_that_cannot_judge_are_told),
+        cmocka_unit_test(the_time_limit_ends_a_run_with_a_small_rate),
+        cmocka_unit_test(a_run_may_go_on_with_larger_pictures),
+        cmocka_unit_test(a_run_may_begin_with_a_compact_model),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return T_RUN_EACH(tests, runs_set_up, runs_tear_down);
 }

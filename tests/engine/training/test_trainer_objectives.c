@@ -146,7 +146,7 @@ int main(void)
     json_init();
     log_set_level(LOG_OFF);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(an_interrupted_run_ends_with_the_same_bits, runs_set_up, runs_tear_down),
+        cmocka_unit_test(an_interrupted_run_ends_with_the_same_bits),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return T_RUN_EACH(tests, runs_set_up, runs_tear_down);
 }

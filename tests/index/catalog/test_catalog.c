@@ -593,22 +593,21 @@ static void a_statement_stops_at_its_time(void **state)
 int main(void)
 {
     json_init();
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_catalog, close_catalog)
     const struct CMUnitTest tests[] = {
-        TEST(what_is_undone_was_never_there_and_the_rest_is_kept),
-        TEST(metadata_is_found_by_its_leaves),
-        TEST(a_filter_gives_numbers_in_ascending_order_of_its_own_collection_only),
-        TEST(pages_of_a_filter_hold_every_image_once_in_order),
-        TEST(a_filter_looks_at_the_rows_that_its_conditions_mean),
-        TEST(a_vector_of_an_older_revision_is_not_loaded),
-        TEST(contradictions_between_tables_are_found),
-        TEST(a_damaged_file_is_refused_at_the_start),
-        TEST(a_file_of_the_first_schema_is_brought_up_to_date),
-        TEST(the_empty_label_of_an_older_file_becomes_none),
-        TEST(numbers_that_an_older_file_has_as_plain_reals_are_found),
-        TEST(a_reader_waits_for_a_free_session),
-        TEST(readers_are_kept_for_work_that_is_not_lengthy_and_nobody_waits_for_ever),
-        TEST(a_statement_stops_at_its_time),
+        cmocka_unit_test(what_is_undone_was_never_there_and_the_rest_is_kept),
+        cmocka_unit_test(metadata_is_found_by_its_leaves),
+        cmocka_unit_test(a_filter_gives_numbers_in_ascending_order_of_its_own_collection_only),
+        cmocka_unit_test(pages_of_a_filter_hold_every_image_once_in_order),
+        cmocka_unit_test(a_filter_looks_at_the_rows_that_its_conditions_mean),
+        cmocka_unit_test(a_vector_of_an_older_revision_is_not_loaded),
+        cmocka_unit_test(contradictions_between_tables_are_found),
+        cmocka_unit_test(a_damaged_file_is_refused_at_the_start),
+        cmocka_unit_test(a_file_of_the_first_schema_is_brought_up_to_date),
+        cmocka_unit_test(the_empty_label_of_an_older_file_becomes_none),
+        cmocka_unit_test(numbers_that_an_older_file_has_as_plain_reals_are_found),
+        cmocka_unit_test(a_reader_waits_for_a_free_session),
+        cmocka_unit_test(readers_are_kept_for_work_that_is_not_lengthy_and_nobody_waits_for_ever),
+        cmocka_unit_test(a_statement_stops_at_its_time),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return T_RUN_EACH(tests, open_catalog, close_catalog);
 }

@@ -301,16 +301,15 @@ static void the_background_builds_saves_and_ends(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(the_saved_graph_is_used_after_a_restart),
-        TEST(what_changed_since_the_graph_was_saved_is_right_all_the_same),
-        TEST(damaged_and_foreign_files_are_removed_and_made_anew),
-        TEST(an_outdated_file_is_removed_without_a_warning),
-        TEST(a_graph_that_leads_nowhere_costs_time_but_no_hits),
-        TEST(left_over_temporary_files_are_removed),
-        TEST(a_flat_collection_has_no_graph_whatever_lies_there),
-        TEST(the_background_builds_saves_and_ends),
+        cmocka_unit_test(the_saved_graph_is_used_after_a_restart),
+        cmocka_unit_test(what_changed_since_the_graph_was_saved_is_right_all_the_same),
+        cmocka_unit_test(damaged_and_foreign_files_are_removed_and_made_anew),
+        cmocka_unit_test(an_outdated_file_is_removed_without_a_warning),
+        cmocka_unit_test(a_graph_that_leads_nowhere_costs_time_but_no_hits),
+        cmocka_unit_test(left_over_temporary_files_are_removed),
+        cmocka_unit_test(a_flat_collection_has_no_graph_whatever_lies_there),
+        cmocka_unit_test(the_background_builds_saves_and_ends),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return T_RUN_EACH(tests, set_up, tear_down);
 }
