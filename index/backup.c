@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "index/backup_file.h"
 
 enum { STAGED_MAX = 64 };
@@ -250,11 +251,8 @@ struct backup *backup_start(struct store *s, struct write *write, void (*done)(v
     *b = (struct backup){.store = s, .write = write, .done = done, .arg = arg};
     make_name(s, write->backup, sizeof write->backup);
     snprintf(b->dir, sizeof b->dir, "%s/backups/%s.tmp", s->dir, write->backup);
-    if (begin_pins(b, e)) {
-        if (pthread_create(&b->thread, NULL, backup_main, b) == 0)
-            return b;
-        err_set(e, ERR_BUSY, "no thread for the backup");
-    }
+    if (begin_pins(b, e) && thread_start(&b->thread, "backup", backup_main, b, e))
+        return b;
     backup_free(b);
     return NULL;
 }

@@ -36,6 +36,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "index/apply.h"
 #include "index/backup.h"
 #include "index/publish.h"
@@ -344,15 +345,11 @@ size_t writer_waiting(struct writer *w)
 /* Waits for work, at most for a pause when `upkeep` is due.  False when the pause passed.  The lock is held. */
 static bool wait_for_work(struct writer *w, bool upkeep)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += IDLE_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
+    const int64_t until = clock_ns() + IDLE_MS * INT64_C(1000000);
     while (!w->queue.list.first && !w->backup_done && !(w->stopping && !w->backup))
         if (!upkeep)
             pthread_cond_wait(&w->changed, &w->lock);
-        else if (pthread_cond_timedwait(&w->changed, &w->lock, &until) != 0)
+        else if (!cond_wait_until(&w->changed, &w->lock, until))
             return false;
     return true;
 }
@@ -454,20 +451,13 @@ static void *writer_main(void *arg)
 struct writer *writer_start(struct store *s, size_t capacity, struct err *e)
 {
     struct writer *w = mem_new(1, sizeof *w);
-    pthread_condattr_t attributes;
     *w = (struct writer){.store = s, .capacity = capacity};
     queue_init(&w->queue);
     w->group = (struct group){.store = s, .session = catalog_writer(s->catalog)};
     pthread_mutex_init(&w->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
-    if (pthread_create(&w->thread, NULL, writer_main, w) == 0) {
-        pthread_setname_np(w->thread, "writer");
+    cond_init(&w->changed);
+    if (thread_start(&w->thread, "writer", writer_main, w, e))
         return w;
-    }
-    err_set(e, ERR_INTERNAL, "no thread for the writer");
     pthread_cond_destroy(&w->changed);
     pthread_mutex_destroy(&w->lock);
     free(w);

@@ -27,10 +27,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "api/services/models.h"
 #include "api/services/reembed_parts.h"
@@ -52,27 +48,7 @@ enum {
 
 bool reembed_is_stopping(struct reembed *r)
 {
-    pthread_mutex_lock(&r->lock);
-    bool stop = r->stop || demand_is_draining(&r->app->demand);
-    pthread_mutex_unlock(&r->lock);
-    return stop;
-}
-
-/* Until told to stop, nudged (when that is heeded), or `ms` have gone. */
-static void pause_for(struct reembed *r, int64_t ms, bool heed)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    pthread_mutex_lock(&r->lock);
-    while (!r->stop && !(heed && r->nudged) && pthread_cond_timedwait(&r->wake, &r->lock, &until) == 0)
-        ;
-    if (heed)
-        r->nudged = false;
-    pthread_mutex_unlock(&r->lock);
+    return sleeper_is_stopped(&r->sleeper) || demand_is_draining(&r->app->demand);
 }
 
 void reembed_get_progress(struct reembed *r, struct reembed_progress *out)
@@ -80,17 +56,17 @@ void reembed_get_progress(struct reembed *r, struct reembed_progress *out)
     *out = (struct reembed_progress){0};
     if (!r)
         return;
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->sleeper.lock);
     *out = r->progress;
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->sleeper.lock);
 }
 
 void reembed_set_note(struct reembed *r, const char *note)
 {
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->sleeper.lock);
     bool news = strcmp(r->progress.note, note) != 0;
     snprintf(r->progress.note, sizeof r->progress.note, "%s", note);
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->sleeper.lock);
     if (news && *note)
         log_warn("generation_waits", "generation=%lld why=\"%s\"", (long long)r->row.number, note);
 }
@@ -189,7 +165,7 @@ static enum reembed_end load_index(struct reembed *r)
 static void wait_for_graph(struct reembed *r)
 {
     while (generation_is_indexing(r->app->store, &r->row) && !reembed_is_stopping(r))
-        pause_for(r, 100, false);
+        sleeper_pause(&r->sleeper, 100);
 }
 
 /* ---- the switch ---- */
@@ -278,10 +254,10 @@ static enum reembed_end complete(struct reembed *r)
 
 static void set_generation(struct reembed *r, int64_t number)
 {
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->sleeper.lock);
     if (r->progress.generation != number)
         r->progress = (struct reembed_progress){.generation = number};
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->sleeper.lock);
 }
 
 /* True when it should be tried again later. */
@@ -354,7 +330,7 @@ static void sweep(struct reembed *r, const struct generation_row *row)
     struct err e = {0};
     r->row = *row;
     do
-        pause_for(r, SWEEP_PAUSE_MS, false);
+        sleeper_pause(&r->sleeper, SWEEP_PAUSE_MS);
     while (!reembed_is_stopping(r) && write_about(r, WRITE_GENERATION_SWEEP, &w, &e) && w.count > 0);
     if (e.code)
         log_warn("generation_left", "generation=%lld why=%s", (long long)row->number, e.text);
@@ -387,13 +363,13 @@ static bool sweep_one(struct reembed *r, const struct generation_row *row)
 static void *reembed_main(void *arg)
 {
     struct reembed *r = arg;
-    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), OWN_NICE);
+    thread_nice(OWN_NICE);
     while (!reembed_is_stopping(r)) {
         bool to_mend = mend_all(r), left = for_each_in(r, GENERATION_BUILDING, work_on);
         if (!left)
             set_generation(r, 0);
         left = for_each_in(r, GENERATION_DROPPED, sweep_one) || left || to_mend;
-        pause_for(r, left ? LATER_S * 1000 : IDLE_S * 1000, true);
+        sleeper_sleep(&r->sleeper, left ? LATER_S * 1000 : IDLE_S * 1000);
     }
     return NULL;
 }
@@ -403,21 +379,12 @@ static void *reembed_main(void *arg)
 struct reembed *reembed_start(struct app *app, size_t threads, struct err *e)
 {
     struct reembed *r = mem_new(1, sizeof *r);
-    pthread_condattr_t attr;
     r->app = app;
     r->pool = reembed_pool_new(app, threads, e);
-    pthread_mutex_init(&r->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&r->wake, &attr);
-    pthread_condattr_destroy(&attr);
-    if (r->pool && pthread_create(&r->thread, NULL, reembed_main, r) == 0) {
-        pthread_setname_np(r->thread, "reembed");
+    sleeper_open(&r->sleeper);
+    if (r->pool && sleeper_start(&r->sleeper, "reembed", reembed_main, r, e))
         return r;
-    }
-    err_set(e, ERR_INTERNAL, "no thread to re-embed");
-    pthread_cond_destroy(&r->wake);
-    pthread_mutex_destroy(&r->lock);
+    sleeper_close(&r->sleeper);
     reembed_pool_free(r->pool);
     free(r);
     return NULL;
@@ -428,23 +395,14 @@ void reembed_stop(struct reembed *r)
     if (!r)
         return;
     reembed_pool_stop(r->pool);
-    pthread_mutex_lock(&r->lock);
-    r->stop = true;
-    pthread_cond_signal(&r->wake);
-    pthread_mutex_unlock(&r->lock);
-    pthread_join(r->thread, NULL);
+    sleeper_stop(&r->sleeper);
     reembed_pool_free(r->pool);
-    pthread_cond_destroy(&r->wake);
-    pthread_mutex_destroy(&r->lock);
+    sleeper_close(&r->sleeper);
     free(r);
 }
 
 void reembed_nudge(struct reembed *r)
 {
-    if (!r)
-        return;
-    pthread_mutex_lock(&r->lock);
-    r->nudged = true;
-    pthread_cond_signal(&r->wake);
-    pthread_mutex_unlock(&r->lock);
+    if (r)
+        sleeper_call(&r->sleeper);
 }

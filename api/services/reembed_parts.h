@@ -2,11 +2,11 @@
 #ifndef ANCHORD_API_SERVICES_REEMBED_PARTS_H
 #define ANCHORD_API_SERVICES_REEMBED_PARTS_H
 
-#include <pthread.h>
 #include <semaphore.h>
 
 #include "api/services/reembed.h"
 #include "api/services/reembed_pool.h"
+#include "base/thread.h"
 
 enum reembed_end {
     REEMBED_WENT_ON, /* all well so far */
@@ -29,12 +29,8 @@ struct batch { /* two: while one is being written, the next is embedded */
 struct reembed {
     struct app *app;
     struct reembed_pool *pool;
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    /* under this lock */
-    bool stop, nudged;
-    struct reembed_progress progress;
+    struct sleeper sleeper;           /* called when there may be something to do */
+    struct reembed_progress progress; /* under its lock */
 
     /* the thread's own: the generation at hand */
     struct generation_row row;

@@ -95,10 +95,10 @@ static void note_rate(struct reembed *r, size_t n)
 {
     double now = clock_s(), seconds = fmax(now - r->batch_at, 1e-6);
     double weight = 1 - exp(-seconds / rate_window_s);
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->sleeper.lock);
     double *rate = &r->progress.rate;
     *rate = *rate > 0 ? *rate + weight * ((double)n / seconds - *rate) : (double)n / seconds;
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->sleeper.lock);
     r->batch_at = now;
     reembed_set_missing(r, r->missing - (int64_t)n);
 }

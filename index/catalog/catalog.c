@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/thread.h"
 #include "base/work_limit.h"
 #include "index/catalog/catalog_parts.h"
 
@@ -218,13 +219,9 @@ static void session_free(struct session *s, bool damaged)
 static struct catalog *catalog_new(const char *path)
 {
     struct catalog *c = mem_new(1, sizeof *c);
-    pthread_condattr_t attr;
     c->path = mem_text(path);
     pthread_mutex_init(&c->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&c->returned, &attr);
-    pthread_condattr_destroy(&attr);
+    cond_init(&c->returned);
     return c;
 }
 
@@ -293,12 +290,10 @@ static int64_t patience(void)
 /* Takes a place among at most `most`. */
 static bool take_place(struct catalog *c, enum readers most, struct session **out, struct err *e)
 {
-    int64_t until = patience();
-    struct timespec t = {until / 1000000000, until % 1000000000};
-    int failed = 0;
+    const int64_t until = patience();
     pthread_mutex_lock(&c->lock);
-    while (c->n_taken >= (size_t)most && failed == 0)
-        failed = pthread_cond_timedwait(&c->returned, &c->lock, &t);
+    while (c->n_taken >= (size_t)most && cond_wait_until(&c->returned, &c->lock, until))
+        ;
     bool ok = c->n_taken < (size_t)most;
     if (ok) {
         c->n_taken++;

@@ -50,7 +50,7 @@ struct vindex *vindex_new(const struct vindex_options *o, struct err *e)
     hash_random(&x->seed, sizeof x->seed);
     pthread_rwlock_init(&x->lock, NULL);
     x->snapshot = snapshot_new(NULL, 0);
-    builder_open(&x->builder);
+    sleeper_open(&x->builder.sleeper);
     return x;
 }
 
@@ -176,7 +176,7 @@ void vindex_get_stats(struct vindex *x, struct vindex_stats *out)
         .bytes = bytes_of(x),
     };
     pthread_rwlock_unlock(&x->lock);
-    pthread_mutex_lock(&x->builder.lock);
+    pthread_mutex_lock(&x->builder.sleeper.lock);
     out->building = x->builder.running;
-    pthread_mutex_unlock(&x->builder.lock);
+    pthread_mutex_unlock(&x->builder.sleeper.lock);
 }

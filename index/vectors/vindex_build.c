@@ -101,7 +101,7 @@ static bool extend(struct vindex *x, struct err *e)
     struct members fresh = {.d = x->o.dimensions};
     size_t end;
     struct snapshot *p = collect(x, true, &fresh, &end);
-    struct segment *sealed = segment_build(p->sealed, &fresh, &x->builder.stop, e);
+    struct segment *sealed = segment_build(p->sealed, &fresh, &x->builder.sleeper.stopped, e);
     if (sealed)
         publish(x, sealed, end);
     members_clear(&fresh);
@@ -135,7 +135,7 @@ static bool rebuild(struct vindex *x, struct err *e)
     struct snapshot *p = collect(x, false, &all, &end);
     bool graph = all.n > 0 && p->sealed && (x->o.kind == INDEX_HNSW || all.n >= x->o.hnsw_from / 2);
     if (graph)
-        sealed = segment_build(NULL, &all, &x->builder.stop, e);
+        sealed = segment_build(NULL, &all, &x->builder.sleeper.stopped, e);
     bool ok = sealed || !graph;
     if (ok)
         publish(x, sealed, end);

@@ -3,13 +3,12 @@
  * Slots below snapshot->sealed_end are members of the sealed segment, or dead; the others are fresh.  Changes
  * come from the store's writer and, where living slots are moved, from the builder; each is one version.
  *
- * Locks: builder.lock may be held when `lock` is taken, never the other way round.
+ * Locks: the builder's lock may be held when `lock` is taken, never the other way round.
  */
 #ifndef ANCHORD_INDEX_VECTORS_VINDEX_PARTS_H
 #define ANCHORD_INDEX_VECTORS_VINDEX_PARTS_H
 
-#include <pthread.h>
-
+#include "base/thread.h"
 #include "index/vectors/snapshot.h"
 #include "index/vectors/table.h"
 #include "index/vectors/vindex.h"
@@ -18,14 +17,10 @@ enum { HNSW_FROM = 10000, SEAL_AT = 4096 };
 
 /* The thread that builds: there while there is work, and a little longer. */
 struct builder {
-    atomic_bool stop;
     size_t built, saved; /* the builder's own: graphs published so far, the one that the file has */
     size_t saved_members;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    /* under this lock */
-    pthread_t thread;
-    bool started, running, called; /* started: to be joined */
+    struct sleeper sleeper;
+    bool running; /* under the sleeper's lock */
 };
 
 struct vindex {
@@ -58,7 +53,6 @@ void vindex_append(struct vindex *x, const struct entry *entry, const float *vec
 /* The slot dies with the change under way: nothing leads to it any more.  The same lock. */
 void vindex_bury(struct vindex *x, size_t slot);
 
-void builder_open(struct builder *b);
 void builder_close(struct vindex *x); /* stops the work and waits for its end */
 /* After each change, without the lock: starts or wakes the builder when there is something to do. */
 void builder_call(struct vindex *x);
