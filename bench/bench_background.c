@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "bench/lib/figures.h"
 #include "bench/lib/folder.h"
+#include "engine/arch_resnet.h"
 #include "engine/model.h"
 #include "tests/lib/client.h"
 #include "tests/lib/load.h"
@@ -95,7 +96,7 @@ static struct json *ask_json(struct bench *b, const char *method, const char *ta
 /* side 0: ImageNet's 224 pixels. */
 static bool import_model(struct bench *b, const char *id, uint64_t seed, uint32_t side, struct err *e)
 {
-    struct arch arch = {.depth = 18, .stem = side ? STEM_SMALL2 : STEM_IMAGENET, .width = 64};
+    struct arch arch = RESNET_OF(RESNET_18, side ? STEM_SMALL2 : STEM_IMAGENET, 64, 0);
     struct preprocess size = preprocess_imagenet;
     char path[300], target[80];
     struct folder f = {0};

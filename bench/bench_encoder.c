@@ -242,8 +242,8 @@ int main(int argc, char **argv)
         return 1;
     }
     processor_print();
-    printf("%s, stem %s, %u pixels; %zu pictures, %zu threads\n", arch_name(&m->arch), stem_name(m->arch.stem),
-           m->pre.size, b.pictures.n, b.threads);
+    printf("%s, %u pixels; %zu pictures, %zu threads\n", arch_text(&m->arch, ARCH_TEXT_FACTS).text, m->pre.size,
+           b.pictures.n, b.threads);
     bench_model(&b, m);
     folder_clear(&b.pictures);
     model_free(m);

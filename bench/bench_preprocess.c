@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "bench/lib/folder.h"
+#include "engine/arch_resnet.h"
 #include "engine/encoder.h"
 #include "tests/lib/embedding_error.h"
 #include "tests/lib/hashed_weights.h"
@@ -120,7 +121,7 @@ static bool report_errors(struct lane *lane, const struct folder *f, struct err 
 
 static bool measure_errors(const struct folder *f, const char *path, struct err *e)
 {
-    const struct arch arch = {.depth = 18, .stem = STEM_IMAGENET, .width = 64};
+    const struct arch arch = RESNET(18, IMAGENET, 64, 0);
     struct model *m = path ? model_load(path, NULL, e) : hashed_model(&arch, 224);
     struct encoder *enc = m ? encoder_new(m, &(struct encoder_options){.precision = PRECISION_FP32}, e) : NULL;
     struct lane *lane = enc ? lane_new(enc, 1, e) : NULL;

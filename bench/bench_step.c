@@ -25,6 +25,7 @@
 #include "base/num.h"
 #include "base/processor.h"
 #include "bench/lib/figures.h"
+#include "engine/arch_resnet.h"
 #include "engine/data/loader.h"
 #include "engine/learning/learner.h"
 #include "tests/lib/hashed_weights.h"
@@ -43,7 +44,7 @@ struct step {
 
 static bool step_open(struct step *s, enum precision precision, struct err *e)
 {
-    static const struct arch arch = {18, STEM_SMALL1, 64, 0};
+    static const struct arch arch = RESNET(18, SMALL1, 64, 0);
     struct objective_settings infonce = objective_infonce.defaults;
     struct optimizer_settings sgd = optimizer_defaults(OPTIMIZER_SGD);
     struct model *m = hashed_model(&arch, SIZE);

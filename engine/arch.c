@@ -1,89 +1,227 @@
-/* arch.c - the ResNets: depths, blocks, and the names of their weights. */
+/* arch.c - what all families of networks have in common: settings by name, texts, the projection. */
 #include "engine/arch.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/num.h"
+#include "engine/arch_family.h"
 
-struct depth_row {
-    uint32_t depth;
-    const char *name;
-    bool bottleneck;
-    uint32_t blocks[4]; /* of layer1..4 */
+#define FAMILY(NAME, name) [ARCH_##NAME] = &family_##name,
+static const struct family *const families[] = {
+#include "engine/families.def"
 };
+#undef FAMILY
 
-static const struct depth_row depths[] = {
-    {18, "resnet18", false, {2, 2, 2, 2}},
-    {34, "resnet34", false, {3, 4, 6, 3}},
-    {50, "resnet50", true, {3, 4, 6, 3}},
-};
+_Static_assert(COUNT(families) > 1, "ARCH_NONE and at least one family");
 
-static const char *const stems[] = {[STEM_IMAGENET] = "imagenet", [STEM_SMALL1] = "small1", [STEM_SMALL2] = "small2"};
-
-enum { EXPANSION = 4, PROJECTION_MAX = 4096, WIDTH_STEP = 8, WIDTH_MAX = 256 };
-
-static const struct depth_row *depth_row(const struct arch *a)
+/* NULL of nonsense. */
+static const struct family *find_family(const struct arch *a)
 {
-    for (size_t i = 0; i < COUNT(depths); i++)
-        if (depths[i].depth == a->depth)
-            return &depths[i];
-    return NULL;
+    return a->family > ARCH_NONE && (size_t)a->family < COUNT(families) ? families[a->family] : NULL;
 }
 
-bool arch_check(const struct arch *a, struct err *e)
+const struct family *arch_family(const struct arch *a)
 {
-    if (!depth_row(a))
-        return err_field(e, "depth", "the depth must be 18, 34 or 50, not %u", a->depth);
-    if ((size_t)a->stem >= COUNT(stems))
-        return err_field(e, "stem", "the stem must be imagenet, small1 or small2");
-    if (a->width < WIDTH_STEP || a->width > WIDTH_MAX || a->width % WIDTH_STEP != 0)
-        return err_field(e, "width", "the width must be a multiple of %d from %d to %d, not %u", WIDTH_STEP, WIDTH_STEP,
-                         WIDTH_MAX, a->width);
-    if (a->projection > PROJECTION_MAX)
-        return err_field(e, "projection", "the projection must have at most %d dimensions, not %u", PROJECTION_MAX,
-                         a->projection);
-    return true;
+    const struct family *f = find_family(a);
+    assert(f);
+    return f;
+}
+
+static size_t length_of(const char *const *list)
+{
+    size_t n = 0;
+    while (list[n])
+        n++;
+    return n;
+}
+
+/* ---- names and bounds ---- */
+
+static struct arch usual_of(enum arch_family family, size_t variant)
+{
+    struct arch a = {.family = family, .variant = (uint32_t)variant};
+    for (size_t i = 0; i < families[family]->n_settings; i++)
+        a.set[i] = families[family]->usual[i];
+    return a;
+}
+
+struct arch arch_usual(void)
+{
+    return usual_of(ARCH_NONE + 1, 0);
+}
+
+/* "a, b or c" */
+static void add_choices(struct buf *out, const char *const *list, bool last)
+{
+    for (size_t i = 0; list[i]; i++)
+        buf_print(out, "%s%s", out->len == 0 ? "" : list[i + 1] || !last ? ", " : " or ", list[i]);
 }
 
 bool arch_parse(const char *name, struct arch *out, struct err *e)
 {
-    for (size_t i = 0; i < COUNT(depths); i++) {
-        if (strcmp(name, depths[i].name) != 0)
-            continue;
-        *out = (struct arch){.depth = depths[i].depth, .stem = STEM_IMAGENET, .width = 64};
-        return true;
+    struct buf all = {0};
+
+    for (size_t f = ARCH_NONE + 1; f < COUNT(families); f++) {
+        for (size_t i = 0; families[f]->names[i]; i++)
+            if (strcmp(name, families[f]->names[i]) == 0) {
+                *out = usual_of((enum arch_family)f, i);
+                buf_clear(&all);
+                return true;
+            }
+        add_choices(&all, families[f]->names, f + 1 == COUNT(families));
     }
-    return err_field(e, "arch", "the architecture must be resnet18, resnet34 or resnet50");
+    err_field(e, "arch", "the architecture must be %s", all.data);
+    buf_clear(&all);
+    return false;
 }
 
 const char *arch_name(const struct arch *a)
 {
-    const struct depth_row *row = depth_row(a);
-    return row ? row->name : "unknown";
+    const struct family *f = find_family(a);
+    return f && a->variant < length_of(f->names) ? f->names[a->variant] : "unknown";
 }
 
-bool stem_parse(const char *name, enum stem *out, struct err *e)
+static bool refuse_choice(const struct setting *s, struct err *e)
 {
-    for (size_t i = 0; i < COUNT(stems); i++) {
-        if (strcmp(name, stems[i]) != 0)
-            continue;
-        *out = (enum stem)i;
-        return true;
+    struct buf all = {0};
+    add_choices(&all, s->choices, true);
+    err_field(e, s->name, "the %s must be %s", s->name, all.data);
+    buf_clear(&all);
+    return false;
+}
+
+static bool check_setting(const struct setting *s, uint32_t value, struct err *e)
+{
+    if (s->kind == SETTING_CHOICE)
+        return value < length_of(s->choices) || refuse_choice(s, e);
+    return ((double)value >= s->lo && (double)value <= s->hi) ||
+           err_field(e, s->name, "the %s must be from %g to %g, not %u", s->name, s->lo, s->hi, value);
+}
+
+bool arch_check(const struct arch *a, struct err *e)
+{
+    const struct family *f = find_family(a);
+
+    if (!f || a->variant >= length_of(f->names))
+        return err_field(e, "arch", "the architecture is not known");
+    if (!f->check(a, e))
+        return false;
+    for (size_t i = 0; i < f->n_settings; i++)
+        if (!check_setting(&f->settings[i], a->set[i], e))
+            return false;
+    return a->projection <= ARCH_PROJECTION_MAX ||
+           err_field(e, "projection", "the projection must have at most %d dimensions, not %u", ARCH_PROJECTION_MAX,
+                     a->projection);
+}
+
+/* ---- settings ---- */
+
+const struct setting *arch_settings(const struct arch *a, size_t *n)
+{
+    *n = arch_family(a)->n_settings;
+    return arch_family(a)->settings;
+}
+
+const struct setting *arch_any_setting(size_t i)
+{
+    for (size_t f = ARCH_NONE + 1; f < COUNT(families); f++) {
+        if (i < families[f]->n_settings)
+            return &families[f]->settings[i];
+        i -= families[f]->n_settings;
     }
-    return err_field(e, "stem", "the stem must be imagenet, small1 or small2");
+    return NULL;
 }
 
-const char *stem_name(enum stem s)
+const char *arch_unsaid(const struct arch *a)
 {
-    return (size_t)s < COUNT(stems) ? stems[s] : "unknown";
+    return arch_family(a)->unsaid;
+}
+
+bool arch_choose(struct arch *a, size_t i, const char *choice, struct err *e)
+{
+    const struct setting *s = &arch_family(a)->settings[i];
+    return setting_parse(s, a, choice) || refuse_choice(s, e);
+}
+
+/* ---- texts ---- */
+
+/* Of a choice and of a number: N is the setting's name, n its first letter, V its value. */
+static const char *const forms[][2] = {
+    [ARCH_TEXT_TITLE] = {" V", ""},    [ARCH_TEXT_PHRASE] = {"", " of N V"}, [ARCH_TEXT_FACTS] = {", N V", ", N V"},
+    [ARCH_TEXT_LABEL] = {"-V", "-nV"}, [ARCH_TEXT_VALUES] = {" V", " V"},
+};
+
+static void print_setting(const struct setting *s, uint32_t value, const char *form, struct buf *out)
+{
+    for (; *form; form++) {
+        if (*form == 'N')
+            buf_text(out, s->name);
+        else if (*form == 'V' && s->kind == SETTING_CHOICE)
+            buf_text(out, s->choices[value]);
+        else if (*form == 'V')
+            buf_print(out, "%u", value);
+        else
+            buf_add(out, *form == 'n' ? s->name : form, 1);
+    }
+}
+
+struct arch_line arch_text(const struct arch *a, enum arch_text how)
+{
+    const struct family *f = arch_family(a);
+    struct arch_line line = {{0}};
+    struct buf text = {0};
+    bool usual = true;
+
+    for (size_t i = 0; i < f->n_settings; i++)
+        usual &= a->set[i] == f->usual[i];
+    buf_text(&text, arch_name(a));
+    for (size_t i = 0; i < f->n_settings && !(usual && how == ARCH_TEXT_LABEL); i++)
+        print_setting(&f->settings[i], a->set[i], forms[how][f->settings[i].kind != SETTING_CHOICE], &text);
+    snprintf(line.text, sizeof line.text, "%s", text.data);
+    buf_clear(&text);
+    return line;
+}
+
+/* Choices of a label; numbers are passed over. */
+static void read_choices(const char *at, struct arch *a)
+{
+    const struct family *f = arch_family(a);
+    for (size_t i = 0; *at == '-' && i < f->n_settings; i++) {
+        char word[ARCH_TEXT_MAX];
+        size_t n = strcspn(at + 1, "-");
+        snprintf(word, sizeof word, "%.*s", to_int(min_size(n, sizeof word)), at + 1);
+        if (f->settings[i].kind == SETTING_CHOICE && !setting_parse(&f->settings[i], a, word))
+            return;
+        at += 1 + n;
+    }
+}
+
+bool arch_label_is_small(const char *label)
+{
+    char name[ARCH_TEXT_MAX];
+    struct arch a;
+    size_t n = strcspn(label, "-");
+
+    snprintf(name, sizeof name, "%.*s", to_int(min_size(n, sizeof name)), label);
+    if (!arch_parse(name, &a, NULL))
+        return false;
+    read_choices(label + n, &a);
+    return arch_is_small(&a);
+}
+
+/* ---- the network ---- */
+
+bool arch_is_small(const struct arch *a)
+{
+    return arch_family(a)->is_small(a);
 }
 
 uint32_t arch_features(const struct arch *a)
 {
-    const struct depth_row *row = depth_row(a);
-    return a->width * 8 * (row && row->bottleneck ? EXPANSION : 1);
+    return arch_family(a)->features(a);
 }
 
 uint32_t arch_dimensions(const struct arch *a)
@@ -91,90 +229,31 @@ uint32_t arch_dimensions(const struct arch *a)
     return a->projection ? a->projection : arch_features(a);
 }
 
-/* ---- the network ---- */
-
-struct convolution { /* and the batch norm behind it, their weights declared */
-    struct op_settings set;
-    size_t conv, norm;
-};
-
-static const struct op_settings norm_settings = {.epsilon = 1e-5f};
-
-static struct convolution declare(struct graph *g, const char *block, const char *conv, const char *norm, size_t in,
-                                  size_t out, size_t window, size_t stride)
-{
-    char name[2][48];
-    struct convolution c = {.set = {.channels = out, .window = window, .stride = stride, .pad = window / 2}};
-    snprintf(name[0], sizeof name[0], "%s%s", block, conv);
-    snprintf(name[1], sizeof name[1], "%s%s", block, norm);
-    c.conv = graph_declare(g, &op_conv, c.set, in, name[0]);
-    c.norm = graph_declare(g, &op_norm, norm_settings, out, name[1]);
-    return c;
-}
-
-static size_t add_conv(struct graph *g, const struct convolution *c, size_t x)
-{
-    x = graph_add(g, &op_conv, c->set, c->conv, 1, &x);
-    return graph_add(g, &op_norm, norm_settings, c->norm, 1, &x);
-}
-
-static size_t add_relu(struct graph *g, size_t x)
-{
-    return graph_then(g, &op_relu, (struct op_settings){0}, NULL, x);
-}
-
-/* One residual block: basic (conv1 3x3, conv2 3x3) or a bottleneck (1x1, 3x3, 1x1), with `mid` channels inside.  The stride is that of
- * conv1 in a basic block, of conv2 in a bottleneck, and of the shortcut, which is a convolution where the shape changes. */
-static size_t add_block(struct graph *g, const char *name, bool bottleneck, size_t mid, size_t stride, size_t x)
-{
-    size_t in = g->nodes[x].c, out = bottleneck ? mid * EXPANSION : mid, n = 0, y = x, shortcut = x;
-    struct convolution path[3], down;
-
-    if (bottleneck)
-        path[n++] = declare(g, name, "conv1", "bn1", in, mid, 1, 1);
-    else
-        path[n++] = declare(g, name, "conv1", "bn1", in, mid, 3, stride);
-    path[n++] = declare(g, name, "conv2", "bn2", mid, mid, 3, bottleneck ? stride : 1);
-    if (bottleneck)
-        path[n++] = declare(g, name, "conv3", "bn3", mid, out, 1, 1);
-    if (stride != 1 || in != out) {
-        down = declare(g, name, "downsample.0", "downsample.1", in, out, 1, stride);
-        shortcut = add_conv(g, &down, x);
-    }
-    for (size_t i = 0; i < n; i++) {
-        y = add_conv(g, &path[i], y);
-        if (i + 1 < n)
-            y = add_relu(g, y);
-    }
-    return add_relu(g, graph_add(g, &op_add, (struct op_settings){0}, 0, 2, (size_t[]){y, shortcut}));
-}
-
-static size_t add_stem(struct graph *g, const struct arch *a, size_t x)
-{
-    bool large = a->stem == STEM_IMAGENET;
-    struct convolution c = declare(g, "", "conv1", "bn1", 3, a->width, large ? 7 : 3, a->stem == STEM_SMALL1 ? 1 : 2);
-    x = add_relu(g, add_conv(g, &c, x));
-    return large ? graph_then(g, &op_maxpool, (struct op_settings){.window = 3, .stride = 2, .pad = 1}, NULL, x) : x;
-}
-
 size_t arch_build(const struct arch *a, size_t rows, size_t size, struct graph *g)
 {
-    const struct depth_row *row = depth_row(a);
-    size_t x = graph_input(g, rows, size, size, 3);
+    size_t x = arch_family(a)->build(a, graph_input(g, rows, size, size, 3), g);
+    return a->projection ? graph_then(g, &op_linear, (struct op_settings){.channels = a->projection}, "projection", x)
+                         : x;
+}
 
-    assert(row);
-    g->stage = 1;
-    x = add_stem(g, a, x);
-    for (uint32_t stage = 0; stage < 4; stage++) {
-        g->stage++;
-        for (uint32_t i = 0; i < row->blocks[stage]; i++) {
-            char name[24];
-            snprintf(name, sizeof name, "layer%u.%u.", stage + 1, i);
-            x = add_block(g, name, row->bottleneck, a->width << stage, stage > 0 && i == 0 ? 2 : 1, x);
+/* ---- files of others ---- */
+
+bool arch_guess(const struct safetensors *s, struct arch *out, struct err *e)
+{
+    const struct safetensor *projection = safetensors_find(s, "projection.weight");
+    struct buf all = {0};
+
+    for (size_t f = ARCH_NONE + 1; f < COUNT(families); f++) {
+        if (families[f]->recognises(s)) {
+            buf_clear(&all);
+            *out = usual_of((enum arch_family)f, 0);
+            families[f]->guess(s, out);
+            out->projection = projection ? projection->shape[0] : 0;
+            return arch_check(out, e);
         }
+        buf_print(&all, "%s%s", f > ARCH_NONE + 1 ? ", or " : "", families[f]->foreign);
     }
-    x = graph_then(g, &op_mean, (struct op_settings){0}, NULL, x);
-    if (a->projection)
-        x = graph_then(g, &op_linear, (struct op_settings){.channels = a->projection}, "projection", x);
-    return x;
+    err_set(e, ERR_BAD_INPUT, "not %s", all.data);
+    buf_clear(&all);
+    return false;
 }

@@ -1,13 +1,14 @@
-/* arch.h - what an encoder is made of: its architecture, and the network and weights that follow from it.
+/* arch.h - what an encoder is made of: a family of networks, which one of them, and its settings.
  *
- * A ResNet (He et al. 2015) with torchvision's placement of the strides ("v1.5": in the 3x3 convolution of a
- * bottleneck).  This is the one description that the network builder, the model file and the importer share:
+ * A family is one file (arch_resnet.c) and one row in families.def (arch_family.h says what it must tell).  Model files,
+ * commands and configurations read and write settings by their names, and know none themselves:
  *
- *     stem        conv1 + bn1, ReLU; with the imagenet stem a 3x3/2 max-pool follows
- *     layer1..4   residual blocks; each ends with relu(main path + shortcut)
- *     head        global average pool, then projection.weight where there is one; unit length
+ *     struct arch a;
+ *     arch_parse("resnet18", &a, e);             its other settings are the usual ones
+ *     settings = arch_settings(&a, &n);          a.set[i] is the value of settings[i]
+ *     x = arch_build(&a, 1, 224, &graph);
  *
- * Every convolution is without bias and followed by a batch norm.
+ * Behind the network of each family stands a projection, where there is one.
  *
  * Everything here but the graph is a value or static; nothing needs release.  Threads: all functions are pure.
  */
@@ -18,33 +19,63 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/setting.h"
 #include "engine/ops/graph.h"
 
-enum stem { STEM_IMAGENET, STEM_SMALL1, STEM_SMALL2 }; /* 7x7/2 + max-pool; 3x3 stride 1; 3x3 stride 2 */
+#define FAMILY(NAME, name) ARCH_##NAME,
+enum arch_family {
+    ARCH_NONE,
+#include "engine/families.def"
+};
+#undef FAMILY
+
+enum { ARCH_SETTINGS_MAX = 24, ARCH_PROJECTION_MAX = 4096, ARCH_TEXT_MAX = 256 };
 
 struct arch {
-    uint32_t depth; /* 18, 34 or 50 */
-    enum stem stem;
-    uint32_t width;      /* channels of the first stage; 64 is the paper's */
-    uint32_t projection; /* output dimensions of a linear layer after the pooling; 0: none */
+    enum arch_family family;
+    uint32_t variant;                /* which of the family's names */
+    uint32_t projection;             /* output dimensions of a linear layer at the end; 0: none */
+    uint32_t set[ARCH_SETTINGS_MAX]; /* numbers, and indices of choices */
 };
 
-/* Refuses depths other than 18, 34 and 50, widths that are not a multiple of 8 in 8..256 and projections
- * over 4096: ERR_BAD_INPUT naming the field. */
-MUST_CHECK bool arch_check(const struct arch *a, struct err *e);
-/* "resnet18", "resnet34", "resnet50" with the imagenet stem and width 64.  ERR_BAD_INPUT otherwise. */
+/* "resnet18" with the usual settings and no projection.  ERR_BAD_INPUT for a name that no family has. */
 MUST_CHECK bool arch_parse(const char *name, struct arch *out, struct err *e);
-const char *arch_name(const struct arch *a); /* "resnet18"; static */
-/* "imagenet", "small1", "small2".  ERR_BAD_INPUT otherwise. */
-MUST_CHECK bool stem_parse(const char *name, enum stem *out, struct err *e);
-const char *stem_name(enum stem s);             /* static */
-uint32_t arch_features(const struct arch *a);   /* channels that the pooling gives: 512 for ResNet-18 */
-uint32_t arch_dimensions(const struct arch *a); /* of the vector: the projection's, else the features */
+struct arch arch_usual(void);                /* where nobody says anything: a ResNet-18 */
+const char *arch_name(const struct arch *a); /* "resnet18"; static; "unknown" of nonsense */
+/* Refuses settings out of their bounds: ERR_BAD_INPUT naming the field. */
+MUST_CHECK bool arch_check(const struct arch *a, struct err *e);
 
-/* Appends the network, its weights declared in torchvision's order, for `rows` square pictures of size x size pixels; gives
- * the node that gives the vectors, not of unit length yet.  `a` must have passed arch_check().  Weights of a network
- * that is there already are shared.  Every batch norm follows a convolution; a block's shortcut comes before its main path, so that
- * the last convolution can add to it. */
+/* Of its family: their owner is a struct arch.  Numbers and choices alone. */
+const struct setting *arch_settings(const struct arch *a, size_t *n);
+/* The i-th setting of all families, one after the other; NULL behind the last. */
+const struct setting *arch_any_setting(size_t i);
+/* The setting that no shape in a foreign file tells, and that somebody must say; NULL: none. */
+const char *arch_unsaid(const struct arch *a);
+/* a->set[i] becomes the choice of this name.  ERR_BAD_INPUT naming the field. */
+MUST_CHECK bool arch_choose(struct arch *a, size_t i, const char *choice, struct err *e);
+
+enum arch_text {
+    ARCH_TEXT_TITLE,  /* "resnet18 small2" */
+    ARCH_TEXT_PHRASE, /* "resnet18 of width 64" */
+    ARCH_TEXT_FACTS,  /* "resnet18, stem small2, width 64" */
+    ARCH_TEXT_LABEL,  /* "resnet18", or "resnet18-small2-w64" where a setting is not the usual one */
+    ARCH_TEXT_VALUES  /* "resnet18 small2 64" */
+};
+struct arch_line {
+    char text[ARCH_TEXT_MAX];
+};
+struct arch_line arch_text(const struct arch *a, enum arch_text how);
+
+/* Made for small pictures. */
+bool arch_is_small(const struct arch *a);
+bool arch_label_is_small(const char *label); /* false of what is no label */
+
+uint32_t arch_features(const struct arch *a);   /* what the family's network gives, before the projection */
+uint32_t arch_dimensions(const struct arch *a); /* of the vector */
+
+/* Appends the network, its weights declared in the order of model files, for `rows` square pictures of size x size pixels;
+ * gives the node that gives the vectors, not of unit length yet.  `a` must have passed arch_check().  Weights of a
+ * network that is there already are shared.  Weights do not depend on the size. */
 size_t arch_build(const struct arch *a, size_t rows, size_t size, struct graph *g);
 
 #endif

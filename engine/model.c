@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/rng.h"
+#include "engine/arch_family.h"
 #include "engine/kernels/tensor.h"
 #include "engine/model_parts.h"
 
@@ -51,28 +52,25 @@ static void fill_random(struct model *m, uint64_t seed)
     }
 }
 
-struct preprocess model_preprocess(enum stem stem, uint32_t size)
+struct preprocess model_preprocess(const struct arch *a, uint32_t size)
 {
-    struct preprocess p = preprocess_imagenet;
-    p.size = size ? size : stem == STEM_IMAGENET ? 224 : 32;
-    p.resize = stem == STEM_IMAGENET ? (p.size * 8 + 3) / 7 : p.size;
-    return p;
+    return arch_family(a)->preprocess(a, size);
 }
 
 void model_resize(struct model *m, uint32_t size)
 {
-    const struct preprocess p = model_preprocess(m->arch.stem, size);
+    const struct preprocess p = model_preprocess(&m->arch, size);
     m->pre.size = p.size;
     m->pre.resize = m->pre.fit == FIT_CROP ? p.resize : p.size;
 }
 
-struct preprocess model_fit(const struct preprocess *p, enum stem stem, enum fit fit)
+struct preprocess model_fit(const struct preprocess *p, const struct arch *a, enum fit fit)
 {
     struct preprocess out = *p;
     if (fit == p->fit)
         return out;
     out.fit = fit;
-    out.resize = fit == FIT_CROP ? model_preprocess(stem, p->size).resize : p->size;
+    out.resize = fit == FIT_CROP ? model_preprocess(a, p->size).resize : p->size;
     return out;
 }
 
@@ -134,10 +132,10 @@ static void add_settings(struct hash *h, const struct model *m)
     const struct preprocess *p = &m->pre;
     char line[512];
     int n = snprintf(line, sizeof line,
-                     "anchord 1 %s %s %u %u resize %u size %u filter %d mean %.9g %.9g %.9g std %.9g %.9g %.9g\n",
-                     arch_name(&m->arch), stem_name(m->arch.stem), m->arch.width, m->arch.projection, p->resize,
-                     p->size, (int)p->filter, (double)p->mean[0], (double)p->mean[1], (double)p->mean[2],
-                     (double)p->std[0], (double)p->std[1], (double)p->std[2]);
+                     "anchord 1 %s %u resize %u size %u filter %d mean %.9g %.9g %.9g std %.9g %.9g %.9g\n",
+                     arch_text(&m->arch, ARCH_TEXT_VALUES).text, m->arch.projection, p->resize, p->size, (int)p->filter,
+                     (double)p->mean[0], (double)p->mean[1], (double)p->mean[2], (double)p->std[0], (double)p->std[1],
+                     (double)p->std[2]);
     if (p->fit != FIT_CROP) /* which had no name when the first models were made */
         n += snprintf(line + n - 1, sizeof line - (size_t)n, " fit %s\n", fit_names[p->fit]) - 1;
     hash_add(h, line, min_size((size_t)n, sizeof line - 1));

@@ -50,13 +50,12 @@ struct model {
 /* He et al.'s initialisation as torchvision has it: convolutions normal with variance 2 / (out x height x
  * width), batch norms at identity; a projection with variance 1 / in.  The same seed gives the same bits. */
 struct model *model_new_random(const struct arch *a, const struct preprocess *p, uint64_t seed, struct err *e);
-/* What a new model does to its pictures: ImageNet's rule for the large stem (resize to 8/7 of the side, cut the middle
- * out), small ones whole.  size 0: the stem's usual one, 224 or 32. */
-struct preprocess model_preprocess(enum stem stem, uint32_t size);
+/* What a new model does to its pictures: as its family has it.  size 0: the usual one of such a network. */
+struct preprocess model_preprocess(const struct arch *a, uint32_t size);
 /* The same network for pictures of another side; its goldens are stale then. */
 void model_resize(struct model *m, uint32_t size);
-/* What preprocessing becomes with another fit: nothing is cut but by `crop`, which cuts by the stem's rule. */
-struct preprocess model_fit(const struct preprocess *p, enum stem stem, enum fit fit);
+/* What preprocessing becomes with another fit: nothing is cut but by `crop`, which cuts as a new model would. */
+struct preprocess model_fit(const struct preprocess *p, const struct arch *a, enum fit fit);
 /* Reads a file of ours, or a foreign ResNet (*foreign tells; it may be NULL): its architecture is told from
  * its shapes (a 3x3 stem is taken for small1), `fc.*` and `*.num_batches_tracked` are ignored, and it gets
  * preprocess_imagenet (a small stem: 32 x 32).  Needs no memory beyond the weights' own.

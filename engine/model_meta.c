@@ -33,14 +33,22 @@ static void write_base64(struct json_writer *w, const char *key, const void *dat
     buf_clear(&text);
 }
 
+static void write_arch(struct json_writer *w, const struct arch *a)
+{
+    size_t n;
+    const struct setting *settings = arch_settings(a, &n);
+
+    jw_object(w, "arch");
+    jw_text(w, "name", arch_name(a));
+    for (size_t i = 0; i < n; i++)
+        setting_write(&settings[i], a, w);
+    jw_int(w, "projection", a->projection);
+    jw_end(w);
+}
+
 static void write_settings(struct json_writer *w, const struct model *m)
 {
-    jw_object(w, "arch");
-    jw_text(w, "name", arch_name(&m->arch));
-    jw_text(w, "stem", stem_name(m->arch.stem));
-    jw_int(w, "width", m->arch.width);
-    jw_int(w, "projection", m->arch.projection);
-    jw_end(w);
+    write_arch(w, &m->arch);
     jw_object(w, "preprocess");
     jw_int(w, "resize", m->pre.resize);
     jw_int(w, "size", m->pre.size);
@@ -122,14 +130,34 @@ static bool need_floats(const struct json *o, const char *key, float out[3], str
     return true;
 }
 
+static bool read_setting(const struct json *o, const struct setting *s, struct arch *a, size_t i, struct err *e)
+{
+    const char *text;
+    if (s->kind != SETTING_CHOICE)
+        return need_size(o, s->name, &a->set[i], e);
+    return need_text(o, s->name, 32, &text, e) && arch_choose(a, i, text, e);
+}
+
+/* What members there are, the name tells; without one that is known, any arch does until it is refused. */
 static bool read_arch(const struct json *doc, struct arch *a, struct err *e)
 {
-    static const char *const known[] = {"name", "stem", "width", "projection"};
+    const char *known[ARCH_SETTINGS_MAX + 2] = {"name", "projection"}, *name;
     const struct json *o;
-    const char *name, *stem;
-    return need_object(doc, "arch", known, COUNT(known), &o, e) && need_text(o, "name", 32, &name, e) &&
-           need_text(o, "stem", 32, &stem, e) && arch_parse(name, a, e) && stem_parse(stem, &a->stem, e) &&
-           need_size(o, "width", &a->width, e) && need_size(o, "projection", &a->projection, e) && arch_check(a, e);
+    size_t n;
+
+    name = json_as_text(json_member(json_member(doc, "arch"), "name"), NULL);
+    if (!name || !arch_parse(name, a, NULL))
+        *a = arch_usual();
+    const struct setting *settings = arch_settings(a, &n);
+    for (size_t i = 0; i < n; i++)
+        known[2 + i] = settings[i].name;
+    if (!need_object(doc, "arch", known, 2 + n, &o, e) || !need_text(o, "name", 32, &name, e) ||
+        !arch_parse(name, a, e))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!read_setting(o, &settings[i], a, i, e))
+            return false;
+    return need_size(o, "projection", &a->projection, e) && arch_check(a, e);
 }
 
 static bool filter_parse(const char *name, enum resize_filter *out, struct err *e)

@@ -1,4 +1,4 @@
-/* model_read.c - models from files: ours, and ResNets saved by torchvision or timm. */
+/* model_read.c - models from files: ours, and those that others have saved. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,40 +6,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "engine/arch_family.h"
 #include "engine/model_parts.h"
 #include "engine/safetensors.h"
-
-/* ---- telling a foreign architecture ---- */
-
-static bool has(const struct safetensors *s, const char *name)
-{
-    return safetensors_find(s, name) != NULL;
-}
-
-/* The architecture that the shapes speak of; whether all the others agree is seen when they are read. */
-static bool guess_arch(const struct safetensors *s, struct arch *a, struct err *e)
-{
-    const struct safetensor *first = safetensors_find(s, "conv1.weight");
-    const struct safetensor *projection = safetensors_find(s, "projection.weight");
-    if (!first || first->rank != 4 || first->shape[1] != 3 || first->shape[2] != first->shape[3] ||
-        (first->shape[2] != 7 && first->shape[2] != 3) || !has(s, "layer1.0.conv1.weight"))
-        return err_set(e, ERR_BAD_INPUT,
-                       "not a ResNet with torchvision's names (conv1.weight, "
-                       "layer1.0.conv1.weight, ...)");
-    a->depth = has(s, "layer1.0.conv3.weight") ? 50 : has(s, "layer3.5.conv1.weight") ? 34 : 18;
-    a->stem = first->shape[2] == 7 ? STEM_IMAGENET : STEM_SMALL1;
-    a->width = first->shape[0];
-    a->projection = projection ? projection->shape[0] : 0;
-    return arch_check(a, e);
-}
-
-static struct preprocess foreign_preprocess(enum stem stem)
-{
-    struct preprocess p = preprocess_imagenet;
-    if (stem != STEM_IMAGENET)
-        p.resize = p.size = 32;
-    return p;
-}
 
 /* ---- which tensors ---- */
 
@@ -51,12 +20,6 @@ static bool is_wanted(const struct graph *g, const char *name)
     return false;
 }
 
-static bool is_ignored(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return strncmp(name, "fc.", 3) == 0 || (dot && strcmp(dot, ".num_batches_tracked") == 0);
-}
-
 static bool check_strangers(const struct safetensors *s, const struct graph *w, const struct arch *a, bool foreign,
                             struct err *e)
 {
@@ -64,7 +27,7 @@ static bool check_strangers(const struct safetensors *s, const struct graph *w, 
     const struct safetensor *list = safetensors_list(s, &n);
     char quoted[64];
     for (size_t i = 0; i < n; i++)
-        if (!is_wanted(w, list[i].name) && !(foreign && is_ignored(list[i].name)))
+        if (!is_wanted(w, list[i].name) && !(foreign && arch_family(a)->ignores(list[i].name)))
             return err_set(e, ERR_BAD_INPUT, "tensor %s has no place in a %s",
                            log_quote(list[i].name, quoted, sizeof quoted), arch_name(a));
     return true;
@@ -76,8 +39,8 @@ static bool check_shape(const struct safetensors *s, const struct weight *spec, 
     if (!t)
         return err_set(e, ERR_BAD_INPUT, "tensor %s is missing", spec->name);
     if (t->rank != spec->rank || memcmp(t->shape, spec->shape, t->rank * sizeof *t->shape) != 0)
-        return err_set(e, ERR_BAD_INPUT, "tensor %s has the wrong shape for a %s of width %u", spec->name, arch_name(a),
-                       a->width);
+        return err_set(e, ERR_BAD_INPUT, "tensor %s has the wrong shape for a %s", spec->name,
+                       arch_text(a, ARCH_TEXT_PHRASE).text);
     return true;
 }
 
@@ -149,13 +112,13 @@ static struct model *read_model(const struct safetensors *s, bool *foreign, stru
     struct preprocess pre;
     struct arch arch;
 
-    bool ok = metadata ? model_meta_arch(metadata, len, &arch, &pre, e) : guess_arch(s, &arch, e);
+    bool ok = metadata ? model_meta_arch(metadata, len, &arch, &pre, e) : arch_guess(s, &arch, e);
     if (!ok || !check_tensors(s, &arch, !metadata, e))
         return NULL;
     struct model *m = model_new_empty(&arch, e);
     if (!m)
         return NULL;
-    m->pre = metadata ? pre : foreign_preprocess(arch.stem);
+    m->pre = metadata ? pre : model_preprocess(&arch, 0);
     m->trained = !metadata; /* nobody saves random weights elsewhere; ours say it themselves */
     m->created_at = clock_unix();
     if (!fill(s, metadata, len, m, e)) {

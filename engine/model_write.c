@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "engine/arch_family.h"
 #include "engine/model_parts.h"
 #include "engine/safetensors.h"
 
@@ -25,20 +26,24 @@ bool model_save(const struct model *m, const char *path, struct err *e)
     return ok;
 }
 
-/* torchvision knows no projection, but a classifier of as many classes computes the same. */
+/* Others know no projection, but a classifier of as many classes computes the same. */
 bool model_export(const struct model *m, const char *path, struct err *e)
 {
+    const char *classifier = arch_family(&m->arch)->classifier;
     struct safetensor_out *tensors = mem_new(m->n_weights + 1, sizeof *tensors);
     float *zeros = mem_new(m->arch.projection, sizeof *zeros);
+    struct arena names = {0};
     size_t n = 0;
 
     for (; n < m->n_weights; n++)
         tensors[n] = out_of(&m->weights[n], false);
-    if (m->arch.projection) {
-        tensors[n - 1].name = "fc.weight"; /* the projection is the last of the arch order */
-        tensors[n++] = (struct safetensor_out){"fc.bias", 1, &m->arch.projection, zeros, m->arch.projection, false};
+    if (m->arch.projection && classifier) {
+        tensors[n - 1].name = arena_print(&names, "%s.weight", classifier); /* the projection is the last */
+        tensors[n++] = (struct safetensor_out){
+            arena_print(&names, "%s.bias", classifier), 1, &m->arch.projection, zeros, m->arch.projection, false};
     }
     bool ok = safetensors_write(path, tensors, n, NULL, NULL, e);
+    arena_clear(&names);
     free(zeros);
     free(tensors);
     return ok;

@@ -29,8 +29,8 @@ static void fill_defaults(struct app_options *o)
 {
     if (!o->limits.bytes)
         o->limits = image_default_limits;
-    if (!o->arch.depth) {
-        o->arch = (struct arch){.depth = 18, .stem = STEM_IMAGENET, .width = 64};
+    if (o->arch.family == ARCH_NONE) {
+        o->arch = arch_usual();
         o->preprocess = preprocess_imagenet;
     }
     o->body_max = o->body_max ? o->body_max : BODY_MAX;

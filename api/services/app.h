@@ -31,7 +31,7 @@ struct app_options {
     const char *model_file;           /* the default model; its id is the file's name without its ending.  NULL:
                                     * `anchord-base` of the data folder */
     const char *shipped_file;         /* the model that comes with the program; NULL: none */
-    struct arch arch;                 /* of the untrained default model; depth 0: ResNet-18 ... */
+    struct arch arch;                 /* of the untrained default model; ARCH_NONE: ResNet-18 ... */
     struct preprocess preprocess;     /* ... at ImageNet's 224 */
     size_t decode_memory;             /* bytes for decoding pictures, all together; 0: 512 MB */
     size_t answer_memory;             /* bytes of all answers that are not sent yet; 0: 256 MB */

@@ -35,15 +35,12 @@ static void model_describe(const struct model *m, const char *id, int64_t bytes,
     snprintf(row->id, sizeof row->id, "%s", id);
     snprintf(row->fingerprint, sizeof row->fingerprint, "%s", m->fingerprint);
     snprintf(row->parent, sizeof row->parent, "%s", m->parent);
-    if (m->arch.stem == STEM_IMAGENET && m->arch.width == 64)
-        snprintf(row->arch, sizeof row->arch, "%s", arch_name(&m->arch));
-    else
-        snprintf(row->arch, sizeof row->arch, "%s-%s-w%u", arch_name(&m->arch), stem_name(m->arch.stem), m->arch.width);
+    snprintf(row->arch, sizeof row->arch, "%s", arch_text(&m->arch, ARCH_TEXT_LABEL).text);
 }
 
 bool model_is_small(const struct model_row *row)
 {
-    return strstr(row->arch, "-small") != NULL;
+    return arch_label_is_small(row->arch);
 }
 
 void collection_describe(const struct encoder *enc, const char *name, const char *model, struct collection_row *row)

@@ -79,7 +79,7 @@ static void use_profile(struct train_config *c, const struct objective *o, const
 
 void train_defaults(struct train_config *c)
 {
-    *c = (struct train_config){.arch = {.depth = 18, .stem = STEM_IMAGENET, .width = 64},
+    *c = (struct train_config){.arch = arch_usual(),
                                .size = 224,
                                .views = 2,
                                .batch = 256,

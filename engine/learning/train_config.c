@@ -20,25 +20,28 @@ static bool read_part(struct train_config *c, const struct json *v, const char *
     return settings_read(v, where, &(struct settings_of){table, n, c}, 1, e);
 }
 
+/* Which settings there are, the name tells; without one that is known, any arch does until it is refused. */
 static bool read_arch(struct train_config *c, const struct json *v, struct err *e)
 {
-    static const char *const stems[] = {"imagenet", "small1", "small2", NULL};
     static const struct setting table[] = {
         {.name = "name"},
-        {"stem", SETTING_CHOICE, IN(arch.stem), .choices = stems},
-        {"width", SETTING_INT, IN(arch.width), .lo = 8, .hi = 256},
-        {"projection", SETTING_INT, IN(arch.projection), .lo = 0, .hi = 4096},
+        {"projection", SETTING_INT, IN(arch.projection), .lo = 0, .hi = ARCH_PROJECTION_MAX},
         {"size", SETTING_INT, IN(size), .lo = 16, .hi = 1024},
     };
-    const char *name = arch_name(&c->arch);
+    const char *name = json_as_text(json_member(v, "name"), NULL);
     struct arch named;
+    size_t n;
+    if (!name || !arch_parse(name, &c->arch, NULL))
+        c->arch = arch_usual();
+    const struct setting *settings = arch_settings(&c->arch, &n);
+    const struct settings_of parts[] = {{table, COUNT(table), c}, {settings, n, &c->arch}};
+    name = arch_name(&c->arch);
     c->size = 0;
-    if (!read_part(c, v, "arch", table, COUNT(table), e) || !json_get_text(v, "name", 16, &name, e) ||
+    if (!settings_read(v, "arch", parts, COUNT(parts), e) || !json_get_text(v, "name", 16, &name, e) ||
         !arch_parse(name, &named, e))
         return false;
-    c->arch.depth = named.depth;
     if (!c->size)
-        c->size = model_preprocess(c->arch.stem, 0).size;
+        c->size = model_preprocess(&c->arch, 0).size;
     return arch_check(&c->arch, e);
 }
 
@@ -66,7 +69,7 @@ static bool read_method(struct train_config *c, const struct json *v, struct err
         return false;
     char where[SETTING_PATH];
     setting_path(where, "method", type);
-    train_defaults_of(c, o, c->model != NULL, c->arch.stem != STEM_IMAGENET);
+    train_defaults_of(c, o, c->model != NULL, arch_is_small(&c->arch));
     const struct json *own = json_member(v, type);
     const struct settings_of settings = {o->settings, o->n_settings, &c->settings};
     return (!own || settings_read(own, where, &settings, 1, e)) && check_method(c, where, e);

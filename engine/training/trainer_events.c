@@ -14,15 +14,13 @@ static struct json_writer *begin(struct trainer *t, enum run_event event)
 void trainer_log_start(struct trainer *t)
 {
     struct json_writer *w = begin(t, EVENT_START);
-    char arch[64];
     size_t n, parameters = 0;
     const struct parameter *p = learner_parameters(train_step_learner(t->step), &n);
     for (size_t i = 0; i < n; i++)
         parameters += p[i].count;
-    snprintf(arch, sizeof arch, "%s %s", arch_name(&t->model->arch), stem_name(t->model->arch.stem));
     jw_int(w, "time", clock_unix());
     jw_text(w, "method", t->c->objective->name);
-    jw_text(w, "arch", arch);
+    jw_text(w, "arch", arch_text(&t->model->arch, ARCH_TEXT_TITLE).text);
     jw_int(w, "size", t->model->pre.size);
     jw_text(w, "model", t->model->fingerprint);
     jw_int(w, "parameters", (int64_t)parameters);

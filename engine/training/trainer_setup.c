@@ -70,9 +70,9 @@ static bool load_model(struct trainer *t, bool fresh, struct err *e)
             memcpy(t->parent, t->model->fingerprint, sizeof t->parent);
         return t->model || err_wrap(e, "`model`");
     }
-    struct preprocess p = model_preprocess(t->c->arch.stem, t->c->size);
+    struct preprocess p = model_preprocess(&t->c->arch, t->c->size);
     if (t->c->fit >= 0)
-        p = model_fit(&p, t->c->arch.stem, (enum fit)t->c->fit);
+        p = model_fit(&p, &t->c->arch, (enum fit)t->c->fit);
     t->model = model_new_random(&t->c->arch, &p, t->c->seed, e);
     return t->model != NULL;
 }
@@ -83,7 +83,7 @@ static bool open_model(struct trainer *t, bool fresh, struct err *e)
         return false;
     t->first = t->model->pre;
     if (t->c->fit >= 0)
-        t->model->pre = model_fit(&t->first, t->model->arch.stem, (enum fit)t->c->fit);
+        t->model->pre = model_fit(&t->first, &t->model->arch, (enum fit)t->c->fit);
     t->pre = t->model->pre;
     return true;
 }

@@ -5,13 +5,36 @@
 #include <unistd.h>
 
 #include "base/num.h"
+#include "engine/arch_family.h"
 #include "engine/encoder.h"
 #include "server/commands/command.h"
 
+enum { FLAGS_MAX = 48 };
 struct options {
-    const char *arch, *stem, *width, *projection, *size, *seed, *like, *fit;
+    const char *arch, *projection, *size, *seed, *like, *fit;
+    const char *set[FLAGS_MAX]; /* by arch_any_setting() */
     bool force;
 };
+
+/* What the flag of a setting says; NULL: it was not given. */
+static const char *given(const struct options *o, const char *name)
+{
+    const struct setting *s;
+    for (size_t i = 0; (s = arch_any_setting(i)); i++)
+        if (o->set[i] && strcmp(s->name, name) == 0)
+            return o->set[i];
+    return NULL;
+}
+
+/* Whether a setting was given, other than this one. */
+static bool gives_more(const struct options *o, const char *than)
+{
+    const struct setting *s;
+    for (size_t i = 0; (s = arch_any_setting(i)); i++)
+        if (o->set[i] && !(than && strcmp(s->name, than) == 0))
+            return true;
+    return false;
+}
 
 static bool may_write(const char *path, bool force, struct err *e)
 {
@@ -21,25 +44,44 @@ static bool may_write(const char *path, bool force, struct err *e)
 
 /* ---- new ---- */
 
+/* Numbers that are not given stay those of `before`. */
+static bool read_settings(const struct options *o, const struct arch *before, struct arch *a, struct err *e)
+{
+    size_t n;
+    const struct setting *s = arch_settings(a, &n);
+    for (size_t i = 0; i < n; i++) {
+        const char *text = given(o, s[i].name);
+        uint64_t number = before->family == a->family ? before->set[i] : a->set[i];
+        if (s[i].kind == SETTING_CHOICE) {
+            if (text && !arch_choose(a, i, text, e))
+                return false;
+            continue;
+        }
+        if (!flag_number(s[i].name, text, (uint64_t)s[i].lo, (uint64_t)s[i].hi, &number, e))
+            return false;
+        a->set[i] = (uint32_t)number;
+    }
+    return true;
+}
+
 static bool shape_of(const struct options *o, struct arch *a, struct preprocess *p, struct err *e)
 {
-    uint64_t width = a->width, projection = a->projection, size = p->size;
+    const struct arch before = *a;
+    uint64_t projection = a->projection, size = p->size;
     enum fit fit = p->fit;
-    if ((o->arch && !arch_parse(o->arch, a, e)) || (o->stem && !stem_parse(o->stem, &a->stem, e)) ||
-        !flag_number("width", o->width, 8, 256, &width, e) ||
-        !flag_number("projection", o->projection, 0, 4096, &projection, e))
+    if ((o->arch && !arch_parse(o->arch, a, e)) || !read_settings(o, &before, a, e) ||
+        !flag_number("projection", o->projection, 0, ARCH_PROJECTION_MAX, &projection, e))
         return false;
     if (!size)
-        size = model_preprocess(a->stem, 0).size;
+        size = model_preprocess(a, 0).size;
     if (!flag_number("size", o->size, 8, 1024, &size, e))
         return false;
-    a->width = (uint32_t)width;
     a->projection = (uint32_t)projection;
-    if (o->size || o->stem || !p->size)
-        *p = model_preprocess(a->stem, (uint32_t)size);
+    if (o->size || (arch_unsaid(a) && given(o, arch_unsaid(a))) || !p->size)
+        *p = model_preprocess(a, (uint32_t)size);
     if (o->fit && !fit_parse(o->fit, &fit, e))
         return false;
-    *p = model_fit(p, a->stem, fit);
+    *p = model_fit(p, a, fit);
     return arch_check(a, e) && preprocess_check(p, e);
 }
 
@@ -56,7 +98,7 @@ static bool shape_like(const char *path, struct arch *a, struct preprocess *p, s
 
 static int model_new(const struct options *o, char **files)
 {
-    struct arch a = {.depth = 18, .stem = STEM_IMAGENET, .width = 64};
+    struct arch a = arch_usual();
     struct preprocess p = {0};
     struct err e = {0};
     uint64_t seed = 1;
@@ -92,10 +134,9 @@ static void print_facts(const struct model *m, bool foreign)
 {
     size_t parameters = 0;
     for (size_t i = 0; i < m->n_weights; i++)
-        if (!strstr(m->weights[i].name, ".running_")) /* statistics are not learnt */
+        if (!weight_is_statistic(&m->weights[i]))
             parameters += m->weights[i].count;
-    printf("%-13s %s, stem %s, width %u\n", "architecture", arch_name(&m->arch), stem_name(m->arch.stem),
-           m->arch.width);
+    printf("%-13s %s\n", "architecture", arch_text(&m->arch, ARCH_TEXT_FACTS).text);
     printf("%-13s %u%s\n", "dimensions", arch_dimensions(&m->arch), m->arch.projection ? " (projected)" : "");
     printf("%-13s %zu\n", "parameters", parameters);
     if (m->pre.fit == FIT_CROP)
@@ -143,19 +184,18 @@ static int model_info(const struct options *o, char **files)
 
 /* ---- import and export ---- */
 
-/* What a foreign file cannot say: whether a small stem has a stride, and the size of its pictures. */
+/* What a foreign file cannot say: a stride that is in no shape, and the size of its pictures. */
 static bool settle_foreign(struct model *m, const struct options *o, struct err *e)
 {
     struct arch a = m->arch;
     struct preprocess p = m->pre;
-    if (o->arch || o->width || o->projection || o->seed || o->like)
+    if (o->arch || gives_more(o, arch_unsaid(&a)) || o->projection || o->seed || o->like)
         return err_set(e, ERR_BAD_INPUT,
                        "import takes --stem, --size, --fit and --force only: the rest is in the file");
     if (!shape_of(o, &a, &p, e))
         return false;
-    if ((a.stem == STEM_IMAGENET) != (m->arch.stem == STEM_IMAGENET))
-        return err_set(e, ERR_BAD_INPUT, "--stem %s does not fit the %s stem in the file", stem_name(a.stem),
-                       m->arch.stem == STEM_IMAGENET ? "7x7" : "3x3");
+    if (!arch_family(&a)->agrees(&m->arch, &a, e))
+        return false;
     m->arch = a;
     m->pre = p;
     model_seal(m);
@@ -222,15 +262,18 @@ static const struct {
 int cmd_model(int argc, char **argv)
 {
     struct options o = {0};
-    const struct flag flags[] = {
-        {.name = "arch", .text = &o.arch},   {.name = "stem", .text = &o.stem},
-        {.name = "width", .text = &o.width}, {.name = "projection", .text = &o.projection},
-        {.name = "size", .text = &o.size},   {.name = "seed", .text = &o.seed},
-        {.name = "like", .text = &o.like},   {.name = "fit", .text = &o.fit},
+    struct flag flags[7 + FLAGS_MAX] = {
+        {.name = "arch", .text = &o.arch}, {.name = "projection", .text = &o.projection},
+        {.name = "size", .text = &o.size}, {.name = "seed", .text = &o.seed},
+        {.name = "like", .text = &o.like}, {.name = "fit", .text = &o.fit},
         {.name = "force", .on = &o.force},
     };
+    const struct setting *s;
+    size_t n = 7;
     struct err e = {0};
-    if (!flags_take(&argc, argv, flags, COUNT(flags), &e))
+    for (size_t i = 0; i < FLAGS_MAX && (s = arch_any_setting(i)); i++)
+        flags[n++] = (struct flag){.name = s->name, .text = &o.set[i]};
+    if (!flags_take(&argc, argv, flags, n, &e))
         return command_misused("model", &e);
     for (size_t i = 0; argc > 0 && i < COUNT(actions); i++) {
         if (strcmp(argv[0], actions[i].name) != 0)

@@ -2,6 +2,7 @@
 #include "tests/t.h"
 
 #include "engine/arch.h"
+#include "engine/arch_resnet.h"
 
 /* A convolution without bias and its batch norm, as torchvision's models list them. */
 struct row {
@@ -168,7 +169,7 @@ static void parameter_counts_are_the_published_ones(void **state)
 static void small_stems_and_projections_change_only_their_own_weights(void **state)
 {
     UNUSED(state);
-    struct arch a = {.depth = 18, .stem = STEM_SMALL2, .width = 16, .projection = 32};
+    struct arch a = RESNET(18, SMALL2, 16, 32);
     struct graph g = {0};
     struct err e = {0};
     assert_ok(arch_check(&a, &e), e);
@@ -189,7 +190,7 @@ static void small_stems_and_projections_change_only_their_own_weights(void **sta
 static void strides_halve_the_picture_once_in_each_later_stage(void **state)
 {
     UNUSED(state);
-    struct arch a = {.depth = 50, .width = 64};
+    struct arch a = RESNET(50, IMAGENET, 64, 0);
     struct graph g = {0};
     size_t shortcuts = 0, sums = 0, features = arch_build(&a, 1, 224, &g);
     for (size_t i = 0; i < g.n; i++) {
@@ -217,12 +218,10 @@ static void nonsense_is_refused_by_the_name_of_its_field(void **state)
         struct arch a;
         const char *param;
     } cases[] = {
-        {{.depth = 101, .width = 64}, "depth"},
-        {{.depth = 18, .width = 0}, "width"},
-        {{.depth = 18, .width = 12}, "width"},
-        {{.depth = 18, .width = 512}, "width"},
-        {{.depth = 18, .width = 64, .stem = (enum stem)3}, "stem"},
-        {{.depth = 18, .width = 64, .projection = 4097}, "projection"},
+        {RESNET_OF(3, STEM_IMAGENET, 64, 0), "arch"},   {{.projection = 8}, "arch"},
+        {RESNET(18, IMAGENET, 0, 0), "width"},          {RESNET(18, IMAGENET, 12, 0), "width"},
+        {RESNET(18, IMAGENET, 512, 0), "width"},        {RESNET_OF(RESNET_18, 3, 64, 0), "stem"},
+        {RESNET(18, IMAGENET, 64, 4097), "projection"},
     };
     struct err e;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -230,13 +229,29 @@ static void nonsense_is_refused_by_the_name_of_its_field(void **state)
         assert_string_equal(e.param, cases[i].param);
     }
     struct arch a;
-    enum stem s;
     assert_err(arch_parse("vgg16", &a, &e), e, ERR_BAD_INPUT);
-    assert_err(stem_parse("large", &s, &e), e, ERR_BAD_INPUT);
+    assert_string_equal(e.text, "the architecture must be resnet18, resnet34 or resnet50");
+    a = arch_usual();
+    assert_err(arch_choose(&a, RESNET_STEM, "large", &e), e, ERR_BAD_INPUT);
+    assert_string_equal(e.text, "the stem must be imagenet, small1 or small2");
     e = (struct err){0};
-    assert_ok(stem_parse("small1", &s, &e), e);
-    assert_int_equal(s, STEM_SMALL1);
-    assert_string_equal(stem_name(s), "small1");
+    assert_ok(arch_choose(&a, RESNET_STEM, "small1", &e), e);
+    assert_int_equal(a.set[RESNET_STEM], STEM_SMALL1);
+}
+
+static void each_text_says_what_its_reader_needs(void **state)
+{
+    UNUSED(state);
+    const struct arch a = RESNET(50, SMALL2, 8, 24), usual = arch_usual();
+    assert_string_equal(arch_text(&a, ARCH_TEXT_TITLE).text, "resnet50 small2");
+    assert_string_equal(arch_text(&a, ARCH_TEXT_PHRASE).text, "resnet50 of width 8");
+    assert_string_equal(arch_text(&a, ARCH_TEXT_FACTS).text, "resnet50, stem small2, width 8");
+    assert_string_equal(arch_text(&a, ARCH_TEXT_LABEL).text, "resnet50-small2-w8");
+    assert_string_equal(arch_text(&a, ARCH_TEXT_VALUES).text, "resnet50 small2 8");
+    assert_string_equal(arch_text(&usual, ARCH_TEXT_LABEL).text, "resnet18");
+    assert_true(arch_label_is_small("resnet50-small2-w8") && arch_label_is_small("resnet18-small1-w64"));
+    assert_false(arch_label_is_small("resnet18") || arch_label_is_small("resnet18-imagenet-w8") ||
+                 arch_label_is_small("x-small2") || arch_label_is_small(""));
 }
 
 int main(void)
@@ -246,6 +261,7 @@ int main(void)
         cmocka_unit_test(parameter_counts_are_the_published_ones),
         cmocka_unit_test(small_stems_and_projections_change_only_their_own_weights),
         cmocka_unit_test(strides_halve_the_picture_once_in_each_later_stage),
+        cmocka_unit_test(each_text_says_what_its_reader_needs),
         cmocka_unit_test(nonsense_is_refused_by_the_name_of_its_field),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "base/mem.h"
+#include "engine/arch_resnet.h"
 #include "engine/encoder.h"
 #include "engine/pictures/draw.h"
 #include "tests/lib/embedding_error.h"
@@ -14,7 +15,7 @@ enum { SIZE = 48, D = 64 };
 
 static const char *program; /* this one */
 
-static const struct arch small = {18, STEM_SMALL2, 8, 0};
+static const struct arch small = RESNET(18, SMALL2, 8, 0);
 
 static const struct encoder_options all_options[] = {
     {PRECISION_FP32, BACKEND_BLAS},

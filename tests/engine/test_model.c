@@ -8,11 +8,12 @@
 #include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "engine/arch_resnet.h"
 #include "engine/model.h"
 #include "engine/safetensors.h"
 #include "tests/lib/hashed_weights.h"
 
-static const struct arch tiny = {.depth = 18, .stem = STEM_SMALL1, .width = 8};
+static const struct arch tiny = RESNET(18, SMALL1, 8, 0);
 static const struct preprocess small_pictures = {
     .resize = 36, .size = 32, .filter = RESIZE_BICUBIC, .mean = {0.1f, 0.2f, 0.3f}, .std = {0.9f, 0.8f, 0.7f}};
 
@@ -163,7 +164,7 @@ static double mean_square(const struct model *m, const char *name)
 static void random_weights_have_the_variance_of_he(void **state)
 {
     UNUSED(state);
-    const struct arch a = {.depth = 50, .stem = STEM_IMAGENET, .width = 16, .projection = 64};
+    const struct arch a = RESNET(50, IMAGENET, 16, 64);
     struct model *m = new_model(&a, 1);
     assert_true(fabs(mean_square(m, "layer3.0.conv2.weight") / (2.0 / (64 * 9)) - 1) < 0.03);
     assert_true(fabs(mean_square(m, "layer4.2.conv3.weight") / (2.0 / 512) - 1) < 0.03);
@@ -181,7 +182,7 @@ static void impossible_models_are_not_made(void **state)
     struct err e;
     struct arch a = tiny;
     struct preprocess p = small_pictures;
-    a.width = 7;
+    a.set[RESNET_WIDTH] = 7;
     assert_err(model_new_random(&a, &p, 1, &e), e, ERR_BAD_INPUT);
     p.size = 0;
     assert_err(model_new_random(&tiny, &p, 1, &e), e, ERR_BAD_INPUT);
@@ -194,7 +195,7 @@ static void a_saved_model_reads_back_whole(void **state)
     UNUSED(state);
     char *dir = t_make_dir(), path[300];
     struct err e = {0};
-    const struct arch arch = {.depth = 34, .stem = STEM_SMALL2, .width = 8, .projection = 24};
+    const struct arch arch = RESNET(34, SMALL2, 8, 24);
     struct model *m = new_model(&arch, UINT64_MAX);
     bool foreign = true;
 
@@ -226,12 +227,12 @@ static void a_saved_model_reads_back_whole(void **state)
 static void a_torchvision_file_is_imported_as_it_is(void **state)
 {
     UNUSED(state);
-    static const uint32_t depths[] = {18, 34, 50};
+    static const uint32_t variants[] = {RESNET_18, RESNET_34, RESNET_50};
     static const uint32_t classes[] = {2, 64};
     static const int64_t batches = 42;
     static const float zeros[2 * 512];
-    for (size_t i = 0; i < COUNT(depths); i++) {
-        struct arch a = {.depth = depths[i], .stem = STEM_IMAGENET, .width = 16};
+    for (size_t i = 0; i < COUNT(variants); i++) {
+        struct arch a = RESNET_OF(variants[i], STEM_IMAGENET, 16, 0);
         const uint32_t shape[] = {2, arch_features(&a)};
         struct model *m = new_model(&a, i);
         struct entries *es = entries_of(m);
@@ -286,7 +287,7 @@ static void an_exported_model_is_one_that_torchvision_loads(void **state)
 {
     UNUSED(state);
     char *dir = t_make_dir(), path[300];
-    struct arch a = {.depth = 18, .stem = STEM_IMAGENET, .width = 8, .projection = 12};
+    struct arch a = RESNET(18, IMAGENET, 8, 12);
     struct model *m = new_model(&a, 5);
     struct err e = {0};
     bool foreign;
@@ -340,9 +341,9 @@ static void the_fingerprint_covers_what_decides_the_vectors_and_nothing_else(voi
     last[3] += 1e-3f;
     expect_other_fingerprint(m, before, "the last weights");
     last[3] = kept;
-    m->arch.stem = STEM_SMALL2;
+    m->arch.set[RESNET_STEM] = STEM_SMALL2;
     expect_other_fingerprint(m, before, "the stem's stride");
-    m->arch.stem = STEM_SMALL1;
+    m->arch.set[RESNET_STEM] = STEM_SMALL1;
     m->pre.std[2] *= 1.0001f;
     expect_other_fingerprint(m, before, "the preprocessing");
     m->pre = small_pictures;
@@ -363,7 +364,7 @@ static void the_fit_is_a_part_of_the_file_unless_it_is_crop(void **state)
     char crop[HASH_HEX];
     memcpy(crop, m->fingerprint, sizeof crop);
     for (int fit = 0; fit_names[fit]; fit++) {
-        m->pre = model_fit(&small_pictures, m->arch.stem, (enum fit)fit);
+        m->pre = model_fit(&small_pictures, &m->arch, (enum fit)fit);
         model_seal(m);
         assert_int_equal(strcmp(m->fingerprint, crop) == 0, fit == FIT_CROP);
         snprintf(path, sizeof path, "%s/%s.safetensors", dir, fit_names[fit]);

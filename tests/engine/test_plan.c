@@ -2,6 +2,7 @@
 #include "tests/t.h"
 
 #include "base/mem.h"
+#include "engine/arch_resnet.h"
 #include "engine/kernels/infer_conv.h"
 #include "engine/plan.h"
 #include "tests/lib/hashed_weights.h"
@@ -27,12 +28,16 @@ struct golden_case {
 /* Reads the next case; false at the end of the file. */
 static bool read_case(FILE *f, struct golden_case *c)
 {
-    char stem[16];
+    char name[32], stem[16];
+    uint32_t depth, width, projection;
     struct err e = {0};
-    if (fscanf(f, "%u %15s %u %u %u %u %zu", &c->arch.depth, stem, &c->arch.width, &c->arch.projection, &c->size,
-               &c->picture, &c->dimensions) != 7)
+    if (fscanf(f, "%u %15s %u %u %u %u %zu", &depth, stem, &width, &projection, &c->size, &c->picture,
+               &c->dimensions) != 7)
         return false;
-    assert_ok(stem_parse(stem, &c->arch.stem, &e), e);
+    snprintf(name, sizeof name, "resnet%u", depth);
+    assert_ok(arch_parse(name, &c->arch, &e) && arch_choose(&c->arch, RESNET_STEM, stem, &e), e);
+    c->arch.set[RESNET_WIDTH] = width;
+    c->arch.projection = projection;
     assert_int_equal(arch_dimensions(&c->arch), c->dimensions);
     c->want = mem_new(c->dimensions, sizeof *c->want);
     for (size_t i = 0; i < c->dimensions; i++)
@@ -79,8 +84,8 @@ static void vectors_are_those_of_pytorch(void **state)
             assert_ok(p, e);
             assert_ok(plan_forward(p, pixels, got, &e), e);
             double error = relative_error(got, c.want, c.dimensions);
-            print_message("%s, resnet%u, stem %s, width %u, %u pixels: %.1e\n", kinds[k].name, c.arch.depth,
-                          stem_name(c.arch.stem), c.arch.width, c.size, error);
+            print_message("%s, %s, %u pixels: %.1e\n", kinds[k].name, arch_text(&c.arch, ARCH_TEXT_FACTS).text, c.size,
+                          error);
             assert_true(error <= 1e-4);
             plan_free(p);
             network_free(net);
@@ -138,7 +143,7 @@ static void a_batch_gives_what_single_images_give(void **state)
 {
     UNUSED(state);
     enum { BATCH = 3, SIZE = 40, D = 64 };
-    struct arch a = {18, STEM_SMALL2, 8, 0};
+    struct arch a = RESNET(18, SMALL2, 8, 0);
     struct model *m = hashed_model(&a, SIZE);
     for (size_t k = 0; k < COUNT(kinds); k++) {
         struct err e = {0};
@@ -164,7 +169,7 @@ static void a_batch_gives_what_single_images_give(void **state)
 static void the_same_picture_gives_the_same_bits_again(void **state)
 {
     UNUSED(state);
-    struct arch a = {50, STEM_IMAGENET, 8, 0};
+    struct arch a = RESNET(50, IMAGENET, 8, 0);
     struct err e = {0};
     struct model *m = hashed_model(&a, 64);
     float *x = hashed_picture(1, 64), *other = hashed_picture(2, 64), first[256], again[256];
@@ -188,7 +193,7 @@ static void a_vector_without_direction_is_refused(void **state)
 {
     UNUSED(state);
     static const float bad[] = {0, 3e38f}; /* weights of the projection: a zero vector, an infinite one */
-    struct arch a = {18, STEM_SMALL1, 8, 5};
+    struct arch a = RESNET(18, SMALL1, 8, 5);
     struct model *m = hashed_model(&a, 16);
     struct weight *projection = &m->weights[m->n_weights - 1];
     float *x = hashed_picture(1, 16), got[5];

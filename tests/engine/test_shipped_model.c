@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "engine/arch_resnet.h"
 #include "engine/encoder.h"
 #include "engine/model.h"
 #include "tests/lib/command.h"
@@ -78,7 +79,7 @@ static void the_one_of_the_checkout_is_whole(void **state)
     struct model *m = model_load(path, &foreign, &e);
     assert_ok(m != NULL, e);
     assert_true(m->trained && !foreign && m->compact && m->n_goldens >= 4);
-    assert_true(m->arch.depth == 18 && m->arch.stem == STEM_SMALL2 && m->pre.size == 64);
+    assert_true(m->arch.variant == RESNET_18 && m->arch.set[RESNET_STEM] == STEM_SMALL2 && m->pre.size == 64);
     const enum precision precisions[] = {PRECISION_FP32, PRECISION_AUTO};
     for (size_t i = 0; i < COUNT(precisions); i++) {
         struct encoder *enc = encoder_new(m, &(struct encoder_options){.precision = precisions[i]}, &e);

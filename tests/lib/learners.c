@@ -2,6 +2,7 @@
 #include "tests/t.h"
 
 #include "base/mem.h"
+#include "engine/arch_resnet.h"
 #include "engine/learning/learner_parts.h"
 #include "tests/lib/hashed_weights.h"
 #include "tests/lib/learners.h"
@@ -38,7 +39,7 @@ struct learner *learner_make(const struct arch *a, uint32_t size, const struct l
     return l;
 }
 
-const struct arch odd_arch = {50, STEM_IMAGENET, 8, 24};
+const struct arch odd_arch = RESNET(50, IMAGENET, 8, 24);
 
 struct learner_options odd_options(const struct learner_kind *k)
 {

@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "engine/arch_resnet.h"
 #include "engine/encoder.h"
 
 extern char **environ;
@@ -52,7 +53,7 @@ static void remove_model(void)
 struct model *small_model_of(uint64_t seed)
 {
     struct err e = {0};
-    struct arch arch = {.depth = 18, .stem = STEM_SMALL2, .width = 8};
+    struct arch arch = RESNET(18, SMALL2, 8, 0);
     struct preprocess pre = preprocess_imagenet;
     pre.resize = 36;
     pre.size = 32;

@@ -12,6 +12,7 @@
 #include "base/base64.h"
 #include "base/log.h"
 #include "base/percent.h"
+#include "engine/arch_resnet.h"
 #include "engine/pictures/draw.h"
 #include "tests/lib/process.h"
 
@@ -28,7 +29,7 @@ static struct app *open_app(const char *dir)
                   .keep_generations = 1,
                   .thumbnail_cache_bytes = 16 << 20},
         .reembed_threads = 1,
-        .arch = {.depth = 18, .stem = STEM_SMALL2, .width = 8},
+        .arch = RESNET(18, SMALL2, 8, 0),
         .preprocess = preprocess_imagenet,
         .items_max = 64,
     };

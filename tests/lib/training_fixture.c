@@ -4,6 +4,7 @@
 #include "tests/t.h"
 
 #include "base/file.h"
+#include "engine/arch_resnet.h"
 #include "engine/pictures/draw.h"
 
 static void draw_to(const char *path, uint32_t kind, uint64_t seed, uint32_t side)
@@ -57,7 +58,7 @@ void training_fixture_close(struct training_fixture *l)
 
 struct model *training_fixture_model(uint64_t seed)
 {
-    const struct arch a = {.depth = 18, .stem = STEM_SMALL2, .width = 8};
+    const struct arch a = RESNET(18, SMALL2, 8, 0);
     struct preprocess p = preprocess_imagenet;
     struct err e = {0};
     p.resize = p.size = 32;

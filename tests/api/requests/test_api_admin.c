@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "engine/arch_resnet.h"
 #include "tests/lib/damage.h"
 #include "tests/lib/rig.h"
 
@@ -78,9 +79,9 @@ static void generations_are_never_used_again(void **state)
 
 /* ---- models ---- */
 
-static struct model *small_model_with(uint32_t stem_width, uint32_t side, enum stem stem, uint64_t seed)
+static struct model *small_model_with(uint32_t stem_width, uint32_t side, uint32_t stem, uint64_t seed)
 {
-    struct arch a = {.depth = 18, .stem = stem, .width = stem_width};
+    struct arch a = RESNET_OF(RESNET_18, stem, stem_width, 0);
     struct preprocess p = preprocess_imagenet;
     struct err e = {0};
     p.size = p.resize = side;

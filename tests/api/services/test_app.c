@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "engine/arch_resnet.h"
 #include "engine/encoder.h"
 
 static char *dir;
@@ -33,7 +34,7 @@ static struct app_options options(const char *data, const char *model_file)
     struct app_options o = {.store = {.min_free_bytes = 1},
                             .model_file = model_file,
                             .shipped_file = shipped_file,
-                            .arch = {.depth = 18, .stem = STEM_SMALL2, .width = 8},
+                            .arch = RESNET(18, SMALL2, 8, 0),
                             .preprocess = preprocess_imagenet};
     o.store.dir = data;
     o.preprocess.size = o.preprocess.resize = 32;

@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "engine/arch_resnet.h"
 #include "engine/plan.h"
 #include "tests/lib/exact.h"
 #include "tests/lib/hashed_weights.h"
@@ -168,7 +169,7 @@ static void check(const char *what, const struct arch *a, uint32_t size, unsigne
 static void every_gradient_is_the_slope_in_double(void **state)
 {
     UNUSED(state);
-    static const struct arch small = {18, STEM_SMALL1, 16, 0};
+    static const struct arch small = RESNET(18, SMALL1, 16, 0);
     for (size_t k = 0; k < LEARNER_KINDS; k++) {
         const struct learner_kind *kind = &learner_kinds[k];
         struct learner_options o = odd_options(kind);
@@ -188,7 +189,7 @@ static void every_gradient_is_the_slope_in_double(void **state)
 static void passes_of_several_sizes_have_the_gradient_of_the_whole(void **state)
 {
     UNUSED(state);
-    static const struct arch small = {18, STEM_SMALL1, 8, 12};
+    static const struct arch small = RESNET(18, SMALL1, 8, 12);
     for (size_t k = 0; k < LEARNER_KINDS; k++) {
         struct learner_options o = odd_options(&learner_kinds[k]);
         o.passes[0] = (struct learner_pass){4, 22};
@@ -211,7 +212,7 @@ static void without_corners_the_gradients_are_those_of_double(void **state)
 {
     UNUSED(state);
     enum { BATCHES = 3, STRIDE = 20 };
-    static const struct arch small = {18, STEM_SMALL1, 16, 0};
+    static const struct arch small = RESNET(18, SMALL1, 16, 0);
     for (size_t k = 0; k < LEARNER_KINDS; k++)
         for (unsigned i = 0; i < BATCHES; i++) {
             struct learner_options o = {

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "engine/arch_resnet.h"
 #include "tests/lib/hashed_weights.h"
 #include "tests/lib/learners.h"
 
@@ -127,7 +128,7 @@ static void what_cannot_be_is_refused(void **state)
 {
     UNUSED(state);
     struct err e;
-    struct arch a = {18, STEM_SMALL1, 8, 0};
+    struct arch a = RESNET(18, SMALL1, 8, 0);
     struct model *m = hashed_model(&a, 16);
     static const struct {
         struct learner_options o;
@@ -153,7 +154,7 @@ static void picks_of_another_machine_are_refused(void **state)
 {
     UNUSED(state);
     struct err e;
-    struct arch a = {18, STEM_SMALL1, 8, 0};
+    struct arch a = RESNET(18, SMALL1, 8, 0);
     struct model *m = hashed_model(&a, 16);
     struct learner_options o = {.batch = 4, .backend = BACKEND_BLAS};
     struct learner *l = learner_new(m, &o, &e);

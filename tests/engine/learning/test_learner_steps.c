@@ -4,6 +4,7 @@
 #include <omp.h>
 
 #include "base/mem.h"
+#include "engine/arch_resnet.h"
 #include "engine/kernels/infer_conv.h"
 #include "engine/objectives/objective.h"
 #include "tests/lib/exact.h"
@@ -13,7 +14,7 @@
 
 enum { GOLDEN_FIRST = 0, GOLDEN_BATCH = 8, GOLDEN_SIZE = 32, GOLDEN_STEPS = 10 };
 static const double rate = 0.004;
-static const struct arch golden_arch = {18, STEM_SMALL1, 64, 0};
+static const struct arch golden_arch = RESNET(18, SMALL1, 64, 0);
 
 struct run { /* NT-Xent over two views, and SGD */
     struct learner *l;

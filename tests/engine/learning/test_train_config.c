@@ -1,6 +1,7 @@
 /* test_train_config.c - every field of a run is read, and what cannot be is refused by its path. */
 #include "tests/t.h"
 
+#include "engine/arch_resnet.h"
 #include "engine/learning/train_config.h"
 
 static bool parse(struct train_config *c, const char *text, struct err *e)
@@ -17,7 +18,7 @@ static void a_short_config_gets_sound_defaults(void **state)
     assert_ok(parse(&c, "{\"data\":\"d\",\"out\":\"o\",\"epochs\":2}", &e), e);
     assert_ptr_equal(c.objective, &objective_infonce);
     assert_true(c.epochs == 2 && c.steps == 0 && c.batch == 256 && c.views == 2 && c.size == 224);
-    assert_true(c.n_head == 2 && c.head[1].outputs == 128 && c.arch.depth == 18);
+    assert_true(c.n_head == 2 && c.head[1].outputs == 128 && c.arch.variant == RESNET_18);
     assert_string_equal(c.recipe, "simclr");
     assert_string_equal(c.text, "{\"data\":\"d\",\"out\":\"o\",\"epochs\":2}");
     train_config_clear(&c);
@@ -113,8 +114,8 @@ static void every_field_arrives_where_it_belongs(void **state)
               "\"threads\":3,\"max_minutes\":1.5,\"cache_bytes\":1000}",
               &e),
         e);
-    assert_true(c.arch.depth == 34 && c.arch.stem == STEM_SMALL2 && c.arch.width == 32 && c.arch.projection == 64 &&
-                c.size == 48);
+    assert_true(c.arch.variant == RESNET_34 && c.arch.set[RESNET_STEM] == STEM_SMALL2 &&
+                c.arch.set[RESNET_WIDTH] == 32 && c.arch.projection == 64 && c.size == 48);
     assert_true(c.settings.mining == MINING_SEMI_HARD && c.settings.soft && c.settings.margin == 0.3);
     assert_true(c.settings.positives == POSITIVES_LABELS);
     assert_true(c.augment[0].hue == 0.05 && c.augment[1].flip == 0 && c.augment[0].blur == 1 &&

@@ -2,10 +2,11 @@
 #include "tests/t.h"
 
 #include "engine/arch.h"
+#include "engine/arch_resnet.h"
 
 static const struct arch archs[] = {
-    {18, STEM_IMAGENET, 64, 0}, {34, STEM_IMAGENET, 64, 0}, {50, STEM_IMAGENET, 64, 0},
-    {18, STEM_SMALL1, 8, 16},   {50, STEM_SMALL2, 16, 128},
+    RESNET(18, IMAGENET, 64, 0), RESNET(34, IMAGENET, 64, 0), RESNET(50, IMAGENET, 64, 0),
+    RESNET(18, SMALL1, 8, 16),   RESNET(50, SMALL2, 16, 128),
 };
 
 static size_t count(const struct graph *g, const struct op *op)
