@@ -60,7 +60,7 @@ OBJ     := $(SRC:%.c=$(B)/%.o) $(patsubst %.cc,$(B)/%.o,$(wildcard index/*/*.cc)
 LIB     := $(B)/libanchord.a
 TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
 TESTLIB := $(B)/libtest.a
-BENCHLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard bench/lib/*.c))
+BENCHLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard bench/lib/*.c)) $(patsubst %.cc,$(B)/%.o,$(wildcard bench/lib/*.cc))
 TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard $(LAYERS:%=tests/%/test_*.c) tests/docs/test_*.c tests/http/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS := $(FUZZERS:%=$(B)/tests/fuzz/replay_%)

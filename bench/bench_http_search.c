@@ -18,11 +18,11 @@
 #include "base/cores.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "bench/lib/faiss_plain.h"
 #include "bench/lib/figures.h"
 #include "bench/lib/folder.h"
 #include "engine/pictures/image.h"
 #include "index/store.h"
-#include "index/vectors/faiss_shim.h"
 #include "index/vectors/segment.h"
 #include "tests/lib/client.h"
 #include "tests/lib/load.h"
@@ -126,23 +126,11 @@ static void *search_directly(void *arg)
     idx_t rows[K + 1];
     double end = clock_s() + t->b->seconds;
     for (size_t i = t->first; clock_s() < end; i = (i + 7919) % t->b->n) {
-        if (faiss_Index_search(t->index, 1, t->b->vectors + i * t->b->d, K + 1, scores, rows) != 0)
+        if (faiss_Index_search_with_params(t->index, 1, t->b->vectors + i * t->b->d, K + 1, NULL, scores, rows) != 0)
             abort();
         t->done++;
     }
     return NULL;
-}
-
-static FaissIndex *make_faiss(const struct bench *b)
-{
-    FaissIndex *index = NULL;
-    FaissParameterSpace *space = NULL;
-    if (faiss_index_factory(&index, to_int(b->d), "HNSW32,Flat", METRIC_INNER_PRODUCT) != 0 ||
-        faiss_Index_add(index, (idx_t)b->n, b->vectors) != 0 || faiss_ParameterSpace_new(&space) != 0 ||
-        faiss_ParameterSpace_set_index_parameter(space, index, "efSearch", SEGMENT_EF) != 0)
-        fprintf(stderr, "FAISS: %s\n", faiss_get_last_error());
-    faiss_ParameterSpace_free(space);
-    return index;
 }
 
 /* Searches a second from as many threads as there are cores. */
@@ -284,7 +272,7 @@ static bool bench_beside(const struct bench *b, const struct buf *requests, stru
 
 static bool bench_rate(const struct bench *b, const struct buf *requests, struct err *e)
 {
-    FaissIndex *index = make_faiss(b);
+    FaissIndex *index = faiss_plain_new(to_int(b->d), "HNSW32,Flat", SEGMENT_EF, b->n, b->vectors);
     struct load_result best = {0}, r;
     double direct = 0;
     bool ok = index != NULL;

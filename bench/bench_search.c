@@ -16,8 +16,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "bench/lib/faiss_plain.h"
 #include "bench/lib/processor.h"
-#include "index/vectors/faiss_shim.h"
 #include "index/vectors/segment.h"
 #include "index/vectors/vindex.h"
 #include "tests/lib/load.h"
@@ -53,7 +53,7 @@ static size_t search_faiss(const struct bench *b, size_t i, int64_t *out)
     float scores[K + 1];
     idx_t rows[K + 1];
     size_t n = 0;
-    stop_if(faiss_Index_search(b->faiss, 1, b->vectors + i * b->d, K + 1, scores, rows) != 0, "FAISS",
+    stop_if(faiss_Index_search_with_params(b->faiss, 1, b->vectors + i * b->d, K + 1, NULL, scores, rows) != 0, "FAISS",
             faiss_get_last_error());
     for (size_t k = 0; k <= K && n < K; k++)
         if (rows[k] >= 0 && rows[k] != (idx_t)i)
@@ -182,16 +182,8 @@ static void print(const char *what, const struct figures *f, const struct figure
 
 static void make_faiss(struct bench *b, const char *kind)
 {
-    FaissParameterSpace *space = NULL;
     faiss_Index_free(b->faiss);
-    b->faiss = NULL;
-    stop_if(faiss_index_factory(&b->faiss, to_int(b->d), kind, METRIC_INNER_PRODUCT) != 0 ||
-                faiss_Index_add(b->faiss, (idx_t)b->n, b->vectors) != 0 || faiss_ParameterSpace_new(&space) != 0,
-            "FAISS", faiss_get_last_error());
-    if (strcmp(kind, "Flat") != 0)
-        stop_if(faiss_ParameterSpace_set_index_parameter(space, b->faiss, "efSearch", SEGMENT_EF) != 0, "FAISS",
-                faiss_get_last_error());
-    faiss_ParameterSpace_free(space);
+    b->faiss = faiss_plain_new(to_int(b->d), kind, strcmp(kind, "Flat") != 0 ? SEGMENT_EF : 0, b->n, b->vectors);
 }
 
 static void add_all(struct bench *b, const char *dir)

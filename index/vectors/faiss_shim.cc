@@ -5,13 +5,11 @@
 // one after the other.  Both see the rows as bytes (code.h); the answer is by the rows themselves.
 #include "index/vectors/faiss_shim.h"
 
-#include <faiss/AutoTune.h>
 #include <faiss/IndexHNSW.h>
 #include <faiss/impl/AuxIndexStructures.h>
 #include <faiss/impl/DistanceComputer.h>
 #include <faiss/impl/FaissAssert.h>
 #include <faiss/impl/IDSelector.h>
-#include <faiss/index_factory.h>
 #include <omp.h>
 
 #ifdef HAVE_FAISS_C
@@ -496,55 +494,6 @@ const char *faiss_get_last_error()
 void faiss_Index_free(FaissIndex *index)
 {
     delete reinterpret_cast<faiss::Index *>(index);
-}
-
-int faiss_Index_d(const FaissIndex *index)
-{
-    return reinterpret_cast<const faiss::Index *>(index)->d;
-}
-
-idx_t faiss_Index_ntotal(const FaissIndex *index)
-{
-    return reinterpret_cast<const faiss::Index *>(index)->ntotal;
-}
-
-int faiss_Index_add(FaissIndex *index, idx_t n, const float *x)
-{
-    return guarded([=] {
-        check_vectors(cpp(index), n, x);
-        cpp(index)->add(n, x);
-    });
-}
-
-int faiss_Index_search(const FaissIndex *index, idx_t n, const float *x, idx_t k, float *distances, idx_t *labels)
-{
-    return faiss_Index_search_with_params(index, n, x, k, nullptr, distances, labels);
-}
-
-int faiss_index_factory(FaissIndex **p_index, int d, const char *description, FaissMetricType metric)
-{
-    return guarded([=] {
-        FAISS_THROW_IF_NOT_MSG(d >= 1 && description, "bad d or description");
-        auto *index = faiss::index_factory(d, description, faiss::MetricType(metric));
-        *p_index = reinterpret_cast<FaissIndex *>(index);
-    });
-}
-
-int faiss_ParameterSpace_new(FaissParameterSpace **space)
-{
-    return guarded([=] { *space = reinterpret_cast<FaissParameterSpace *>(new faiss::ParameterSpace()); });
-}
-
-void faiss_ParameterSpace_free(FaissParameterSpace *space)
-{
-    delete reinterpret_cast<faiss::ParameterSpace *>(space);
-}
-
-int faiss_ParameterSpace_set_index_parameter(const FaissParameterSpace *space, FaissIndex *index, const char *name,
-                                             double value)
-{
-    return guarded(
-        [=] { reinterpret_cast<const faiss::ParameterSpace *>(space)->set_index_parameter(cpp(index), name, value); });
 }
 
 void faiss_IDSelector_free(FaissIDSelector *sel)

@@ -7,7 +7,7 @@
  *     FaissIndex *index = NULL;
  *     if (faiss_IndexHNSWRows_new(&index, d, 32, 100, n) || faiss_IndexHNSWRows_add(index, n, rows))
  *         puts(faiss_get_last_error());
- *     faiss_Index_search(index, 1, query, 10, scores, labels);
+ *     faiss_Index_search_with_params(index, 1, query, 10, NULL, scores, labels);
  *     faiss_Index_free(index);
  *
  * As everywhere in the C API: 0 is success, otherwise faiss_get_last_error() tells, until this thread's next
@@ -19,11 +19,9 @@
 #ifndef ANCHORD_INDEX_VECTORS_FAISS_SHIM_H
 #define ANCHORD_INDEX_VECTORS_FAISS_SHIM_H
 
-#include <faiss/c_api/AutoTune_c.h>
 #include <faiss/c_api/Index_c.h>
 #include <faiss/c_api/error_c.h>
 #include <faiss/c_api/impl/AuxIndexStructures_c.h>
-#include <faiss/c_api/index_factory_c.h>
 #include <stddef.h>
 #include <stdint.h>
 

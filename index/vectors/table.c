@@ -72,11 +72,6 @@ size_t table_slot(const struct table *t, size_t at)
     return t->cells[at].slot_plus_1 - 1;
 }
 
-void table_put(struct table *t, size_t at, size_t slot)
-{
-    t->cells[at].slot_plus_1 = slot + 1;
-}
-
 void table_remove(struct table *t, size_t at)
 {
     /* Whatever follows and could not be found across the gap moves into it. */

@@ -26,7 +26,6 @@ void table_add(struct table *t, uint64_t key, size_t slot);
 size_t table_first(const struct table *t, uint64_t key); /* a position, valid until the next change */
 size_t table_next(const struct table *t, uint64_t key, size_t at);
 size_t table_slot(const struct table *t, size_t at);
-void table_put(struct table *t, size_t at, size_t slot); /* another slot for the same key */
 void table_remove(struct table *t, size_t at);
 void table_clear(struct table *t);
 

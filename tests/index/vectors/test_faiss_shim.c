@@ -39,8 +39,6 @@ static FaissIndex *index_over(const struct rows *r, size_t n)
     assert_int_equal(faiss_IndexHNSWRows_new(&index, D, M, 60, n), OK);
     assert_int_equal(faiss_IndexHNSWRows_add(index, (idx_t)n / 2, r->at), OK);
     assert_int_equal(faiss_IndexHNSWRows_add(index, (idx_t)(n - n / 2), r->at + n / 2), OK);
-    assert_int_equal(faiss_Index_ntotal(index), n);
-    assert_int_equal(faiss_Index_d(index), D);
     return index;
 }
 
@@ -134,8 +132,8 @@ static void a_copied_graph_answers_the_same_and_can_grow(void **state)
     float s[K], t[K];
     idx_t a[K], b[K];
     for (size_t i = 0; i < 50; i++) {
-        assert_int_equal(faiss_Index_search(index, 1, r->at[i], K, s, a), OK);
-        assert_int_equal(faiss_Index_search(copy, 1, r->at[i], K, t, b), OK);
+        assert_int_equal(faiss_Index_search_with_params(index, 1, r->at[i], K, NULL, s, a), OK);
+        assert_int_equal(faiss_Index_search_with_params(copy, 1, r->at[i], K, NULL, t, b), OK);
         assert_memory_equal(a, b, sizeof a);
         assert_memory_equal(s, t, sizeof s);
     }
@@ -163,7 +161,7 @@ static void vectors_that_hardly_differ_are_told_apart(void **state)
     for (size_t i = 0; i < 100; i++) {
         float scores[K];
         idx_t labels[K];
-        assert_int_equal(faiss_Index_search(index, 1, close.at[i * 11], K, scores, labels), OK);
+        assert_int_equal(faiss_Index_search_with_params(index, 1, close.at[i * 11], K, NULL, scores, labels), OK);
         found += hits(&close, close.at[i * 11], every, labels);
     }
     assert_true(found >= 980);
@@ -180,7 +178,7 @@ static void an_empty_index_answers_nothing(void **state)
     float query[D] = {1}, scores[2];
     idx_t labels[2] = {7, 7};
     assert_int_equal(faiss_IndexHNSWRows_new(&index, D, M, 60, 0), OK);
-    assert_int_equal(faiss_Index_search(index, 1, query, 2, scores, labels), OK);
+    assert_int_equal(faiss_Index_search_with_params(index, 1, query, 2, NULL, scores, labels), OK);
     assert_int_equal(labels[0], -1);
     assert_int_equal(labels[1], -1);
     assert_int_equal(faiss_IndexHNSWRows_graph(index, &graph), OK);
@@ -255,49 +253,24 @@ static void bad_arguments_are_refused_with_a_reason(void **state)
     float nan[D] = {NAN}, inf[D] = {INFINITY}, scores[K];
     const float *nan_row = nan;
     idx_t labels[K];
-    assert_int_not_equal(faiss_Index_search(NULL, 1, r->data, K, scores, labels), OK);
-    assert_int_not_equal(faiss_Index_search(index, 1, r->data, 0, scores, labels), OK);
-    assert_int_not_equal(faiss_Index_search(index, 1, r->data, -1, scores, labels), OK);
-    assert_int_not_equal(faiss_Index_search(index, -1, r->data, K, scores, labels), OK);
-    assert_int_not_equal(faiss_Index_search(index, 1, NULL, K, scores, labels), OK);
-    assert_int_not_equal(faiss_Index_search(index, 1, r->data, K, NULL, labels), OK);
-    assert_int_not_equal(faiss_Index_search(index, 1, nan, K, scores, labels), OK);
-    assert_int_not_equal(faiss_Index_search(index, 1, inf, K, scores, labels), OK);
+    assert_int_not_equal(faiss_Index_search_with_params(NULL, 1, r->data, K, NULL, scores, labels), OK);
+    assert_int_not_equal(faiss_Index_search_with_params(index, 1, r->data, 0, NULL, scores, labels), OK);
+    assert_int_not_equal(faiss_Index_search_with_params(index, 1, r->data, -1, NULL, scores, labels), OK);
+    assert_int_not_equal(faiss_Index_search_with_params(index, -1, r->data, K, NULL, scores, labels), OK);
+    assert_int_not_equal(faiss_Index_search_with_params(index, 1, NULL, K, NULL, scores, labels), OK);
+    assert_int_not_equal(faiss_Index_search_with_params(index, 1, r->data, K, NULL, NULL, labels), OK);
+    assert_int_not_equal(faiss_Index_search_with_params(index, 1, nan, K, NULL, scores, labels), OK);
+    assert_int_not_equal(faiss_Index_search_with_params(index, 1, inf, K, NULL, scores, labels), OK);
     assert_string_not_equal(faiss_get_last_error(), "");
     assert_int_not_equal(faiss_IndexHNSWRows_add(index, 1, &nan_row), OK);
     assert_int_not_equal(faiss_IndexHNSWRows_add(index, -1, r->at), OK);
-    assert_int_not_equal(faiss_Index_add(index, 1, r->data), OK); /* rows are not copied here */
-    assert_int_equal(faiss_Index_ntotal(index), 100);
     assert_int_not_equal(faiss_IndexHNSWRows_new(&none, 0, M, 60, 0), OK);
     assert_int_not_equal(faiss_IndexHNSWRows_new(&none, D, 1, 60, 0), OK);
     assert_int_not_equal(faiss_IndexHNSWRows_new(&none, D, M, 0, 0), OK);
-    assert_int_not_equal(faiss_index_factory(&none, D, "no such index", METRIC_L2), OK);
-    assert_int_not_equal(faiss_index_factory(&none, 0, "Flat", METRIC_L2), OK);
     assert_int_not_equal(faiss_SearchParametersHNSW_new_with(&params, NULL, 0), OK);
     assert_int_not_equal(faiss_IDSelectorCall_new(&selector, NULL, NULL), OK);
     assert_null(none);
     faiss_Index_free(index);
-}
-
-static void other_indexes_of_faiss_work_through_the_same_functions(void **state)
-{
-    const struct rows *r = *state;
-    static const char *const kinds[] = {"Flat", "HNSW16,Flat"};
-    for (size_t i = 0; i < COUNT(kinds); i++) {
-        FaissIndex *index = NULL;
-        FaissParameterSpace *space;
-        float scores[K];
-        idx_t labels[K];
-        assert_int_equal(faiss_index_factory(&index, D, kinds[i], METRIC_INNER_PRODUCT), OK);
-        assert_int_equal(faiss_ParameterSpace_new(&space), OK);
-        assert_int_equal(faiss_ParameterSpace_set_index_parameter(space, index, "efSearch", 80) == OK, i == 1);
-        assert_int_equal(faiss_Index_add(index, N, r->data), OK);
-        assert_int_equal(faiss_Index_search(index, 1, r->data + 5 * D, K, scores, labels), OK);
-        assert_int_equal(labels[0], 5);
-        assert_true(fabsf(scores[0] - 1) < 1e-5F);
-        faiss_ParameterSpace_free(space);
-        faiss_Index_free(index);
-    }
 }
 
 int main(void)
@@ -310,7 +283,6 @@ int main(void)
         cmocka_unit_test(an_empty_index_answers_nothing),
         cmocka_unit_test(damaged_graphs_are_refused),
         cmocka_unit_test(bad_arguments_are_refused_with_a_reason),
-        cmocka_unit_test(other_indexes_of_faiss_work_through_the_same_functions),
     };
     return cmocka_run_group_tests(tests, make_rows, free_rows);
 }
