@@ -23,43 +23,7 @@ enum {
     METRICS_MOST = 500
 };
 
-bool job_is_to_stop(struct job_run *r)
-{
-    pthread_mutex_lock(&r->jobs->lock);
-    bool stop = r->jobs->stop || r->job->cancel;
-    pthread_mutex_unlock(&r->jobs->lock);
-    return stop || demand_is_draining(&r->jobs->app->demand);
-}
-
 /* ---- telling ---- */
-
-static void tell(struct job_run *r, const char *level, const char *type, const char *message, const char *data)
-{
-    job_events_add(r->folder, r->job->id, &r->events, &(struct job_event){level, type, message, data});
-    pthread_mutex_lock(&r->jobs->lock);
-    r->jobs->version++;
-    pthread_cond_broadcast(&r->jobs->changed);
-    pthread_mutex_unlock(&r->jobs->lock);
-}
-
-void job_tell(struct job_run *r, const char *level, const char *fmt, ...)
-{
-    char text[512];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    tell(r, level, "message", text, NULL);
-}
-
-void job_fail(struct job_run *r, const char *code, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(r->failure, sizeof r->failure, fmt, ap);
-    va_end(ap);
-    snprintf(r->failure_code, sizeof r->failure_code, "%s", code);
-}
 
 /* ---- the worker's lines ---- */
 
@@ -91,7 +55,7 @@ static void hear_step(struct job_run *r, const struct json *v, const char *line)
     snprintf(text, sizeof text, "step %llu of %llu: loss %.4g, %.0f images/s, %.0f s left", (unsigned long long)step,
              (unsigned long long)total, real_of(v, "loss"), real_of(v, "images_per_second"),
              real_of(v, "seconds_left"));
-    tell(r, "info", "metrics", text, line);
+    job_tell_event(r, "info", "metrics", text, line);
 }
 
 static void hear_evaluation(struct job_run *r, const struct json *v, const char *line)
@@ -101,7 +65,7 @@ static void hear_evaluation(struct job_run *r, const struct json *v, const char 
     json_as_bool(json_member(v, "best"), &best);
     snprintf(text, sizeof text, "judged at step %lld: score %.4f%s", (long long)int_of(v, "step"),
              real_of(json_member(v, "figures"), "score"), best ? ", the best so far" : "");
-    tell(r, "info", "metrics", text, line);
+    job_tell_event(r, "info", "metrics", text, line);
 }
 
 static void hear_failure(struct job_run *r, const struct json *v)

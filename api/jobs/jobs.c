@@ -19,28 +19,6 @@
 
 enum { QUEUE = 16, MAX_MINUTES = 1440 };
 
-void jobs_folder(const struct jobs *x, const char *id, char out[PATH_MAX])
-{
-    path_join(out, x->dir, "%s", id);
-}
-
-bool jobs_changed(struct jobs *x, const struct job *j, struct err *e)
-{
-    char folder[PATH_MAX];
-    struct err why = {0};
-    jobs_folder(x, j->id, folder);
-    bool saved = job_save(j, folder, &why);
-    if (!saved && why.code == ERR_FULL && store_make_room(x->app->store)) {
-        why = (struct err){0};
-        saved = job_save(j, folder, &why);
-    }
-    if (!saved)
-        log_error("job_not_saved", "id=%s %s", j->id, why.text);
-    x->version++;
-    pthread_cond_broadcast(&x->changed);
-    return saved || err_move(e, &why);
-}
-
 /* ---- opening ---- */
 
 static struct job *add(struct jobs *x, const struct job *j)

@@ -1,4 +1,4 @@
-/* jobs_parts.h - the inside of the jobs, shared by jobs.c (the list), job_runner.c (its thread) and job_finish.c (what comes of one). */
+/* jobs_parts.h - the inside of the jobs, shared by jobs.c (the list), job_runner.c (its thread), job_finish.c (what comes of one) and job_tell.c (what is told). */
 #ifndef ANCHORD_API_JOBS_JOBS_PARTS_H
 #define ANCHORD_API_JOBS_JOBS_PARTS_H
 
@@ -48,6 +48,8 @@ struct job_run { /* the job that runs, the thread's own */
 };
 
 bool job_is_to_stop(struct job_run *r); /* cancelled, or the server ends */
+/* An event, with its data (job_events.h); the same for a message. */
+void job_tell_event(struct job_run *r, const char *level, const char *type, const char *message, const char *data);
 void job_tell(struct job_run *r, const char *level, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void job_fail(struct job_run *r, const char *code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
