@@ -19,8 +19,8 @@ struct buf {
     struct meter *meter; /* its room is charged here (quota.h); borrowed.  NULL: nowhere */
 };
 
-/* Room for `more` bytes and the zero; aborts on OOM.  Where a meter refuses, the bytes so far are dropped and the room is
- * used again, so that whoever writes need not look: whoever reads asks meter->refused first. */
+/* Room for `more` bytes and the zero; aborts on OOM.  Where a meter refuses, the bytes so far are dropped and the room
+ * is used again.  So a writer need not look; a reader asks meter->refused first. */
 void buf_reserve(struct buf *b, size_t more);
 /* Gives back the room that is not used. */
 void buf_trim(struct buf *b);

@@ -5,8 +5,8 @@
  *     printf("%s\n", c.listen);
  *     conf_clear(&c);
  *
- * What is unknown or impossible is refused by name.  Environment variables that Kubernetes makes for services
- * called anchord or anchord-<anything> (ANCHORD_ADMIN_SERVICE_HOST, ANCHORD_PORT_8080_TCP) are left alone, and
+ * An unknown setting or an impossible value is refused by name.  Environment variables that Kubernetes makes for
+ * services called anchord or anchord-<anything> (ANCHORD_ADMIN_SERVICE_HOST, ANCHORD_PORT_8080_TCP) are left alone, and
  * so are ANCHORD_VERSION, ANCHORD_IMAGE, ANCHORD_KEY and ANCHORD_NAME.
  */
 #ifndef ANCHORD_BASE_CONF_H
@@ -52,8 +52,8 @@ void conf_clear(struct conf *c);
 MUST_CHECK bool conf_set(struct conf *c, const char *name, const char *text, struct err *e);
 MUST_CHECK bool conf_read_json(struct conf *c, const char *text, size_t len, struct err *e);
 MUST_CHECK bool conf_read_env(struct conf *c, char *const *environment, struct err *e);
-/* Takes `--name VALUE` and `--name=VALUE` of known settings out of argv[0..*argc) (a bool may stand alone);
- * everything else is left there, in order, and so is what follows `--`. */
+/* Takes `--name VALUE` and `--name=VALUE` of known settings out of argv[0..*argc) (a bool may stand alone).  Everything
+ * else is left there, in order, and so is what follows `--`. */
 MUST_CHECK bool conf_read_flags(struct conf *c, int *argc, char **argv, struct err *e);
 
 /* All of it: defaults, the file named by --config or ANCHORD_CONFIG, environment, flags.  c is to be

@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* The smaller of the affinity mask and the control group's quota (a container sees all cores of its host,
- * and may use two of them); at least 1. */
+/* The smaller of the affinity mask and the control group's quota; at least 1.  A container sees all cores of its host,
+ * and may use two of them. */
 size_t cores_usable(void);
 
 #endif

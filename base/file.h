@@ -37,13 +37,13 @@ MUST_CHECK bool file_replace_pieces(const char *path, const struct file_piece *p
 /* Writes all bytes to a descriptor; short writes and EINTR are handled. */
 MUST_CHECK bool file_write_all(int fd, const void *data, size_t len, struct err *e);
 
-/* Writes the bytes of a file over themselves and syncs them; one that is not there is fine.  For a file whose last sync may
- * have failed: the kernel then calls its pages clean and shows them, and only what is written again gets to the disk.
- * Whatever happens meanwhile, each byte is the one that was read. */
+/* Writes the bytes of a file over themselves and syncs them; one that is not there is fine.  It is for a file whose
+ * last sync may have failed.  The kernel then calls its pages clean and shows them; only bytes that are written again
+ * get to the disk.  Whatever happens meanwhile, each byte is the one that was read. */
 MUST_CHECK bool file_renew(const char *path, struct err *e);
 
-/* As rename(), but `from` is gone afterwards in any case: rename() does nothing and says 0 where both are links to one
- * file, as a loss of power in the middle of a rename leaves them.  False with errno. */
+/* As rename(), but `from` is gone afterwards in any case.  Where both are links to one file, rename() does nothing and
+ * says 0.  A loss of power in the middle of a rename leaves such links.  False with errno. */
 MUST_CHECK bool file_rename(const char *from, const char *to);
 
 MUST_CHECK bool file_sync_dir(const char *path, struct err *e);

@@ -1,8 +1,8 @@
 /* file_cache.h - a folder of files that can be made again, of bounded size.
  *
- * A name begins with two or more characters of a hash, which spread the files over 256 folders; each folder has a 256th
- * of the bytes, and what was asked for longest ago goes first.  Nothing is kept in memory, nothing is synced: a file that
- * a power cut has torn does not pass its checksum and counts as absent.
+ * A name begins with two or more characters of a hash, which spread the files over 256 folders.  Each folder has a
+ * 256th of the bytes; the least recently used file goes first.  Nothing is kept in memory, nothing is synced.  A file
+ * that a power cut has torn does not pass its checksum and counts as absent.
  *
  * Threads: any.
  */

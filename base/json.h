@@ -7,10 +7,10 @@
  *         !json_get_int(doc, "limit", 1, 1000, &limit, e)) ...
  *     json_free(doc);
  *
- * A getter leaves *out alone when the member is absent or null, and fails with ERR_BAD_INPUT and `param`
- * when it has the wrong type or is out of range.  Everything that getters hand out is borrowed from the
- * document.  Refused while parsing: duplicate keys, trailing text, depth over 128, integers beyond 2^64 - 1,
- * \u0000 in a text, and documents whose tree would need more than the memory budget (ERR_TOO_LARGE).
+ * A getter leaves *out alone when the member is absent or null.  It fails with ERR_BAD_INPUT and `param` when the
+ * member has the wrong type or is out of range.  Everything that getters hand out is borrowed from the document.  The
+ * parser refuses duplicate keys, trailing text, depth over 128, integers beyond 2^64 - 1 and \u0000 in a text.  A
+ * document whose tree would need more than the memory budget is ERR_TOO_LARGE.
  *
  * Writing is json_writer.h.
  */

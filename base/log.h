@@ -23,8 +23,8 @@ void log_info(const char *event, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void log_warn(const char *event, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void log_error(const char *event, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* As log_info(), but for lines that come by the thousand: they are gathered and written together, at the
- * latest by the next log_flush() or the next line of another kind.  Whoever uses it flushes regularly. */
+/* As log_info(), but for lines that come by the thousand.  They are gathered and written together, at the latest by the
+ * next log_flush() or the next line of another kind.  The caller flushes regularly. */
 void log_later(const char *event, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void log_flush(void);
 

@@ -1,8 +1,8 @@
 /* mem.h - memory: sizes we choose abort when refused, sizes a client chooses fail politely.
  *
- *   mem_new(n, size)   zeroed; aborts when there is no memory (sizes that the code chooses)
- *   mem_try(n, size)   zeroed; NULL with an error on overflow or refusal (sizes a client influences)
- *   mem_aligned(...)   for tensors: 64-byte aligned, not zeroed; released with free() like the others
+ *     mem_new(n, size)   zeroed; aborts when there is no memory (sizes that the code chooses)
+ *     mem_try(n, size)   zeroed; NULL with an error on overflow or refusal (sizes a client influences)
+ *     mem_aligned(...)   for tensors: 64-byte aligned, not zeroed; released with free() like the others
  *
  * An arena hands out memory that lives until the arena is cleared: one for each request.
  */

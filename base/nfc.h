@@ -2,8 +2,8 @@
 #ifndef ANCHORD_BASE_NFC_H
 #define ANCHORD_BASE_NFC_H
 
-/* The text composed, as keyboards write it: "e" and a combining accent become one character.  What is not UTF-8 comes
- * back as it is.  The caller's to free(). */
+/* The text composed, as keyboards write it: "e" and a combining accent become one character.  Text that is not UTF-8
+ * comes back as it is.  The caller's to free(). */
 char *nfc_text(const char *text);
 
 #endif

@@ -7,7 +7,8 @@
  *     };
  *     ok = settings_read(object, "optimizer", &(struct settings_of){table, COUNT(table), &run}, 1, e);
  *
- * A table says where in its owner, a struct, each value lies.  What is no value of a setting changes nothing.
+ * A table says where in its owner, a struct, each value lies.  A text or number that is no value of a setting changes
+ * nothing.
  */
 #ifndef ANCHORD_BASE_SETTING_H
 #define ANCHORD_BASE_SETTING_H

@@ -6,8 +6,8 @@
  *     work_limit_set(before);
  *     if (limit.why != WORK_GOES_ON) ...
  *
- * The limit is the thread's own and not a parameter: every statement of the catalogue looks at it, so nothing that
- * a request runs, now or later, can forget it.  A thread without a limit works as long as it likes.
+ * The limit is the thread's own and not a parameter.  Every statement of the catalogue looks at it, so nothing that a
+ * request runs, now or later, can forget it.  A thread without a limit works as long as it likes.
  */
 #ifndef ANCHORD_BASE_WORK_LIMIT_H
 #define ANCHORD_BASE_WORK_LIMIT_H

@@ -40,8 +40,8 @@ bool blobs_present(const struct blobs *b, const char *sha256, uint64_t len);
 bool blobs_hold(const struct blobs *b, const char *sha256, const void *bytes, size_t len);
 /* The same by its hash alone, without memory for it.  ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO. */
 MUST_CHECK bool blobs_check(const struct blobs *b, const char *sha256, struct err *e);
-/* Opens it for reading, once its content was checked against its hash, without memory for it; the descriptor is the caller's.
- * -1 on failure: ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO. */
+/* Checks the content against its hash, without memory for it, and opens it for reading.  The descriptor is the
+ * caller's.  -1 on failure: ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO. */
 MUST_CHECK int blobs_open_checked(const struct blobs *b, const char *sha256, uint64_t *len, struct err *e);
 /* Reads and checks the content against its hash.  *out is the caller's.  ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO. */
 MUST_CHECK bool blobs_read(const struct blobs *b, const char *sha256, void **out, size_t *len, struct err *e);

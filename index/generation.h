@@ -8,23 +8,23 @@
  *     WRITE_GENERATION_SWITCH     one transaction: every living image has a vector of its current revision in it, and
  *                                 it is the active one from now on
  *
- * A roll-back begins with WRITE_GENERATION_RETURN and goes the same way.  All of it may be broken off at any moment
- * by a crash and goes on where it was: what is stored says what is missing.
+ * A roll-back begins with WRITE_GENERATION_RETURN and goes the same way.  A crash may break all of it off at any
+ * moment.  It goes on where it was, for the stored rows say what is missing.
  */
 #ifndef ANCHORD_INDEX_GENERATION_H
 #define ANCHORD_INDEX_GENERATION_H
 
 #include "index/store.h"
 
-/* Those of a collection, newest first, with their counts; for free(). */
+/* The generations of a collection, newest first, with their counts; for free(). */
 MUST_CHECK bool generation_list(struct store *s, const char *collection, struct generation_row **out, size_t *n,
                                 struct err *e);
-/* Those of all collections in one state, by number, without counts; for free(). */
+/* The generations of all collections in one state, by number, without counts; for free(). */
 MUST_CHECK bool generation_list_in(struct store *s, enum generation_state state, struct generation_row **out, size_t *n,
                                    struct err *e);
 /* The active ones whose index lacks vectors of images: they were damaged, and wait to be made again; for free(). */
 MUST_CHECK bool generation_lacking(struct store *s, struct generation_row **out, size_t *n, struct err *e);
-/* That is done, or cannot be. */
+/* The lacking vectors of this one are made, or cannot be. */
 void generation_set_whole(struct store *s, const struct generation_row *row);
 /* Another generation of the collection whose vectors may be taken over; *number 0: none. */
 MUST_CHECK bool generation_donor(struct store *s, const struct generation_row *row, int64_t *number, struct err *e);

@@ -1,8 +1,8 @@
 /* load.h - vectors on their way from the catalogue into an index, and what becomes of those that are damaged.
  *
  * A vector whose checksum is wrong, or that is not finite and of unit length, is never searched.  It is counted, told
- * once for each load, and removed from the catalogue: its image then lacks a vector, and whoever can embed makes it again
- * (generation_lacking(), generation_pending()).
+ * once for each load, and removed from the catalogue.  Its image then lacks a vector, and whoever can embed makes it
+ * again (generation_lacking(), generation_pending()).
  *
  * On the writer's thread, outside of a transaction.
  */

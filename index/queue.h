@@ -1,8 +1,8 @@
 /* queue.h - the writes that wait for the writer, and the puts that it holds back for a moment.
  *
- * A switch of the generation demands that no image lacks a vector.  Under a steady stream of uploads some always
- * would; so when a switch lacks only a few, the puts of that collection are held until the next try (or for
- * HOLD_MS at most).  They are not refused: after the switch they go on.
+ * A switch of the generation demands that no image lacks a vector.  Under a steady stream of uploads some always would.
+ * So when a switch lacks only a few, the puts of that collection are held until the next try, or for HOLD_MS at most.
+ * They are not refused: after the switch they go on.
  *
  * Not safe for threads: the writer's lock guards it.
  */

@@ -1,7 +1,7 @@
 /* reserve.h - room on a full disk for what makes room: deletes, key revocations, sweeps.
  *
  * A catalogue must grow a little even to forget something.  So a file of 16 MB, the ballast, is held while there is
- * room, and given up, with its inode, when such a write finds none.  Until it is held again nothing that grows is
+ * room.  It is given up, with its inode, when such a write finds none.  Until it is held again nothing that grows is
  * stored: else the room that it left would be filled like any other.  The files of orphans.h go before it.
  *
  * Any thread.

@@ -7,12 +7,12 @@
  *
  * The catalogue is the truth; files in segments/ are a cache that is rebuilt from it.
  *
- * Writing.  A `struct write` is submitted and completes later on the writer's thread, which takes a group of
- * them, writes and syncs the image files, renames, syncs each folder once, commits once, publishes to the
- * views, and only then calls done().  A write that is done without an error survives kill -9 and power loss.
- * After an I/O error of the disk the store is `degraded`: every further write fails with ERR_IO, reading
- * goes on.  A full disk is ERR_FULL and passes when there is room again: what grows is refused in good time, deletes,
- * revocations of keys and sweeps work even then (reserve.h).
+ * Writing.  A `struct write` is submitted and completes later on the writer's thread, which takes a group of them.  The
+ * thread writes and syncs the image files, renames them, syncs each folder once and commits once.  It publishes to the
+ * views, and only then calls done().  A write that is done without an error survives kill -9 and power loss.  After an
+ * I/O error of the disk the store is `degraded`: every further write fails with ERR_IO, reading goes on.  A full disk
+ * is ERR_FULL and passes when there is room again.  Writes that grow are refused in good time; deletes, revocations of
+ * keys and sweeps work even then (reserve.h).
  *
  * Reading.  Catalogue look-ups are safe from any thread.  Search goes through a view (view.h).
  *
@@ -75,7 +75,7 @@ MUST_CHECK bool store_images(struct store *s, const char *collection, const stru
 /* The images that a filter keeps (NULL: all) as numbers in the order in which they came; for free(). */
 MUST_CHECK bool store_numbers(struct store *s, const char *collection, const struct filter *f, int64_t **out, size_t *n,
                               struct err *e);
-/* Those of them that are there still, in this order: rows [n], of which *found are filled. */
+/* The images of these numbers that are there still, in this order: rows [n], of which *found are filled. */
 MUST_CHECK bool store_images_numbered(struct store *s, const int64_t *numbers, size_t n, struct image_row *rows,
                                       size_t *found, struct err *e);
 
@@ -123,8 +123,9 @@ MUST_CHECK bool store_backup(struct store *s, const char *name, struct backup_ro
 /* Any thread; takes as long as removing its files takes, but it is gone for all others at once. */
 MUST_CHECK bool store_backup_delete(struct store *s, const char *name, struct err *e);
 /* Restores a backup folder into an empty or new data folder; verifies hashes and counts.  `skipped` NULL: every file
- * must be whole.  Else images whose file is not are left out, with what else is stored of them, and so are models that
- * no generation needs; they are listed there, for flaws_clear().  What fails leaves the folder empty. */
+ * must be whole.  Else images and models whose file is not whole are left out, images with what else is stored of them,
+ * models only where no generation needs them.  They are listed there, for flaws_clear().  A failure leaves the folder
+ * empty. */
 MUST_CHECK bool store_restore(const char *backup, const char *dir, struct flaws *skipped, struct err *e);
 
 struct store_stats {

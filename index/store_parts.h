@@ -27,8 +27,8 @@ struct store {
     struct writer *writer;
     char *pinned; /* where models go that are deleted while a backup is made; NULL: none is; the writer's thread's */
     atomic_bool degraded;  /* for good.  A restart clears it, for it writes once more what may not have got to the disk
-                           * (catalog_open()) before anything new is acknowledged; what it reads proves nothing, the page
-                           * cache outlives the process */
+                            * (catalog_open()) before anything new is acknowledged.  A read proves nothing: the page
+                            * cache outlives the process */
     bool unchecked;        /* some vectors have no checksum yet; the writer's thread's, as the next */
     int64_t unchecked_row; /* where the writer goes on to give them theirs */
     atomic_llong blobs_written, groups, writes, commit_ns;
@@ -37,9 +37,8 @@ struct store {
 /* No write succeeds from now on. */
 void store_degrade(struct store *s, const struct err *why);
 
-/* Puts image files away that no row names, and fetches back those that one does (orphans.h); removes unfinished backups and
- * model files, and segments of generations that are gone; reports
- * image files that are missing. */
+/* Puts image files away that no row names, and fetches back those that one does (orphans.h).  Removes unfinished
+ * backups and model files, and segments of generations that are gone.  Reports image files that are missing. */
 MUST_CHECK bool store_sweep(struct store *s, struct err *e);
 
 /* An empty index for the active generation of a collection, whose files live below DIR/segments. */

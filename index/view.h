@@ -1,8 +1,8 @@
 /* view.h - the immutable picture of a collection's index that one search holds.
  *
- * A view names one generation and never mixes two.  Taking and releasing one is cheap (a reference count).
- * Each search of it is of one moment: a replaced image is found as it was or as it is, once.  What a hit shows is of
- * one version of its image, and that version matches the filter.
+ * A view names one generation and never mixes two.  Taking and releasing one is cheap (a reference count).  Each search
+ * of it is of one moment: a replaced image is found as it was or as it is, once.  A hit shows one version of its image,
+ * and that version matches the filter.
  *
  *     struct view *v = store_view(s, "default", 0, e);
  *     struct hits hits = {0};

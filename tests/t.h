@@ -18,7 +18,7 @@
 #include "base/err.h"
 #include "base/num.h"
 
-/* What limits of time and of resident memory are multiplied with: sanitizers make everything slower, and
+/* Limits of time and of resident memory are multiplied with these: sanitizers make everything slower, and
  * ThreadSanitizer keeps several bytes for each that is touched. */
 #if defined(__SANITIZE_THREAD__)
 enum { T_SLOWER = 20, T_BULKIER = 10 };
@@ -28,8 +28,9 @@ enum { T_SLOWER = 20, T_BULKIER = 1 };
 enum { T_SLOWER = 1, T_BULKIER = 1 };
 #endif
 
-/* How long, in seconds, a test waits at most for what takes so long on a machine that does nothing else: where that is not the point, order
- * and events are asserted, and seconds only keep a test from hanging.  T_PATIENCE in the environment is the factor; 8 without. */
+/* The seconds that a test waits at most for what takes so long on a machine that does nothing else.  Where that is not
+ * the point, order and events are asserted, and seconds only keep a test from hanging.  T_PATIENCE in the environment
+ * is the factor; 8 without. */
 static inline double t_patience(double seconds)
 {
     const char *set = getenv("T_PATIENCE");

@@ -3,8 +3,8 @@
  *     {"object":"fine_tuning.job.event","id":"ftevent-0000000012-ftjob-...","created_at":T,"level":"info"|"warn"|"error",
  *      "message":M,"type":"message"|"metrics","data":{...}}
  *
- * Ids grow with time, so they say where a reader is; the number in them is what `after` and Last-Event-ID are turned into.  There
- * are at most JOB_EVENTS_MAX of a job; whoever adds keeps some for its end.
+ * Ids grow with time, so they say where a reader is; the number in them is what `after` and Last-Event-ID are turned
+ * into.  A job has at most JOB_EVENTS_MAX of them; whoever adds some keeps a few for its end.
  */
 #ifndef ANCHORD_API_JOBS_JOB_EVENTS_H
 #define ANCHORD_API_JOBS_JOB_EVENTS_H
@@ -33,8 +33,8 @@ struct job_events {     /* lines as they are in the file */
 };
 MUST_CHECK bool job_events_read(const char *folder, struct job_events *out, struct err *e);
 void job_events_clear(struct job_events *events);
-/* Appends to `out` the lines that are whole from byte *offset of the file on, each with its newline, about `most` bytes, and moves
- * *offset behind them.  Nothing more to read appends nothing. */
+/* Appends to `out` the whole lines of the file from byte *offset on, each with its newline, about `most` bytes.  Moves
+ * *offset behind them.  Appends nothing when there is nothing more to read. */
 MUST_CHECK bool job_events_follow(const char *folder, uint64_t *offset, size_t most, struct buf *out, struct err *e);
 /* The line is an event; one that a crash tore is none, and keeps its number. */
 bool job_event_is_whole(const char *line, size_t len);

@@ -1,7 +1,7 @@
 /* job_process.h - the worker of a job: a process of its own, its lines, its end.
  *
- * It is made with posix_spawn (a plain fork of a process with OpenMP threads can hang), speaks through pipes
- * (server/commands/cmd_worker.c has the words), lowers its own priority, and dies with the thread that made it.
+ * posix_spawn() makes it: a plain fork of a process with OpenMP threads can hang.  It speaks through pipes
+ * (server/commands/cmd_worker.c has the words).  It lowers its own priority, and dies with the thread that made it.
  */
 #ifndef ANCHORD_API_JOBS_JOB_PROCESS_H
 #define ANCHORD_API_JOBS_JOB_PROCESS_H

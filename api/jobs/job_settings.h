@@ -1,8 +1,8 @@
 /* job_settings.h - the hyper-parameters of a job: what may be asked for, and the run that it comes to.
  *
- * Common to all objectives are n_epochs, batch_size, optimizer, learning_rate, max_minutes, augmentation and freeze, to those with multi-crop
- * small_crops; each objective adds its own (objective.h).  Every one of them may be "auto" or be left out.  What auto means depends on the pictures and the model, so it is
- * settled when the job is begun.
+ * Common to all objectives are n_epochs, batch_size, optimizer, learning_rate, max_minutes, augmentation and freeze, to
+ * those with multi-crop small_crops; each objective adds its own (objective.h).  Every one of them may be "auto" or be
+ * left out.  The meaning of auto depends on the pictures and the model, so it is settled when the job is begun.
  */
 #ifndef ANCHORD_API_JOBS_JOB_SETTINGS_H
 #define ANCHORD_API_JOBS_JOB_SETTINGS_H

@@ -4,7 +4,7 @@
  *     jobs_create(app->jobs, &draft, &made, e);
  *     jobs_close(app->jobs);                              the running one is stopped, and goes on at the next start
  *
- * Threads: any.  What is handed out is a copy.
+ * Threads: any.  All that is handed out is a copy.
  */
 #ifndef ANCHORD_API_JOBS_JOBS_H
 #define ANCHORD_API_JOBS_JOBS_H

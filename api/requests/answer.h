@@ -1,8 +1,8 @@
 /* answer.h - what goes back: status, headers, JSON bodies, and errors as the one error object.
  *
- * Every error answer is {"error":{"message","type","param","code"}} (OpenAI's shape).  Texts of client
- * errors go out as they are; what failed inside (storage, damaged files, our bugs) gets a general text,
- * for the true one may name paths or libraries and belongs in the log.
+ * Every error answer is {"error":{"message","type","param","code"}} (OpenAI's shape).  Texts of client errors go out as
+ * they are.  A failure inside (storage, damaged files, our bugs) gets a general text.  The true one may name paths or
+ * libraries, so it belongs in the log.
  */
 #ifndef ANCHORD_API_REQUESTS_ANSWER_H
 #define ANCHORD_API_REQUESTS_ANSWER_H
@@ -28,9 +28,8 @@ void answer_file(struct response *r, const char *media_type, int fd, uint64_t le
 void answer_not_modified(struct response *r, const char *etag, int64_t whole);
 /* False: its body did not fit there, and is not what was written. */
 MUST_CHECK bool answer_fits(const struct response *r, struct err *e);
-/* Turns an error into the error answer with its status and the headers that clients obey (retry-after,
- * x-should-retry); the body it held before is dropped, headers stay.  Used by the server for its own
- * refusals too. */
+/* Turns an error into the error answer with its status and the headers that clients obey (retry-after, x-should-retry).
+ * Drops the body that it held before; headers stay.  The server uses it for its own refusals too. */
 void answer_error(struct response *r, const struct err *e);
 /* The error object alone, for one item of a list.  Its message begins with the field unless it has it in it: some clients
  * show nothing else. */

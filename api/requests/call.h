@@ -139,8 +139,8 @@ struct call {
 
     bool (*stage)(struct call *c); /* the next one; false: it failed, c->err says why */
     bool (*part_done)(
-        struct call *c); /* once a part of what was asked is done for good: what answers in the place of an error, which
-                                 * c->err tells; NULL: an error is the answer */
+        struct call *c); /* once a part of the request is done for good, this answers in the place of an error, which
+                          * c->err tells.  NULL: the error is the answer */
     bool (*ready)(const struct call *c); /* CALL_GOES_ON: whether the next stage has something to send */
     enum call_state state;
     bool heavy;   /* CALL_READY: the next stage is long */

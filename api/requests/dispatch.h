@@ -1,6 +1,6 @@
 /* dispatch.h - drives api calls over bounded queues and the store's writer.
  *
- * Who is called what on the way of a request:
+ * The names of things on the way of a request:
  *
  *     connection   a client's socket (server/http/http_exchange.h)
  *     exchange     one request on it and its answer, to the last byte sent
@@ -21,11 +21,10 @@
  *             turns out so (api/requests/step.h)
  *     watch   /healthz, /readyz and /metrics: one thread, which nothing else can take
  *
- * A huge upload fills the heavy queue and never the light one, so searching goes on.  Calls take turns: one
- * has as many images in the queue as there are heavy threads, and each that is finished sends the next to
- * the end, so a single picture waits for a few others and not for a whole upload.  A queue that cannot take
- * a whole stage refuses the call at once (503).  Nothing waits while it holds a thread: whoever finishes
- * the last piece of a stage moves the call on.
+ * A huge upload fills the heavy queue and never the light one, so searching goes on.  Calls take turns: one has as many
+ * images in the queue as there are heavy threads.  Each image that is finished sends the next to the end.  So a single
+ * picture waits for a few others and not for a whole upload.  A queue that cannot take a whole stage refuses the call
+ * at once (503).  Nothing waits while it holds a thread: whoever finishes the last piece of a stage moves the call on.
  *
  * An answer that goes on (CALL_GOES_ON) is done() once for each piece: its owner sends what the body holds and hands it back with
  * dispatch_go_on().  Until there is more it is an entry of a list that dispatch_wake() looks through.
@@ -70,7 +69,7 @@ void dispatch_free(struct dispatch *d);
 
 /* Always ends in done(), perhaps before it returns. */
 void dispatch_submit(struct dispatch *d, struct task *task);
-/* What a task in CALL_GOES_ON held was sent: it is done() again when there is more. */
+/* The piece that a task in CALL_GOES_ON held was sent: it is done() again when there is more. */
 void dispatch_go_on(struct dispatch *d, struct task *task);
 /* To be called a few times a second: runs the answers that can go on.  Once the server drains, each is done() at once with
  * nothing added, for its owner to end. */

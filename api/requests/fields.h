@@ -29,8 +29,8 @@ bool accepts(const struct call *c, const char *type);
 
 /* ---- the body ---- */
 
-/* What the body is, one of `enum takes` that the route takes; 0: none of them.  A picture is told by its content, the
- * others by the content type. */
+/* The kind of the body, one of `enum takes` that the route takes; 0: none of them.  A picture is told by its content,
+ * the others by the content type. */
 unsigned content_of(const struct call *c);
 /* The content type that `curl -d` has, which takes the line ends out of a file. */
 bool is_curls_form(const struct call *c);

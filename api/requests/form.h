@@ -1,8 +1,8 @@
 /* form.h - a multipart body as the pictures and the fields that it carries.
  *
- * A part called file, files, image or images, also with [] behind it, is a picture.  Every other part is a field: one
- * of the route's query parameters, given once in query and form together, which query_text() then finds; or one that
- * belongs to the pictures and may come many times.  Parts come in any order.
+ * A part called file, files, image or images, also with [] behind it, is a picture.  Every other part is a field, of
+ * one of two kinds.  One is a query parameter of the route, given once in query and form together; query_text() then
+ * finds it.  The other belongs to the pictures and may come many times.  Parts come in any order.
  */
 #ifndef ANCHORD_API_REQUESTS_FORM_H
 #define ANCHORD_API_REQUESTS_FORM_H
@@ -24,7 +24,7 @@ MUST_CHECK bool form_read(struct call *c, const char *own, struct form *out);
 MUST_CHECK bool form_values(struct call *c, const struct form *f, const char *name, bool shared,
                             const char *const **values, size_t *n);
 
-/* The picture that is the whole body, or the only one of the form that is the body; *param: the field that it stands
+/* The picture that is the whole body, or the only one of the form that is the body.  *param: the field that it stands
  * in, "" for none. */
 MUST_CHECK bool body_picture(struct call *c, struct upload_picture *out, const char **param);
 

@@ -12,10 +12,9 @@ struct grouped {
 /* "label", or a key of the metadata in the language of filters: "shop", "a.b", "a[].b", "metadata.label". */
 bool grouping_is_key(const char *text);
 
-/* `key` is one.  Images without a text, number or
- * boolean there are left out; of a list the first element counts.  As long as q->limit values match, so many are given:
- * the search is widened until they are found, down to the 20,000th hit (their texts are held meanwhile) and within the
- * limits of the work at hand. */
+/* `key` is such a key.  Images without a text, number or boolean there are left out; of a list the first element
+ * counts.  Gives q->limit values where so many match.  The search is widened until they are found, down to the 20,000th
+ * hit and within the limits of the work at hand.  Meanwhile their texts are held. */
 MUST_CHECK bool grouping_search(struct view *v, const struct search *q, const char *key, struct grouped *out,
                                 struct err *e);
 void grouped_clear(struct grouped *g);

@@ -5,9 +5,9 @@
  *     if (multipart_parse(content_type, body, len, 1000, &arena, &parts, &n, e))
  *         ... parts[0].name, parts[0].data[0..len) ...
  *
- * The data of a part points into the body; names are copies in the arena.  The body is hostile until proven
- * otherwise: lines end in CRLF, headers are short and free of control characters, every part has one
- * Content-Disposition with one name, the closing delimiter must be there.  Time is linear in the body.
+ * The data of a part points into the body; names are copies in the arena.  The body is hostile until proven otherwise.
+ * Lines end in CRLF, headers are short and free of control characters.  Every part has one Content-Disposition with one
+ * name.  The closing delimiter must be there.  Time is linear in the body.
  */
 #ifndef ANCHORD_API_REQUESTS_MULTIPART_H
 #define ANCHORD_API_REQUESTS_MULTIPART_H

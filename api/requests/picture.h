@@ -9,7 +9,8 @@ MUST_CHECK bool read_picture(struct call *c, const struct json *v, const char *p
 
 /* Makes a picture that is base64 text one that is bytes, which *decoded then owns.  On a heavy thread.  ERR_BAD_INPUT. */
 MUST_CHECK bool picture_decode(struct upload_picture *p, void **decoded, struct err *e);
-/* `sent` could not be decoded, or its bytes are no picture, as `e` says: says so of a text that was never meant to be one. */
+/* `e` says that `sent` could not be decoded, or that its bytes are no picture.  Where `sent` is a text that was never
+ * meant to be one, `e` says that instead. */
 void picture_explain(const struct upload_picture *sent, struct err *e);
 
 /* Fails the call for the picture, or the id, that stands in field `where` `param`.  415 speaks of the type of the

@@ -6,7 +6,7 @@
 
 enum body_limit { NO_BODY, SMALL_BODY, UPLOAD_BODY, MODEL_BODY }; /* 0, 1 MB, settings, settings */
 
-/* What a body may be, told by its content type; without one, bytes or an image. */
+/* The kinds of a body, told by its content type; without one, bytes or an image. */
 enum takes { TAKES_NOTHING = 1, TAKES_JSON = 2, TAKES_MULTIPART = 4, TAKES_BYTES = 8, TAKES_IMAGE = 16 };
 
 struct route {
@@ -48,7 +48,7 @@ MUST_CHECK bool route_find(const struct app *app, enum listener l, enum method m
                            struct route_match *m, struct err *e);
 /* The name of path parameter i, as the pattern has it in braces. */
 void route_param_name(const struct route *r, size_t i, char *out, size_t size);
-/* Those who watch the server ask it: they get a thread that nothing else can take. */
+/* Monitors ask this route: they get a thread that nothing else can take. */
 bool route_is_watch(const char *path);
 
 /* The handlers: the first stage of each route. */

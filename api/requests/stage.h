@@ -32,8 +32,8 @@ bool call_done(struct call *c);
 bool call_fail(struct call *c, const struct err *e);
 /* c->writes[0] went well; else its error is the call's. */
 MUST_CHECK bool call_wrote(struct call *c);
-/* After a write that met another state than was looked up (ERR_STALE): `stage` looks again, a few times at most; any other error is
- * the call's. */
+/* After a write that met another state than was looked up (ERR_STALE): `stage` looks again, a few times at most.  Any
+ * other error is the call's. */
 bool call_look_again(struct call *c, const struct err *e, bool (*stage)(struct call *));
 /* A last stage after one write: 204. */
 bool call_no_content(struct call *c);

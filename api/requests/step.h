@@ -1,7 +1,7 @@
 /* step.h - running one stage of a call under a limit of time and rows (base/work_limit.h).
  *
- * A light stage of a route that only reads has little of both.  Where that does not do, it has changed nothing, and is
- * begun again as a lengthy one: no query holds a light thread for long, whatever it is about. */
+ * A light stage of a route that only reads has little of both.  Where that is not enough, it has changed nothing, and
+ * is begun again as a lengthy one.  So no query holds a light thread for long, whatever it is about. */
 #ifndef ANCHORD_API_REQUESTS_STEP_H
 #define ANCHORD_API_REQUESTS_STEP_H
 

@@ -35,7 +35,7 @@ MUST_CHECK bool model_keep(struct store *s, struct model *m, const char *id, con
 /* ERR_CONFLICT for the default model.  jobs_spare_model() before, model_cache_forget() after the write. */
 MUST_CHECK bool model_delete_draft(const struct app *app, const char *id, struct write *w, struct err *e);
 
-/* What a new collection takes over from its encoder: model, fingerprint, precision, dimensions. */
+/* A new collection takes this over from its encoder: model, fingerprint, precision, dimensions. */
 void collection_describe(const struct encoder *enc, const char *name, const char *model, struct collection_row *row);
 
 const char *precision_name(enum precision p);  /* "fp32", "bf16", "auto"; static */

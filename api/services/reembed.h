@@ -1,14 +1,15 @@
 /* reembed.h - completes generations in the background: embeds what is stored and lacks a vector, then switches.
  *
- * One generation at a time, the oldest first.  What is missing is read from the catalogue and what was made is stored in
- * batches, so a crash costs one batch at most.
+ * It completes one generation at a time, the oldest first.  It reads from the catalogue what is missing, and stores
+ * what it made, in batches.  So a crash costs one batch at most.
  *
  * It gives way: its threads run at the lowest priority, and none begins an image while requests want that core.  It
- * never starves: a twentieth of its own speed remains.  Only what has come in while it worked is caught up with at the
- * priority of requests, or a steady stream of uploads would keep it from ever being done.
+ * never starves: a twentieth of its own speed remains.  It works at the priority of requests only on images that came
+ * in meanwhile.  Otherwise a steady stream of uploads would keep it from ever being done.
  *
- * What cannot be embedded any more (damaged, missing, over today's limits) is marked and passed over; at the end such a
- * generation fails and names one, unless it may skip them.  A full disk and other passing trouble is waited for.
+ * An image that cannot be embedded any more (damaged, missing, over today's limits) is marked and passed over.  At the
+ * end such a generation fails and names one, unless it may skip them.  It waits for the end of a full disk and of other
+ * passing trouble.
  *
  * Threads: any.
  */

@@ -1,7 +1,7 @@
 /* reembed_pool.h - threads that embed stored images: a batch in, vectors out.
  *
- * Two pools: the idle one at the lowest priority, which also gives way to requests, and the foreground one at the priority of
- * requests, for the last few images before a switch.
+ * There are two pools.  The idle one runs at the lowest priority, and also gives way to requests.  The foreground one
+ * runs at the priority of requests, for the last few images before a switch.
  */
 #ifndef ANCHORD_API_SERVICES_REEMBED_POOL_H
 #define ANCHORD_API_SERVICES_REEMBED_POOL_H

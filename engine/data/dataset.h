@@ -2,8 +2,8 @@
  *
  * Opening one decodes every file once: damaged ones are named in the log, counted and left out, so a run never meets
  * them.  Decoded pictures stay in memory as long as they fit the budget (small pictures always do); the others are
- * decoded again at each use.  A picture is kept no larger than training needs: JPEGs are decoded at 1/2, 1/4 or 1/8 while
- * the shorter side stays at least twice the input size.
+ * decoded again at each use.  A picture is kept no larger than training needs.  JPEGs are decoded at 1/2, 1/4 or 1/8
+ * while the shorter side stays at least twice the input size.
  *
  * Threads: after opening, everything is read-only and may be used from any thread.
  */

@@ -1,8 +1,8 @@
 /* loader.h - batches of augmented crops, made ahead of the step that wants them.
  *
- * Threads of their own draw the views; the step only waits when they are slower than it is.  What a view shows
- * depends on (seed, step, row) alone: any number of threads gives the same batches, and a resumed run goes on with
- * the very batch that comes next.
+ * Threads of their own draw the views; the step only waits when they are slower than it is.  A view's content depends
+ * on (seed, step, row) alone.  So any number of threads gives the same batches, and a resumed run goes on with the very
+ * batch that comes next.
  *
  *     struct loader *l = loader_new(&options, e);
  *     const struct batch *b = loader_take(l, e);       step 0, 1, 2 ... from options.first_step

@@ -3,9 +3,9 @@
  * An item is a file, its content hash and its label.  A folder of folders gives labels (the first folder's
  * name); a flat folder gives none.  The same folder always gives the same order (by path).
  *
- * The held-out part is stratified: about `fraction` of each label, at least two (labels with fewer than four
- * different contents are all trained on), and files of equal content always lie on one side, so that nothing
- * that is judged was trained on.
+ * The held-out part is stratified: about `fraction` of each label, at least two.  Labels with fewer than four different
+ * contents are all trained on.  Files of equal content always lie on one side, so that nothing that is judged was
+ * trained on.
  */
 #ifndef ANCHORD_ENGINE_DATA_MANIFEST_H
 #define ANCHORD_ENGINE_DATA_MANIFEST_H
@@ -51,8 +51,8 @@ void manifest_clear(struct manifest *m);
 /* Marks the held-out items: the same for the same seed and content. */
 void manifest_split(struct manifest *m, double fraction, uint64_t seed);
 
-/* Takes those items out whose content is in `learned` too: who is judged by what it learned from is judged by its memory.  Gives
- * how many. */
+/* Takes out the items whose content is in `learned` too: a model that is judged by what it learned from is judged by
+ * its memory.  Gives how many. */
 size_t manifest_leave_out(struct manifest *m, const struct manifest *learned);
 
 /* Held-out items whose content is in `learned` are held out no more.  Gives how many. */

@@ -1,10 +1,10 @@
 /* sampler.h - which images make up a batch.
  *
- * Plain: every epoch is a fresh permutation, cut into batches; the last incomplete one is dropped.
- * P x K: each batch holds exactly P labels with exactly K images each (labels with fewer images repeat
- * some); all labels with at least two images take their turns (Hermans et al. 2017).
+ * Plain: every epoch is a fresh permutation, cut into batches; the last incomplete one is dropped.  P x K: each batch
+ * holds exactly P labels with exactly K images each; labels with fewer images repeat some.  All labels with at least
+ * two images take their turns (Hermans et al. 2017).
  *
- * What batch b of epoch e holds depends on (seed, e, b) alone: nothing to checkpoint but the step number.
+ * The content of batch b of epoch e depends on (seed, e, b) alone: a checkpoint needs only the step number.
  */
 #ifndef ANCHORD_ENGINE_DATA_SAMPLER_H
 #define ANCHORD_ENGINE_DATA_SAMPLER_H

@@ -6,12 +6,12 @@
  *     judge_run(j, model, &after, e);
  *     struct interval gain = judge_gain(&before, &after);
  *
- * Judged are the held-out pictures, each searched for among the others; or, where there is one, a whole validation folder.
- * With labels (at least two of them, one with two pictures) the score is recall@1; without, instance_recall@1: is a
- * picture found by an augmented view of itself, the same view each time?  Of equal contents one is judged, and where
- * labels count, pictures without one are left out.
+ * It judges the held-out pictures, each searched for among the others; or, where there is one, a whole validation
+ * folder.  With labels (at least two of them, one with two pictures) the score is recall@1.  Without, it is
+ * instance_recall@1: is a picture found by an augmented view of itself, the same view each time?  Of equal contents one
+ * is judged, and where labels count, pictures without one are left out.
  *
- * All choices depend on the seed and the manifest alone, so a resumed run that judges its first model again gets the
+ * All choices depend on the seed and the manifest alone.  So a resumed run that judges its first model again gets the
  * very same judgement, on the same machine and threads.
  */
 #ifndef ANCHORD_ENGINE_JUDGING_JUDGE_H
@@ -71,9 +71,9 @@ MUST_CHECK bool judge_may_promote(const struct judgement *before, const struct j
 /* As a JSON object: the members of evaluation_write(), "labelled", "score", "images", "seconds". */
 void judgement_write(const struct judgement *v, struct json_writer *w, const char *key);
 
-/* A contact sheet, as PNG bytes appended to out: one row for each of `rows` queries: the query (blue), its five nearest
- * pictures before, a gap, its five nearest after; green frames for its label and red ones for others.  Half of the
- * queries are some whose answer changed, if there are, and labels take turns. */
+/* Appends a contact sheet to out, as PNG bytes, with one row for each of `rows` queries.  A row has the query (blue),
+ * its five nearest pictures before, a gap, and its five nearest after.  Frames are green for the query's label and red
+ * for others.  Half of the queries are some whose answer changed, if there are, and labels take turns. */
 MUST_CHECK bool judge_sheet(const struct judge *j, const struct judgement *before, const struct judgement *after,
                             size_t rows, struct buf *out, struct err *e);
 

@@ -20,8 +20,8 @@ struct linear_probe {
     double accuracy;     /* top-1 on the test features */
     double weight_decay; /* chosen on a fifth of the training features */
 };
-/* Multinomial logistic regression by L-BFGS on features standardised by the training part; `grid` values of the
- * L2 penalty, log-spaced from 1e-6 to 1e2, are tried, and the best is fitted again on all. */
+/* Multinomial logistic regression by L-BFGS on features standardised by the training part.  It tries `grid` values of
+ * the L2 penalty, log-spaced from 1e-6 to 1e2, and fits the best again on all. */
 struct linear_probe linear_probe(const struct features *train, const struct features *test, size_t grid, uint64_t seed);
 
 struct few_shot {

@@ -25,8 +25,8 @@ struct instance { /* without labels: is a picture found by a view of itself? */
     size_t queries;
     double recall_1;
 };
-/* views [n, d]: row i is a view of the picture in row i of unit [n, d], among all of which it is searched for.  hits as
- * above. */
+/* Row i of views [n, d] is a view of the picture in row i of unit [n, d].  It is searched for among all rows of unit.
+ * hits as above. */
 struct instance instance_measure(const float *views, const float *unit, size_t n, size_t d, int8_t *hits);
 
 /* The k nearest other rows of row `query`, best first: out [k]; fewer when there are fewer.  Gives how many. */

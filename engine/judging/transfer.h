@@ -3,8 +3,9 @@
  *
  *     struct transfer t = transfer_measure(&(struct transfer_input){.x = x, .labels = labels, .n_train = 800, .n = 1000, ...});
  *
- * Many-shot is a linear classifier on all training pictures (probe.h), its penalty chosen on a fifth of them; few-shot is 5-way 5-shot,
- * over 600 episodes of all pictures; kNN votes among the training pictures.  Features are vectors as they are served.
+ * Many-shot is a linear classifier on all training pictures (probe.h), its penalty chosen on a fifth of them.  Few-shot
+ * is 5-way 5-shot, over 600 episodes of all pictures.  kNN votes among the training pictures.  Features are vectors as
+ * they are served.
  */
 #ifndef ANCHORD_ENGINE_JUDGING_TRANSFER_H
 #define ANCHORD_ENGINE_JUDGING_TRANSFER_H

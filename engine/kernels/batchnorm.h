@@ -14,8 +14,8 @@
  *
  * and g is also the gradient of the residual.  Tensors are fp32 or bf16, everything of length c is fp32.
  *
- * Threads: the loops are shared out over OpenMP's threads.  Sums are taken over blocks of rows that depend on the
- * shape only, in fp32, and over the blocks in order, in double: any number of threads gives the same bits.
+ * Threads: the loops are shared out over OpenMP's threads.  Sums are taken in fp32 over blocks of rows, which depend on
+ * the shape only, and in double over the blocks, in order.  So any number of threads gives the same bits.
  */
 #ifndef ANCHORD_ENGINE_KERNELS_BATCHNORM_H
 #define ANCHORD_ENGINE_KERNELS_BATCHNORM_H

@@ -1,7 +1,7 @@
 /* gemm_bf16.h - products of row-major bf16 matrices with fp32 sums, by oneDNN; prepared once for their sizes.
  *
- * c[m, n] = a b, or c += a b.  a is [m, k], or [k, m] read as its transpose; b is [k, n], or [n, k] read as its transpose;
- * c is fp32 or bf16.  How many threads a product uses is the process's OMP_NUM_THREADS.
+ * c[m, n] = a b, or c += a b.  Matrix a is [m, k], or [k, m] read as its transpose.  Matrix b is [k, n], or [n, k] read
+ * as its transpose.  Matrix c is fp32 or bf16.  How many threads a product uses is the process's OMP_NUM_THREADS.
  */
 #ifndef ANCHORD_ENGINE_KERNELS_GEMM_BF16_H
 #define ANCHORD_ENGINE_KERNELS_GEMM_BF16_H

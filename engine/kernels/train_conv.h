@@ -4,10 +4,9 @@
  *     CONV_BACK_DATA      dx = the gradient of x, from dy and w
  *     CONV_BACK_WEIGHTS   dw = the gradient of w, from x and dy
  *
- * x and y (and their gradients) are in the dtype of the spec; weights and their gradients are fp32,
- * [k, window, window, c], and sums are fp32.  No implementation is the fastest for every shape and pass:
- * whoever trains measures them (conv_picks.h).  A job is one pass for one shape, prepared; running it allocates
- * nothing of its own.
+ * x and y (and their gradients) are in the dtype of the spec.  Weights and their gradients are fp32, [k, window,
+ * window, c]; sums are fp32.  No implementation is the fastest for every shape and pass: whoever trains measures them
+ * (conv_picks.h).  A job is one pass for one shape, prepared; running it allocates nothing of its own.
  *
  *     struct train_conv *j = train_patches.open(&spec, CONV_FORWARD, e);
  *     train_patches.run(j, &(struct train_operands){x, y, w, scratch});

@@ -1,9 +1,12 @@
-/* winograd.h - the transforms of Winograd's F(4x4, 3x3): a 4x4 tile of a 3x3 convolution's output comes from a 6x6 patch
- * of its input with 36 multiplications instead of 144.
+/* winograd.h - the transforms of Winograd's F(4x4, 3x3).
  *
+ * A 4x4 tile of a 3x3 convolution's output comes from a 6x6 patch of its input with 36 multiplications instead of 144.
  * Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016):
+ *
  *     y = A^T [(G w G^T) * (B^T x B)] A            forward; * multiplies place by place
- * and, transposed, what the gradients need:
+ *
+ * and, transposed, for the gradients:
+ *
  *     dw = G^T [(A dy A^T) * (B^T x B)] G          summed over the tiles
  *
  * Each transform works on runs of n values (channels) at once: a cell of a tile is a run.  The results of

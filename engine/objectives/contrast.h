@@ -24,7 +24,7 @@
 enum contrast_target { CONTRAST_OUT, CONTRAST_IN };
 enum contrast_column { CONTRAST_MASKED, CONTRAST_NEGATIVE, CONTRAST_POSITIVE };
 
-/* What column j is to anchor i. */
+/* The relation of column j to anchor i. */
 typedef enum contrast_column contrast_kind(const void *context, size_t i, size_t j);
 
 /* s [rows, cols] in: logits; out: d(mean loss)/d(logits).  Gives the mean loss; *anchors tells over how many (0: loss 0, gradient 0). */

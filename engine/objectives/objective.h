@@ -9,18 +9,20 @@
  *     loss_after_step(loss, &b);
  *     loss_free(loss);
  *
- * z are the raw outputs of the online branch, one row for each view: all first views, then all second ones.  Objectives with
- * `multicrop` take more than two views, of which the first ones are full crops (shape.full): targets are made of these alone, and all
- * views predict them.  `target` are the outputs of the target branch for the rows of the full crops: of the same weights without
- * the predictor (TARGET_SELF), or of a copy that follows them slowly (TARGET_MOMENTUM).  `groups` tells which rows are positives of
- * each other: the number of the source image (positives from views) or its label (positives from labels).
+ * z are the raw outputs of the online branch, one row for each view: all first views, then all second ones.  Objectives
+ * with `multicrop` take more than two views.  The first ones are full crops (shape.full): targets are made of these
+ * alone, and all views predict them.  `target` are the outputs of the target branch for the rows of the full crops.
+ * That branch has the same weights without the predictor (TARGET_SELF), or is a copy that follows them slowly
+ * (TARGET_MOMENTUM).  `groups` tells which rows are positives of each other: the number of the source image (positives
+ * from views) or its label (positives from labels).
  *
  * The gradient is with respect to z; the target never gets one.  An objective may have tensors of its own: prototypes that the
  * optimiser learns, queues and centres that loss_after_step() moves.  They are all that it remembers from step to step:
  * whoever keeps and restores them goes on with the same bits.
  *
- * All workspace is made by loss_new(); a run allocates nothing.  Losses are means over the anchors that have a positive; published
- * learning rates that assume another scale (sum of two directions, tau / 0.07) do not transfer unchanged.
+ * All workspace is made by loss_new(); a run allocates nothing.  Losses are means over the anchors that have a
+ * positive.  Published learning rates that assume another scale (sum of two directions, tau / 0.07) do not transfer
+ * unchanged.
  */
 #ifndef ANCHORD_ENGINE_OBJECTIVES_OBJECTIVE_H
 #define ANCHORD_ENGINE_OBJECTIVES_OBJECTIVE_H
@@ -103,7 +105,7 @@ struct loss;
 
 enum objective_target { TARGET_NONE, TARGET_SELF, TARGET_MOMENTUM };
 
-/* What training is for: large pictures from random weights, small ones, or a model that knows something already. */
+/* The purpose of training: large pictures from random weights, small ones, or a model that knows something already. */
 enum use { USE_SCRATCH, USE_SMALL, USE_FINETUNE, USES };
 
 /* Part of a run in which the learning rate rises, where nothing speaks for another. */
@@ -132,8 +134,8 @@ struct objective {
     /* Is there anything to be learned from so many pictures with these settings?  NULL: always. */
     bool (*check_run)(const struct objective_settings *s, size_t pictures, struct err *e);
     bool multicrop; /* takes more than two views */
-    /* Positives are labels, always, and each row is compared with labels instead of rows: one view will do, and no batch needs two pictures
-     * of a label. */
+    /* Positives are always labels, and each row is compared with labels instead of rows.  So one view will do, and no
+     * batch needs two pictures of a label. */
     bool needs_labels;
     bool (*check)(const struct objective_settings *s, struct err *e);
     /* Adds the tensors with their first values (loss_add()); NULL: none. */

@@ -34,7 +34,7 @@ static inline size_t other_view(size_t i, size_t n)
     return i < n / 2 ? i + n / 2 : i - n / 2;
 }
 
-/* What check() functions are made of: ERR_BAD_INPUT with the field's name unless x is from lo to hi. */
+/* The parts of check() functions: ERR_BAD_INPUT with the field's name unless x is from lo to hi. */
 bool setting_in_range(const char *name, double x, double lo, double hi, struct err *e);
 bool setting_is_count(const char *name, double x, double lo, double hi, struct err *e);
 
@@ -43,9 +43,10 @@ bool setting_has_pictures(const char *name, double x, size_t pictures, struct er
 /* For fit(): no layer has more outputs than `most`; wider ones are halved until they fit. */
 void head_narrow(struct head_layers *head, size_t most);
 
-/* For profiles: how a run from random weights on small pictures goes, from the recipe on.  Most such runs are short, and then a long warm-up
- * and mild crops decide (bench/objectives.py).  With it heads whose rows are made unit end in a batch norm: without one all rows begin in
- * one narrow cone, and a short run ends before they are out of it. */
+/* For profiles: how a run from random weights on small pictures goes, from the recipe on.  Most such runs are short,
+ * and then a long warm-up and mild crops decide (bench/objectives.py).  With SMALL_RUN, heads whose rows are made unit
+ * end in a batch norm.  Without one all rows begin in one narrow cone, and a short run ends before they are out of
+ * it. */
 #define SMALL_WARMUP 0.15
 #define SMALL_RUN                                                                                                      \
     .recipe = "small", .optimizer = "adamw", .learning_rate = 1e-3, .weight_decay = 1e-4, .head_rate = 1,              \

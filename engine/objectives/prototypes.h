@@ -13,8 +13,8 @@ void prototypes_start(float *c, size_t k, size_t d, uint64_t seed);
 void prototypes_unit(float *c, size_t k, size_t d);
 /* s [n, k] = U C' / temperature */
 void prototypes_logits(const float *u, const float *c, size_t n, size_t k, size_t d, double temperature, float *s);
-/* From g [n, k], the gradient of a sum with respect to the logits: scale times it, with respect to U (added to du [n, d]) and to C
- * (written to dc [k, d]; NULL: not wanted). */
+/* The input g [n, k] is the gradient of a sum with respect to the logits.  Gives scale times its gradient with respect
+ * to U, added to du [n, d], and to C, written to dc [k, d] (NULL: not wanted). */
 void prototypes_backward(const float *g, const float *u, const float *c, size_t n, size_t k, size_t d, double scale,
                          float *du, float *dc);
 

@@ -8,8 +8,8 @@
 
 #include <stddef.h>
 
-/* q [n, k] in: scores / sharpness; out: the codes.  After one iteration or more each row sums to 1, and the columns' sums tend to n / k;
- * after none they are exp(q), with n for the sum of all. */
+/* q [n, k] in: scores / sharpness; out: the codes.  After one iteration or more each row sums to 1, and the columns'
+ * sums tend to n / k.  After none they are exp(q), with n for the sum of all. */
 void sinkhorn(float *q, size_t n, size_t k, size_t iterations);
 
 #endif

@@ -5,7 +5,7 @@
  * torchvision's (contrast blends with the mean of the grey picture, hue is a shift in turns).
  *
  * The named recipes are those of the papers (research: SimCLR arXiv:2002.05709, MoCo v2 arXiv:2003.04297, BYOL
- * arXiv:2006.07733, SwAV arXiv:2006.09882); a recipe has one augmentation for each of two views.
+ * arXiv:2006.07733, SwAV arXiv:2006.09882).  A recipe has one augmentation for each of two views.
  */
 #ifndef ANCHORD_ENGINE_PICTURES_AUGMENT_H
 #define ANCHORD_ENGINE_PICTURES_AUGMENT_H

@@ -1,7 +1,7 @@
-/* colour.h - from what a file's numbers mean to sRGB, which is what networks and browsers take pixels for.
+/* colour.h - from the colours of a file to sRGB, for which networks and browsers take pixels.
  *
- * A conversion leads from one ICC profile to sRGB.  It takes milliseconds to make, so the last few are kept, for the whole
- * process; a profile that is sRGB, or equals it to one step of 255, is known for that and costs nothing more.
+ * A conversion leads from one ICC profile to sRGB.  It takes milliseconds to make, so the process keeps the last few.
+ * A profile that is sRGB, or equals it to one step of 255, is known for that and costs nothing more.
  *
  *     struct colour_conversion *c = colour_open(icc, len, COLOUR_RGB, 3);
  *     if (c)
@@ -17,8 +17,8 @@
 
 struct colour_conversion;
 
-/* `channels` of the pixels that will be given: 3 or 4 (RGBA) for grey and RGB, 4 for CMYK.  NULL: the pixels stay as they are,
- * because the profile means sRGB, or says nothing that can be used (icc_trim()), or there is none (len 0). */
+/* `channels` of the pixels that will be given: 3 or 4 (RGBA) for grey and RGB, 4 for CMYK.  NULL: the pixels stay as
+ * they are.  Then the profile means sRGB, or says nothing that can be used (icc_trim()), or there is none (len 0). */
 struct colour_conversion *colour_open(const void *icc, size_t len, enum colour_model model, unsigned channels);
 void colour_close(struct colour_conversion *c); /* NULL is fine */
 

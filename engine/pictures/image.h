@@ -1,8 +1,8 @@
 /* image.h - pictures: telling what they are, decoding them safely, writing them.
  *
- * What arrives is hostile until proven otherwise: the content decides the format (never a header or a
- * file name), all limits are checked before a pixel is decoded, and what would invent pixels is refused: a file may
- * be odd, or lack what no pixel needs, but not a part of its pixels.  EXIF orientation 1 to 8 is applied, so width and height are always
+ * A file is hostile until proven otherwise.  Its content decides the format, never a header or a file name.  All limits
+ * are checked before a pixel is decoded.  A decode that would invent pixels is refused: a file may be odd, or lack what
+ * no pixel needs, but not a part of its pixels.  EXIF orientation 1 to 8 is applied, so width and height are always
  * those of the upright picture.  Colours are brought to sRGB by the file's ICC profile.
  *
  *     struct image_info info;
@@ -10,9 +10,9 @@
  *     if (image_probe(bytes, len, &limits, &info, e) && image_decode(bytes, len, &limits, 224, &img, e))
  *         ... image_clear(&img);
  *
- * Decoding can take hundreds of megabytes: a progressive JPEG is held as coefficients, 6 bytes a pixel, before the first
- * row comes out.  With limits.memory all of it is taken from a budget, from before the decoding until image_clear(), and
- * who finds too little left waits, at most as long as a decode may take: ERR_BUSY then.
+ * Decoding can take hundreds of megabytes: a progressive JPEG is held as coefficients, 6 bytes a pixel, before the
+ * first row comes out.  With limits.memory all of it is taken from a budget, from before the decoding until
+ * image_clear().  A decode that finds too little left waits, at most as long as a decode may take: ERR_BUSY then.
  *
  * Errors: ERR_MEDIA_TYPE (none of the formats we know), ERR_TOO_LARGE (a limit, which the text names),
  * ERR_UNDECODABLE (damaged).  Threads: all functions are pure.
@@ -53,7 +53,8 @@ struct image_limits {
 extern const struct image_limits image_default_limits; /* 32 MB, 50 million, 16384, 100, 10 s */
 
 enum image_format image_sniff(const void *bytes, size_t len);
-/* What a file of another kind is called ("HEIC"); NULL: we do not know, or it is one of ours.  Static. */
+/* The name of a file's kind when it is none of ours ("HEIC"); NULL: we do not know it, or it is one of ours.
+ * Static. */
 const char *image_foreign_name(const void *bytes, size_t len);
 const char *image_media_type(enum image_format f); /* "image/jpeg"; static */
 
@@ -61,9 +62,9 @@ const char *image_media_type(enum image_format f); /* "image/jpeg"; static */
 MUST_CHECK bool image_probe(const void *bytes, size_t len, const struct image_limits *limits, struct image_info *info,
                             struct err *e);
 
-/* Decodes to RGB.  With goal > 0 a JPEG may be decoded at 1/2, 1/4 or 1/8 (DCT scaling), because the caller will resize it
- * to a shorter side of `goal`: at least twice that is left, so that it is the resize that decides what the result looks
- * like, and not the container.  0 asks for full size. */
+/* Decodes to RGB.  The caller will resize to a shorter side of `goal`; 0 asks for full size.  With goal > 0 a JPEG may
+ * be decoded at 1/2, 1/4 or 1/8 (DCT scaling).  At least twice `goal` is left, so that the resize decides what the
+ * result looks like, and not the container. */
 MUST_CHECK bool image_decode(const void *bytes, size_t len, const struct image_limits *limits, uint32_t goal,
                              struct image *out, struct err *e);
 MUST_CHECK bool image_new(uint32_t width, uint32_t height, struct image *out, struct err *e); /* black */

@@ -27,8 +27,8 @@ extern const struct codec codec_jpeg, codec_png, codec_webp;
 /* Checks stored dimensions against the limits; every codec calls it before it decodes a pixel. */
 MUST_CHECK bool image_check_size(const struct image_limits *limits, uint64_t width, uint64_t height, struct err *e);
 
-/* The picture that a codec decodes into, width x height with `channels` bytes a pixel, taken from the
- * limits' budget together with what turning it upright takes and with `extra` bytes of the decoder's own. */
+/* The picture that a codec decodes into: width x height with `channels` bytes a pixel.  It is taken from the limits'
+ * budget together with what turning it upright takes and with `extra` bytes of the decoder's own. */
 MUST_CHECK bool image_prepare(const struct image_source *src, const struct image_info *info, uint32_t width,
                               uint32_t height, size_t channels, size_t extra, struct image *out, struct err *e);
 

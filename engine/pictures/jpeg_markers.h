@@ -1,7 +1,7 @@
 /* jpeg_markers.h - walks the markers of a JPEG file without decoding it.
  *
- * libjpeg can collect markers too (jpeg_save_markers), but its time is quadratic in their number in the
- * versions before 3.0.4: 4 MB of empty APP1 markers would take minutes.  This walk is linear.
+ * libjpeg can collect markers too (jpeg_save_markers), but before version 3.0.4 its time is quadratic in their number.
+ * 4 MB of empty APP1 markers would take minutes.  This walk is linear.
  */
 #ifndef ANCHORD_ENGINE_PICTURES_JPEG_MARKERS_H
 #define ANCHORD_ENGINE_PICTURES_JPEG_MARKERS_H

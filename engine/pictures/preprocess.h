@@ -1,13 +1,13 @@
 /* preprocess.h - from a picture to the network's input: resize, crop, normalise, as data.
  *
- * Training, serving and the command line all come through here with the same struct, which is stored in
- * the model file: there is no second implementation to drift away from this one.
+ * Training, serving and the command line all come through here with the same struct, which is stored in the model file.
+ * There is no second implementation to drift away from this one.
  *
- * With `crop` the rule is torchvision's for evaluation: the shorter side becomes `resize`, the longer one keeps the ratio
- * and is rounded down; then the middle square, where half a pixel of odd space goes to the even side (Python's
- * round).  Resampling is Pillow's: separable, antialiased (the filter's support grows with the scale), weights
- * of 22 bits, the result of each pass rounded to 8 bits.  The pixels are equal to Pillow's, bit for bit, as
- * long as the picture was decoded at full size; with DCT scaling (image_decode()) they differ a little.
+ * With `crop` the rule is torchvision's for evaluation.  The shorter side becomes `resize`; the longer one keeps the
+ * ratio and is rounded down.  Then the middle square is cut, where half a pixel of odd space goes to the even side
+ * (Python's round).  Resampling is Pillow's: separable, antialiased (the filter's support grows with the scale),
+ * weights of 22 bits, the result of each pass rounded to 8 bits.  The pixels are equal to Pillow's, bit for bit, as
+ * long as the picture was decoded at full size.  With DCT scaling (image_decode()) they differ a little.
  */
 #ifndef ANCHORD_ENGINE_PICTURES_PREPROCESS_H
 #define ANCHORD_ENGINE_PICTURES_PREPROCESS_H

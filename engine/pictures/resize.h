@@ -4,9 +4,9 @@
 
 #include "engine/pictures/preprocess.h"
 
-/* The picture as it would be at width x height, and of that only the window that begins at (x, y) and is
- * out->width x out->height large.  Pixels that only matter outside of the window are never touched.
- * out is allocated by the caller; the window lies inside of the resized picture. */
+/* Resizes the picture to width x height, but makes only the window that begins at (x, y) and is out->width x
+ * out->height large.  Pixels that only matter outside of the window are never touched.  The caller allocates out; the
+ * window lies inside of the resized picture. */
 struct resize {
     uint32_t width, height, x, y;
     enum resize_filter filter;

@@ -1,9 +1,16 @@
 /* checkpoint.h - a run's whole state in one file, so that what goes on from it is the very same run.
  *
- * A safetensors file: each tensor of the network ("network.<name>"), its average ("average.<name>"), the
- * target branch ("target.<name>"), what the objective remembers ("objective.<name>"), the optimiser's state ("optimizer.<i>"), and in __metadata__["checkpoint"] a JSON text with everything else: the step, the configuration as it was
- * given, the pictures' digest, the kernels that were picked, threads, precision and processor.  Batches need no state: they depend on
- * (seed, step) alone (loader.h).
+ * It is a safetensors file:
+ *
+ *     network.<name>               each tensor of the network
+ *     average.<name>               its average
+ *     target.<name>                the target branch
+ *     objective.<name>             what the objective remembers
+ *     optimizer.<i>                the optimiser's state
+ *     __metadata__["checkpoint"]   a JSON text with everything else
+ *
+ * The JSON text has the step, the configuration as it was given, the pictures' digest, the kernels that were picked,
+ * threads, precision and processor.  Batches need no state: they depend on (seed, step) alone (loader.h).
  *
  * The file is written durably (file.h): a full disk or a power cut leaves the previous checkpoint as it was.
  */
@@ -22,7 +29,7 @@ struct run_state {
     double best_score;
 };
 
-/* What decides the bits of a run beside its configuration. */
+/* All that decides the bits of a run beside its configuration. */
 struct run_ground {
     size_t threads;
     char precision[8], backend[8];

@@ -14,8 +14,9 @@
  *     sheet.png              queries with their neighbours before and after
  *     report.html            all of it to be read (report.h)
  *
- * The learning rate follows the part of the run that is done: of its steps, or of its `max_minutes` when those go by faster.  So a
- * run that is limited in time comes to its end with a small rate too, but only runs without such a limit repeat bit for bit.
+ * The learning rate follows the part of the run that is done: of its steps, or of its `max_minutes` when those go by
+ * faster.  So a run that is limited in time ends with a small rate too.  Only runs without such a limit repeat bit for
+ * bit.
  *
  * Threads: one run in a process; trainer_run() uses `threads` for its loops and as many again, at lower priority, for views.
  */

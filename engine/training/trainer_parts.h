@@ -1,5 +1,10 @@
-/* trainer_parts.h - what the files of the trainer share: trainer.c (the loop), trainer_setup.c (everything it needs),
- * trainer_models.c (judging, checkpoints, model files), trainer_finish.c (how a run ends), trainer_events.c (what is logged).
+/* trainer_parts.h - what the files of the trainer share.
+ *
+ *     trainer.c          the loop
+ *     trainer_setup.c    everything it needs
+ *     trainer_models.c   judging, checkpoints, model files
+ *     trainer_finish.c   how a run ends
+ *     trainer_events.c   what is logged
  */
 #ifndef ANCHORD_ENGINE_TRAINING_TRAINER_PARTS_H
 #define ANCHORD_ENGINE_TRAINING_TRAINER_PARTS_H

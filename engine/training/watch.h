@@ -1,12 +1,13 @@
 /* watch.h - looks at each step for a run that has gone wrong: diverged, collapsed, or learning nothing.
  *
- * Diverged: the loss or the gradient is no number any more.  Collapsed: the outputs have become one point (their standard
- * deviation is a tenth of what isotropic ones have, for 20 steps in a row), or, where positives are views, one line (a window after the
- * warm-up they still vary in less than 1.2 dimensions, for 20 steps in a row).  Learning nothing: over a window after the
- * warm-up the loss is that of a collapsed network (objective.collapsed), although the outputs differ: as good as guessing.
- * A run that diverged cannot go on; the other two are told once each time they begin.
+ * Diverged: the loss or the gradient is no number any more.  Collapsed to one point: the standard deviation of the
+ * outputs is a tenth of what isotropic ones have, for 20 steps in a row.  Collapsed to one line, where positives are
+ * views: a window after the warm-up the outputs still vary in less than 1.2 dimensions, for 20 steps in a row.
+ * Learning nothing: over a window after the warm-up the loss is that of a collapsed network (objective.collapsed),
+ * although the outputs differ: as good as guessing.  A run that diverged cannot go on; the other two are told once each
+ * time they begin.
  *
- * What a step says depends on the steps since the watch was made; a resumed run may tell a collapse again.
+ * The finding of a step depends on the steps since the watch was made.  So a resumed run may tell a collapse again.
  */
 #ifndef ANCHORD_ENGINE_TRAINING_WATCH_H
 #define ANCHORD_ENGINE_TRAINING_WATCH_H

@@ -12,9 +12,9 @@
  *     attribute   the leaves of the metadata, one row each, for filters: "a.b" for nested members, a row for
  *                 each element of a list; number, text or flag (0 or 1) is set
  *
- * A session sees the catalogue.  The one writing session belongs to the store's writer thread, which alone
- * changes anything, always between catalog_begin() and catalog_commit(); it sees its own changes at once.
- * Reading sessions are taken by any thread, for one question, and see what is committed.
+ * A session sees the catalogue.  The one writing session belongs to the store's writer thread, which alone changes
+ * anything.  It does so between catalog_begin() and catalog_commit(), and sees its own changes at once.  Reading
+ * sessions are taken by any thread, for one question, and see what is committed.
  */
 #ifndef ANCHORD_INDEX_CATALOG_CATALOG_H
 #define ANCHORD_INDEX_CATALOG_CATALOG_H
@@ -28,10 +28,10 @@
 struct catalog;
 struct session;
 
-/* Opens or creates the file, brings the schema up to date and checks the structure of all tables but the
- * vectors (those are read in full at every start).  Whatever syncs have failed before, all that is read is on the
- * disk when it is open: the log is written again, synced, and copied into the file.  ERR_CONFLICT: written by a newer
- * anchord, or not ours.  ERR_CORRUPT: damaged. */
+/* Opens or creates the file and brings the schema up to date.  Checks the structure of all tables but the vectors,
+ * which are read in full at every start.  Once it is open, all that is read is on the disk, whatever syncs failed
+ * before: the log is written again, synced, and copied into the file.  ERR_CONFLICT: written by a newer anchord, or not
+ * ours.  ERR_CORRUPT: damaged. */
 struct catalog *catalog_open(const char *path, struct err *e);
 /* Opens a copy for reading only: there is no writing session.  The copy must have this anchord's schema. */
 struct catalog *catalog_open_copy(const char *path, struct err *e);
@@ -66,9 +66,9 @@ MUST_CHECK bool catalog_keep(struct session *s, struct err *e);
 /* Takes back what happened since the mark.  False: the whole transaction is lost. */
 MUST_CHECK bool catalog_undo(struct session *s);
 
-/* What the engine needs done for itself (upkeep.h), by the writing session, outside of a transaction.  *owed (may be NULL):
- * bytes that are committed and have not got their place, afterwards, also when it failed.  A reader in the way is no
- * failure. */
+/* Does the upkeep that the engine needs (upkeep.h), by the writing session, outside of a transaction.  *owed (may be
+ * NULL): bytes that are committed and have not got their place, afterwards, also when it failed.  A reader in the way
+ * is no failure. */
 MUST_CHECK bool catalog_upkeep(struct session *s, enum upkeep what, int64_t *owed, struct err *e);
 /* Bytes on disk, any thread: of the catalogue, and of what the engine keeps beside it. */
 void catalog_sizes(const struct catalog *c, int64_t *file, int64_t *beside);
@@ -91,10 +91,10 @@ MUST_CHECK bool catalog_collection_remove(struct session *s, const struct collec
 
 /* ERR_NOT_FOUND, also for one that is dropped. */
 MUST_CHECK bool catalog_generation(struct session *s, int64_t number, struct generation_row *out, struct err *e);
-/* Those of a collection that are not dropped, newest first; for free(). */
+/* The generations of a collection that are not dropped, newest first; for free(). */
 MUST_CHECK bool catalog_generations(struct session *s, int64_t collection, struct generation_row **out, size_t *n,
                                     struct err *e);
-/* Those of all collections in one state, by number; for free(). */
+/* The generations of all collections in one state, by number; for free(). */
 MUST_CHECK bool catalog_generations_in(struct session *s, enum generation_state state, struct generation_row **out,
                                        size_t *n, struct err *e);
 /* Fills done, total and unreadable; reads a row of an index for each image. */
@@ -108,19 +108,20 @@ MUST_CHECK bool catalog_generation_set(struct session *s, int64_t number, enum g
                                        const char *error, struct err *e);
 /* The one of the collection that was retired last; *number 0: none. */
 MUST_CHECK bool catalog_generation_previous(struct session *s, int64_t collection, int64_t *number, struct err *e);
-/* Makes `row` the active one of its collection and retires the one before; of the retired the last `keep` stay, the
- * others and what has failed are dropped.  One transaction, or a collection without an active generation is seen. */
+/* Makes `row` the active one of its collection and retires the one before.  Of the retired the last `keep` stay; the
+ * others and the failed ones are dropped.  It is one transaction, or a collection without an active generation is
+ * seen. */
 MUST_CHECK bool catalog_generation_switch(struct session *s, const struct generation_row *row, size_t keep,
                                           struct err *e);
-/* A retired one is being completed again; which images could not be embedded is forgotten. */
+/* A retired one is being completed again.  It forgets which images could not be embedded. */
 MUST_CHECK bool catalog_generation_reopen(struct session *s, int64_t number, bool skip_unreadable, struct err *e);
 /* Removes at most `limit` vectors of a dropped generation, and itself when none is left; *left tells. */
 MUST_CHECK bool catalog_generation_sweep(struct session *s, int64_t number, int64_t limit, bool *left, struct err *e);
 /* Stores what was made of one revision of an image; *stored false: it has another by now, or is gone. */
 MUST_CHECK bool catalog_generation_vector(struct session *s, const struct generation_row *row,
                                           const struct generation_vector *v, bool *stored, struct err *e);
-/* Living images without a current vector, by number, beyond `after`; `donor` is another generation (0: none) with the
- * same encoder, whose vector is given where it is current.  For pending_free(). */
+/* Living images without a current vector, by number, beyond `after`.  `donor` is another generation (0: none) with the
+ * same encoder; its vector is given where it is current.  For pending_free(). */
 MUST_CHECK bool catalog_pending(struct session *s, const struct generation_row *row, int64_t donor, int64_t after,
                                 size_t limit, struct pending **out, size_t *n, struct err *e);
 
@@ -153,7 +154,7 @@ MUST_CHECK bool catalog_collection_hashes(struct session *s, int64_t collection,
 /* Like store_images(). */
 MUST_CHECK bool catalog_images(struct session *s, int64_t collection, const struct image_page *page,
                                struct image_row **out, size_t *n, bool *more, struct err *e);
-/* Those of them that are there, in this order: rows [n], of which *found are filled. */
+/* The images of these numbers that are there, in this order: rows [n], of which *found are filled. */
 MUST_CHECK bool catalog_images_numbered(struct session *s, const int64_t *numbers, size_t n, struct image_row *rows,
                                         size_t *found, struct err *e);
 /* Like store_labels(), in two. */
@@ -202,8 +203,8 @@ MUST_CHECK bool catalog_vectors(struct session *s, int64_t generation, uint32_t 
 
 /* Removes one that is damaged; one that is not there is fine. */
 MUST_CHECK bool catalog_vector_drop(struct session *s, int64_t generation, int64_t image, struct err *e);
-/* Gives checksums to some more vectors of before there were any; *row is where it goes on, 0 to begin with, and
- * *left false once there are none. */
+/* Gives checksums to some more vectors from before there were any.  *row is where it goes on, 0 to begin with.  *left
+ * is false once there are none. */
 MUST_CHECK bool catalog_vectors_check(struct session *s, int64_t *row, int64_t limit, bool *left, struct err *e);
 
 /* ---- models and keys ---- */

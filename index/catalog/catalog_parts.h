@@ -32,7 +32,7 @@ static inline struct sql_value scalar_sql(const struct scalar *s)
 struct vector_place {
     int64_t generation, image;
 };
-/* What the checksum in `column` says of a value that was read. */
+/* Judges a value that was read by the checksum in `column`. */
 enum vector_state vector_state(struct query *r, int column, struct vector_place p, const void *value, size_t len);
 /* Adds or replaces, with its checksum.  `value` NULL: this revision cannot be embedded. */
 MUST_CHECK bool catalog_vector_put(struct session *s, struct vector_place p, int64_t revision, const float *value,

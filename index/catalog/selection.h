@@ -1,7 +1,7 @@
 /* selection.h - a set of image numbers, each with a word of its own.
  *
- * Numbers of a collection are dense as a rule, so they lie in pages of 64 that are made when one of them is there: about
- * eight bytes for each number of the table, and in order by themselves.
+ * Numbers of a collection are dense as a rule, so they lie in pages of 64.  A page is made when one of its numbers is
+ * there.  That takes about eight bytes for each number of the table, and keeps them in order by itself.
  */
 #ifndef ANCHORD_INDEX_CATALOG_SELECTION_H
 #define ANCHORD_INDEX_CATALOG_SELECTION_H

@@ -8,14 +8,14 @@
  *         puts(sql_get_text(r, 0));
  *     return sql_end(r, e);
  *
- * The text of sql_run() and sql_begin() is a constant: its statement is prepared once and kept by the text's
- * address.  What is put together at run time goes through sql_begin_once().  Only catalog*.c
- * run SQL; a `struct sql` belongs to one thread at a time.
+ * The text of sql_run() and sql_begin() is a constant: its statement is prepared once and kept by the text's address.
+ * A text that is put together at run time goes through sql_begin_once().  Only catalog*.c run SQL; a `struct sql`
+ * belongs to one thread at a time.
  *
  * A statement stops when the work at hand has to (work_limit.h): ERR_BUSY or ERR_TOO_LARGE.
  *
- * Errors: a full disk is ERR_FULL, a damaged file ERR_CORRUPT, a broken constraint ERR_CONFLICT, a lock that
- * did not come in time ERR_BUSY, whatever the disk refuses ERR_IO.
+ * Errors: a full disk is ERR_FULL, a damaged file ERR_CORRUPT, a broken constraint ERR_CONFLICT.  A lock that did not
+ * come in time is ERR_BUSY, and any other refusal of the disk ERR_IO.
  */
 #ifndef ANCHORD_INDEX_CATALOG_SQL_H
 #define ANCHORD_INDEX_CATALOG_SQL_H

@@ -1,8 +1,8 @@
 /* upkeep.h - what the engine behind the catalogue needs done for itself, between two groups of commits.
  *
- * An engine may acknowledge a commit before the change has its place: SQLite writes it to a log and copies that into the
- * file later.  What is still to be copied is owed: the disk must have room for it.  The store says when there is time;
- * the engine knows what to do with it.
+ * An engine may acknowledge a commit before the change has its place: SQLite writes it to a log and copies that into
+ * the file later.  Bytes that are still to be copied are owed: the disk must have room for them.  The store says when
+ * there is time; the engine knows what to do with it.
  */
 #ifndef ANCHORD_INDEX_CATALOG_UPKEEP_H
 #define ANCHORD_INDEX_CATALOG_UPKEEP_H

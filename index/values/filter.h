@@ -11,9 +11,9 @@
  * and nested filters.  All of must, at least one of should (when there is any), none of must_not; a clause may be
  * one condition instead of a list.
  *
- * Keys of the image are label, id, width, height, bytes, media_type, sha256, created_at and updated_at; all others
- * are of its metadata: "a.b" reaches into nested objects, a list matches when one of its elements does, and "a[].b"
- * is the same as "a.b".  "metadata.KEY" is the metadata's KEY as it is written, whatever it is called.
+ * Keys of the image are label, id, width, height, bytes, media_type, sha256, created_at and updated_at.  All others are
+ * of its metadata.  "a.b" reaches into nested objects, a list matches when one of its elements does, and "a[].b" is the
+ * same as "a.b".  "metadata.KEY" is the metadata's KEY as it is written, whatever it is called.
  *
  * Texts match texts, numbers numbers (1 and 1.0 are the same) and booleans booleans.
  */
@@ -34,7 +34,7 @@ void filter_free(struct filter *f); /* NULL is fine */
 /* It keeps every image, whatever is stored: nothing in it restricts anything. */
 bool filter_keeps_all(const struct filter *f);
 
-/* What a key of the metadata is called in the catalogue, for whoever else takes keys; within `text`, which changes.
+/* The name that the catalogue has for a key of the metadata, for others that take keys; within `text`, which changes.
  * NULL: it is a key of the image, or asks for a place in a list. */
 const char *filter_metadata_key(char *text);
 

@@ -2,7 +2,7 @@
  *
  * There are at most 64 conditions, so what an image meets of them is a word of 64 bits.  Each leaf has a bit; each
  * nested filter has one too, which filter_decide() sets from those of its conditions.  So the catalogue looks for the
- * images that a leaf means, one leaf (or all of one key) at a time, and the filter is decided at the end, image by image.
+ * images that a leaf means, one leaf (or all of one key) at a time.  The filter is decided at the end, image by image.
  */
 #ifndef ANCHORD_INDEX_FILTER_TREE_H
 #define ANCHORD_INDEX_FILTER_TREE_H

@@ -79,7 +79,7 @@ struct pending { /* an image without a current vector */
 void pending_free(struct pending *items, size_t n);
 
 const char *generation_state_name(enum generation_state state); /* "building"; static */
-/* What two generations with equal vectors have in common: model id apart, fingerprint, precision, dimensions. */
+/* Whether they have equal vectors: the same fingerprint, precision and dimensions, whatever the model's id. */
 bool generation_same_encoder(const struct generation_row *a, const struct generation_row *b);
 
 /* ---- images ---- */

@@ -1,8 +1,8 @@
 /* code.h - a vector as one byte for each dimension, to find the way through a graph with.
  *
- * A search through a graph of 100,000 vectors of 512 looks at a thousand of them, and waits for memory nearly
- * all of the time: a quarter of the bytes makes it three times as fast.  The few that come out best are then
- * compared by their vectors, so that scores and order are exact.
+ * A search through a graph of 100,000 vectors of 512 looks at a thousand of them.  It waits for memory nearly all of
+ * the time, so a quarter of the bytes makes it three times as fast.  The few that come out best are then compared by
+ * their vectors, so that scores and order are exact.
  *
  * A row r is coded as round((r - centre) / scale).  Taking away the centre (the mean, about) matters: an
  * encoder that was hardly trained gives vectors that differ in the third decimal only.  Up to a constant, the

@@ -1,8 +1,8 @@
 /* segment.h - a sealed segment: an HNSW graph over vectors that lie elsewhere.
  *
- * A segment is immutable and counted.  It knows its members by slot (where the vindex has them), by number
- * (what the catalogue calls them) and by row (the vector, in a chunk that a picture holds: a segment is only
- * to be used together with a picture that holds the chunks of its members).
+ * A segment is immutable and counted.  It knows its members by slot (where the vindex has them), by number (what the
+ * catalogue calls them) and by row (the vector).  A row lies in a chunk that a snapshot holds: a segment is only to be
+ * used together with a snapshot that holds the chunks of its members.
  *
  *     struct members m = {.d = d};
  *     members_add(&m, slot, number, members_digest(row, d), row);
@@ -11,9 +11,9 @@
  *     segment_release(s);
  *     members_clear(&m);
  *
- * Files.  A segment is saved as its graph alone, about 280 bytes a member, because the vectors are in the
- * catalogue (segment_file.h).  Loading believes nothing: a file whose size, checksum or generation is not
- * right is refused, and a member whose vector is no longer the same is left out of the graph.
+ * Files.  A segment is saved as its graph alone, about 280 bytes a member, because the vectors are in the catalogue
+ * (segment_file.h).  Loading believes nothing.  A file whose size, checksum or generation is not right is refused.  A
+ * member whose vector is no longer the same is left out of the graph.
  */
 #ifndef ANCHORD_INDEX_VECTORS_SEGMENT_H
 #define ANCHORD_INDEX_VECTORS_SEGMENT_H
@@ -56,8 +56,8 @@ MUST_CHECK bool segment_save(const struct segment *s, const char *path, int64_t 
 /* Where a member is now: its slot and its row; false when it is gone. */
 typedef bool segment_find(void *arg, int64_t number, size_t *slot, const float **row);
 
-/* NULL with ERR_CORRUPT for a damaged file and one that is not ours, ERR_CONFLICT when it belongs to another
- * generation, ERR_STALE when more than a tenth of its members are gone. */
+/* NULL with ERR_CORRUPT for a damaged file and one that is not ours.  ERR_CONFLICT when it belongs to another
+ * generation.  ERR_STALE when more than a tenth of its members are gone. */
 struct segment *segment_load(const char *path, int64_t generation, size_t d, segment_find *find, void *arg,
                              struct err *e);
 

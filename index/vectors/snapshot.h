@@ -1,9 +1,9 @@
 /* snapshot.h - what one search holds: the chunks with vectors and entries, and the sealed graph.
  *
- * A slot is a vector and its entry; slots are numbered from 0 and never used again.  Chunk c has the slots
- * c * CHUNK_SLOTS onwards; chunks never move, so that a row may be pointed at for as long as its chunk is
- * held.  A snapshot is an immutable list of chunks and at most one sealed segment; the vindex publishes a new
- * one when a chunk is added, a segment was built or an empty chunk goes.
+ * A slot is a vector and its entry; slots are numbered from 0 and never used again.  Chunk c has CHUNK_SLOTS slots,
+ * from c * CHUNK_SLOTS on.  Chunks never move, so that a row may be pointed at for as long as its chunk is held.  A
+ * snapshot is an immutable list of chunks and at most one sealed segment.  The vindex publishes a new one when a chunk
+ * is added, a segment was built or an empty chunk goes.
  *
  * Time is a version, counted up with each change.  Slot s is there for a search that began at version V,
  * with `count` slots published, when s < count and died(s) > V.  Therefore a replacement (a new slot, and the

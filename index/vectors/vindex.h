@@ -1,13 +1,12 @@
 /* vindex.h - the vectors of one generation of one collection, and the search among them.
  *
- * Vectors lie in chunks that never move.  Most of them are in the sealed segment (an HNSW graph over the rows
- * where they lie, immutable, cached on disk with a checksum); the fresh ones are searched exactly, so what was
- * just added is found at once.  A replaced image is a new slot and the death of the old one.  The background
- * thread makes larger segments of the fresh, and smaller ones without the dead; it publishes a new snapshot of
- * it all by pointer.
+ * Vectors lie in chunks that never move.  Most of them are in the sealed segment: an HNSW graph over the rows where
+ * they lie, immutable, cached on disk with a checksum.  The fresh ones are searched exactly, so a vector that was just
+ * added is found at once.  A replaced image is a new slot and the death of the old one.  The background thread makes
+ * larger segments of the fresh, and smaller ones without the dead; it publishes a new snapshot of it all by pointer.
  *
- * Threads: vindex_add, _remove and _relabel come from the store's writer alone; vindex_search and
- * vindex_vector from any thread at any time, on a reference taken with vindex_share().
+ * Threads: vindex_add, _remove and _relabel come from the store's writer alone.  Any thread may call vindex_search and
+ * vindex_vector at any time, on a reference taken with vindex_share().
  *
  * HNSW: Malkov and Yashunin 2018 (arXiv:1603.09320), by FAISS.
  */
@@ -46,10 +45,10 @@ void vindex_remove(struct vindex *x, int64_t number); /* unknown numbers are fin
 /* New label and revision, same vector. */
 MUST_CHECK bool vindex_relabel(struct vindex *x, const struct entry *entry, struct err *e);
 
-/* Start-up: after all entries were added with vindex_add, uses the segment files that match (by checksum,
- * and by number and revision of each member) instead of building again; damaged or foreign files are
- * deleted and rebuilt in the background.  An index with a cache folder builds nothing before this was called; a second call
- * does nothing. */
+/* Start-up: after all entries were added with vindex_add, uses the segment files that match instead of building again.
+ * A file matches by checksum, and by number and revision of each member.  Damaged or foreign files are deleted and
+ * rebuilt in the background.  An index with a cache folder builds nothing before this was called; a second call does
+ * nothing. */
 void vindex_load_cache(struct vindex *x);
 
 size_t vindex_living(struct vindex *x);

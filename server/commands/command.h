@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "server/commands/flags.h"
 
-/* Those that are not 0 or 1 are sysexits.h's. */
+/* Codes other than 0 and 1 are sysexits.h's. */
 enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2, EXIT_TRY_AGAIN = 75, EXIT_BAD_CONFIG = 78 };
 
 int cmd_serve(int argc, char **argv);

@@ -1,14 +1,14 @@
 /* import.h - a folder of pictures into a collection.
  *
- * Which image is a file's follows from its path alone: the one with the path's id (import_name.h), or one that version
- * 0.1.0 gave an id of its own, which is told by its content and then by the path in its metadata.  An image that is not
- * this file's is never touched: the file is refused.
+ * A file's image follows from the file's path alone.  It is the one with the path's id (import_name.h), or one to which
+ * version 0.1.0 gave an id of its own.  Such a one is told by its content and then by the path in its metadata.  An
+ * image that is not this file's is never touched: the file is refused.
  *
- * A picture with the same content is left alone, but for a label or a path that it lacks; with another content it is put
- * again.  Label and metadata that it has stay.  One whose stored file is damaged is put again, which heals it.
- * What is no JPEG, PNG or WebP is named with its kind and passed over; a picture that is refused is named and counted.
- * The import goes on after that, and stops at what would befall every file (no such collection, no right, no server, a
- * full disk).
+ * A picture with the same content is left alone, but for a label or a path that it lacks.  With another content it is
+ * put again.  Label and metadata that it has stay.  One whose stored file is damaged is put again, which heals it.  A
+ * file that is no JPEG, PNG or WebP is named with its kind and passed over; a picture that is refused is named and
+ * counted.  The import goes on after that, and stops at what would befall every file (no such collection, no right, no
+ * server, a full disk).
  */
 #ifndef ANCHORD_SERVER_COMMANDS_IMPORT_H
 #define ANCHORD_SERVER_COMMANDS_IMPORT_H

@@ -1,7 +1,7 @@
 /* import_ask.h - a collection as one thread of an import asks about it: look up, put, patch.
  *
- * All give false with `e` when the import cannot go on: no server, no right, a full disk.  What an answer means for one
- * picture is in asker->reply.
+ * All give false with `e` when the import cannot go on: no server, no right, a full disk.  The meaning of an answer for
+ * one picture is in asker->reply.
  */
 #ifndef ANCHORD_SERVER_COMMANDS_IMPORT_ASK_H
 #define ANCHORD_SERVER_COMMANDS_IMPORT_ASK_H

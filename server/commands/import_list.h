@@ -1,7 +1,7 @@
 /* import_list.h - the files below a folder, with what import_name.h gives them.
  *
  * Hidden files and folders are left out.  A link to a file is a file.  A link to a folder is followed, after all true
- * folders, unless its folder is taken already: each folder is taken once, so links may go in circles.
+ * folders, unless its folder is taken already.  Each folder is taken once, so links may go in circles.
  */
 #ifndef ANCHORD_SERVER_COMMANDS_IMPORT_LIST_H
 #define ANCHORD_SERVER_COMMANDS_IMPORT_LIST_H

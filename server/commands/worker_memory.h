@@ -1,8 +1,8 @@
 /* worker_memory.h - a bound on the memory of a process that ends in words.
  *
- * A limit of the kernel's does not: it makes allocations fail, and what then happens is up to whoever meets it (OpenBLAS 0.3.21 tries
- * again for ever).  So a thread looks at what the process has, fifty times a second, and ends it when that is too much.  What grows
- * faster than that is the kernel's to end, and the worker has made itself the first to go.
+ * A limit of the kernel's does not: it makes allocations fail.  What then happens is up to the caller (OpenBLAS 0.3.21
+ * tries again for ever).  So a thread looks at what the process has, fifty times a second, and ends it when that is too
+ * much.  Faster growth is the kernel's to end, and the worker has made itself the first to go.
  */
 #ifndef ANCHORD_SERVER_COMMANDS_WORKER_MEMORY_H
 #define ANCHORD_SERVER_COMMANDS_WORKER_MEMORY_H

@@ -21,8 +21,8 @@ void address_url(const struct address *a, bool tls, char *out, size_t size);
 /* The same for a client on this machine: an address that stands for all of them becomes the loopback one. */
 void address_local_url(const struct address *a, bool tls, char *out, size_t size);
 
-/* Resolves, binds and listens.  Gives the descriptor, with the port that it got in a->port and whether the
- * address is of the loopback kind in *loopback; -1 on failure (ERR_BAD_INPUT: no such host). */
+/* Resolves, binds and listens.  Gives the descriptor; -1 on failure (ERR_BAD_INPUT: no such host).  Sets a->port to the
+ * port that it got, and *loopback to whether the address is of the loopback kind. */
 MUST_CHECK int address_listen(struct address *a, int backlog, bool *loopback, struct err *e);
 
 enum { ADDRESS_TEXT = 64 };

@@ -1,12 +1,12 @@
 /* auth.h - which role a request's key has.
  *
- * A key is `anch_<id>_<secret>`: 8 and 43 characters of base64url, 256 random bits in the secret.  Kept is
- * the SHA-256 of the whole text (keys are not passwords: there is nothing to guess, so nothing to slow
- * down), looked up by id and compared in constant time.
+ * A key is `anch_<id>_<secret>`: 8 and 43 characters of base64url, 256 random bits in the secret.  The server keeps the
+ * SHA-256 of the whole text, looks it up by id and compares it in constant time.  Keys are not passwords: there is
+ * nothing to guess, so nothing to slow down.
  *
- * The table lives in memory and is read again when the source's version has changed, so a revoked key ends
- * with the answer to the revocation.  Without any key everybody may do all, unless the server is exposed
- * (listens beyond loopback): then nobody may.
+ * The table lives in memory and is read again when the source's version has changed.  So a revoked key ends with the
+ * answer to the revocation.  Without any key everybody may do all, unless the server is exposed (listens beyond
+ * loopback): then nobody may.
  *
  * Threads: any.
  */

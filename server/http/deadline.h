@@ -1,16 +1,18 @@
-/* deadline.h - closes connections that take too long, which libmicrohttpd cannot: its timeout only counts
- * the time without any byte, and a client that sends one byte now and then lives for ever.
+/* deadline.h - closes connections that take too long, which libmicrohttpd cannot.
  *
- * Each connection has one `struct deadline`, embedded in its own state.  Its thread moves the due time as
- * the request proceeds; one thread looks at all of them a few times a second and shuts the socket down when
- * the time has come.  Where the connection's thread has said LATE_ANSWER, the client is told first, and has a second to read
- * that: only the writing end is shut at once, so that what the client still sends does not reset the connection.
+ * The library's timeout only counts the time without any byte, and a client that sends one byte now and then lives for
+ * ever.
  *
- * Both threads could write to the socket then, so only one may: deadline_set() fails from the moment on that
- * the connection is given up, and whoever is about to answer calls it first.
+ * Each connection has one `struct deadline`, embedded in its own state.  The connection's thread moves the due time as
+ * the request proceeds.  One thread looks at all of them a few times a second and shuts a socket down when its time has
+ * come.  Where the connection's thread has said LATE_ANSWER, the client is told first, and has a second to read that.
+ * Only the writing end is shut at once, so that further bytes of the client do not reset the connection.
  *
- * A file descriptor number is used again as soon as it is closed, so deadline_forget() must come before the
- * close: under the lock that the shutdown is done under.
+ * Both threads could write to the socket then, so only one may.  From the moment on that the connection is given up,
+ * deadline_set() fails; whoever is about to answer calls it first.
+ *
+ * A file descriptor number is used again as soon as it is closed.  So deadline_forget() must come before the close:
+ * under the lock that the shutdown is done under.
  */
 #ifndef ANCHORD_SERVER_HTTP_DEADLINE_H
 #define ANCHORD_SERVER_HTTP_DEADLINE_H
@@ -49,7 +51,7 @@ struct deadlines *deadlines_new(const struct deadlines_options *o, struct err *e
 void deadlines_free(struct deadlines *d); /* NULL is fine; connections that are left are forgotten */
 
 /* The server stops: requests that are not complete are late now, and clients that have not read their answer by `at`
- * (clock_ns()) are late then.  Who waits for the server is left alone. */
+ * (clock_ns()) are late then.  A client that waits for the server is left alone. */
 void deadlines_end(struct deadlines *d, int64_t at);
 
 void deadline_watch(struct deadlines *d, struct deadline *c, int fd, int64_t due); /* LATE_CUT */
@@ -66,8 +68,8 @@ static inline bool deadline_set(struct deadline *c, int64_t due, enum late what)
     return true;
 }
 
-/* Returns once no late() is under way any more that began before.  Who finds that deadline_set() fails calls it before
- * changing what late() looks at. */
+/* Returns once no late() is under way any more that began before.  A caller whose deadline_set() failed calls it before
+ * it changes what late() looks at. */
 void deadlines_settle(struct deadlines *d);
 
 /* It was given up, and the client was told. */
@@ -76,8 +78,8 @@ static inline bool deadline_was_answered(struct deadline *c)
     return atomic_load(&c->due) == DEADLINE_PASSED + LATE_ANSWER;
 }
 
-/* When a transfer that began at `start` and has moved `bytes` so far is too slow: it always has `floor_s`
- * seconds, and longer as long as it keeps up `rate` bytes a second on average. */
+/* The moment from which a transfer that began at `start` and has moved `bytes` so far is too slow.  It always has
+ * `floor_s` seconds, and longer as long as it keeps up `rate` bytes a second on average. */
 int64_t deadline_of_transfer(int64_t start, int64_t floor_s, uint64_t bytes, int64_t rate);
 
 #endif

@@ -5,10 +5,11 @@
  *     read < n:  refused for f.status and f.why, and nothing is read any more
  *     f.held:    so many of the bytes read last stand in a head, a line of a chunk or a trailer whose end is not there
  *
- * What is not held has been proven: every head and trailer is whole, each of its lines ends with CR LF and is either a
- * request line of three words or a token, a colon and a value without control characters; there is one length told in
- * one way.  A strict and a forgiving parser end such a request at the same byte, so bytes that are passed on when they
- * are proven cannot become another request.  One empty line in front of a request line is legal (RFC 9112, 2.2).
+ * All bytes that are not held have been proven.  Every head and trailer is whole, and each of its lines ends with CR
+ * LF.  A line is either a request line of three words, or a token, a colon and a value without control characters.
+ * There is one length, told in one way.  A strict and a forgiving parser end such a request at the same byte.  So bytes
+ * that are passed on when they are proven cannot become another request.  One empty line in front of a request line is
+ * legal (RFC 9112, 2.2).
  *
  * How bytes are split between calls makes no difference.  No sockets, no memory; fuzzed (tests/fuzz/fuzz_framing.c,
  * and against libmicrohttpd: fuzz_framing_peer.c).
@@ -85,8 +86,8 @@ void framing_give_up(struct framing *f);
 /* A request line has been read and the rest of its head has not. */
 bool framing_in_fields(const struct framing *f);
 
-/* What a forgiving parser gets in place of what was refused, so that it refuses too: no request line, no length of a
- * chunk, no end of a chunk and no field. */
+/* The text that a forgiving parser gets in place of the refused bytes, so that it refuses too.  It is no request line,
+ * no length of a chunk, no end of a chunk and no field. */
 extern const char framing_refused[];
 
 /* RFC 9110, 5.6.2: may stand in a method or in a field's name. */

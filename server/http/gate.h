@@ -1,7 +1,7 @@
 /* gate.h - everything that is decided about a request before its body is read.
  *
- * In this order: the framing guard (http_guard.h), Host, Origin, the route and its method, the key and its
- * role, the rate.  What does not pass has cost a few microseconds and no memory.
+ * In this order: the framing guard (http_guard.h), Host, Origin, the route and its method, the key and its role, the
+ * rate.  A request that does not pass has cost a few microseconds and no memory.
  */
 #ifndef ANCHORD_SERVER_HTTP_GATE_H
 #define ANCHORD_SERVER_HTTP_GATE_H

@@ -5,9 +5,9 @@
  *     http_drain(h, ...);
  *     http_free(h);
  *
- * libmicrohttpd (0.9.75) does the protocol, on a few epoll threads that parse and copy and nothing else;
- * http.c, http_exchange.c, http_stream.c and http_refusal.c are its only home.  A connection is suspended while its task is at work, so
- * thousands of waiting requests hold no thread.
+ * libmicrohttpd (0.9.75) does the protocol, on a few epoll threads that parse and copy and nothing else.  Its only home
+ * is http.c, http_exchange.c, http_stream.c and http_refusal.c.  A connection is suspended while its task is at work,
+ * so thousands of waiting requests hold no thread.
  *
  * Five functions of ours have the names of a library's.  The linker finds the program's first, so libmicrohttpd calls them:
  *
@@ -47,8 +47,8 @@ struct http *http_new(const struct http_options *o, struct err *e); /* NULL on f
 
 /* Stops listening: new connections are refused at once, answers from now on close theirs. */
 void http_quiesce(struct http *h);
-/* The time for stopping is nearly over: requests that are not complete are answered 503, and who has not read its answer by
- * `end` (clock_ns()) is cut. */
+/* The time for stopping is nearly over.  Requests that are not complete are answered 503, and a client that has not
+ * read its answer by `end` (clock_ns()) is cut. */
 void http_hurry(struct http *h, int64_t end);
 /* Requests whose answer is not complete. */
 size_t http_in_flight(struct http *h);

@@ -1,9 +1,10 @@
 /* http_guard.h - the head of a request as libmicrohttpd hands it over, checked before anything else looks at it.
  *
- * Where requests begin and end is decided before, on the bytes (framing.h).  Here the fields get their meaning, and those
- * that have one may be there once.  A second wall stands here too: a head that can be read in two ways is refused (two
- * lengths, a length beside chunks, any coding but `chunked`, names that are no tokens, control characters in values),
- * should bytes ever reach libmicrohttpd past the reader.  Every error means: answer, then close the connection.
+ * Where requests begin and end is decided before, on the bytes (framing.h).  Here the fields get their meaning, and
+ * those that have one may be there once.  A second wall stands here too, should bytes ever reach libmicrohttpd past the
+ * reader: a head that can be read in two ways is refused.  That is one with two lengths, a length beside chunks, any
+ * coding but `chunked`, names that are no tokens, or control characters in values.  Every error means: answer, then
+ * close the connection.
  */
 #ifndef ANCHORD_SERVER_HTTP_HTTP_GUARD_H
 #define ANCHORD_SERVER_HTTP_HTTP_GUARD_H
@@ -41,12 +42,12 @@ struct head_facts { /* texts are borrowed from the head; NULL: not there */
     const char *length_text, *coding, *expect;
 };
 
-/* ERR_BAD_INPUT, ERR_NOT_IMPLEMENTED (a method or coding that we do not have), ERR_TOO_LARGE (a length no
- * number holds), ERR_EXPECTATION, ERR_MEDIA_TYPE (an encoded body), ERR_NOT_FOUND (a target that is no
- * path), ERR_BAD_METHOD (OPTIONS *). */
+/* ERR_BAD_INPUT and ERR_EXPECTATION.  ERR_NOT_IMPLEMENTED: a method or coding that we do not have.  ERR_TOO_LARGE: a
+ * length no number holds.  ERR_MEDIA_TYPE: an encoded body.  ERR_NOT_FOUND: a target that is no path.  ERR_BAD_METHOD:
+ * OPTIONS *. */
 MUST_CHECK bool guard_check(const struct head *h, struct head_facts *out, struct err *e);
 
-/* What 405 and 501 answers name in Allow. */
+/* The methods that 405 and 501 answers name in Allow. */
 extern const char guard_methods[];
 
 #endif

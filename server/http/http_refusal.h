@@ -2,13 +2,13 @@
  * come too slowly.
  *
  * libmicrohttpd answers what it refuses itself (431, 414, malformed chunks ...) with a page of HTML that nobody counts.
- * Its call of MHD_queue_response() ends up here, for the program's symbols come before a library's, and instead of the
+ * Its call of MHD_queue_response() ends up here, for the program's symbols come before a library's.  Instead of the
  * page the client gets an error object like all others, with a request id, a line in the access log and a count.  Our
  * own answers go to the library's function, which refusal_find_queue() finds.
  *
- * Who is late is answered 408, which libmicrohttpd has no way to do before a request is complete.  Both are written
+ * A late client is answered 408, which libmicrohttpd has no way to do before a request is complete.  Both are written
  * straight to the socket; deadline.h sees to it that nobody else writes then.  Under TLS the error object goes through
- * libmicrohttpd, and who is late is only cut.
+ * libmicrohttpd, and a late client is only cut.
  */
 #ifndef ANCHORD_SERVER_HTTP_HTTP_REFUSAL_H
 #define ANCHORD_SERVER_HTTP_HTTP_REFUSAL_H

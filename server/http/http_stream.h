@@ -1,9 +1,9 @@
 /* http_stream.h - answers that go on (CALL_GOES_ON), such as event streams.
  *
- * Each piece is asked for when the one before has left for the client, so a slow reader holds up itself alone: one piece in
- * memory, no thread.  In between the connection is suspended, as while a request is at work, and has no deadline; a piece has
- * that of any answer, so who does not read is cut.  Somebody who has left without a word is noticed by the next piece,
- * which is why streams have a heartbeat.  Such an answer ends with its connection.
+ * Each piece is asked for when the one before has left for the client.  So a slow reader holds up itself alone: one
+ * piece in memory, no thread.  In between the connection is suspended, as while a request is at work, and has no
+ * deadline.  A piece has that of any answer, so a client that does not read is cut.  The next piece notices a client
+ * that has left without a word, which is why streams have a heartbeat.  Such an answer ends with its connection.
  */
 #ifndef ANCHORD_SERVER_HTTP_HTTP_STREAM_H
 #define ANCHORD_SERVER_HTTP_HTTP_STREAM_H

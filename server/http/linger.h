@@ -1,8 +1,8 @@
 /* linger.h - lets a client read an answer that came before it had sent all of its request.
  *
- * A socket that is closed with unread bytes in it resets the connection, and the reset takes the answer along that the
- * client has not read yet (RFC 9112, 9.6).  So such a socket is only shut for writing, and what still comes is read and
- * dropped, until the client closes it, falls silent for two seconds, has had half a minute or sent 64 MB.
+ * A socket that is closed with unread bytes in it resets the connection.  The reset takes the answer along that the
+ * client has not read yet (RFC 9112, 9.6).  So such a socket is only shut for writing, and further bytes are read and
+ * dropped.  That lasts until the client closes it, falls silent for two seconds, has had half a minute or sent 64 MB.
  *
  *     lingerer_take(l, fd);    before the owner closes his descriptor
  *

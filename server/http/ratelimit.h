@@ -1,8 +1,7 @@
 /* ratelimit.h - token buckets, one for each key or address.
  *
- * A bucket holds up to `burst` tokens and gains `rate` a second; a request takes one.  The table has a fixed
- * size: when a set of it is full, the bucket that was used longest ago makes room (and so is forgotten, which
- * forgives).  Threads: any.
+ * A bucket holds up to `burst` tokens and gains `rate` a second; a request takes one.  The table has a fixed size.
+ * When a set of it is full, the least recently used bucket makes room; it is forgotten, which forgives.  Threads: any.
  */
 #ifndef ANCHORD_SERVER_HTTP_RATELIMIT_H
 #define ANCHORD_SERVER_HTTP_RATELIMIT_H

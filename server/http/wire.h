@@ -4,16 +4,16 @@
  *     ... libmicrohttpd calls recv() or, with TLS, gnutls_record_recv(), and both end up here ...
  *     wire_close(&w)                      before its descriptor is closed
  *
- * The program's symbols come before a library's, so these two calls of libmicrohttpd are ours; for any other
- * descriptor they are what they always were.  A head, a line of a chunk, a trailer is kept until it is whole and right,
- * and then passed on at once; content goes straight into libmicrohttpd's buffer.  In place of what is refused, and of
- * all that follows, it gets one line that it refuses too, wherever it stands; so requests that came before are answered
- * first, and then http_refusal.h says why and the connection ends.
+ * The program's symbols come before a library's, so these two calls of libmicrohttpd are ours; for any other descriptor
+ * they are what they always were.  A head, a line of a chunk or a trailer is kept until it is whole and right, and then
+ * passed on at once.  Content goes straight into libmicrohttpd's buffer.  In place of what is refused, and of all that
+ * follows, the library gets one line that it refuses too, wherever it stands.  So requests that came before are
+ * answered first, and then http_refusal.h says why and the connection ends.
  *
- * libmicrohttpd, which hears of a socket only when something changes (EPOLLET), takes a short read for an empty
- * socket.  That is true here: a read is short only where the kernel had nothing more, or the client's end was seen, and
- * then the socket is woken once more.  So a client that leaves is noticed at once, also when its last bytes and its
- * end came together.
+ * libmicrohttpd, which hears of a socket only when something changes (EPOLLET), takes a short read for an empty socket.
+ * That is true here: a read is short only where the kernel had nothing more, or the client's end was seen.  In the
+ * latter case the socket is woken once more.  So a client that leaves is noticed at once, also when its last bytes and
+ * its end came together.
  *
  * A wire belongs to its connection's thread.
  */

@@ -1,6 +1,6 @@
 /* serve_file.h - DIR/serve.json: where the server that holds a data folder can be reached.
  *
- * `anchord serve` writes it when both listeners are open and removes it at the end; after a crash an old one stays
+ * `anchord serve` writes it when both listeners are open and removes it at the end.  After a crash an old one stays
  * behind, so its word counts only while the folder is locked.
  */
 #ifndef ANCHORD_SERVER_PROCESS_SERVE_FILE_H

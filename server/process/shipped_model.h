@@ -2,8 +2,8 @@
 #ifndef ANCHORD_SERVER_PROCESS_SHIPPED_MODEL_H
 #define ANCHORD_SERVER_PROCESS_SHIPPED_MODEL_H
 
-/* Its path; borrowed for good.  NULL when none lies where the program would look: DIR/../models (build/anchord of a checkout) or
- * DIR/../share/anchord (an installed one), DIR being the folder of the program's file. */
+/* Its path; borrowed for good.  NULL when none is found.  The program looks in DIR/../models (build/anchord of a
+ * checkout) and in DIR/../share/anchord (an installed one); DIR is the folder of its file. */
 const char *shipped_model(void);
 
 #endif

@@ -1,12 +1,12 @@
 /* journal.h - what the preloaded library notes down, so that a loss of power can be played after a kill.
  *
  * A killed process leaves everything that it wrote in the page cache; a machine that loses power keeps only what was
- * synced.  So each change below the watched folder is noted together with what it replaced, each sync is noted
- * together with what it covers, and after the kill powercut.h takes back what no sync covers.
+ * synced.  So each change below the watched folder is noted together with what it replaced, and each sync together with
+ * what it covers.  After the kill powercut.h takes back what no sync covers.
  *
- * The journal folder, on the same file system as the watched one, has the file `journal` (records one after the
- * other, each followed by `len` bytes of old content or by paths) and a hard link `f<inode>` to every file that was
- * touched, by which it can be brought back under its name.
+ * The journal folder is on the same file system as the watched one.  Its file `journal` has records one after the
+ * other, each followed by `len` bytes of old content or by paths.  A hard link `f<inode>` to every file that was
+ * touched serves to bring the file back under its name.
  */
 #ifndef ANCHORD_TESTS_JOURNAL_H
 #define ANCHORD_TESTS_JOURNAL_H
@@ -14,11 +14,11 @@
 #include <stdint.h>
 
 enum journal_kind {
-    JOURNAL_DATA = 1, /* bytes [offset, end) of `file` are about to be replaced, or (end is UINT64_MAX) cut off; it had
-                         `old_size` bytes; the first `len` of them follow */
-    JOURNAL_SYNC,     /* records before `upto` that concern `file` are on stable storage */
-    JOURNAL_SYNC_FAILED, /* those of them that no sync has covered before never will be: the kernel calls their pages
-                            clean, goes on showing them, and no later sync writes them */
+    JOURNAL_DATA = 1,    /* bytes [offset, end) of `file` are about to be replaced, or (end is UINT64_MAX) cut off.
+                          * It had `old_size` bytes; the first `len` of them follow */
+    JOURNAL_SYNC,        /* records before `upto` that concern `file` are on stable storage */
+    JOURNAL_SYNC_FAILED, /* those of them that no sync has covered before never will be.  The kernel calls their pages
+                          * clean and goes on showing them, and no later sync writes them */
     JOURNAL_NAME,        /* the path that follows is about to mean inode `file` (0: nothing) instead of `before` */
     JOURNAL_RENAME,   /* two paths follow, each with its zero: `file` moves from one to the other, replacing `before` */
     JOURNAL_SYNC_DIR, /* records before `upto` that concern names in the folder that follows are on stable storage */

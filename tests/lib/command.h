@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Runs `anchord` with the arguments up to NULL and asserts its exit code; gives what it printed (standard
- * output and error together), the caller's to free(). */
+/* Runs `anchord` with the arguments up to NULL and asserts its exit code.  Gives what it printed (standard output and
+ * error together), the caller's to free(). */
 char *command(int exit_code, const char *first, ...);
 /* The same when the text does not matter. */
 #define command_only(...) free(command(__VA_ARGS__))

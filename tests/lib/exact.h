@@ -4,9 +4,9 @@
  *     exact_forward(x, pixels);               exact_output(x) is z
  *     x->tensors[i][k] += h; ...              and again: a slope without the noise of fp32
  *
- * A ReLU has a corner: where fp32 and double lie on different sides of it, the gradients of the two networks differ by more
- * than rounding, and both are right.  exact_take_sides() makes this network take the sides that the learner took in its last
- * forward, which leaves rounding alone.
+ * A ReLU has a corner.  Where fp32 and double lie on different sides of it, the gradients of the two networks differ by
+ * more than rounding, and both are right.  exact_take_sides() makes this network take the sides that the learner took
+ * in its last forward, which leaves rounding alone.
  */
 #ifndef ANCHORD_TESTS_LIB_EXACT_H
 #define ANCHORD_TESTS_LIB_EXACT_H

@@ -1,6 +1,6 @@
 /* generation_steps.h - a change of a collection's generation, step by step and without an encoder, for tests of the store.
  *
- * Vectors are those of stores.h: generation g sees content c as the vector of number g * 10000 + c, but the first
+ * Vectors are those of stores.h.  Generation g sees content c as the vector of number g * 10000 + c.  Only the first
  * generation sees it as number c, as stores_put() stores it.
  */
 #ifndef ANCHORD_TESTS_LIB_GENERATION_STEPS_H
@@ -29,7 +29,7 @@ bool generation_steps_complete(struct store *s, const struct generation_row *row
 /* Sweeps until nothing is left. */
 bool generation_steps_sweep(struct store *s, int64_t generation, struct err *e);
 
-/* What generation `number` sees in a content. */
+/* The number of the vector that generation `number` sees in a content. */
 unsigned generation_steps_number(int64_t generation, unsigned content);
 /* Puts an image whose label tells its content, with the vector of the active generation. */
 bool generation_steps_put(struct store *s, const char *id, unsigned content, struct err *e);

@@ -1,8 +1,8 @@
 /* history.h - what each id was and when, as its writer saw it, and whether a search's answer may be true.
  *
  * An id has one writer, who asks one thing at a time: a change happens at some moment between its request and its
- * answer.  So at any moment an id is in one of at most two states, and an answer is true when there is a moment between
- * its own request and its own answer at which it is what an exact search gives of possible states.
+ * answer.  So at any moment an id is in one of at most two states.  An answer is true when, at some moment between its
+ * request and its arrival, an exact search of possible states gives it.
  *
  * States are told apart by the stamp that the label carries, pictures by their number.
  *

@@ -1,8 +1,15 @@
 /* http_double.h - listeners on free ports in front of a service that is a double.
  *
- * Its routes: GET /fast (answers path and query), GET /slow (waits on a shelf until let go; with a query, DOUBLE_LARGE bytes more), GET /none (204), GET /rated
- * (needs a key), POST /echo (up to 700,000 bytes), POST /write (needs a key with the role write), GET /stream (an answer that goes
- * on: "begins\n", then what stream_give() gives), GET /flood (one that has 64 KB more whenever it is asked).
+ * Its routes:
+ *
+ *     GET /fast     answers path and query
+ *     GET /slow     waits on a shelf until let go; with a query, DOUBLE_LARGE bytes more
+ *     GET /none     204
+ *     GET /rated    needs a key
+ *     POST /echo    up to 700,000 bytes
+ *     POST /write   needs a key with the role write
+ *     GET /stream   an answer that goes on: "begins\n", then what stream_give() gives
+ *     GET /flood    one that has 64 KB more whenever it is asked
  */
 #ifndef ANCHORD_TESTS_LIB_HTTP_DOUBLE_H
 #define ANCHORD_TESTS_LIB_HTTP_DOUBLE_H

@@ -1,7 +1,7 @@
 /* kill_loop.h - a server that is killed again and again on the same data, with a ledger of what it promised.
  *
- * Three ways to die: the process is killed and the page cache lives; power is lost and nothing survives that was not
- * synced; power is lost and a random beginning of it survives.
+ * There are three ways to die.  The process is killed and the page cache lives.  Power is lost and nothing survives
+ * that was not synced.  Power is lost and a random beginning of it survives.
  */
 #ifndef ANCHORD_TESTS_LIB_KILL_LOOP_H
 #define ANCHORD_TESTS_LIB_KILL_LOOP_H

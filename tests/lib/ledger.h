@@ -1,8 +1,8 @@
 /* ledger.h - clients that write down what they were promised, and the check after a crash that it holds.
  *
  * Each writer owns some ids and puts, replaces, patches and deletes them, one request at a time.  For each id the
- * ledger knows the state that was acknowledged last, and the state that a request without an answer would have made:
- * after a crash the id must be in one or the other, whole.  The check asks the server in every way it can be asked:
+ * ledger knows the state that was acknowledged last, and the state that a request without an answer would have made.
+ * After a crash the id must be in one or the other, whole.  The check asks the server in every way it can be asked:
  *
  *     lost       an acknowledged state is not there
  *     phantom    something is there that nobody wrote

@@ -1,8 +1,8 @@
 /* load.h - many keep-alive connections driven from one thread, and how long their answers took.
  *
  * Closed loop: each connection sends its next request when its answer is there.  Open loop (`rate` > 0): requests are
- * planned at even distances and their time counts from the planned moment, so that a slow server cannot slow down
- * the clock that it is measured by.
+ * planned at even distances and their time counts from the planned moment.  So a slow server cannot slow down the clock
+ * that it is measured by.
  *
  *     struct load_result r;
  *     load_run(&(struct load){.port = port, .connections = 8, .seconds = 5, .requests = list, .n = 200}, &r, e);

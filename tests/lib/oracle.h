@@ -16,8 +16,8 @@ const struct json *oracle_result(const char *id, const char *key); /* from `inte
 double oracle_number(const struct json *object, const char *key);
 double oracle_setting(const char *id, const char *key); /* a number from `hyperparameters` */
 
-/* Reads a list, or a list of lists, of numbers into out, row by row; gives the number of rows, and in *d the
- * length of a row (1 for a plain list). */
+/* Reads a list, or a list of lists, of numbers into out, row by row.  Gives the number of rows, and in *d the length of
+ * a row (1 for a plain list). */
 size_t oracle_rows(const struct json *list, float *out, size_t *d);
 
 #endif

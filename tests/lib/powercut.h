@@ -1,8 +1,9 @@
 /* powercut.h - takes back what a killed process had written and not synced (tests/faults/journal.h).
  *
- * Two ways: with `rng` NULL nothing survives that was not synced, the worst that an honest disk may do; with `rng`
- * each file and each folder keeps a random beginning of its unsynced changes, as when the kernel was about to write
- * them back.  What a sync that failed should have covered stays lost whatever is synced later, unless it is written again.
+ * There are two ways.  With `rng` NULL nothing survives that was not synced, the worst that an honest disk may do.
+ * With `rng` each file and each folder keeps a random beginning of its unsynced changes, as when the kernel was about
+ * to write them back.  Bytes that a failed sync should have covered stay lost whatever is synced later, unless they are
+ * written again.
  */
 #ifndef ANCHORD_TESTS_LIB_POWERCUT_H
 #define ANCHORD_TESTS_LIB_POWERCUT_H

@@ -12,8 +12,8 @@
 #include "tests/lib/client.h"
 #include "tests/lib/process.h"
 
-/* Raw bytes on a connection of their own; 4xx and 5xx must carry the error object, and everything must be over within
- * t_patience(max_s), and takes max_s seconds of a processor at most (0: 1). */
+/* Raw bytes on a connection of their own; 4xx and 5xx must carry the error object.  Everything must be over within
+ * t_patience(max_s), and take max_s seconds of a processor at most (0: 1). */
 void probe_raw(struct server *s, const char *what, const char *pattern, const void *bytes, size_t len, double max_s);
 void probe_text(struct server *s, const char *what, const char *pattern, const char *text);
 /* One well-formed request; for a 4xx or 5xx the body must be the error object.  `code` NULL: any. */

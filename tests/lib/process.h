@@ -71,8 +71,8 @@ const char *server_log_end(const struct server *s, char *out, size_t size);
 /* How often `text` is in the log. */
 size_t server_log_count(const struct server *s, const char *text);
 
-/* Runs the program with these arguments (NULL at the end) to its end, at most t_patience(60) s; standard output and error go
- * to *out, the caller's to free().  Exit code or minus signal. */
+/* Runs the program with these arguments (NULL at the end) to its end, at most t_patience(60) s.  Standard output and
+ * error go to *out, the caller's to free().  Exit code or minus signal. */
 int program_run(const char *const *args, const char *const *env, char **out);
 
 /* A small model file, made once for the life of the test program. */

@@ -1,7 +1,7 @@
 /* results_table.h - the table of what was sent, what should come back, and what came back.
  *
- * Each row is printed; when $RESULTS_TABLE names a file, it is also appended there as a row of a Markdown table, from which
- * `make torture` makes docs/bad-input.md.
+ * Each row is printed.  When $RESULTS_TABLE names a file, it is also appended there as a row of a Markdown table, from
+ * which `make torture` makes docs/bad-input.md.
  */
 #ifndef ANCHORD_TESTS_LIB_RESULTS_TABLE_H
 #define ANCHORD_TESTS_LIB_RESULTS_TABLE_H

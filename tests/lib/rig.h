@@ -45,7 +45,7 @@ const struct json *outcome_at(const struct outcome *r, const char *path);
 const char *outcome_text(const struct outcome *r, const char *path);
 double outcome_number(const struct outcome *r, const char *path); /* NaN when absent */
 
-/* What a request has beyond its first line; all optional. */
+/* The parts of a request beyond its first line; all optional. */
 struct extra {
     const char *type;
     const void *body;

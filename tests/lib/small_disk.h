@@ -1,8 +1,8 @@
 /* small_disk.h - a disk with so many bytes and inodes left, played in front of the C library's calls.
  *
- * A program that names one of these functions has all its file calls pass through it, SQLite's included.  What grows a
- * file below the folder takes bytes, a new name takes an inode, both come back when they go; what finds too little
- * fails with ENOSPC, a write after what still fits.
+ * A program that names one of these functions has all its file calls pass through it, SQLite's included.  Growth of a
+ * file below the folder takes bytes, a new name takes an inode, and both come back when they go.  A call that finds too
+ * little fails with ENOSPC, a write after what still fits.
  */
 #ifndef ANCHORD_TESTS_LIB_SMALL_DISK_H
 #define ANCHORD_TESTS_LIB_SMALL_DISK_H

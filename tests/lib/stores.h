@@ -40,8 +40,8 @@ bool stores_delete(struct store *s, const char *id, struct err *e);
 bool stores_finds(struct store *s, unsigned content, const char *id);
 /* Files below DIR/blobs. */
 size_t stores_count_files(const char *dir);
-/* Every image of `default` (at most 1000) can be read, has its file and is found; `dir` (may be NULL): and there are
- * no files without an image. */
+/* Every image of `default` (at most 1000) can be read, has its file and is found.  `dir` (may be NULL) has no files
+ * without an image. */
 bool stores_check(struct store *s, const char *dir, struct err *e);
 
 #endif
