@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-struct picture {
+struct sample {
     struct image image; /* empty: not kept */
     bool good;
 };
@@ -16,7 +16,7 @@ struct picture {
 struct dataset {
     struct manifest *manifest;
     struct dataset_options o;
-    struct picture *pictures; /* one for each item */
+    struct sample *samples; /* one for each item */
     size_t damaged;
     _Atomic size_t used; /* bytes of decoded pictures */
 };
@@ -37,18 +37,18 @@ static void check_item(size_t i, size_t slot, void *context)
     struct dataset *d = context;
     struct err e = {0};
     (void)slot;
-    struct picture *p = &d->pictures[i];
-    if (!decode(d, i, &p->image, &e)) {
+    struct sample *s = &d->samples[i];
+    if (!decode(d, i, &s->image, &e)) {
         char quoted[240];
         log_warn("dataset", "skipped=%s reason=\"%s\"", log_quote(d->manifest->items[i].path, quoted, sizeof quoted),
                  e.text);
         return;
     }
-    p->good = true;
-    size_t bytes = (size_t)p->image.width * p->image.height * 3;
+    s->good = true;
+    size_t bytes = (size_t)s->image.width * s->image.height * 3;
     if (atomic_fetch_add(&d->used, bytes) + bytes > d->o.memory) {
         atomic_fetch_sub(&d->used, bytes);
-        image_clear(&p->image);
+        image_clear(&s->image);
     }
 }
 
@@ -59,17 +59,17 @@ static void report(size_t done, size_t all, void *context)
         d->o.progress(done, all, d->o.context);
 }
 
-/* Takes the damaged items out of the manifest and of the pictures. */
+/* Takes the damaged items out of the manifest and of the samples. */
 static void drop_damaged(struct dataset *d)
 {
     size_t kept = 0;
     for (size_t i = 0; i < d->manifest->n; i++) {
-        if (!d->pictures[i].good) {
+        if (!d->samples[i].good) {
             free(d->manifest->items[i].path);
             continue;
         }
         d->manifest->items[kept] = d->manifest->items[i];
-        d->pictures[kept++] = d->pictures[i];
+        d->samples[kept++] = d->samples[i];
     }
     d->damaged = d->manifest->n - kept;
     d->manifest->n = kept;
@@ -82,7 +82,7 @@ struct dataset *dataset_open(struct manifest *m, const struct dataset_options *o
     d->o = *o;
     if (!d->o.memory)
         d->o.memory = (size_t)2 << 30;
-    d->pictures = mem_new(m->n, sizeof *d->pictures);
+    d->samples = mem_new(m->n, sizeof *d->samples);
     pool_each(o->pool, m->n, check_item, report, d);
     drop_damaged(d);
     if (m->n)
@@ -97,8 +97,8 @@ void dataset_close(struct dataset *d)
     if (!d)
         return;
     for (size_t i = 0; i < d->manifest->n; i++)
-        image_clear(&d->pictures[i].image);
-    free(d->pictures);
+        image_clear(&d->samples[i].image);
+    free(d->samples);
     free(d);
 }
 
@@ -109,9 +109,9 @@ size_t dataset_damaged(const struct dataset *d)
 
 bool dataset_image(const struct dataset *d, size_t i, struct image *out, bool *owned, struct err *e)
 {
-    *owned = !d->pictures[i].image.rgb;
+    *owned = !d->samples[i].image.rgb;
     if (*owned)
         return decode(d, i, out, e);
-    *out = d->pictures[i].image;
+    *out = d->samples[i].image;
     return true;
 }

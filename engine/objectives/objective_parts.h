@@ -1,4 +1,4 @@
-/* objective_parts.h - what the files of the objectives share: the loss that runs, and settings that several have. */
+/* objective_parts.h - what the files of the objectives share (loss.c): the loss that runs, and settings that several have. */
 #ifndef ANCHORD_ENGINE_OBJECTIVES_OBJECTIVE_PARTS_H
 #define ANCHORD_ENGINE_OBJECTIVES_OBJECTIVE_PARTS_H
 

@@ -18,7 +18,7 @@ struct backdrop {
     double angle_cos, angle_sin, roughness;
 };
 
-struct picture {
+struct canvas {
     const struct kind *kind;
     struct scene scene;
     struct pose pose;
@@ -26,50 +26,6 @@ struct picture {
     double shadow_x, shadow_y; /* from a shadow towards what throws it */
     struct rng grain;
 };
-
-/* ---- helpers that the painters share ---- */
-
-struct colour mix_colours(struct colour a, struct colour b, double t)
-{
-    return (struct colour){a.r + (b.r - a.r) * t, a.g + (b.g - a.g) * t, a.b + (b.b - a.b) * t};
-}
-
-struct colour dim_colour(struct colour c, double factor)
-{
-    return (struct colour){c.r * factor, c.g * factor, c.b * factor};
-}
-
-/* A number in 0..1 for each point of the integer grid. */
-static double lattice(uint64_t seed, int64_t x, int64_t y)
-{
-    uint64_t h = seed ^ (uint64_t)x * 0x9e3779b97f4a7c15u ^ (uint64_t)y * 0xc2b2ae3d27d4eb4fu;
-    h = (h ^ (h >> 29)) * 0xbf58476d1ce4e5b9u;
-    h = (h ^ (h >> 32)) * 0x94d049bb133111ebu;
-    return (double)((h ^ (h >> 29)) >> 11) * 0x1p-53;
-}
-
-double smooth_noise(uint64_t seed, double x, double y)
-{
-    const double left = floor(x), top = floor(y);
-    const int64_t i = (int64_t)left, j = (int64_t)top;
-    double u = x - left, v = y - top;
-    u = u * u * (3 - 2 * u);
-    v = v * v * (3 - 2 * v);
-    const double above = lattice(seed, i, j) * (1 - u) + lattice(seed, i + 1, j) * u;
-    const double below = lattice(seed, i, j + 1) * (1 - u) + lattice(seed, i + 1, j + 1) * u;
-    return above * (1 - v) + below * v;
-}
-
-double cloud_noise(uint64_t seed, double x, double y)
-{
-    double sum = 0, weight = 0.5;
-    for (uint64_t octave = 0; octave < 4; octave++, weight *= 0.5) {
-        sum += weight * smooth_noise(seed + octave, x, y);
-        x *= 2;
-        y *= 2;
-    }
-    return sum / 0.9375; /* of all weights */
-}
 
 /* ---- the seed's decisions ---- */
 
@@ -97,13 +53,13 @@ static struct pose choose_pose(const struct kind *k, struct rng *r)
 }
 
 /* The painters see the light from where they stand: turned like their thing. */
-static void turn_light(struct picture *p)
+static void turn_light(struct canvas *c)
 {
-    const double x = p->scene.light_x, y = p->scene.light_y;
-    p->shadow_x = 0.09 * x;
-    p->shadow_y = 0.09 * y;
-    p->scene.light_x = x * p->pose.cos + y * p->pose.sin;
-    p->scene.light_y = y * p->pose.cos - x * p->pose.sin;
+    const double x = c->scene.light_x, y = c->scene.light_y;
+    c->shadow_x = 0.09 * x;
+    c->shadow_y = 0.09 * y;
+    c->scene.light_x = x * c->pose.cos + y * c->pose.sin;
+    c->scene.light_y = y * c->pose.cos - x * c->pose.sin;
 }
 
 static struct backdrop choose_backdrop(struct rng *r)
@@ -119,27 +75,27 @@ static struct backdrop choose_backdrop(struct rng *r)
 
 /* ---- composing ---- */
 
-static struct paint look(const struct picture *p, double x, double y)
+static struct paint look(const struct canvas *c, double x, double y)
 {
-    const double dx = (x - p->pose.x) * p->pose.scale, dy = (y - p->pose.y) * p->pose.scale;
-    return p->kind->paint(&p->scene, dx * p->pose.cos + dy * p->pose.sin, dy * p->pose.cos - dx * p->pose.sin);
+    const double dx = (x - c->pose.x) * c->pose.scale, dy = (y - c->pose.y) * c->pose.scale;
+    return c->kind->paint(&c->scene, dx * c->pose.cos + dy * c->pose.sin, dy * c->pose.cos - dx * c->pose.sin);
 }
 
-static struct colour backdrop_at(const struct picture *p, double x, double y)
+static struct colour backdrop_at(const struct canvas *c, double x, double y)
 {
-    const struct backdrop *b = &p->backdrop;
+    const struct backdrop *b = &c->backdrop;
     const double along = 0.5 + 0.35 * (x * b->angle_cos + y * b->angle_sin);
-    const double rough = 1 + b->roughness * (2 * cloud_noise(p->scene.seed ^ 1, 9 * x, 9 * y) - 1);
-    const double shadow = look(p, x + p->shadow_x, y + p->shadow_y).cover;
+    const double rough = 1 + b->roughness * (2 * cloud_noise(c->scene.seed ^ 1, 9 * x, 9 * y) - 1);
+    const double shadow = look(c, x + c->shadow_x, y + c->shadow_y).cover;
     return dim_colour(mix_colours(b->near, b->far, along), rough * (1 - 0.35 * shadow));
 }
 
-static struct colour colour_at(const struct picture *p, double x, double y)
+static struct colour colour_at(const struct canvas *c, double x, double y)
 {
-    const struct paint top = look(p, x, y);
-    if (p->kind->fills || top.cover >= 1)
+    const struct paint top = look(c, x, y);
+    if (c->kind->fills || top.cover >= 1)
         return top.colour;
-    return mix_colours(backdrop_at(p, x, y), top.colour, top.cover);
+    return mix_colours(backdrop_at(c, x, y), top.colour, top.cover);
 }
 
 static uint8_t to_byte(double v)
@@ -148,16 +104,16 @@ static uint8_t to_byte(double v)
     return (uint8_t)(fmin(v, 255) + 0.5);
 }
 
-static void draw_pixel(struct picture *p, uint32_t side, uint32_t x, uint32_t y, uint8_t *rgb)
+static void draw_pixel(struct canvas *c, uint32_t side, uint32_t x, uint32_t y, uint8_t *rgb)
 {
     struct colour sum = {0, 0, 0};
     for (int i = 0; i < SAMPLES * SAMPLES; i++) {
         const double u = (x + (i % SAMPLES + 0.5) / SAMPLES) * 2 / side - 1;
         const double v = (y + (i / SAMPLES + 0.5) / SAMPLES) * 2 / side - 1;
-        const struct colour c = colour_at(p, u, v);
-        sum = (struct colour){sum.r + c.r, sum.g + c.g, sum.b + c.b};
+        const struct colour one = colour_at(c, u, v);
+        sum = (struct colour){sum.r + one.r, sum.g + one.g, sum.b + one.b};
     }
-    const double grain = rng_between(&p->grain, 0.97, 1.03);
+    const double grain = rng_between(&c->grain, 0.97, 1.03);
     sum = dim_colour(sum, grain / (SAMPLES * SAMPLES));
     rgb[0] = to_byte(sum.r);
     rgb[1] = to_byte(sum.g);
@@ -178,14 +134,14 @@ bool draw_picture(uint32_t kind, uint64_t seed, uint32_t side, struct image *out
         return err_set(e, ERR_BAD_INPUT, "a drawn picture has %d to %d pixels a side", MIN_SIDE, MAX_SIDE);
     if (!image_new(side, side, out, e))
         return false;
-    struct picture p = {.kind = &draw_kinds[kind]};
-    p.scene = choose_scene(&r);
-    p.pose = choose_pose(p.kind, &r);
-    p.backdrop = choose_backdrop(&r);
-    p.grain = r;
-    turn_light(&p);
+    struct canvas c = {.kind = &draw_kinds[kind]};
+    c.scene = choose_scene(&r);
+    c.pose = choose_pose(c.kind, &r);
+    c.backdrop = choose_backdrop(&r);
+    c.grain = r;
+    turn_light(&c);
     for (uint32_t y = 0; y < side; y++)
         for (uint32_t x = 0; x < side; x++)
-            draw_pixel(&p, side, x, y, out->rgb + ((size_t)y * side + x) * 3);
+            draw_pixel(&c, side, x, y, out->rgb + ((size_t)y * side + x) * 3);
     return true;
 }

@@ -7,11 +7,8 @@
 #define ANCHORD_ENGINE_PICTURES_DRAW_KINDS_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
-struct colour { /* linear in brightness, about 0..1 */
-    double r, g, b;
-};
+#include "engine/pictures/draw_tools.h"
 
 struct scene { /* what the seed has decided */
     uint64_t seed;
@@ -32,11 +29,5 @@ struct kind {
     double turn; /* most rotation, radians */
 };
 extern const struct kind draw_kinds[];
-
-struct colour mix_colours(struct colour a, struct colour b, double t); /* t = 0: a */
-struct colour dim_colour(struct colour c, double factor);
-/* Smooth noise in 0..1 with features of about 1 unit, and its sum over octaves. */
-double smooth_noise(uint64_t seed, double x, double y);
-double cloud_noise(uint64_t seed, double x, double y);
 
 #endif

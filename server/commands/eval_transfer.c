@@ -17,7 +17,7 @@
 #include "server/process/app_settings.h"
 
 enum { SEED = 1, NAME_LEAST = 6 };
-static const double TEST_PART = 0.2;
+static const double test_part = 0.2;
 
 struct judge { /* what is the same for all folders */
     const struct conf *conf;
@@ -80,7 +80,7 @@ static bool measure_parts(const struct judge *j, struct labelled *a, const struc
     float *x = mem_aligned(n * d, sizeof *x);
     int32_t *labels = mem_new(n, sizeof *labels);
     if (!b)
-        manifest_split(&a->manifest, TEST_PART, SEED);
+        manifest_split(&a->manifest, test_part, SEED);
     r->labels = a->manifest.n_labels;
     r->n_train = append(a, d, b ? -1 : 0, x, labels, 0);
     r->n_test = append(b ? b : a, d, b ? -1 : 1, x, labels, r->n_train) - r->n_train;
