@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fails when an include points the wrong way, when a third-party library is used outside its home, or when the calls
-# within index/ go round in a circle.
+# within index/, api/ and server/ go round in a circle.
 set -u
 bad=0
 
@@ -90,10 +90,10 @@ calls 'dsyev_' engine/kernels/eigen_blas.c
 calls 'omp_[sg]et_[a-z_]+' engine/kernels/gemm_blas.c engine/judging/evaluate.c
 calls 'sqlite3_|PRAGMA|[a-z%]-wal\b' index/catalog/sql.c
 
-# ---- calls within index/, by the linker's symbols, where it has been built ----
+# ---- calls within index/, api/ and server/, by the linker's symbols, where they have been built ----
 
 built=${B:-build/release}
-objects=$(find index -name '*.c' -o -name '*.cc' | sed -E "s|(.*)\.cc?$|$built/\1.o|" | while read -r o; do
+objects=$(find index api server -name '*.c' -o -name '*.cc' | sed -E "s|(.*)\.cc?$|$built/\1.o|" | while read -r o; do
     [ -e "$o" ] && echo "$o"; done)
 [ -z "$objects" ] || complain 'calls in a circle' "$(nm -A $objects | awk '
     {at = index($0, ":"); n = split(substr($0, at + 1), part, " "); file = substr($0, 1, at - 1); name = part[n]}

@@ -8,6 +8,10 @@
 
 #define EVENT_STREAM "text/event-stream"
 
+enum { JOBS_PAGE = 20, JOBS_PAGE_MOST = 100 }; /* of jobs and of events */
+
+/* ERR_NOT_IMPLEMENTED where no jobs are run. */
+MUST_CHECK bool has_jobs(struct call *c);
 /* A job in OpenAI's shape. */
 void write_job(struct json_writer *w, const struct job *j);
 
