@@ -77,7 +77,7 @@ static bool place_model(struct group *g, const struct write *w, struct err *e)
     uint64_t bytes;
     store_model_path(g->store, w->model.row.id, place, sizeof place);
     snprintf(twin, sizeof twin, "%s.twin", w->model.file);
-    snprintf(dir, sizeof dir, "%s/models", g->store->dir);
+    path_join(dir, g->store->dir, "models");
     bool ok = link(w->model.file, twin) == 0 || backup_copy_file(w->model.file, twin, sha256, &bytes, e);
     if (ok && rename(twin, place) != 0)
         ok = err_sys(e, "naming the file of the model %s", w->model.row.id);

@@ -46,7 +46,7 @@ static void make_name(const struct store *s, char *out, size_t size)
     char path[PATH_MAX];
     do {
         random_name(out, size);
-        snprintf(path, sizeof path, "%s/backups/%s", s->dir, out);
+        path_join(path, s->dir, "backups/%s", out);
     } while (access(path, F_OK) == 0);
 }
 
@@ -76,9 +76,8 @@ static bool copy_image(struct backup *b, struct session *copy, struct blobs *to,
 
 static bool copy_images(struct backup *b, struct session *copy, struct err *e)
 {
-    char path[PATH_MAX + 16];
-    snprintf(path, sizeof path, "%s/blobs", b->dir);
-    struct blobs *to = blobs_open(path, e);
+    char path[PATH_MAX];
+    struct blobs *to = blobs_open(path_join(path, b->dir, "blobs"), e);
     bool ok = to != NULL;
     for (unsigned folder = 0; ok && folder < 256; folder++) {
         char two[3], (*hashes)[HASH_HEX] = NULL;
@@ -97,15 +96,15 @@ static bool copy_images(struct backup *b, struct session *copy, struct err *e)
 /* ---- models ---- */
 
 /* By what it is: an id may be another model's tomorrow. */
-static void pinned_path(const char *folder, const struct model_row *row, char out[PATH_MAX + 160])
+static void pinned_path(const char *folder, const struct model_row *row, char out[PATH_MAX])
 {
-    snprintf(out, PATH_MAX + 160, "%s/%s", folder, row->fingerprint[0] ? row->fingerprint : row->id);
+    path_join(out, folder, "%s", row->fingerprint[0] ? row->fingerprint : row->id);
 }
 
 /* On the writer's thread, as every deletion of a model. */
 bool backup_pin_model(const struct store *s, const struct model_row *row)
 {
-    char from[PATH_MAX], to[PATH_MAX + 160];
+    char from[PATH_MAX], to[PATH_MAX];
     if (!s->pinned)
         return false;
     store_model_path(s, row->id, from, sizeof from);
@@ -113,7 +112,7 @@ bool backup_pin_model(const struct store *s, const struct model_row *row)
     return rename(from, to) == 0;
 }
 
-static void find_model(const struct backup *b, const struct model_row *row, char out[PATH_MAX + 160])
+static void find_model(const struct backup *b, const struct model_row *row, char out[PATH_MAX])
 {
     pinned_path(b->pinned, row, out);
     if (access(out, F_OK) != 0)
@@ -124,7 +123,7 @@ static void find_model(const struct backup *b, const struct model_row *row, char
 static bool check_and_copy(struct backup *b, const struct model_row *row, const char *to, char sha256[HASH_HEX],
                            uint64_t *bytes, struct err *why)
 {
-    char from[PATH_MAX + 160], again[PATH_MAX + 160];
+    char from[PATH_MAX], again[PATH_MAX];
     find_model(b, row, from);
     if (store_check_model(b->store, row, from, why) && backup_copy_file(from, to, sha256, bytes, why))
         return true;
@@ -138,11 +137,11 @@ static bool check_and_copy(struct backup *b, const struct model_row *row, const 
 
 static bool copy_model(struct backup *b, const struct model_row *row, const char *dir, struct err *e)
 {
-    char to[PATH_MAX + 160];
+    char to[PATH_MAX];
     struct backup_model *m = &b->file.models[b->file.n_models];
     struct err why = {0};
     uint64_t bytes = 0;
-    snprintf(to, sizeof to, "%s/%s.safetensors", dir, row->id);
+    path_join(to, dir, "%s.safetensors", row->id);
     snprintf(m->id, sizeof m->id, "%s", row->id);
     if (!check_and_copy(b, row, to, m->sha256, &bytes, &why)) {
         unlink(to);
@@ -158,10 +157,10 @@ static bool copy_model(struct backup *b, const struct model_row *row, const char
 
 static bool copy_models(struct backup *b, struct session *copy, struct err *e)
 {
-    char dir[PATH_MAX + 16];
+    char dir[PATH_MAX];
     struct model_row *rows;
     size_t n;
-    snprintf(dir, sizeof dir, "%s/models", b->dir);
+    path_join(dir, b->dir, "models");
     if (!file_make_dirs(dir, e) || !catalog_models(copy, &rows, &n, e))
         return false;
     bool ok = true;
@@ -188,11 +187,11 @@ static bool copy_files(struct backup *b, const char *catalog, struct err *e)
 
 static bool make(struct backup *b, struct err *e)
 {
-    char backups[PATH_MAX], path[PATH_MAX + 32], final[PATH_MAX];
+    char backups[PATH_MAX], path[PATH_MAX], final[PATH_MAX];
     b->file.created_at = clock_unix();
-    snprintf(backups, sizeof backups, "%s/backups", b->store->dir);
-    snprintf(final, sizeof final, "%s/%s", backups, b->write->backup);
-    snprintf(path, sizeof path, "%s/" CATALOG_FILE, b->dir);
+    path_join(backups, b->store->dir, "backups");
+    path_join(final, backups, "%s", b->write->backup);
+    path_join(path, b->dir, CATALOG_FILE);
     if (!file_make_dirs(b->dir, e) || !copy_catalog(b, path, e) || !copy_files(b, path, e) ||
         !backup_file_write(&b->file, b->dir, e) || !file_sync_dir(b->dir, e))
         return false;
@@ -236,8 +235,8 @@ static void backup_free(struct backup *b)
 /* From now on a model that is deleted leaves its file where the backup finds it: the copy of the catalogue may name it. */
 static bool begin_pins(struct backup *b, struct err *e)
 {
-    char path[PATH_MAX + 16];
-    snprintf(path, sizeof path, "%s/backups/pinned.tmp", b->store->dir);
+    char path[PATH_MAX];
+    path_join(path, b->store->dir, "backups/pinned.tmp");
     if (!file_make_dirs(path, e))
         return false;
     b->store->pinned = b->pinned = mem_text(path);
@@ -250,7 +249,7 @@ struct backup *backup_start(struct store *s, struct write *write, void (*done)(v
     struct backup *b = mem_new(1, sizeof *b);
     *b = (struct backup){.store = s, .write = write, .done = done, .arg = arg};
     make_name(s, write->backup, sizeof write->backup);
-    snprintf(b->dir, sizeof b->dir, "%s/backups/%s.tmp", s->dir, write->backup);
+    path_join(b->dir, s->dir, "backups/%s.tmp", write->backup);
     if (begin_pins(b, e) && thread_start(&b->thread, "backup", backup_main, b, e))
         return b;
     backup_free(b);

@@ -56,8 +56,7 @@ bool backup_file_write(const struct backup_file *f, const char *dir, struct err 
     jw_end(&w);
     write_flaws(&w, &f->left_out);
     jw_end(&w);
-    snprintf(path, sizeof path, "%s/backup.json", dir);
-    bool ok = file_replace(path, text.data, text.len, e);
+    bool ok = file_replace(path_join(path, dir, "backup.json"), text.data, text.len, e);
     buf_clear(&text);
     return ok;
 }
@@ -116,9 +115,8 @@ bool backup_file_read(struct backup_file *out, const char *dir, struct err *e)
     const struct json *models = NULL;
     struct json *doc = NULL;
     *out = (struct backup_file){0};
-    snprintf(path, sizeof path, "%s/backup.json", dir);
-    bool ok = file_read(path, JSON_MAX, &text, &len, e) && (doc = json_parse(text, len, 0, e)) &&
-              json_get_int(doc, "format", FORMAT, FORMAT, &format, e) &&
+    bool ok = file_read(path_join(path, dir, "backup.json"), JSON_MAX, &text, &len, e) &&
+              (doc = json_parse(text, len, 0, e)) && json_get_int(doc, "format", FORMAT, FORMAT, &format, e) &&
               json_get_int(doc, "created_at", 0, INT64_MAX, &out->created_at, e) &&
               json_get_int(doc, "images", 0, INT64_MAX, &out->images, e) &&
               json_get_int(doc, "bytes", 0, INT64_MAX, &out->bytes, e) &&

@@ -41,7 +41,7 @@ static unsigned folder_of(const char *sha256)
 
 static void path_of(const struct blobs *b, const char *sha256, const char *ending, char out[PATH_MAX])
 {
-    snprintf(out, PATH_MAX, "%s/%.2s/%s%s", b->dir, sha256, sha256, ending);
+    path_join(out, b->dir, "%.2s/%s%s", sha256, sha256, ending);
 }
 
 static bool make_folders(const char *dir, struct err *e)
@@ -49,8 +49,7 @@ static bool make_folders(const char *dir, struct err *e)
     char path[PATH_MAX];
     bool made = false;
     for (unsigned i = 0; i < FOLDERS; i++) {
-        snprintf(path, sizeof path, "%s/%02x", dir, i);
-        if (mkdir(path, 0700) == 0)
+        if (mkdir(path_join(path, dir, "%02x", i), 0700) == 0)
             made = true;
         else if (errno != EEXIST)
             return err_sys(e, "making the folder %s", path);
@@ -176,7 +175,7 @@ bool blobs_commit(struct blobs *b, struct err *e)
         char path[PATH_MAX];
         if (!b->touched[i])
             continue;
-        snprintf(path, sizeof path, "%s/%02x", b->dir, i);
+        path_join(path, b->dir, "%02x", i);
         ok = file_sync_dir(path, e);
         if (ok)
             b->touched[i] = false;
@@ -343,8 +342,7 @@ bool blobs_list(struct blobs *b, unsigned folder, char (**out)[HASH_HEX], size_t
     char(*names)[HASH_HEX] = NULL;
     size_t room = 0;
     struct dirent *entry;
-    snprintf(path, sizeof path, "%s/%02x", b->dir, folder);
-    DIR *d = opendir(path);
+    DIR *d = opendir(path_join(path, b->dir, "%02x", folder));
     if (!d)
         return err_sys(e, "listing the image files");
     *n = 0;

@@ -24,14 +24,12 @@ static bool for_each_day(const char *dir, bool (*each)(const char *folder, long 
 {
     char path[PATH_MAX];
     bool done = false;
-    size_t used = (size_t)snprintf(path, sizeof path, "%s/orphans/", dir);
     struct dirent *entry;
-    DIR *d = used < sizeof path ? opendir(path) : NULL;
+    DIR *d = opendir(path_join(path, dir, "orphans"));
     while (d && !done && (entry = readdir(d))) {
         char *end;
         long long day = strtoll(entry->d_name, &end, 10);
-        snprintf(path + used, sizeof path - used, "%s", entry->d_name);
-        done = end != entry->d_name && *end == 0 && each(path, day, arg);
+        done = end != entry->d_name && *end == 0 && each(path_join(path, dir, "orphans/%s", entry->d_name), day, arg);
     }
     if (d)
         closedir(d);
@@ -40,10 +38,10 @@ static bool for_each_day(const char *dir, bool (*each)(const char *folder, long 
 
 bool orphans_keep(const char *dir, const char *path, const char *name, struct err *e)
 {
-    char folder[PATH_MAX], to[PATH_MAX + 80];
+    char folder[PATH_MAX], to[PATH_MAX];
     struct err why = {0};
-    snprintf(folder, sizeof folder, "%s/orphans/%lld", dir, today());
-    snprintf(to, sizeof to, "%s/%s", folder, name);
+    path_join(folder, dir, "orphans/%lld", today());
+    path_join(to, folder, "%s", name);
     bool made = file_make_dirs(folder, &why);
     if (made && file_rename(path, to))
         return true;
@@ -61,9 +59,9 @@ struct search {
 static bool move_back(const char *folder, long long day, void *arg)
 {
     const struct search *s = arg;
-    char from[PATH_MAX + 80];
+    char from[PATH_MAX];
     (void)day;
-    snprintf(from, sizeof from, "%s/%s", folder, s->name);
+    path_join(from, folder, "%s", s->name);
     return file_rename(from, s->path);
 }
 

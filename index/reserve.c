@@ -23,7 +23,7 @@ struct reserve {
 
 static void path_of(const struct reserve *r, char out[PATH_MAX])
 {
-    snprintf(out, PATH_MAX, "%s/ballast", r->dir);
+    path_join(out, r->dir, "ballast");
 }
 
 struct reserve *reserve_open(const char *dir, uint64_t min_free)

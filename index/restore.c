@@ -17,13 +17,13 @@
 #include "index/catalog/catalog.h"
 #include "index/store.h"
 
-enum { PATHS = PATH_MAX + 160, STAGED_MAX = 64, USERS = 100 };
+enum { STAGED_MAX = 64, USERS = 100 };
 
 static const char unfinished[] = "restoring.tmp"; /* within the data folder */
 
 struct restore {
     const char *backup;
-    char dir[PATH_MAX + 32]; /* where it is made */
+    char dir[PATH_MAX]; /* where it is made */
     struct backup_file file;
     struct flaws *skipped;   /* NULL: nothing may be */
     struct session *session; /* of the restored catalogue, in a transaction */
@@ -56,13 +56,11 @@ static bool check_empty(const char *dir, bool begun, struct err *e)
 /* What a restore has made in a folder that was empty. */
 static void take_back(const char *dir)
 {
-    char path[PATHS];
+    char path[PATH_MAX];
     for (size_t i = 0; i < COUNT(parts); i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, parts[i]);
-        file_remove_tree(path);
+        file_remove_tree(path_join(path, dir, "%s", parts[i]));
     }
-    snprintf(path, sizeof path, "%s/%s", dir, unfinished);
-    file_remove_tree(path);
+    file_remove_tree(path_join(path, dir, "%s", unfinished));
 }
 
 /* Copies one file whose hash is known. */
@@ -79,15 +77,15 @@ static bool restore_file(const char *from, const char *to, const char *expected,
 /* Into its place; what is not whole does not stay there. */
 static bool restore_model(const struct restore *r, const char *id, struct err *e)
 {
-    char from[PATHS], to[PATHS];
+    char from[PATH_MAX], to[PATH_MAX];
     const char *sha256 = NULL;
     for (size_t i = 0; i < r->file.n_models && !sha256; i++)
         if (strcmp(r->file.models[i].id, id) == 0)
             sha256 = r->file.models[i].sha256;
     if (!sha256)
         return err_set(e, ERR_NOT_FOUND, "the model %s is not in the backup: its file was damaged or missing", id);
-    snprintf(from, sizeof from, "%s/models/%s.safetensors", r->backup, id);
-    snprintf(to, sizeof to, "%s/models/%s.safetensors", r->dir, id);
+    path_join(from, r->backup, "models/%s.safetensors", id);
+    path_join(to, r->dir, "models/%s.safetensors", id);
     if (access(from, F_OK) != 0)
         return err_set(e, ERR_NOT_FOUND, "%s is missing", from);
     if (restore_file(from, to, sha256, e))
@@ -110,10 +108,10 @@ static bool skip_model(struct restore *r, const char *id, const struct err *why,
 
 static bool restore_models(struct restore *r, struct err *e)
 {
-    char dir[PATHS];
+    char dir[PATH_MAX];
     struct model_row *rows;
     size_t n;
-    snprintf(dir, sizeof dir, "%s/models", r->dir);
+    path_join(dir, r->dir, "models");
     if (!file_make_dirs(dir, e) || !catalog_models(r->session, &rows, &n, e))
         return false;
     bool ok = true;
@@ -182,10 +180,9 @@ static bool restore_folder(struct restore *r, const struct blobs *from, struct b
 
 static bool restore_images(struct restore *r, struct err *e)
 {
-    char path[PATHS], two[3];
-    snprintf(path, sizeof path, "%s/blobs", r->backup);
-    struct blobs *from = blobs_open(path, e);
-    snprintf(path, sizeof path, "%s/blobs", r->dir);
+    char path[PATH_MAX], two[3];
+    struct blobs *from = blobs_open(path_join(path, r->backup, "blobs"), e);
+    path_join(path, r->dir, "blobs");
     struct blobs *to = from ? blobs_open(path, e) : NULL;
     bool ok = to != NULL;
     for (unsigned i = 0; ok && i < 256; i++) {
@@ -219,9 +216,9 @@ static bool restore_files(struct restore *r, struct err *e)
 
 static bool make_all(struct restore *r, struct err *e)
 {
-    char from[PATHS], to[PATHS];
-    snprintf(from, sizeof from, "%s/" CATALOG_FILE, r->backup);
-    snprintf(to, sizeof to, "%s/" CATALOG_FILE, r->dir);
+    char from[PATH_MAX], to[PATH_MAX];
+    path_join(from, r->backup, CATALOG_FILE);
+    path_join(to, r->dir, CATALOG_FILE);
     if (!file_make_dirs(r->dir, e) || !restore_file(from, to, r->file.catalog_sha256, e))
         return false;
     struct catalog *c = catalog_open(to, e); /* which brings one of an older anchord up to date */
@@ -234,12 +231,12 @@ static bool make_all(struct restore *r, struct err *e)
 /* The catalogue comes last: a data folder without it holds nothing. */
 static bool move_into_place(const struct restore *r, const char *dir, struct err *e)
 {
-    char from[PATHS], to[PATHS];
+    char from[PATH_MAX], to[PATH_MAX];
     for (size_t i = 0; i < COUNT(parts); i++) {
         if (i + 1 == COUNT(parts) && !file_sync_dir(dir, e))
             return false;
-        snprintf(from, sizeof from, "%s/%s", r->dir, parts[i]);
-        snprintf(to, sizeof to, "%s/%s", dir, parts[i]);
+        path_join(from, r->dir, "%s", parts[i]);
+        path_join(to, dir, "%s", parts[i]);
         if (rename(from, to) != 0)
             return err_sys(e, "moving %s", from);
     }
@@ -248,7 +245,7 @@ static bool move_into_place(const struct restore *r, const char *dir, struct err
 
 static bool restore_into(struct restore *r, const char *dir, struct err *e)
 {
-    snprintf(r->dir, sizeof r->dir, "%s/%s", dir, unfinished);
+    path_join(r->dir, dir, "%s", unfinished);
     if (!check_empty(dir, access(r->dir, F_OK) == 0, e))
         return false;
     take_back(dir);

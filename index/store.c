@@ -26,7 +26,7 @@ static const uint64_t default_min_free = 256 << 20;
 
 static void sub_path(const struct store *s, const char *name, char out[PATH_MAX])
 {
-    snprintf(out, PATH_MAX, "%s/%s", s->dir, name);
+    path_join(out, s->dir, "%s", name);
 }
 
 static bool make_folders(struct store *s, struct err *e)

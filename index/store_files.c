@@ -84,14 +84,10 @@ static void for_each_entry(struct store *s, const char *name,
 {
     char path[PATH_MAX];
     struct dirent *entry;
-    size_t used = (size_t)snprintf(path, sizeof path, "%s/%s/", s->dir, name);
-    DIR *d = opendir(path);
-    while (d && (entry = readdir(d))) {
-        if (entry->d_name[0] == '.')
-            continue;
-        snprintf(path + used, sizeof path - used, "%s", entry->d_name);
-        each(s, path, entry->d_name, arg);
-    }
+    DIR *d = opendir(path_join(path, s->dir, "%s", name));
+    while (d && (entry = readdir(d)))
+        if (entry->d_name[0] != '.')
+            each(s, path_join(path, s->dir, "%s/%s", name, entry->d_name), entry->d_name, arg);
     if (d)
         closedir(d);
 }
@@ -135,9 +131,9 @@ static void set_model_aside(struct store *s, const char *path, const char *name,
         model_row_clear(&row);
         return;
     }
-    snprintf(to, sizeof to, "%s/strays", s->dir);
+    path_join(to, s->dir, "strays");
     bool moved = why.code == ERR_NOT_FOUND && file_make_dirs(to, NULL);
-    snprintf(to, sizeof to, "%s/strays/%s", s->dir, name);
+    path_join(to, s->dir, "strays/%s", name);
     if (moved && file_rename(path, to))
         log_warn("stray_model", "%s has no row: moved to %s", path, to);
 }
@@ -257,7 +253,7 @@ enum { BACKUP_NAME_MAX = sizeof((struct backup_row *)0)->name - 1 };
 static bool backup_path(const struct store *s, const char *name, char out[PATH_MAX], struct err *e)
 {
     size_t n = strspn(name, "0123456789abcdefTZ-");
-    snprintf(out, PATH_MAX, "%s/backups/%s", s->dir, name);
+    path_join(out, s->dir, "backups/%s", name);
     return (n > 0 && n <= BACKUP_NAME_MAX && !name[n]) || err_set(e, ERR_NOT_FOUND, "no backup %s", name);
 }
 
@@ -278,7 +274,7 @@ bool store_backup_delete(struct store *s, const char *name, struct err *e)
     if (!backup_path(s, name, path, e))
         return false;
     snprintf(gone, sizeof gone, "%s.tmp", path);
-    snprintf(backups, sizeof backups, "%s/backups", s->dir);
+    path_join(backups, s->dir, "backups");
     if (rename(path, gone) != 0)
         return errno == ENOENT ? err_set(e, ERR_NOT_FOUND, "no backup %s", name)
                                : err_sys(e, "removing the backup %s", name);

@@ -34,7 +34,7 @@ void store_degrade(struct store *s, const struct err *why)
 struct vindex *store_make_index(struct store *s, const struct collection_row *row, struct err *e)
 {
     char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/segments/%lld", s->dir, (long long)row->generation);
+    path_join(path, s->dir, "segments/%lld", (long long)row->generation);
     return vindex_new(&(struct vindex_options){.dimensions = row->dimensions,
                                                .kind = row->index,
                                                .generation = row->generation,
@@ -48,8 +48,7 @@ struct vindex *store_make_index(struct store *s, const struct collection_row *ro
 void store_remove_segments(struct store *s, int64_t generation)
 {
     char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/segments/%lld", s->dir, (long long)generation);
-    file_remove_tree(path);
+    file_remove_tree(path_join(path, s->dir, "segments/%lld", (long long)generation));
 }
 
 bool store_check_model(struct store *s, const struct model_row *row, const char *path, struct err *e)

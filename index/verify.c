@@ -18,7 +18,7 @@
 #include "index/store_parts.h"
 #include "index/vectors/segment_file.h"
 
-enum { PATHS = PATH_MAX + 300, USERS = 3 };
+enum { USERS = 3 };
 
 struct verify {
     const struct verify_options *o;
@@ -49,10 +49,10 @@ static void tell(struct verify *v, enum verify_outcome outcome, const char *what
 
 static void handle_stray(struct verify *v, const char *folder, const char *name)
 {
-    char from[PATHS], to[PATHS], dir[PATHS];
-    snprintf(from, sizeof from, "%s/%s/%s", v->store.dir, folder, name);
-    snprintf(dir, sizeof dir, "%s/strays", v->store.dir);
-    snprintf(to, sizeof to, "%s/%s", dir, name);
+    char from[PATH_MAX], to[PATH_MAX], dir[PATH_MAX];
+    path_join(from, v->store.dir, "%s/%s", folder, name);
+    path_join(dir, v->store.dir, "strays");
+    path_join(to, dir, "%s", name);
     if (!v->o->repair)
         tell(v, VERIFY_TOLD, "file without a row", from, "%s", "");
     else if (file_make_dirs(dir, NULL) && file_rename(from, to))
@@ -66,14 +66,16 @@ static void handle_stray(struct verify *v, const char *folder, const char *name)
 /* Newest first: the first backup that has the right bytes. */
 static bool take_from_backup(struct verify *v, const char *sha256, const char **backup)
 {
-    char path[PATHS];
+    char path[PATH_MAX];
     bool taken = false;
     for (size_t i = v->n_backups; i > 0 && !taken; i--) {
         void *bytes;
         size_t len;
         struct err ignored = {0};
-        snprintf(path, sizeof path, "%s/backups/%s/blobs", v->store.dir, v->backups[i - 1].name);
-        struct blobs *from = access(path, F_OK) == 0 ? blobs_open(path, &ignored) : NULL;
+        struct blobs *from =
+            access(path_join(path, v->store.dir, "backups/%s/blobs", v->backups[i - 1].name), F_OK) == 0
+                ? blobs_open(path, &ignored)
+                : NULL;
         if (from && blobs_read(from, sha256, &bytes, &len, &ignored)) {
             taken = blobs_stage(v->store.blobs, sha256, bytes, len, &ignored) && blobs_commit(v->store.blobs, &ignored);
             free(bytes);
@@ -223,14 +225,14 @@ static bool check_vectors(struct verify *v, struct err *e)
 
 static bool copy_model(struct verify *v, const struct model_row *row, const char **backup)
 {
-    char from[PATHS], to[PATHS], temp[PATHS], sha256[HASH_HEX];
+    char from[PATH_MAX], to[PATH_MAX], temp[PATH_MAX], sha256[HASH_HEX];
     uint64_t bytes;
     store_model_path(&v->store, row->id, to, sizeof to);
     snprintf(temp, sizeof temp, "%s.repair", to);
     for (size_t i = v->n_backups; i > 0; i--) {
         struct err ignored = {0};
         *backup = v->backups[i - 1].name;
-        snprintf(from, sizeof from, "%s/backups/%s/models/%s.safetensors", v->store.dir, *backup, row->id);
+        path_join(from, v->store.dir, "backups/%s/models/%s.safetensors", *backup, row->id);
         if (!store_check_model(&v->store, row, from, &ignored))
             continue;
         unlink(temp);
@@ -243,7 +245,7 @@ static bool copy_model(struct verify *v, const struct model_row *row, const char
 
 static void check_model_file(struct verify *v, const struct model_row *row)
 {
-    char path[PATHS];
+    char path[PATH_MAX];
     struct err why = {0};
     const char *backup = NULL;
     v->result->models++;
@@ -272,10 +274,9 @@ static bool is_file_of(const char *name, const struct model_row *rows, size_t n)
 
 static void check_model_strays(struct verify *v, const struct model_row *rows, size_t n)
 {
-    char path[PATHS];
+    char path[PATH_MAX];
     struct dirent *entry;
-    snprintf(path, sizeof path, "%s/models", v->store.dir);
-    DIR *d = opendir(path);
+    DIR *d = opendir(path_join(path, v->store.dir, "models"));
     while (d && (entry = readdir(d)))
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && !is_file_of(entry->d_name, rows, n))
             handle_stray(v, "models", entry->d_name);
@@ -302,11 +303,10 @@ static bool check_models(struct verify *v, struct err *e)
 
 static void check_segment(struct verify *v, const char *generation)
 {
-    char path[PATHS];
+    char path[PATH_MAX];
     struct segment_file file;
     struct err why = {0};
-    snprintf(path, sizeof path, "%s/segments/%s/1.faiss", v->store.dir, generation);
-    if (access(path, F_OK) != 0)
+    if (access(path_join(path, v->store.dir, "segments/%s/1.faiss", generation), F_OK) != 0)
         return;
     v->result->segments++;
     if (segment_file_read(path, &file, &why)) {
@@ -323,10 +323,9 @@ static void check_segment(struct verify *v, const char *generation)
 
 static void check_segments(struct verify *v)
 {
-    char path[PATHS];
+    char path[PATH_MAX];
     struct dirent *entry;
-    snprintf(path, sizeof path, "%s/segments", v->store.dir);
-    DIR *d = opendir(path);
+    DIR *d = opendir(path_join(path, v->store.dir, "segments"));
     while (d && (entry = readdir(d)))
         if (entry->d_name[0] != '.')
             check_segment(v, entry->d_name);
@@ -344,10 +343,9 @@ static void blame_catalogue(struct verify *v, const struct err *why)
 
 static bool check_all(struct verify *v, struct err *e)
 {
-    char path[PATHS];
+    char path[PATH_MAX];
     struct err why = {0};
-    snprintf(path, sizeof path, "%s/" CATALOG_FILE, v->store.dir);
-    if (access(path, F_OK) != 0)
+    if (access(path_join(path, v->store.dir, CATALOG_FILE), F_OK) != 0)
         return err_set(e, ERR_NOT_FOUND, "there is no catalogue in %s", v->store.dir);
     v->store.catalog = catalog_open(path, &why);
     if (!v->store.catalog && why.code == ERR_CORRUPT) {
@@ -359,7 +357,7 @@ static bool check_all(struct verify *v, struct err *e)
     v->session = catalog_writer(v->store.catalog);
     if (!catalog_verify(v->session, &why))
         blame_catalogue(v, &why);
-    snprintf(path, sizeof path, "%s/blobs", v->store.dir);
+    path_join(path, v->store.dir, "blobs");
     v->store.blobs = blobs_open(path, e);
     if (!v->store.blobs || !store_backups(&v->store, &v->backups, &v->n_backups, e))
         return false;

@@ -16,7 +16,7 @@ static const char file_name[] = "1.faiss";
 
 static void file_path(const struct vindex *x, const char *name, char out[PATH_MAX])
 {
-    snprintf(out, PATH_MAX, "%s/%s", x->cache_dir, name);
+    path_join(out, x->cache_dir, "%s", name);
 }
 
 void vindex_save(struct vindex *x, bool doubled)
