@@ -17,16 +17,14 @@
 #include "base/mem.h"
 #include "base/num.h"
 
-static bool read_all(int fd, char *out, size_t len, struct err *e)
+bool file_read_at(int fd, uint64_t offset, void *out, size_t len, struct err *e)
 {
     for (size_t got = 0; got < len;) {
-        ssize_t n = read(fd, out + got, len - got);
+        ssize_t n = pread(fd, (char *)out + got, len - got, (off_t)(offset + got));
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0)
-            return err_sys(e, "read");
-        if (n == 0)
-            return err_set(e, ERR_IO, "the file shrank while it was read");
+        if (n <= 0)
+            return n < 0 ? err_sys(e, "read") : err_set(e, ERR_IO, "the file shrank while it was read");
         got += (size_t)n;
     }
     return true;
@@ -58,7 +56,7 @@ bool file_read(const char *path, size_t max, void **out, size_t *len, struct err
     }
     size = (size_t)st.st_size;
     data = mem_try(size + 1, 1, e);
-    if (!data || !read_all(fd, data, size, e))
+    if (!data || !file_read_at(fd, 0, data, size, e))
         goto done;
     *out = data;
     *len = size;
@@ -69,19 +67,6 @@ done:
     if (fd >= 0)
         close(fd);
     return ok || err_wrap(e, "reading %s", path);
-}
-
-bool file_read_at(int fd, uint64_t offset, void *out, size_t len, struct err *e)
-{
-    for (size_t got = 0; got < len;) {
-        ssize_t n = pread(fd, (char *)out + got, len - got, (off_t)(offset + got));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? err_sys(e, "reading a file") : err_set(e, ERR_IO, "a file is shorter than it was");
-        got += (size_t)n;
-    }
-    return true;
 }
 
 bool file_write_all(int fd, const void *data, size_t len, struct err *e)

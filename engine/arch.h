@@ -1,7 +1,7 @@
 /* arch.h - what an encoder is made of: a family of networks, which one of them, and its settings.
  *
- * A family is one file (arch_resnet.c) and one row in families.def (arch_family.h says what it must tell).  Model files,
- * commands and configurations read and write settings by their names, and know none themselves:
+ * A family is one file (arch_resnet.c) and one row in families.def (arch_family.h says what it must tell).  Model
+ * files, commands and configurations read and write settings by their names, and know none themselves:
  *
  *     struct arch a;
  *     arch_parse("resnet18", &a, e);             its other settings are the usual ones
@@ -73,9 +73,9 @@ bool arch_label_is_small(const char *label); /* false of what is no label */
 uint32_t arch_features(const struct arch *a);   /* what the family's network gives, before the projection */
 uint32_t arch_dimensions(const struct arch *a); /* of the vector */
 
-/* Appends the network, its weights declared in the order of model files, for `rows` square pictures of size x size pixels;
- * gives the node that gives the vectors, not of unit length yet.  `a` must have passed arch_check().  Weights of a
- * network that is there already are shared.  Weights do not depend on the size. */
+/* Appends the network, its weights declared in the order of model files, for `rows` square pictures of size x size
+ * pixels; gives the node that gives the vectors, not of unit length yet.  `a` must have passed arch_check().  Weights
+ * of a network that is there already are shared.  Weights do not depend on the size. */
 size_t arch_build(const struct arch *a, size_t rows, size_t size, struct graph *g);
 
 #endif

@@ -1,13 +1,13 @@
-/* arch_resnet.c - the ResNets (He et al. 2015) with torchvision's names, shapes and placement of the strides ("v1.5": in the 3x3
- * convolution of a bottleneck).
+/* arch_resnet.c - the ResNets (He et al. 2015) with torchvision's names, shapes and placement of the strides ("v1.5":
+ * in the 3x3 convolution of a bottleneck).
  *
  *     stem        conv1 + bn1, ReLU; with the imagenet stem a 3x3/2 max-pool follows
  *     layer1..4   residual blocks; each ends with relu(main path + shortcut)
  *     head        global average pool
  *
- * Every convolution is without bias and followed by a batch norm.  In a block the shortcut's convolution comes first, so that
- * the last of the main path can add to it and write over it; its weights stand behind those of the main path all the
- * same, as in torchvision's files.
+ * Every convolution is without bias and followed by a batch norm.  In a block the shortcut's convolution comes first,
+ * so that the last of the main path can add to it and write over it; its weights stand behind those of the main path
+ * all the same, as in torchvision's files.
  */
 #include "engine/arch_resnet.h"
 
@@ -81,8 +81,9 @@ static size_t add_relu(struct graph *g, size_t x)
     return graph_then(g, &op_relu, (struct op_settings){0}, NULL, x);
 }
 
-/* One residual block: basic (conv1 3x3, conv2 3x3) or a bottleneck (1x1, 3x3, 1x1), with `mid` channels inside.  The stride is that of
- * conv1 in a basic block, of conv2 in a bottleneck, and of the shortcut, which is a convolution where the shape changes. */
+/* One residual block: basic (conv1 3x3, conv2 3x3) or a bottleneck (1x1, 3x3, 1x1), with `mid` channels inside.  The
+ * stride is that of conv1 in a basic block, of conv2 in a bottleneck, and of the shortcut, which is a convolution where
+ * the shape changes. */
 static size_t add_block(struct graph *g, const char *name, bool bottleneck, size_t mid, size_t stride, size_t x)
 {
     size_t in = g->nodes[x].c, out = bottleneck ? mid * EXPANSION : mid, n = 0, y = x, shortcut = x;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "engine/model_parts.h"
 #include "engine/pictures/draw.h"
 
 /* 1 - cos of two unit vectors, without the cancellation that the direct formula has where it matters. */
@@ -94,24 +95,13 @@ static bool draw_golden(size_t i, struct golden *g, struct err *e)
     return ok;
 }
 
-static void clear_goldens(struct model *m)
-{
-    for (size_t i = 0; i < m->n_goldens; i++) {
-        free(m->goldens[i].png);
-        free(m->goldens[i].vector);
-    }
-    free(m->goldens);
-    m->goldens = NULL;
-    m->n_goldens = 0;
-}
-
 bool encoder_make_goldens(struct model *m, struct err *e)
 {
     struct encoder *enc = encoder_new(m, &(struct encoder_options){.precision = PRECISION_FP32}, e);
     struct lane *lane = enc ? lane_new(enc, 1, e) : NULL;
     bool ok = lane != NULL;
 
-    clear_goldens(m);
+    model_drop_goldens(m);
     m->goldens = mem_new(GOLDENS, sizeof *m->goldens);
     for (size_t i = 0; ok && i < GOLDENS; i++) {
         struct golden *g = &m->goldens[m->n_goldens++];
@@ -119,7 +109,7 @@ bool encoder_make_goldens(struct model *m, struct err *e)
         ok = draw_golden(i, g, e) && lane_embed(lane, g->png, g->png_len, &image_default_limits, g->vector, NULL, e);
     }
     if (!ok)
-        clear_goldens(m);
+        model_drop_goldens(m);
     lane_free(lane);
     encoder_release(enc);
     return ok;

@@ -89,7 +89,7 @@ struct model *model_new_random(const struct arch *a, const struct preprocess *p,
     return m;
 }
 
-static void drop_goldens(struct model *m)
+void model_drop_goldens(struct model *m)
 {
     for (size_t i = 0; i < m->n_goldens; i++) {
         free(m->goldens[i].png);
@@ -106,7 +106,7 @@ void model_compact(struct model *m)
         for (size_t k = 0; m->weights[i].rank > 1 && k < m->weights[i].count; k++)
             m->weights[i].data[k] = bf16_to_float(bf16_from_float(m->weights[i].data[k]));
     m->compact = true;
-    drop_goldens(m);
+    model_drop_goldens(m);
     model_seal(m);
 }
 
@@ -114,7 +114,7 @@ void model_free(struct model *m)
 {
     if (!m)
         return;
-    drop_goldens(m);
+    model_drop_goldens(m);
     free(m->weights);
     arena_clear(&m->names);
     free(m->storage);

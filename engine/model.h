@@ -68,8 +68,8 @@ MUST_CHECK bool model_save(const struct model *m, const char *path, struct err *
 MUST_CHECK bool model_export(const struct model *m, const char *path, struct err *e);
 void model_free(struct model *m); /* NULL is fine */
 
-/* Rounds matrices and convolutions to bf16, so that the file takes half the room, and seals; what is one-dimensional stays
- * as it is.  The goldens were of other weights: they are dropped. */
+/* Rounds matrices and convolutions to bf16, so that the file takes half the room, and seals; what is one-dimensional
+ * stays as it is.  The goldens were of other weights: they are dropped. */
 void model_compact(struct model *m);
 
 /* Computes m->fingerprint again after weights, arch or preprocessing have changed. */

@@ -15,6 +15,8 @@ enum { ANY_SIZE = 224 }; /* of pictures: weights do not depend on it */
 /* A model of checked arch `a` with room for its weights, their values still zero.  NULL: no memory. */
 struct model *model_new_empty(const struct arch *a, struct err *e);
 
+void model_drop_goldens(struct model *m);
+
 /* Appends the JSON text. */
 void model_meta_write(const struct model *m, struct buf *out);
 /* First arch and preprocessing ... */

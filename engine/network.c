@@ -5,10 +5,10 @@
 
 #include "base/mem.h"
 
-struct infer_site network_site(const struct network *net, size_t i, size_t batch)
+struct site network_site(const struct network *net, size_t i, size_t batch)
 {
     const struct node *nodes = net->graph.nodes;
-    struct infer_site s = {.node = &nodes[i], .packed = net->packed[i]};
+    struct site s = {.node = &nodes[i], .packed = net->packed[i]};
 
     for (size_t k = 0; k < nodes[i].n_in; k++)
         s.x[k] = node_tensor(&nodes[nodes[i].in[k]], batch, net->dtype);
@@ -26,7 +26,7 @@ struct network *network_over(const struct graph *raw, const struct weight *weigh
     net->packed = mem_new(net->graph.n, sizeof *net->packed);
     for (size_t i = 0; i < net->graph.n; i++) {
         const struct op *op = net->graph.nodes[i].does.op;
-        const struct infer_site s = network_site(net, i, 1);
+        const struct site s = network_site(net, i, 1);
         if (op->pack && !(net->packed[i] = op->pack(&s, weights, b, e))) {
             network_free(net);
             return NULL;

@@ -22,6 +22,6 @@ struct network *network_over(const struct graph *raw, const struct weight *weigh
 void network_free(struct network *net); /* NULL is fine */
 
 /* Node i for `batch` pictures at once, without data. */
-struct infer_site network_site(const struct network *net, size_t i, size_t batch);
+struct site network_site(const struct network *net, size_t i, size_t batch);
 
 #endif

@@ -14,9 +14,9 @@ enum { PICTURE_MB_MAX = 384 };
 struct plan {
     const struct network *net;
     size_t batch;
-    void *memory;             /* all activations */
-    void *scratch;            /* of whatever runs */
-    struct infer_site *sites; /* of each node */
+    void *memory;       /* all activations */
+    void *scratch;      /* of whatever runs */
+    struct site *sites; /* of each node */
 };
 
 static const struct op *op_of(const struct plan *p, size_t i)
@@ -61,7 +61,7 @@ static bool place_tensors(struct plan *p, struct err *e)
     bool ok = check_bytes(p, bytes, e);
     p->memory = ok ? mem_aligned(bytes, 1) : NULL;
     for (size_t i = 0; ok && i < g->n; i++) {
-        struct infer_site *s = &p->sites[i];
+        struct site *s = &p->sites[i];
         s->y.data = (char *)p->memory + spans[home[i]].offset;
         for (size_t k = 0; k < g->nodes[i].n_in; k++)
             s->x[k].data = p->sites[g->nodes[i].in[k]].y.data;
@@ -123,6 +123,14 @@ size_t plan_batch(const struct plan *p)
     return p->batch;
 }
 
+static bool run(struct site *s, struct err *e)
+{
+    const struct op *op = s->node->does.op;
+    if (op->infer)
+        return op->infer(s, e);
+    return op->forward(s) || err_set(e, ERR_INTERNAL, "the operation %s failed", op->name);
+}
+
 bool plan_forward(struct plan *p, const float *pixels, float *vectors, struct err *e)
 {
     size_t n = p->net->graph.n;
@@ -130,7 +138,7 @@ bool plan_forward(struct plan *p, const float *pixels, float *vectors, struct er
 
     tensor_fill(&p->sites[0].y, pixels);
     for (size_t i = 0; i < n; i++)
-        if (!op_of(p, i)->infer(&p->sites[i], e))
+        if (!run(&p->sites[i], e))
             return false;
     memcpy(vectors, last->data, tensor_bytes(last));
     return true;

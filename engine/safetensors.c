@@ -45,17 +45,7 @@ static bool read_at(const struct safetensors *s, size_t offset, void *out, size_
         memcpy(out, s->bytes + offset, len);
         return true;
     }
-    for (size_t got = 0; got < len;) {
-        ssize_t n = pread(s->fd, (char *)out + got, len - got, (off_t)(offset + got));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return err_sys(e, "read");
-        if (n == 0)
-            return err_set(e, ERR_IO, "the file shrank while it was read");
-        got += (size_t)n;
-    }
-    return true;
+    return file_read_at(s->fd, offset, out, len, e);
 }
 
 /* ---- the header ---- */

@@ -53,8 +53,8 @@ extern const struct infer_kernel infer_winograd; /* large 3x3 ones of stride 1 i
 #if ANCHORD_ONEDNN
 extern const struct infer_kernel infer_dnnl;
 bool infer_dnnl_has_bf16(void); /* the processor computes in it (AVX512-BF16 or AMX) */
-/* And faster than in fp32: with AMX, or on AMD, whose AVX512-BF16 multiplies twice as many values in a cycle.  Intel's gains
- * less than Winograd's algorithm does in fp32. */
+/* And faster than in fp32: with AMX, or on AMD, whose AVX512-BF16 multiplies twice as many values in a cycle.  Intel's
+ * gains less than Winograd's algorithm does in fp32. */
 bool infer_dnnl_bf16_pays(void);
 #endif
 

@@ -127,8 +127,8 @@ static void filters_gradient(const struct train_conv *j, const float *sums, floa
 
 /* ---- tiles ---- */
 
-/* Cells (side x side, the first at pixel y, x of the picture's border of `pad` pixels) of channels first to first + n: where
- * they lie, or widened into `buffer`; zero outside the picture. */
+/* Cells (side x side, the first at pixel y, x of the picture's border of `pad` pixels) of channels first to first + n:
+ * where they lie, or widened into `buffer`; zero outside the picture. */
 static void list_cells(const struct train_conv *j, const void *tensor, size_t channels, size_t tile, size_t side,
                        size_t pad, size_t first, size_t n, float *buffer, const float **cells)
 {

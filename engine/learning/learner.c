@@ -150,12 +150,12 @@ static void make_sites(struct learner *l)
     l->seconds = mem_new(g->n, sizeof *l->seconds);
     for (size_t i = 0; i < g->n; i++) {
         const struct node *n = &g->nodes[i];
-        struct train_site *s = &l->sites[i];
-        *s = (struct train_site){.node = n,
-                                 .y = node_tensor(n, 1, l->dtype),
-                                 .weights = g->weights + n->does.weight,
-                                 .gradients = l->gradients + n->does.weight,
-                                 .frozen = l->g.marks[i].frozen};
+        struct site *s = &l->sites[i];
+        *s = (struct site){.node = n,
+                           .y = node_tensor(n, 1, l->dtype),
+                           .weights = g->weights + n->does.weight,
+                           .gradients = l->gradients + n->does.weight,
+                           .frozen = l->g.marks[i].frozen};
         for (size_t k = 0; k < n->n_in; k++)
             s->x[k] = l->sites[n->in[k]].y;
     }
@@ -165,7 +165,7 @@ static bool pick_kernels(struct learner *l, const char *picks, struct err *e)
 {
     l->picks = mem_new(l->g.graph.n, sizeof *l->picks);
     for (size_t i = 0; i < l->g.graph.n; i++) {
-        struct train_site *s = &l->sites[i];
+        struct site *s = &l->sites[i];
         s->spare = l->spare;
         if (!s->node->does.op->conv_trial)
             continue;

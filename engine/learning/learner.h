@@ -1,7 +1,8 @@
 /* learner.h - a network that learns: encoder and projection head, forward and backward, for one batch size.
  *
- * The encoder is the network of the model's family (arch.h); behind its output comes the head that only training uses.  Weights, running statistics, gradients and the head's arithmetic are fp32;
- * the activations of the encoder are bf16 where the precision says so.
+ * The encoder is the network of the model's family (arch.h); behind its output comes the head that only training uses.
+ * Weights, running statistics, gradients and the head's arithmetic are fp32; the activations of the encoder are bf16
+ * where the precision says so.
  *
  *     struct learner *l = learner_new(model, &options, e);
  *     learner_forward(l, pixels, z, e);          z [batch, learner_outputs()], not normalised
@@ -13,8 +14,9 @@
  * Weights are read where they lie at each step: whoever changes them (the optimiser, a checkpoint, an average) just
  * writes.
  *
- * Crops of several sizes are several passes: the rows of one size go through the encoder together, its batch norms go by those rows,
- * and its running statistics move once for each pass; the head sees the rows of all passes at once (as in SwAV and DINO).
+ * Crops of several sizes are several passes: the rows of one size go through the encoder together, its batch norms go
+ * by those rows, and its running statistics move once for each pass; the head sees the rows of all passes at once (as
+ * in SwAV and DINO).
  *
  * Convolutions are kept [out, height, width, in] here, as the kernels want them, and [out, in, height, width]
  * in models.
@@ -65,10 +67,11 @@ void learner_free(struct learner *l); /* NULL is fine */
 
 uint32_t learner_outputs(const struct learner *l); /* columns of z */
 
-/* pixels [batch, size, size, 3] (those of each pass one behind the other) -> z [batch, outputs]; batch norms that learn update
- * their running statistics. */
+/* pixels [batch, size, size, 3] (those of each pass one behind the other) -> z [batch, outputs]; batch norms that learn
+ * update their running statistics. */
 MUST_CHECK bool learner_forward(struct learner *l, const float *pixels, float *z, struct err *e);
-/* What the head gave to the predictor in the last forward: [batch, outputs]; z without a predictor; borrowed until backward. */
+/* What the head gave to the predictor in the last forward: [batch, outputs]; z without a predictor; borrowed until
+ * backward. */
 const float *learner_projection(const struct learner *l);
 /* dz [batch, outputs] -> the gradients of all parameters (overwritten, or added to when `accumulate`).  Once for each
  * forward, whose activations it uses up. */
@@ -77,11 +80,12 @@ MUST_CHECK bool learner_backward(struct learner *l, const float *dz, bool accumu
 /* What is to be learned: frozen tensors are not among them.  *n of them, in a fixed order; borrowed. */
 const struct parameter *learner_parameters(const struct learner *l, size_t *n);
 
-/* Everything that a checkpoint of the network needs, in a fixed order: the encoder's weights and statistics, then the head's, then
- * the predictor's; borrowed; their data may be written between steps. */
+/* Everything that a checkpoint of the network needs, in a fixed order: the encoder's weights and statistics, then the
+ * head's, then the predictor's; borrowed; their data may be written between steps. */
 const struct weight *learner_weights(const struct learner *l, size_t *n);
 
-/* Copies the encoder's weights and running statistics into a model of the same architecture, which is no compact one any more; seals it. */
+/* Copies the encoder's weights and running statistics into a model of the same architecture, which is no compact one
+ * any more; seals it. */
 void learner_export(const struct learner *l, struct model *m);
 
 /* The kernels that were picked, as a JSON text; borrowed. */

@@ -1,22 +1,22 @@
 /* learner_memory.c - when each buffer of a step is needed, and so where it lies.
  *
- * A step of n nodes has 2n + 1 moments: node i runs forward at moment i and backward at moment 2n - i.  Every buffer is a
- * span of moments, and layout_place() lets buffers share memory whose spans do not meet.  There are three kinds:
+ * A step of n nodes has 2n + 1 moments: node i runs forward at moment i and backward at moment 2n - i.  Every buffer is
+ * a span of moments, and layout_place() lets buffers share memory whose spans do not meet.  There are three kinds:
  *
  *     activation   from the node that gives it to the last that reads it: forward as an input, and backward
  *                  where an operation says that it reads its input or its output again (back_reads)
  *     kept         what an operation keeps for its way back; to its own forward moment where it has none
  *     gradient     from the node that writes it to the node whose output it belongs to
  *
- * A tensor that several nodes read has one gradient from each of them.  They arrive one after the other, at the moments of
- * their writers, and wait in places of their own until the moment of the tensor's own node.  The operation there adds up
- * as many as it can in one go (op.gradients: batch norm and ReLU take two, since they pass over the tensor anyway); the
- * others are added to the last of those before it runs.
+ * A tensor that several nodes read has one gradient from each of them.  They arrive one after the other, at the moments
+ * of their writers, and wait in places of their own until the moment of the tensor's own node.  The operation there
+ * adds up as many as it can in one go (op.gradients: batch norm and ReLU take two, since they pass over the tensor
+ * anyway); the others are added to the last of those before it runs.
  *
- * Most gradients need no place of their own.  An operation that is in_place writes the gradient of one input over that of
- * its output.  With two inputs that want one (a batch norm that has absorbed a shortcut) it is the last input that takes
- * the place over, and the first gets a new one: the gradient of a sum is its output's, as it stands, while that of
- * the norm's input is computed from it.  So a gradient may pass through the places of a whole stage without moving.
+ * Most gradients need no place of their own.  An operation that is in_place writes the gradient of one input over that
+ * of its output.  With two inputs that want one (a batch norm that has absorbed a shortcut) it is the last input that
+ * takes the place over, and the first gets a new one: the gradient of a sum is its output's, as it stands, while that
+ * of the norm's input is computed from it.  So a gradient may pass through the places of a whole stage without moving.
  *
  * What the last node gives, and what the head gives, is lent to the caller until the way back begins.
  */
@@ -61,7 +61,7 @@ static bool wants_gradient(const struct planner *p, size_t node)
     return p->l->g.marks[node].wants_gradient;
 }
 
-static const struct op *op_of(const struct train_site *s)
+static const struct op *op_of(const struct site *s)
 {
     return s->node->does.op;
 }
@@ -69,13 +69,13 @@ static const struct op *op_of(const struct train_site *s)
 static void plan_forward(struct planner *p)
 {
     for (size_t i = 0; i < p->n; i++) {
-        const struct train_site *s = &p->l->sites[i];
+        const struct site *s = &p->l->sites[i];
         add_span(p, tensor_bytes(&s->y), i); /* span i */
         for (size_t k = 0; k < s->node->n_in; k++)
             use(p, s->node->in[k], i);
     }
     for (size_t i = 0; i < p->n; i++) {
-        const struct train_site *s = &p->l->sites[i];
+        const struct site *s = &p->l->sites[i];
         if (op_of(s)->kept)
             p->kept[i] = add_span(p, op_of(s)->kept(s), i);
     }
@@ -104,7 +104,7 @@ static size_t use_parts(struct planner *p, size_t i, size_t moment)
 
 static void plan_gradients(struct planner *p, size_t i)
 {
-    const struct train_site *s = &p->l->sites[i];
+    const struct site *s = &p->l->sites[i];
     const struct node *n = s->node;
     size_t moment = 2 * p->n - i, dy = use_parts(p, i, moment);
     unsigned reads = op_of(s)->back_reads ? op_of(s)->back_reads(s) : 0;
@@ -147,7 +147,7 @@ static void set_addresses(struct planner *p)
     for (size_t i = 0; i < p->n; i++)
         p->l->sites[i].y.data = address(p, i);
     for (size_t i = 0; i < p->n; i++) {
-        struct train_site *s = &p->l->sites[i];
+        struct site *s = &p->l->sites[i];
         s->kept = address(p, p->kept[i]);
         for (size_t k = 0; k < s->node->n_in; k++) {
             s->x[k].data = p->l->sites[s->node->in[k]].y.data;
@@ -155,7 +155,7 @@ static void set_addresses(struct planner *p)
         }
     }
     for (size_t k = 0; k < p->n_parts; k++) {
-        struct train_site *s = &p->l->sites[p->parts[k].of];
+        struct site *s = &p->l->sites[p->parts[k].of];
         void *from = address(p, p->parts[k].span);
         if (!s->dy[0])
             s->dy[0] = from;

@@ -27,7 +27,7 @@ struct learner {
 
     void *memory; /* activations, their gradients, and what is kept between forward and backward */
     size_t memory_size;
-    struct train_site *sites; /* of each node, in `memory` */
+    struct site *sites; /* of each node, in `memory` */
     struct extra_gradient *extras;
     size_t n_extras;
 
@@ -43,8 +43,8 @@ struct learner {
     double (*seconds)[2]; /* of each node, forward and backward */
 };
 
-/* learner.c: a learner of any graph, whose inputs are the passes and whose last node gives z; the options' heads count for nothing.
- * m NULL: all weights are to be written.  NULL on failure. */
+/* learner.c: a learner of any graph, whose inputs are the passes and whose last node gives z; the options' heads count
+ * for nothing. m NULL: all weights are to be written.  NULL on failure. */
 struct learner *learner_over(struct graph *raw, size_t projection, const struct model *m,
                              const struct learner_options *o, struct err *e);
 /* learner_memory.c: `memory` and in it the sites; then `extras`. */

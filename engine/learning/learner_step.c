@@ -15,7 +15,7 @@ bool learner_forward(struct learner *l, const float *pixels, float *z, struct er
     const struct tensor *last = &l->sites[l->g.graph.n - 1].y;
 
     for (size_t i = 0; i < l->g.graph.n; i++) {
-        struct train_site *s = &l->sites[i];
+        struct site *s = &l->sites[i];
         double start = clock_s();
         if (s->node->n_in == 0) {
             tensor_fill(&s->y, pixels);
@@ -32,7 +32,7 @@ bool learner_forward(struct learner *l, const float *pixels, float *z, struct er
 
 static void add_extras(const struct learner *l, size_t i)
 {
-    const struct train_site *s = &l->sites[i];
+    const struct site *s = &l->sites[i];
     struct tensor sum = s->y, part = s->y;
 
     sum.data = s->dy[1] ? s->dy[1] : s->dy[0];
@@ -53,7 +53,7 @@ bool learner_backward(struct learner *l, const float *dz, bool accumulate, struc
         return true;
     memcpy(l->sites[last].dy[0], dz, tensor_bytes(&l->sites[last].y));
     for (size_t i = last + 1; i-- > 0;) {
-        struct train_site *s = &l->sites[i];
+        struct site *s = &l->sites[i];
         double start = clock_s();
         if (!l->g.marks[i].wants_gradient)
             continue;

@@ -1,8 +1,9 @@
 /* train_graph.h - the network as training runs it: the encoder, and the head behind it.
  *
- * The unit length at the end of an encoder that serves is left out: the objectives normalise.  Behind the head may stand a
- * predictor.  With several passes (learner.h) the encoder stands there once for each of them, one behind the other and
- * all with the same weights; joins put the rows of their outputs below each other, and the head sees them all at once.
+ * The unit length at the end of an encoder that serves is left out: the objectives normalise.  Behind the head may
+ * stand a predictor.  With several passes (learner.h) the encoder stands there once for each of them, one behind the
+ * other and all with the same weights; joins put the rows of their outputs below each other, and the head sees them all
+ * at once.
  *
  *     weights: the architecture's, then the head's, then the predictor's
  */
@@ -24,8 +25,8 @@ struct train_graph {
     bool *learns;             /* each weight; owned */
 };
 
-/* The encoder for each pass, the head, the predictor; gives the node of the projection.  `a` has passed arch_check(); the options
- * were checked, and have one pass at least. */
+/* The encoder for each pass, the head, the predictor; gives the node of the projection.  `a` has passed arch_check();
+ * the options were checked, and have one pass at least. */
 size_t train_graph_build(const struct arch *a, const struct learner_options *o, struct graph *g);
 /* Fuses, and marks what learns. */
 void train_graph_settle(struct graph *raw, size_t projection, const struct learner_options *o, struct train_graph *out);

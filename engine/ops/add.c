@@ -12,21 +12,14 @@ static void shape(struct node *n, const struct graph *g)
     UNUSED(a), UNUSED(b);
 }
 
-static bool infer(struct infer_site *s, struct err *e)
-{
-    UNUSED(e);
-    pointwise_add(&s->x[0], &s->x[1], &s->y);
-    return true;
-}
-
-static bool forward(struct train_site *s)
+static bool forward(struct site *s)
 {
     pointwise_add(&s->x[0], &s->x[1], &s->y);
     return true;
 }
 
 /* The gradient of both is dy, and one of them has it already. */
-static bool backward(struct train_site *s)
+static bool backward(struct site *s)
 {
     for (size_t k = 0; k < 2; k++)
         if (s->dx[k] && s->dx[k] != s->dy[0])
@@ -38,7 +31,6 @@ const struct op op_add = {
     .name = "add",
     .in_place = true,
     .shape = shape,
-    .infer = infer,
     .forward = forward,
     .backward = backward,
 };

@@ -1,8 +1,8 @@
 /* conv.c - the convolution: square windows, no bias of its own.
  *
- * When serving it folds in what is a factor and a shift for each channel (Jacob et al. 2018: w' = w scale, bias = shift,
- * in double before anything is rounded), then adds the shortcut, over which it writes, then a ReLU.  Its kernel is the
- * first of a list that supports the shape.  When training the kernels are picked by measuring (conv_picks.h).
+ * When serving it folds in what is a factor and a shift for each channel (Jacob et al. 2018: w' = w scale, bias =
+ * shift, in double before anything is rounded), then adds the shortcut, over which it writes, then a ReLU.  Its kernel
+ * is the first of a list that supports the shape.  When training the kernels are picked by measuring (conv_picks.h).
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -99,7 +99,7 @@ static void unpack(void *packed)
     free(p);
 }
 
-static void *pack(const struct infer_site *s, const struct weight *all, enum backend b, struct err *e)
+static void *pack(const struct site *s, const struct weight *all, enum backend b, struct err *e)
 {
     const struct conv_spec spec = spec_of(s->node, &s->x[0], &s->y);
     float *w = mem_aligned(all[s->node->does.weight].count, sizeof *w), *bias = mem_aligned(spec.k, sizeof *bias);
@@ -116,7 +116,7 @@ static void *pack(const struct infer_site *s, const struct weight *all, enum bac
     return NULL;
 }
 
-static bool open_conv(struct infer_site *s, struct err *e)
+static bool open_conv(struct site *s, struct err *e)
 {
     const struct packed *p = s->packed;
     const struct conv_spec spec = spec_of(s->node, &s->x[0], &s->y);
@@ -125,19 +125,19 @@ static bool open_conv(struct infer_site *s, struct err *e)
     return s->own != NULL;
 }
 
-static bool bind_conv(struct infer_site *s, struct err *e)
+static bool bind_conv(struct site *s, struct err *e)
 {
     const struct packed *p = s->packed;
     return p->kernel->bind(s->own, s->x[0].data, s->y.data, s->scratch, e);
 }
 
-static void close_conv(struct infer_site *s)
+static void close_conv(struct site *s)
 {
     const struct packed *p = s->packed;
     p->kernel->close(s->own);
 }
 
-static bool infer(struct infer_site *s, struct err *e)
+static bool infer(struct site *s, struct err *e)
 {
     const struct packed *p = s->packed;
     return p->kernel->forward(s->own) || err_set(e, ERR_INTERNAL, "a convolution failed");
@@ -145,7 +145,7 @@ static bool infer(struct infer_site *s, struct err *e)
 
 /* ---- training ---- */
 
-static void trial(const struct train_site *s, struct conv_pick *out)
+static void trial(const struct site *s, struct conv_pick *out)
 {
     *out = (struct conv_pick){.name = s->weights[0].name,
                               .spec = spec_of(s->node, &s->x[0], &s->y),
@@ -153,23 +153,23 @@ static void trial(const struct train_site *s, struct conv_pick *out)
                               .trial = {s->x[0].data, s->y.data, s->spare, NULL}};
 }
 
-static unsigned back_reads(const struct train_site *s)
+static unsigned back_reads(const struct site *s)
 {
     return s->gradients[0] ? BACK_READS_X : 0;
 }
 
-static bool run(const struct train_site *s, enum conv_pass pass, void *x, void *y, float *w)
+static bool run(const struct site *s, enum conv_pass pass, void *x, void *y, float *w)
 {
     const struct train_operands o = {x, y, w, s->scratch};
     return s->pick->kernels[pass]->run(s->pick->jobs[pass], &o);
 }
 
-static bool forward(struct train_site *s)
+static bool forward(struct site *s)
 {
     return run(s, CONV_FORWARD, s->x[0].data, s->y.data, s->weights[0].data);
 }
 
-static bool backward(struct train_site *s)
+static bool backward(struct site *s)
 {
     float *dw = s->accumulate ? s->spare : s->gradients[0];
 

@@ -27,8 +27,8 @@ static const struct train_kernel *const *kernels_of(enum backend b)
     return blas;
 }
 
-/* The best of a few runs, in seconds; negative when the kernel fails.  One run is enough to see that it is far from `least`
- * (the best of the kernels before; negative: none). */
+/* The best of a few runs, in seconds; negative when the kernel fails.  One run is enough to see that it is far from
+ * `least` (the best of the kernels before; negative: none). */
 static double time_of(const struct train_kernel *m, const struct conv_spec *s, enum conv_pass pass,
                       struct train_operands o, double least)
 {

@@ -1,8 +1,8 @@
 /* graph.c - nodes and weights of a network, and operations that absorb others.
  *
- * Fusing keeps the order of nodes: an operation that is absorbed happens where the absorbing one stands.  So all its other
- * inputs must be there by then.  When serving they are also overwritten (the sum takes the place of the shortcut), so
- * nobody may read them later.
+ * Fusing keeps the order of nodes: an operation that is absorbed happens where the absorbing one stands.  So all its
+ * other inputs must be there by then.  When serving they are also overwritten (the sum takes the place of the
+ * shortcut), so nobody may read them later.
  */
 #include "engine/ops/graph.h"
 
@@ -228,7 +228,7 @@ HOT_LOOP static void add(float *restrict to, const float *restrict from, size_t 
         to[i] += from[i];
 }
 
-void train_deliver(const struct train_site *s, size_t k, const float *gradient)
+void train_deliver(const struct site *s, size_t k, const float *gradient)
 {
     size_t n = s->weights[k].count;
     if (s->accumulate)

@@ -1,11 +1,12 @@
 /* graph.h - a network as a list of nodes, each reading the outputs of nodes before it.
  *
- * A family of networks (arch.h) writes down what its network is, one node for each operation; graph_fuse() makes of that
- * what runs: operations absorb those that follow them, other ones when serving than when training.
+ * A family of networks (arch.h) writes down what its network is, one node for each operation; graph_fuse() makes of
+ * that what runs: operations absorb those that follow them, other ones when serving than when training.
  *
  *     struct graph raw = {0}, fused = {0};
  *     size_t x = graph_input(&raw, rows, 224, 224, 3);
- *     x = graph_then(&raw, &op_conv, (struct op_settings){.channels = 64, .window = 3, .stride = 1, .pad = 1}, "conv1", x);
+ *     x = graph_then(&raw, &op_conv, (struct op_settings){.channels = 64, .window = 3, .stride = 1, .pad = 1}, "conv1",
+ *     x);
  *     x = graph_then(&raw, &op_relu, (struct op_settings){0}, NULL, x);
  *     graph_fuse(&raw, GRAPH_SERVES, &fused, NULL);
  *     graph_clear(&raw); ...
@@ -27,12 +28,12 @@ size_t graph_add(struct graph *g, const struct op *op, struct op_settings set, s
 /* Declares and adds, with one input; name NULL: an operation without weights. */
 size_t graph_then(struct graph *g, const struct op *op, struct op_settings set, const char *name, size_t x);
 
-/* The weights of an operation on c channels, "NAME.weight" and so on, of stage g->stage; gives the first one's index.  Those
- * of a name that was declared before are shared. */
+/* The weights of an operation on c channels, "NAME.weight" and so on, of stage g->stage; gives the first one's index.
+ * Those of a name that was declared before are shared. */
 size_t graph_declare(struct graph *g, const struct op *op, struct op_settings set, size_t c, const char *name);
 
-/* `out`, which is empty, becomes the same network in fewer nodes, with all weights of `raw`; at[i] (NULL: not wanted): the node
- * of `out` that gives what node i gives, if anything does. */
+/* `out`, which is empty, becomes the same network in fewer nodes, with all weights of `raw`; at[i] (NULL: not wanted):
+ * the node of `out` that gives what node i gives, if anything does. */
 void graph_fuse(const struct graph *raw, enum graph_mode mode, struct graph *out, size_t *at);
 
 /* Index of the last node that reads node i; i itself when none does. */

@@ -2,16 +2,10 @@
 #include "base/num.h"
 #include "engine/ops/op.h"
 
-static bool infer(struct infer_site *s, struct err *e)
-{
-    UNUSED(s), UNUSED(e);
-    return true;
-}
-
-static bool run(struct train_site *s)
+static bool run(struct site *s)
 {
     UNUSED(s);
     return true;
 }
 
-const struct op op_input = {.name = "input", .infer = infer, .forward = run, .backward = run};
+const struct op op_input = {.name = "input", .forward = run, .backward = run};

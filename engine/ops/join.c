@@ -11,27 +11,15 @@ static void shape(struct node *n, const struct graph *g)
     n->rows = a->rows + b->rows;
 }
 
-static void join(const struct tensor x[2], const struct tensor *y)
+static bool forward(struct site *s)
 {
-    size_t first = tensor_bytes(&x[0]);
-    memcpy(y->data, x[0].data, first);
-    memcpy((char *)y->data + first, x[1].data, tensor_bytes(&x[1]));
-}
-
-static bool infer(struct infer_site *s, struct err *e)
-{
-    UNUSED(e);
-    join(s->x, &s->y);
+    size_t first = tensor_bytes(&s->x[0]);
+    memcpy(s->y.data, s->x[0].data, first);
+    memcpy((char *)s->y.data + first, s->x[1].data, tensor_bytes(&s->x[1]));
     return true;
 }
 
-static bool forward(struct train_site *s)
-{
-    join(s->x, &s->y);
-    return true;
-}
-
-static bool backward(struct train_site *s)
+static bool backward(struct site *s)
 {
     size_t first = tensor_bytes(&s->x[0]);
     if (s->dx[0])
@@ -44,7 +32,6 @@ static bool backward(struct train_site *s)
 const struct op op_join = {
     .name = "join",
     .shape = shape,
-    .infer = infer,
     .forward = forward,
     .backward = backward,
 };

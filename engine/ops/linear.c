@@ -49,7 +49,7 @@ static void run(const struct node *n, const struct tensor *x, const float *w, co
 /* ---- serving ---- */
 
 /* The matrix, and the bias behind it. */
-static void *pack(const struct infer_site *s, const struct weight *all, enum backend b, struct err *e)
+static void *pack(const struct site *s, const struct weight *all, enum backend b, struct err *e)
 {
     const struct weight *w = &all[s->node->does.weight];
     bool bias = s->node->does.set.bias;
@@ -61,7 +61,7 @@ static void *pack(const struct infer_site *s, const struct weight *all, enum bac
     return packed;
 }
 
-static bool infer(struct infer_site *s, struct err *e)
+static bool infer(struct site *s, struct err *e)
 {
     const float *packed = s->packed;
     UNUSED(e);
@@ -71,12 +71,12 @@ static bool infer(struct infer_site *s, struct err *e)
 
 /* ---- training ---- */
 
-static unsigned back_reads(const struct train_site *s)
+static unsigned back_reads(const struct site *s)
 {
     return (s->gradients[0] ? BACK_READS_X : 0u) | (node_absorbed(s->node, &op_relu) ? BACK_READS_Y : 0u);
 }
 
-static bool forward(struct train_site *s)
+static bool forward(struct site *s)
 {
     run(s->node, &s->x[0], s->weights[0].data, s->node->does.set.bias ? s->weights[1].data : NULL, &s->y);
     return true;
@@ -90,7 +90,7 @@ static void sum_rows(const float *dy, size_t rows, size_t c, float *sum)
             sum[k] += dy[r * c + k];
 }
 
-static bool backward(struct train_site *s)
+static bool backward(struct site *s)
 {
     size_t rows = rows_of(&s->y), c = s->y.c, in = s->x[0].c;
 

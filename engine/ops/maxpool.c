@@ -8,7 +8,7 @@ static void shape(struct node *n, const struct graph *g)
     node_slide(n, &g->nodes[n->in[0]]);
 }
 
-static bool infer(struct infer_site *s, struct err *e)
+static bool infer(struct site *s, struct err *e)
 {
     const struct op_settings *o = &s->node->does.set;
     UNUSED(e);
@@ -17,19 +17,19 @@ static bool infer(struct infer_site *s, struct err *e)
 }
 
 /* Of each output, the number of the pixel in its window. */
-static size_t kept(const struct train_site *s)
+static size_t kept(const struct site *s)
 {
     return tensor_count(&s->y);
 }
 
-static bool forward(struct train_site *s)
+static bool forward(struct site *s)
 {
     const struct op_settings *o = &s->node->does.set;
     pool_max_marked(&s->x[0], o->window, o->stride, o->pad, &s->y, s->kept);
     return true;
 }
 
-static bool backward(struct train_site *s)
+static bool backward(struct site *s)
 {
     const struct op_settings *o = &s->node->does.set;
     struct tensor dy = s->y, dx = s->x[0];

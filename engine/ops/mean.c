@@ -9,20 +9,13 @@ static void shape(struct node *n, const struct graph *g)
     n->h = n->w = 1;
 }
 
-static bool infer(struct infer_site *s, struct err *e)
-{
-    UNUSED(e);
-    pool_average(&s->x[0], s->y.data);
-    return true;
-}
-
-static bool forward(struct train_site *s)
+static bool forward(struct site *s)
 {
     pool_average(&s->x[0], s->y.data);
     return true;
 }
 
-static bool backward(struct train_site *s)
+static bool backward(struct site *s)
 {
     struct tensor dx = s->x[0];
     dx.data = s->dx[0];
@@ -34,7 +27,6 @@ const struct op op_mean = {
     .name = "mean",
     .fp32 = true,
     .shape = shape,
-    .infer = infer,
     .forward = forward,
     .backward = backward,
 };

@@ -1,8 +1,8 @@
 /* norm.c - batch norm (kernels/batchnorm.h has the formulas).
  *
- * When training it absorbs the addition and the ReLU that follow: the way back needs its input all the same, but not what
- * is between.  Frozen, it goes by its running statistics.  When serving a convolution before it takes it in; alone it is
- * a factor and a shift.
+ * When training it absorbs the addition and the ReLU that follow: the way back needs its input all the same, but not
+ * what is between.  Frozen, it goes by its running statistics.  When serving a convolution before it takes it in; alone
+ * it is a factor and a shift.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ static size_t weights(const struct op_settings *s, size_t c, struct weight out[O
 {
     const struct weight list[WEIGHTS] = {
         [SCALE] = {"weight", 1, {(uint32_t)c}, .start = 1},
-        [SHIFT] = {"bias", 1, {(uint32_t)c}},
+        [SHIFT] = {.name = "bias", .rank = 1, .shape = {(uint32_t)c}},
         [MEAN] = {"running_mean", 1, {(uint32_t)c}, .kind = WEIGHT_STATISTIC},
         [VARIANCE] = {"running_var", 1, {(uint32_t)c}, .kind = WEIGHT_VARIANCE, .start = 1},
     };
@@ -50,7 +50,7 @@ static struct norm_shape shape_of(const struct tensor *y)
 /* ---- serving ---- */
 
 /* [3, c]: nothing to take away, the factor, the shift. */
-static void *pack(const struct infer_site *s, const struct weight *all, enum backend b, struct err *e)
+static void *pack(const struct site *s, const struct weight *all, enum backend b, struct err *e)
 {
     size_t c = s->y.c;
     float *packed = mem_new(3 * c, sizeof *packed);
@@ -64,7 +64,7 @@ static void *pack(const struct infer_site *s, const struct weight *all, enum bac
     return packed;
 }
 
-static bool infer(struct infer_site *s, struct err *e)
+static bool infer(struct site *s, struct err *e)
 {
     const struct norm_shape shape = shape_of(&s->y);
     const float *p = s->packed;
@@ -79,31 +79,31 @@ struct kept { /* [c] each */
     float *mean, *variance, *inverse, *factor;
 };
 
-static struct kept kept_of(const struct train_site *s)
+static struct kept kept_of(const struct site *s)
 {
     float *at = s->kept;
     size_t c = s->y.c;
     return (struct kept){at, at + c, at + 2 * c, at + 3 * c};
 }
 
-static size_t kept(const struct train_site *s)
+static size_t kept(const struct site *s)
 {
     return 4 * s->y.c * sizeof(float);
 }
 
 /* For the sums, and then for the gradients of scale and shift. */
-static size_t scratch(const struct train_site *s)
+static size_t scratch(const struct site *s)
 {
     const struct norm_shape shape = shape_of(&s->y);
     return (norm_work(&shape) + 2 * shape.c) * sizeof(float);
 }
 
-static unsigned back_reads(const struct train_site *s)
+static unsigned back_reads(const struct site *s)
 {
     return (s->gradients[SCALE] ? BACK_READS_X : 0u) | (node_absorbed(s->node, &op_relu) ? BACK_READS_Y : 0u);
 }
 
-static bool forward(struct train_site *s)
+static bool forward(struct site *s)
 {
     const struct norm_shape shape = shape_of(&s->y);
     const struct kept k = kept_of(s);
@@ -122,7 +122,7 @@ static bool forward(struct train_site *s)
     return true;
 }
 
-static bool backward(struct train_site *s)
+static bool backward(struct site *s)
 {
     const struct norm_shape shape = shape_of(&s->y);
     const struct kept k = kept_of(s);

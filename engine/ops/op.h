@@ -1,10 +1,10 @@
 /* op.h - an operation of a network: one file here, and one row in ops.def.
  *
  * A network is a list of nodes (graph.h); each is one operation on the outputs of nodes before it.  Plan, learner and
- * graph ask the operation's row for everything: the shape it gives, the weights it wants, what it absorbs, what it keeps
- * for the way back, and how it runs.  None of them knows an operation by its name.
+ * graph ask the operation's row for everything: the shape it gives, the weights it wants, what it absorbs, what it
+ * keeps for the way back, and how it runs.  None of them knows an operation by its name.
  *
- *     serving    pack (once, shared), open and bind (for each plan), infer
+ *     serving    pack (once, shared), open and bind (for each plan), infer or forward
  *     training   kept, train_scratch, back_reads (when the memory is laid out), forward, backward
  *
  * A hook that may be NULL says so.  All rows are constant.
@@ -94,28 +94,24 @@ struct tensor node_tensor(const struct node *n, size_t batch, enum dtype dtype);
 /* h and w of a window that slides over node x. */
 void node_slide(struct node *n, const struct node *x);
 
-/* ---- serving ---- */
+/* ---- where a node runs ---- */
 
-struct infer_site { /* a node of a plan: borrowed all of it but `own` */
+struct site { /* all borrowed but `own` */
     const struct node *node;
     struct tensor x[OP_INPUTS_MAX], y;
-    const void *packed; /* what pack() made */
-    void *own;          /* what open() made */
-    size_t scratch_size;
-    void *scratch; /* the largest that any node wants, shared by all */
-};
+    void *scratch; /* as much as any node wants; aligned, and whatever runs may write on it */
 
-/* ---- training ---- */
+    /* Serving. */
+    const void *packed;  /* what pack() made */
+    void *own;           /* what open() made */
+    size_t scratch_size; /* that it wants */
 
-struct train_site { /* a node of a learner; all borrowed */
-    const struct node *node;
-    struct tensor x[OP_INPUTS_MAX], y;
+    /* Training. */
     const struct weight *weights; /* [n_weights] */
     float **gradients;            /* [n_weights]; NULL: that weight does not learn */
     bool frozen;                  /* its weights stay, and its statistics are used as they are */
     bool accumulate;              /* gradients of weights are added to what is there */
     void *kept;                   /* kept() bytes, from forward to backward; aligned */
-    void *scratch;                /* train_scratch() bytes; aligned */
     float *spare;                 /* room for the gradient of one weight */
     const struct conv_pick *pick; /* with conv_trial() */
     void *dy[OP_GRADIENTS_MAX];   /* gradients of y that are to be added; [1] may be NULL */
@@ -123,7 +119,7 @@ struct train_site { /* a node of a learner; all borrowed */
 };
 
 /* The gradient of weight k goes where it is wanted, or is added there. */
-void train_deliver(const struct train_site *s, size_t k, const float *gradient);
+void train_deliver(const struct site *s, size_t k, const float *gradient);
 
 /* ---- the row ---- */
 
@@ -140,30 +136,30 @@ struct op {
     void (*shape)(struct node *n, const struct graph *g);
     /* Fills `out` with the weights for an input of c channels, named by what follows ".".  NULL: none. */
     size_t (*weights)(const struct op_settings *s, size_t c, struct weight out[OP_WEIGHTS_MAX]);
-    /* Whether node n can do `next` right after what it has absorbed.  When serving, a second input is given in the place
-     * of the output.  NULL: never. */
+    /* Whether node n can do `next` right after what it has absorbed.  When serving, a second input is given in the
+     * place of the output.  NULL: never. */
     bool (*absorbs)(const struct node *n, const struct op *next, enum graph_mode mode);
     /* In serving y[k] = scale x[k] + shift; what may be folded into weights before it.  NULL: it is no such thing. */
     void (*affine)(const struct applied *s, const struct weight *weights, size_t k, double *scale, double *shift);
 
-    /* What all plans share, from all weights of the model.  The site is that of one row, without data.  NULL on failure.
-     * pack, unpack, open, bind and close may be NULL. */
-    void *(*pack)(const struct infer_site *s, const struct weight *weights, enum backend b, struct err *e);
+    /* What all plans share, from all weights of the model.  The site is that of one row, without data.  NULL on
+     * failure. pack, unpack, open, bind and close may be NULL. */
+    void *(*pack)(const struct site *s, const struct weight *weights, enum backend b, struct err *e);
     void (*unpack)(void *packed);
     /* s->own and s->scratch_size, before there is data; then, with data and scratch in place, bind. */
-    bool (*open)(struct infer_site *s, struct err *e);
-    bool (*bind)(struct infer_site *s, struct err *e);
-    void (*close)(struct infer_site *s); /* also after a failed open */
-    bool (*infer)(struct infer_site *s, struct err *e);
+    bool (*open)(struct site *s, struct err *e);
+    bool (*bind)(struct site *s, struct err *e);
+    void (*close)(struct site *s);                /* also after a failed open */
+    bool (*infer)(struct site *s, struct err *e); /* NULL: what forward does, without weights, is all */
 
     /* The site has shapes, weights and what is wanted, no data.  NULL: 0. */
-    size_t (*kept)(const struct train_site *s);
-    size_t (*train_scratch)(const struct train_site *s);
-    unsigned (*back_reads)(const struct train_site *s); /* BACK_READS_* */
+    size_t (*kept)(const struct site *s);
+    size_t (*train_scratch)(const struct site *s);
+    unsigned (*back_reads)(const struct site *s); /* BACK_READS_* */
     /* The convolution whose kernels are to be measured (conv_picks.h); data is in place.  NULL: it is none. */
-    void (*conv_trial)(const struct train_site *s, struct conv_pick *out);
-    bool (*forward)(struct train_site *s);  /* false: a library refused */
-    bool (*backward)(struct train_site *s); /* the gradients that are wanted */
+    void (*conv_trial)(const struct site *s, struct conv_pick *out);
+    bool (*forward)(struct site *s);  /* false: a library refused */
+    bool (*backward)(struct site *s); /* the gradients that are wanted */
 };
 
 #define OP(name) extern const struct op op_##name;

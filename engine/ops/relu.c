@@ -4,27 +4,20 @@
 #include "engine/kernels/pointwise.h"
 #include "engine/ops/op.h"
 
-static bool infer(struct infer_site *s, struct err *e)
-{
-    UNUSED(e);
-    pointwise_relu(&s->x[0], &s->y);
-    return true;
-}
-
-static unsigned back_reads(const struct train_site *s)
+static unsigned back_reads(const struct site *s)
 {
     UNUSED(s);
     return BACK_READS_Y;
 }
 
-static bool forward(struct train_site *s)
+static bool forward(struct site *s)
 {
     pointwise_relu(&s->x[0], &s->y);
     return true;
 }
 
 /* In place: dx is dy. */
-static bool backward(struct train_site *s)
+static bool backward(struct site *s)
 {
     const struct norm_shape shape = {s->y.dtype, s->y.n * s->y.h * s->y.w, s->y.c};
     norm_mask(&shape, s->dy[0], s->dy[1], s->y.data);
@@ -35,7 +28,6 @@ const struct op op_relu = {
     .name = "relu",
     .in_place = true,
     .gradients = 2,
-    .infer = infer,
     .back_reads = back_reads,
     .forward = forward,
     .backward = backward,

@@ -3,7 +3,7 @@
 #include "base/num.h"
 #include "engine/ops/op.h"
 
-static bool infer(struct infer_site *s, struct err *e)
+static bool infer(struct site *s, struct err *e)
 {
     size_t c = s->y.c;
     for (size_t i = 0; i < s->y.n; i++)

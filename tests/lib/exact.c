@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 
-static const struct train_site *site(const struct exact *x, size_t i)
+static const struct site *site(const struct exact *x, size_t i)
 {
     return &x->l->sites[i];
 }
@@ -239,7 +239,7 @@ size_t exact_other_sides(const struct exact *x, size_t *all)
 void exact_take_sides(struct exact *x)
 {
     for (size_t i = 0; i < x->l->g.graph.n; i++) {
-        const struct train_site *s = site(x, i);
+        const struct site *s = site(x, i);
         bool pool = s->node->does.op == &op_maxpool;
         if (!x->l->g.marks[i].wants_gradient || (!is_relu(s->node) && !pool))
             continue;

@@ -26,8 +26,8 @@ void exact_free(struct exact *x);
 
 void exact_forward(struct exact *x, const float *pixels);
 const double *exact_output(const struct exact *x);
-/* How many activations behind ReLUs that gradients pass are on the other side than the learner's in its last forward; *all: of
- * how many.  The learner has not run backward since. */
+/* How many activations behind ReLUs that gradients pass are on the other side than the learner's in its last forward;
+ * *all: of how many.  The learner has not run backward since. */
 size_t exact_other_sides(const struct exact *x, size_t *all);
 void exact_take_sides(struct exact *x);
 

@@ -4,9 +4,9 @@
  * comes from the difference of two forward passes in double (tests/lib/exact.h); error: what the slope and the gradient
  * differ by, over the length of the gradient in that direction.
  *
- * Of a million activations about one lies so near the corner of its ReLU that fp32 and double take different sides.  That
- * one moves the gradients below it by some thousandths, with any fp32 arithmetic; so the double network takes the sides
- * of the fp32 one, and what remains is rounding.  The second test shows that the corners are all there is to it.
+ * Of a million activations about one lies so near the corner of its ReLU that fp32 and double take different sides. 
+ * That one moves the gradients below it by some thousandths, with any fp32 arithmetic; so the double network takes the
+ * sides of the fp32 one, and what remains is rounding.  The second test shows that the corners are all there is to it.
  */
 #include "tests/t.h"
 
@@ -185,7 +185,8 @@ static void every_gradient_is_the_slope_in_double(void **state)
     }
 }
 
-/* Crops of several sizes: batch norms of the encoder by the pass, of the head by all rows, and gradients are the sum over passes. */
+/* Crops of several sizes: batch norms of the encoder by the pass, of the head by all rows, and gradients are the sum
+ * over passes. */
 static void passes_of_several_sizes_have_the_gradient_of_the_whole(void **state)
 {
     UNUSED(state);
@@ -250,8 +251,8 @@ static size_t both(struct graph *g, const struct op *op, size_t a, size_t b)
     return graph_add(g, op, (struct op_settings){0}, 0, 2, (size_t[]){a, b});
 }
 
-/* No ResNet: a sum of two convolutions that no norm follows, read by four nodes; a convolution with a ReLU and no norm; the
- * sum of a tensor and itself; a norm behind a sum; linear layers with a bias, one with a ReLU, added. */
+/* No ResNet: a sum of two convolutions that no norm follows, read by four nodes; a convolution with a ReLU and no norm;
+ * the sum of a tensor and itself; a norm behind a sum; linear layers with a bias, one with a ReLU, added. */
 static size_t add_trunk(struct graph *g, size_t rows)
 {
     size_t x = graph_input(g, rows, ANY_SIDE, ANY_SIDE, 3);
