@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 struct file_cache;
-/* `max_bytes` 0: nothing is ever kept; what lies there goes as it is met. */
+/* `max_bytes` 0: nothing is ever kept; files that lie there go as they are met. */
 struct file_cache *file_cache_new(const char *dir, uint64_t max_bytes);
 void file_cache_free(struct file_cache *c); /* NULL is fine; the files stay */
 

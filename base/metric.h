@@ -3,8 +3,8 @@
  *     metric_add(METRIC_http_requests_total, 1, "/v1/models", "200");
  *     metric_observe(METRIC_search_duration_seconds, seconds, NULL);
  *
- * Label values are copied when a combination is seen for the first time.  A metric keeps at most
- * METRIC_SERIES_MAX combinations; what comes later counts as "other", so that nobody can grow the memory.
+ * Label values are copied when a combination is seen for the first time.  A metric keeps at most METRIC_SERIES_MAX
+ * combinations; later ones count as "other", so that nobody can grow the memory.
  *
  * Threads: any; updates are relaxed atomics, the look-up of a combination takes no lock.
  */

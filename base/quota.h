@@ -1,7 +1,7 @@
 /* quota.h - bytes that many may hold at once, of which there are only so many; nobody waits for them.
  *
- * An eighth is kept for small holders: whoever holds more than 64 KB finds none of it.  So what is large can fill a quota
- * and what is small still goes on.
+ * An eighth is kept for small holders: a holder of more than 64 KB finds none of it.  So large holders can fill a quota
+ * and small ones still go on.
  *
  * A meter is one holder.  Threads: a quota is for all, a meter for one at a time.
  */

@@ -2,7 +2,7 @@
  *
  *     DIR/orphans/<day>/<sha256>      <day>: days since 1970, when the start found them
  *
- * A crash leaves such files.  So does a catalogue that lost rows, or an older one that somebody put in its place: then
+ * A crash leaves such files.  So does a catalogue that lost rows, or an older one that somebody put in its place.  Then
  * they are all that is left of the images.  A start that misses a row's file takes it from here.  On a full disk they
  * go before anything is refused.
  */

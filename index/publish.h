@@ -4,8 +4,8 @@
 
 #include "index/effect.h"
 
-/* Carries out the effects of a group in their order; freed image files are the writer's own.  False when an
- * index could not follow: what it shows is then older than the catalogue. */
+/* Carries out the effects of a group in their order; freed image files are the writer's own.  False when an index could
+ * not follow: it then shows an older state than the catalogue. */
 MUST_CHECK bool publish_effects(struct group *g, struct err *e);
 
 #endif

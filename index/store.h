@@ -16,8 +16,8 @@
  *
  * Reading.  Catalogue look-ups are safe from any thread.  Search goes through a view (view.h).
  *
- * Ownership: what is passed in a write is borrowed until done(); what is handed out is the caller's, to be
- * released by the matching _clear.
+ * Ownership: memory that is passed in a write is borrowed until done(); memory that is handed out is the caller's, to
+ * be released by the matching _clear.
  */
 #ifndef ANCHORD_INDEX_STORE_H
 #define ANCHORD_INDEX_STORE_H
@@ -98,7 +98,7 @@ MUST_CHECK int store_content_file(struct store *s, const struct image_row *row, 
 MUST_CHECK bool store_models(struct store *s, struct model_row **out, size_t *n, struct err *e);
 MUST_CHECK bool store_model(struct store *s, const char *id, struct model_row *out, struct err *e);
 void store_model_path(const struct store *s, const char *id, char *out, size_t size); /* DIR/models/ID.safetensors */
-/* A new name beside them, for a file that is not yet a model's; what a crash leaves there is swept. */
+/* A new name beside them, for a file that is not yet a model's; a file that a crash leaves there is swept. */
 void store_model_draft(struct store *s, char *out, size_t size);
 /* Moves files in DIR/models that no row names to DIR/strays: a crash left them.  At the start, before anything is imported
  * and after the file that somebody put there for the start has its row. */
@@ -123,9 +123,9 @@ MUST_CHECK bool store_backup(struct store *s, const char *name, struct backup_ro
 /* Any thread; takes as long as removing its files takes, but it is gone for all others at once. */
 MUST_CHECK bool store_backup_delete(struct store *s, const char *name, struct err *e);
 /* Restores a backup folder into an empty or new data folder; verifies hashes and counts.  `skipped` NULL: every file
- * must be whole.  Else images and models whose file is not whole are left out, images with what else is stored of them,
- * models only where no generation needs them.  They are listed there, for flaws_clear().  A failure leaves the folder
- * empty. */
+ * must be whole.  Else an image whose file is not whole is left out, with all else that is stored of it.  So is a model
+ * whose file is not whole, unless a generation needs it.  They are listed there, for flaws_clear().  A failure leaves
+ * the folder empty. */
 MUST_CHECK bool store_restore(const char *backup, const char *dir, struct flaws *skipped, struct err *e);
 
 struct store_stats {

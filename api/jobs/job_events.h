@@ -4,7 +4,7 @@
  *      "message":M,"type":"message"|"metrics","data":{...}}
  *
  * Ids grow with time, so they say where a reader is; the number in them is what `after` and Last-Event-ID are turned
- * into.  A job has at most JOB_EVENTS_MAX of them; whoever adds some keeps a few for its end.
+ * into.  A job has at most JOB_EVENTS_MAX of them; a caller that adds some keeps a few for the job's end.
  */
 #ifndef ANCHORD_API_JOBS_JOB_EVENTS_H
 #define ANCHORD_API_JOBS_JOB_EVENTS_H

@@ -45,7 +45,8 @@ struct jobs_spare *jobs_spare_model(struct jobs *x, const char *model, struct er
 void jobs_spared(struct jobs_spare *s); /* NULL is fine */
 /* Forgets one that is over, with its folder; the model that it made stays.  ERR_CONFLICT while it is not over. */
 MUST_CHECK bool jobs_delete(struct jobs *x, const char *id, struct err *e);
-/* Grows with whatever happens in any job: who has seen it all since a version has nothing to look for.  Takes no lock. */
+/* Grows with each event of any job: a reader that saw all of one version has nothing to look for while it stays.  Takes
+ * no lock. */
 uint64_t jobs_version(const struct jobs *x);
 /* Where a job's events are, for job_events_follow(). */
 MUST_CHECK bool jobs_events_folder(struct jobs *x, const char *id, char out[PATH_MAX], struct err *e);

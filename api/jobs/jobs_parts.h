@@ -57,7 +57,7 @@ void job_fail(struct job_run *r, const char *code, const char *fmt, ...) PRINTF_
 MUST_CHECK bool job_prepare(struct job_run *r, struct err *e);
 /* job_finish.c: the run came to its end: the model, the verdict, the promotion. */
 void job_finish(struct job_run *r);
-/* Removes what only a run needs: pins, weights, and what its worker was writing when it was killed. */
+/* Removes the files that only a run needs: pins, weights, and those that its worker was writing when it was killed. */
 void job_clean(const char *folder);
 void job_clean_temporary(const char *folder); /* the last of these alone: for a run that goes on */
 

@@ -155,8 +155,8 @@ struct call {
     unsigned looks;    /* how often call_look_again() had it look again */
 };
 
-/* Never fails: what cannot be begun is a call that is CALL_DONE with an error answer.  Cheap: nothing is
- * parsed and nothing looked up before the first call_step(). */
+/* Never fails: a call that cannot be begun is CALL_DONE with an error answer.  Cheap: nothing is parsed and nothing
+ * looked up before the first call_step(). */
 void call_begin(struct call *c, struct app *app, const struct request *r);
 void call_step(struct call *c);
 /* CALL_GOES_ON: there is something to send now.  Quick and without locks, on any thread that asks a few times a second. */

@@ -74,7 +74,7 @@ void dispatch_go_on(struct dispatch *d, struct task *task);
 /* To be called a few times a second: runs the answers that can go on.  Once the server drains, each is done() at once with
  * nothing added, for its owner to end. */
 void dispatch_wake(struct dispatch *d);
-/* From now on calls that wait for a thread are refused instead of run; what runs is finished. */
+/* From now on calls that wait for a thread are refused instead of run; those that run are finished. */
 void dispatch_hurry(struct dispatch *d);
 /* Runs `pong` on a light thread when its turn comes, which proves that the queue moves; while one is on its
  * way this does nothing. */

@@ -50,7 +50,7 @@ void *call_new(struct call *c, size_t count, size_t size);
 
 /* n empty jobs for c->encoder, with room for their vectors, as c->images. */
 void call_new_images(struct call *c, size_t n);
-/* n empty writes, as c->writes; what they hand out is released with the call. */
+/* n empty writes, as c->writes; the results that they hand out are released with the call. */
 void call_new_writes(struct call *c, size_t n, enum write_kind kind, const char *collection);
 /* The same for one. */
 struct write *call_new_write(struct call *c, enum write_kind kind, const char *collection);

@@ -1,7 +1,7 @@
 /* model_cache.h - the models in memory: id -> encoder, loaded when first asked for.
  *
  * A model file is read and checked against its catalogue row (fingerprint) and its goldens.  It is made into an encoder
- * and dropped again: only the encoder and one golden stay.  Encoders are shared; whoever gets one releases it.
+ * and dropped again: only the encoder and one golden stay.  Encoders are shared; each caller that gets one releases it.
  *
  * Threads: any.  Two threads that ask for the same model at once load it once.
  */

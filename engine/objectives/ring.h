@@ -14,7 +14,7 @@ struct ring {      /* borrows both */
     size_t capacity, d;
 };
 
-/* n rows after the newest; what goes beyond the end goes on at the beginning.  Of more than `capacity` the last ones stay. */
+/* n rows after the newest; rows beyond the end go on at the beginning.  Of more than `capacity` the last ones stay. */
 void ring_push(const struct ring *r, const float *rows, size_t n);
 bool ring_full(const struct ring *r);
 

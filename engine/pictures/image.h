@@ -1,9 +1,9 @@
 /* image.h - pictures: telling what they are, decoding them safely, writing them.
  *
  * A file is hostile until proven otherwise.  Its content decides the format, never a header or a file name.  All limits
- * are checked before a pixel is decoded.  A decode that would invent pixels is refused: a file may be odd, or lack what
- * no pixel needs, but not a part of its pixels.  EXIF orientation 1 to 8 is applied, so width and height are always
- * those of the upright picture.  Colours are brought to sRGB by the file's ICC profile.
+ * are checked before a pixel is decoded.  A decode that would invent pixels is refused.  A file may be odd, or lack
+ * what no pixel needs, but not a part of its pixels.  EXIF orientation 1 to 8 is applied, so width and height are
+ * always those of the upright picture.  Colours are brought to sRGB by the file's ICC profile.
  *
  *     struct image_info info;
  *     struct image img;

@@ -2,10 +2,10 @@
  *
  * Diverged: the loss or the gradient is no number any more.  Collapsed to one point: the standard deviation of the
  * outputs is a tenth of what isotropic ones have, for 20 steps in a row.  Collapsed to one line, where positives are
- * views: a window after the warm-up the outputs still vary in less than 1.2 dimensions, for 20 steps in a row.
- * Learning nothing: over a window after the warm-up the loss is that of a collapsed network (objective.collapsed),
- * although the outputs differ: as good as guessing.  A run that diverged cannot go on; the other two are told once each
- * time they begin.
+ * views: the outputs vary in less than 1.2 dimensions, for 20 steps in a row.  That counts from one window after the
+ * warm-up.  Learning nothing: over a window after the warm-up the loss is that of a collapsed network
+ * (objective.collapsed), although the outputs differ: as good as guessing.  A run that diverged cannot go on; the other
+ * two are told once each time they begin.
  *
  * The finding of a step depends on the steps since the watch was made.  So a resumed run may tell a collapse again.
  */

@@ -30,8 +30,8 @@ struct session;
 
 /* Opens or creates the file and brings the schema up to date.  Checks the structure of all tables but the vectors,
  * which are read in full at every start.  Once it is open, all that is read is on the disk, whatever syncs failed
- * before: the log is written again, synced, and copied into the file.  ERR_CONFLICT: written by a newer anchord, or not
- * ours.  ERR_CORRUPT: damaged. */
+ * before.  For that the log is written again, synced, and copied into the file.  ERR_CONFLICT: written by a newer
+ * anchord, or not ours.  ERR_CORRUPT: damaged. */
 struct catalog *catalog_open(const char *path, struct err *e);
 /* Opens a copy for reading only: there is no writing session.  The copy must have this anchord's schema. */
 struct catalog *catalog_open_copy(const char *path, struct err *e);

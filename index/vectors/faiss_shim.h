@@ -1,8 +1,8 @@
 /* faiss_shim.h - what FAISS's C API lacks and its C++ can: search with parameters, and HNSW over borrowed rows.
  *
- * The C API's own headers are included here, so that this is all that a user of FAISS needs.  Debian ships
- * those headers without the code behind them: faiss_shim.cc has the bodies of the functions that are called
- * here, unless a system libfaiss_c is linked.
+ * The C API's own headers are included here, so that this is all that a user of FAISS needs.  Debian ships those
+ * headers without the code behind them.  So faiss_shim.cc has the bodies of the functions that are called here, unless
+ * a system libfaiss_c is linked.
  *
  *     FaissIndex *index = NULL;
  *     if (faiss_IndexHNSWRows_new(&index, d, 32, 100, n) || faiss_IndexHNSWRows_add(index, n, rows))
@@ -49,18 +49,18 @@ int faiss_Index_search_with_params(const FaissIndex *index, idx_t n, const float
 typedef int faiss_member_fn(const void *context, idx_t id);
 int faiss_IDSelectorCall_new(FaissIDSelector **p_sel, faiss_member_fn *is_member, const void *context);
 
-/* An HNSW index (METRIC_INNER_PRODUCT, for vectors of unit length) over rows that stay in the caller's memory
- * and must outlive it.  The way through the graph is found by the rows' codes (code.h); scores and order of what
- * is answered are those of scan_product().  It heeds the efSearch of the parameters as the number of *selected*
- * neighbours that are kept in sight, so that a selector does not cost recall.  d in [1, 65536], M in [2, 256];
- * `room`: for how many rows memory is set aside, more may come. */
+/* An HNSW index (METRIC_INNER_PRODUCT, for vectors of unit length) over rows that stay in the caller's memory and must
+ * outlive it.  The way through the graph is found by the rows' codes (code.h); scores and order of the answer are those
+ * of scan_product().  The efSearch of the parameters is the number of *selected* neighbours that are kept in sight.  So
+ * a selector does not cost recall.  d in [1, 65536], M in [2, 256]; `room`: for how many rows memory is set aside, more
+ * may come. */
 int faiss_IndexHNSWRows_new(FaissIndex **p_index, int d, int M, int efConstruction, size_t room);
 
 /* Adds n rows, each [d].  On failure the index must be freed. */
 int faiss_IndexHNSWRows_add(FaissIndex *index, idx_t n, const float *const *rows);
 
-/* The graph as plain arrays.  Row i is on the levels 0 .. levels[i] - 1.  Its links lie one row after the
- * other in `links`: 2M places for level 0, then M for each further level, the unused ones -1 and last. */
+/* The graph as plain arrays.  Row i is on the levels 0 .. levels[i] - 1.  Its links lie one row after the other in
+ * `links`: 2M places for level 0, then M for each further level.  Unused places are -1 and last. */
 struct faiss_graph {
     size_t n, n_links;
     const int32_t *levels; /* [n], at least 1 */

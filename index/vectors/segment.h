@@ -1,8 +1,8 @@
 /* segment.h - a sealed segment: an HNSW graph over vectors that lie elsewhere.
  *
  * A segment is immutable and counted.  It knows its members by slot (where the vindex has them), by number (what the
- * catalogue calls them) and by row (the vector).  A row lies in a chunk that a snapshot holds: a segment is only to be
- * used together with a snapshot that holds the chunks of its members.
+ * catalogue calls them) and by row (the vector).  A row lies in a chunk that a snapshot holds.  Use a segment only
+ * together with a snapshot that holds the chunks of its members.
  *
  *     struct members m = {.d = d};
  *     members_add(&m, slot, number, members_digest(row, d), row);

@@ -6,7 +6,7 @@
  *
  * A picture with the same content is left alone, but for a label or a path that it lacks.  With another content it is
  * put again.  Label and metadata that it has stay.  One whose stored file is damaged is put again, which heals it.  A
- * file that is no JPEG, PNG or WebP is named with its kind and passed over; a picture that is refused is named and
+ * file that is no JPEG, PNG or WebP is named with its kind and passed over.  A picture that is refused is named and
  * counted.  The import goes on after that, and stops at what would befall every file (no such collection, no right, no
  * server, a full disk).
  */

@@ -5,9 +5,9 @@
 #include "engine/data/manifest.h"
 #include "engine/learning/train_config.h"
 
-/* A collection's files are pinned in OUT/pictures and listed in OUT/manifest.jsonl first, so that its data folder can
- * be served again while the run goes on.  A run that resumes keeps to that list.  ERR_BUSY while the data folder is
- * being served. */
+/* A collection's files are pinned in OUT/pictures and listed in OUT/manifest.jsonl first.  So its data folder can be
+ * served again while the run goes on.  A run that resumes keeps to that list.  ERR_BUSY while the data folder is being
+ * served. */
 MUST_CHECK bool train_data_read(const struct train_config *c, bool resume, struct manifest *m, struct err *e);
 
 #endif

@@ -9,7 +9,7 @@
  * Only the writing end is shut at once, so that further bytes of the client do not reset the connection.
  *
  * Both threads could write to the socket then, so only one may.  From the moment on that the connection is given up,
- * deadline_set() fails; whoever is about to answer calls it first.
+ * deadline_set() fails; a thread that is about to answer calls it first.
  *
  * A file descriptor number is used again as soon as it is closed.  So deadline_forget() must come before the close:
  * under the lock that the shutdown is done under.

@@ -52,8 +52,8 @@ void http_quiesce(struct http *h);
 void http_hurry(struct http *h, int64_t end);
 /* Requests whose answer is not complete. */
 size_t http_in_flight(struct http *h);
-/* Waits for the tasks that are at work (there must be somebody who ends them), then closes everything; whatever is asked
- * meanwhile is answered 503.  NULL is fine. */
+/* Waits for the tasks that are at work (there must be somebody who ends them), then closes everything; requests that
+ * come meanwhile are answered 503.  NULL is fine. */
 void http_free(struct http *h);
 
 #endif

@@ -7,8 +7,8 @@
  *             buf_clear(&bytes);
  *         }
  *
- * A variation picks the form of the fault, its place among other headers, upper and lower case, blanks, and the number
- * of good requests in front.  The same numbers give the same bytes.
+ * A variation picks the form of the fault and its place among other headers.  It also picks upper and lower case,
+ * blanks, and the number of good requests in front.  The same numbers give the same bytes.
  */
 #ifndef ANCHORD_TESTS_LIB_BROKEN_H
 #define ANCHORD_TESTS_LIB_BROKEN_H

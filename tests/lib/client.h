@@ -56,8 +56,8 @@ void client_half_close(struct client *c);
 /* Timeouts, here and below: of a second or more they are given t_patience(). */
 bool client_send(struct client *c, const void *bytes, size_t n, double timeout);
 bool client_send_text(struct client *c, const char *text);
-/* Reads one whole answer; what follows it stays for the next call.  `head_only`: the answer to HEAD.
- * False: none came in time (status 0), or it was cut short or malformed (status set, keep false). */
+/* Reads one whole answer; bytes after it stay for the next call.  `head_only`: the answer to HEAD.  False: none came in
+ * time (status 0), or it was cut short or malformed (status set, keep false). */
 bool client_receive(struct client *c, bool head_only, double timeout, struct reply *r);
 /* Reads and drops until the server closes; false when it does not in time. */
 bool client_drained(struct client *c, double timeout);
