@@ -73,8 +73,8 @@ bool arch_label_is_small(const char *label); /* false of what is no label */
 uint32_t arch_features(const struct arch *a);   /* what the family's network gives, before the projection */
 uint32_t arch_dimensions(const struct arch *a); /* of the vector */
 
-/* Appends the network, its weights declared in the order of model files, for `rows` square pictures of size x size
- * pixels; gives the node that gives the vectors, not of unit length yet.  `a` must have passed arch_check().  Weights
+/* Appends the network for `rows` square pictures of size x size pixels, its weights declared in the order of model
+ * files.  Gives the node that gives the vectors, not of unit length yet.  `a` must have passed arch_check().  Weights
  * of a network that is there already are shared.  Weights do not depend on the size. */
 size_t arch_build(const struct arch *a, size_t rows, size_t size, struct graph *g);
 

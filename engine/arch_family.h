@@ -14,7 +14,7 @@ struct family {
     const struct setting *settings; /* their owner is a struct arch, whose set[i] is that of settings[i] */
     size_t n_settings;
     const uint32_t *usual; /* of each setting */
-    /* What bounds and choices do not say; before those are looked at.  The variant is known. */
+    /* Checks what bounds and choices do not say, before those are looked at.  The variant is known. */
     bool (*check)(const struct arch *a, struct err *e);
 
     /* From the pixels in node x to the features.  Stages that can be frozen are numbered from 1 (g->stage); what comes
@@ -22,7 +22,7 @@ struct family {
     size_t (*build)(const struct arch *a, size_t x, struct graph *g);
     uint32_t (*features)(const struct arch *a); /* that build() gives */
     bool (*is_small)(const struct arch *a);     /* made for small pictures */
-    /* What a new model does to its pictures.  size 0: the usual one. */
+    /* The preprocessing of a new model.  size 0: the usual one. */
     struct preprocess (*preprocess)(const struct arch *a, uint32_t size);
 
     /* Files that others have written. */

@@ -1,8 +1,8 @@
 /* encoder.h - a model made ready to serve: pictures in, unit vectors out.
  *
- * An encoder is shared, immutable and reference-counted; it holds the weights in the form that its
- * kernels want (batch norm folded in, bf16 where the processor has it), not the model they came from.
- * A lane is one thread's plan and scratch for one encoder; it is used by one thread at a time.
+ * An encoder is shared, immutable and reference-counted.  It holds the weights as its kernels want them (batch norm
+ * folded in, bf16 where the processor has it), and not the model that they came from.  A lane is one thread's plan and
+ * scratch for one encoder; it is used by one thread at a time.
  *
  *     struct encoder *enc = encoder_new(model, &(struct encoder_options){0}, e);
  *     struct lane *lane = lane_new(enc, 1, e);
@@ -45,8 +45,8 @@ MUST_CHECK bool lane_embed(struct lane *lane, const void *bytes, size_t len, con
 
 /* Fills the model's goldens: pictures drawn by draw.h, vectors computed in fp32. */
 MUST_CHECK bool encoder_make_goldens(struct model *m, struct err *e);
-/* Relative embedding error of the goldens (design: (1 - cos) over the median (1 - cos) between different
- * goldens) must be <= 1e-3 in fp32 and <= 0.02 in bf16.  A model without goldens fails. */
+/* Checks the relative embedding error of the goldens: (1 - cos) over the median (1 - cos) between different goldens.
+ * It must be <= 1e-3 in fp32 and <= 0.02 in bf16.  A model without goldens fails. */
 MUST_CHECK bool encoder_check(struct encoder *enc, const struct model *m, double *worst, struct err *e);
 
 #endif

@@ -1,7 +1,9 @@
 /* model_parts.h - what the files of the model share with each other and nobody else.
  *
- * model.c makes, seals and frees models; model_read.c and model_write.c move them to and from files;
- * model_meta.c turns all but the weights into the JSON text of __metadata__["anchord"] and back.
+ *     model.c         makes, seals and frees models
+ *     model_read.c    reads them from files
+ *     model_write.c   writes them to files
+ *     model_meta.c    turns all but the weights into the JSON text of __metadata__["anchord"] and back
  */
 #ifndef ANCHORD_ENGINE_MODEL_PARTS_H
 #define ANCHORD_ENGINE_MODEL_PARTS_H

@@ -4,10 +4,10 @@
  *     header    JSON: {"__metadata__": {text: text}, "<tensor>": {"dtype", "shape", "data_offsets"}, ...}
  *     data      the tensors' bytes, little-endian, row-major; data_offsets count from here
  *
- * A file is hostile until proven otherwise.  Opening refuses a header over 1 MB or longer than the file,
- * duplicate keys, unknown types, dimensions of 0 or over 2^31, sizes that overflow, offsets that are not the
- * size of their tensor, and tensors that overlap, leave a gap or do not cover the data exactly.  No tensor is
- * read before all of that holds, and then straight into its destination: no second copy of the file.
+ * A file is hostile until proven otherwise.  Opening refuses a header over 1 MB or longer than the file, duplicate keys
+ * and unknown types.  It refuses dimensions of 0 or over 2^31, sizes that overflow, and offsets that are not the size
+ * of their tensor.  It refuses tensors that overlap, leave a gap or do not cover the data exactly.  No tensor is read
+ * before all of that holds, and then straight into its destination: no second copy of the file.
  *
  *     struct safetensors *s = safetensors_open(path, e);
  *     const struct safetensor *t = s ? safetensors_find(s, "conv1.weight") : NULL;

@@ -7,9 +7,9 @@
  *     ... call.response ...
  *     call_free(&call);
  *
- * Opening makes what an empty data folder lacks: the default model `anchord-base` (models/anchord-base.safetensors where
- * somebody has put it there, else a copy of the one that comes with the program, else a seeded, untrained ResNet-18 with a
- * warning in the log) and the collection `default`.
+ * Opening makes what an empty data folder lacks: the collection `default` and the default model `anchord-base`.  The
+ * model is models/anchord-base.safetensors where somebody has put it there.  Else it is a copy of the one that comes
+ * with the program.  Else it is a seeded, untrained ResNet-18, with a warning in the log.
  */
 #ifndef ANCHORD_API_SERVICES_APP_H
 #define ANCHORD_API_SERVICES_APP_H

@@ -14,15 +14,15 @@
  * Weights are read where they lie at each step: whoever changes them (the optimiser, a checkpoint, an average) just
  * writes.
  *
- * Crops of several sizes are several passes: the rows of one size go through the encoder together, its batch norms go
- * by those rows, and its running statistics move once for each pass; the head sees the rows of all passes at once (as
+ * Crops of several sizes are several passes.  The rows of one size go through the encoder together.  Its batch norms go
+ * by those rows, and its running statistics move once for each pass.  The head sees the rows of all passes at once (as
  * in SwAV and DINO).
  *
  * Convolutions are kept [out, height, width, in] here, as the kernels want them, and [out, in, height, width]
  * in models.
  *
  * Memory is laid out once; a step allocates nothing.  Inside a step the loops over tensors are static OpenMP loops with
- * a fixed order of reduction: the same threads, precision and picks give the same bits.
+ * a fixed order of reduction.  So the same threads, precision and picks give the same bits.
  */
 #ifndef ANCHORD_ENGINE_LEARNING_LEARNER_H
 #define ANCHORD_ENGINE_LEARNING_LEARNER_H
@@ -70,18 +70,18 @@ uint32_t learner_outputs(const struct learner *l); /* columns of z */
 /* pixels [batch, size, size, 3] (those of each pass one behind the other) -> z [batch, outputs]; batch norms that learn
  * update their running statistics. */
 MUST_CHECK bool learner_forward(struct learner *l, const float *pixels, float *z, struct err *e);
-/* What the head gave to the predictor in the last forward: [batch, outputs]; z without a predictor; borrowed until
+/* The head's output to the predictor in the last forward: [batch, outputs]; z without a predictor; borrowed until
  * backward. */
 const float *learner_projection(const struct learner *l);
 /* dz [batch, outputs] -> the gradients of all parameters (overwritten, or added to when `accumulate`).  Once for each
  * forward, whose activations it uses up. */
 MUST_CHECK bool learner_backward(struct learner *l, const float *dz, bool accumulate, struct err *e);
 
-/* What is to be learned: frozen tensors are not among them.  *n of them, in a fixed order; borrowed. */
+/* The tensors to be learned: frozen ones are not among them.  *n of them, in a fixed order; borrowed. */
 const struct parameter *learner_parameters(const struct learner *l, size_t *n);
 
-/* Everything that a checkpoint of the network needs, in a fixed order: the encoder's weights and statistics, then the
- * head's, then the predictor's; borrowed; their data may be written between steps. */
+/* All tensors that a checkpoint of the network needs; borrowed.  Their order is fixed: the encoder's weights and
+ * statistics, then the head's, then the predictor's.  Their data may be written between steps. */
 const struct weight *learner_weights(const struct learner *l, size_t *n);
 
 /* Copies the encoder's weights and running statistics into a model of the same architecture, which is no compact one

@@ -43,8 +43,8 @@ struct learner {
     double (*seconds)[2]; /* of each node, forward and backward */
 };
 
-/* learner.c: a learner of any graph, whose inputs are the passes and whose last node gives z; the options' heads count
- * for nothing. m NULL: all weights are to be written.  NULL on failure. */
+/* learner.c: a learner of any graph, whose inputs are the passes and whose last node gives z.  The options' heads count
+ * for nothing.  With m NULL all weights are to be written.  NULL on failure. */
 struct learner *learner_over(struct graph *raw, size_t projection, const struct model *m,
                              const struct learner_options *o, struct err *e);
 /* learner_memory.c: `memory` and in it the sites; then `extras`. */

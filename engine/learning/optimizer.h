@@ -2,7 +2,7 @@
  *
  * SGD: v = mu v + (g + wd w), w -= lr v; Nesterov: w -= lr (g + wd w + mu v)  (PyTorch's form).
  * LARS: You et al. 2017 (arXiv:1708.03888), in the form of SimCLR and Barlow Twins: g' = g + wd w,
- *       q = eta |w| / |g'|, then momentum on q g'; q = 1 and no decay for excluded tensors.
+ *       q = eta |w| / |g'|, then momentum on q g'.  Excluded tensors have q = 1 and no decay.
  * AdamW: Loshchilov and Hutter 2019 (arXiv:1711.05101), decay decoupled.
  *
  * One-dimensional tensors (biases, batch norm) take no weight decay and no trust ratio.  Weights and state

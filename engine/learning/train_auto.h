@@ -1,18 +1,18 @@
 /* train_auto.h - the settings of a training run that nobody gave: they are chosen here, and nowhere else.
  *
- * An objective with profiles (objective.h) brings its head, recipe of views, optimiser and rates along: those for fine-tuning to a run that
- * begins with a model that knows something, else those of its size of pictures.  Objectives without profiles get what stands in
- * train_auto.c: one thing where a configuration is silent, for it says what its author wants, and another where a job leaves the
- * choice to us.
+ * An objective with profiles (objective.h) brings its head, recipe of views, optimiser and rates along.  A run that
+ * begins with a model that knows something gets those for fine-tuning, any other run those of its size of pictures.
+ * Objectives without profiles get the values in train_auto.c.  There is one set for a configuration that is silent, for
+ * it says what its author wants.  There is another for a job that leaves the choice to us.
  */
 #ifndef ANCHORD_ENGINE_LEARNING_TRAIN_AUTO_H
 #define ANCHORD_ENGINE_LEARNING_TRAIN_AUTO_H
 
 #include "engine/learning/train_config.h"
 
-/* What a configuration is before anything of it is read. */
+/* The configuration before anything of it is read. */
 void train_defaults(struct train_config *c);
-/* What its objective brings along, in the place of that.  small: the pictures. */
+/* The values that its objective brings along, in the place of those.  small: the pictures. */
 void train_defaults_of(struct train_config *c, const struct objective *o, bool trained, bool small);
 /* Of an optimiser that is not the one of the defaults. */
 void train_defaults_optimizer(struct train_config *c, enum optimizer_kind kind);

@@ -19,7 +19,7 @@
  *       "optimizer": {"type": "sgd", "learning_rate": 0.12, "weight_decay": 0.0005, ...}
  *     }
  *
- * What is left out is as train_auto.h says.
+ * A field that is left out is as train_auto.h says.
  *
  * A field that is unknown or impossible is refused with its path ("optimizer.momentum").  The text is kept whole in
  * every checkpoint, so that a resumed run is told the same.

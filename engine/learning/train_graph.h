@@ -2,8 +2,8 @@
  *
  * The unit length at the end of an encoder that serves is left out: the objectives normalise.  Behind the head may
  * stand a predictor.  With several passes (learner.h) the encoder stands there once for each of them, one behind the
- * other and all with the same weights; joins put the rows of their outputs below each other, and the head sees them all
- * at once.
+ * other and all with the same weights.  Joins put the rows of their outputs below each other, and the head sees them
+ * all at once.
  *
  *     weights: the architecture's, then the head's, then the predictor's
  */

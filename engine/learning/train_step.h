@@ -4,16 +4,17 @@
  *     train_step_run(s, batch, learning_rate, &report, e);
  *     train_step_export(s, model);
  *
- * With config.chunk the rows of a batch go through the network in parts and the loss still sees all of them at once:
- * first every part forward without keeping anything, then the gradient of the loss, then every part again, forward and
- * back (GradCache: Gao et al. 2021, arXiv:2101.06983).  That is exact, since no batch norm learns then.
+ * With config.chunk the rows of a batch go through the network in parts, and the loss still sees all of them at once.
+ * First every part goes forward without keeping anything.  Then comes the gradient of the loss.  Then every part goes
+ * forward again, and back (GradCache: Gao et al. 2021, arXiv:2101.06983).  That is exact, since no batch norm learns
+ * then.
  *
- * With `crops` of several sizes each size is a pass through the encoder (learner.h), neighbouring groups of one size together; the
- * objective sees the rows of all of them.
+ * With `crops` of several sizes each size is a pass through the encoder (learner.h), neighbouring groups of one size
+ * together.  The objective sees the rows of all of them.
  *
  * The target branch (objective.h) is the same network without its predictor, or a second one that begins with the same
- * weights and follows: after each step target = m target + (1 - m) weights, for all that is learned; running statistics are the
- * target's own.  It sees the full crops (crops.h), and no gradient goes into it.
+ * weights and follows.  After each step target = m target + (1 - m) weights, for all that is learned.  Running
+ * statistics are the target's own.  It sees the full crops (crops.h), and no gradient goes into it.
  *
  * The average of the weights (config.ema; Polyak and Juditsky 1992) is over everything that serving uses, running
  * statistics too; it is what is exported.  After k steps it weighs new weights by at least 1 / (k + 1), so that a short run

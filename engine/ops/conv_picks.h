@@ -1,8 +1,11 @@
 /* conv_picks.h - which implementation computes each pass of each convolution: measured once, or told.
  *
- * As text: {"convolutions": [{"name": "conv1.weight", "forward": "direct", "back_data": null, "back_weights":
- * "patches"}, ...]}, null for passes that are not run; a network with several passes has its list that many times.
- * With the same picks, threads and precision a run repeats bit for bit.
+ * As text, with null for passes that are not run:
+ *
+ *     {"convolutions": [{"name": "conv1.weight", "forward": "direct", "back_data": null, "back_weights": "patches"}]}
+ *
+ * A network with several passes has its list that many times.  With the same picks, threads and precision a run repeats
+ * bit for bit.
  */
 #ifndef ANCHORD_ENGINE_OPS_CONV_PICKS_H
 #define ANCHORD_ENGINE_OPS_CONV_PICKS_H
@@ -23,7 +26,7 @@ struct conv_pick {    /* one convolution */
 
 /* The fastest kernels of this backend (BLAS or DNNL).  A shape that came before keeps its pick. */
 MUST_CHECK bool conv_picks_measure(struct conv_pick *picks, size_t n, enum backend backend, struct err *e);
-/* The kernels that `text` names (the first n of a multiple): ERR_CONFLICT when one of them cannot be had here,
+/* The kernels that `text` names (the first n of a multiple).  ERR_CONFLICT when one of them cannot be had here.
  * ERR_BAD_INPUT when the text is not about these convolutions; e->param is "picks". */
 MUST_CHECK bool conv_picks_read(struct conv_pick *picks, size_t n, enum backend backend, const char *text,
                                 struct err *e);

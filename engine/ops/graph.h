@@ -1,7 +1,7 @@
 /* graph.h - a network as a list of nodes, each reading the outputs of nodes before it.
  *
- * A family of networks (arch.h) writes down what its network is, one node for each operation; graph_fuse() makes of
- * that what runs: operations absorb those that follow them, other ones when serving than when training.
+ * A family of networks (arch.h) writes down its network, one node for each operation.  From that graph_fuse() makes the
+ * graph that runs: operations absorb those that follow them, other ones when serving than when training.
  *
  *     struct graph raw = {0}, fused = {0};
  *     size_t x = graph_input(&raw, rows, 224, 224, 3);
@@ -32,8 +32,8 @@ size_t graph_then(struct graph *g, const struct op *op, struct op_settings set, 
  * Those of a name that was declared before are shared. */
 size_t graph_declare(struct graph *g, const struct op *op, struct op_settings set, size_t c, const char *name);
 
-/* `out`, which is empty, becomes the same network in fewer nodes, with all weights of `raw`; at[i] (NULL: not wanted):
- * the node of `out` that gives what node i gives, if anything does. */
+/* `out`, which is empty, becomes the same network in fewer nodes, with all weights of `raw`.  Fills at (NULL: not
+ * wanted): at[i] is the node of `out` that gives the output of node i, if any does. */
 void graph_fuse(const struct graph *raw, enum graph_mode mode, struct graph *out, size_t *at);
 
 /* Index of the last node that reads node i; i itself when none does. */

@@ -1,8 +1,8 @@
 /* op.h - an operation of a network: one file here, and one row in ops.def.
  *
  * A network is a list of nodes (graph.h); each is one operation on the outputs of nodes before it.  Plan, learner and
- * graph ask the operation's row for everything: the shape it gives, the weights it wants, what it absorbs, what it
- * keeps for the way back, and how it runs.  None of them knows an operation by its name.
+ * graph ask the operation's row for everything.  It has the shape it gives, the weights it wants, what it absorbs, what
+ * it keeps for the way back, and how it runs.  None of them knows an operation by its name.
  *
  *     serving    pack (once, shared), open and bind (for each plan), infer or forward
  *     training   kept, train_scratch, back_reads (when the memory is laid out), forward, backward
