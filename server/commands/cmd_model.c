@@ -44,6 +44,17 @@ static bool may_write(const char *path, bool force, struct err *e)
 
 /* ---- new ---- */
 
+/* No setting of another family was given. */
+static bool fits_family(const struct options *o, const struct arch *a, struct err *e)
+{
+    size_t n;
+    const struct setting *own = arch_settings(a, &n), *s;
+    for (size_t i = 0; (s = arch_any_setting(i)); i++)
+        if (o->set[i] && !setting_find(own, n, s->name))
+            return err_set(e, ERR_BAD_INPUT, "%s has no --%s", arch_name(a), s->name);
+    return true;
+}
+
 /* Numbers that are not given stay those of `before`. */
 static bool read_settings(const struct options *o, const struct arch *before, struct arch *a, struct err *e)
 {
@@ -69,7 +80,7 @@ static bool shape_of(const struct options *o, struct arch *a, struct preprocess 
     const struct arch before = *a;
     uint64_t projection = a->projection, size = p->size;
     enum fit fit = p->fit;
-    if ((o->arch && !arch_parse(o->arch, a, e)) || !read_settings(o, &before, a, e) ||
+    if ((o->arch && !arch_parse(o->arch, a, e)) || !fits_family(o, a, e) || !read_settings(o, &before, a, e) ||
         !flag_number("projection", o->projection, 0, ARCH_PROJECTION_MAX, &projection, e))
         return false;
     if (!size)
