@@ -6,9 +6,9 @@
 #include "base/num.h"
 
 static const struct objective *const table[] = {
-    &objective_infonce, &objective_triplet, &objective_proxy,         &objective_moco,
-    &objective_mocov2,  &objective_byol,    &objective_simsiam,       &objective_barlow,
-    &objective_vicreg,  &objective_swav,    &objective_deepclusterv2, &objective_dino,
+#define OBJECTIVE(name) &objective_##name,
+#include "engine/objectives/objectives.def"
+#undef OBJECTIVE
 };
 
 const struct objective *const *objective_list(size_t *n)

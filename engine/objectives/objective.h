@@ -147,9 +147,9 @@ struct objective {
     double (*collapsed)(const struct objective_settings *s, const struct loss_shape *shape);
 };
 
-extern const struct objective objective_infonce, objective_triplet, objective_moco, objective_mocov2, objective_byol,
-    objective_simsiam, objective_barlow, objective_vicreg, objective_swav, objective_deepclusterv2, objective_dino,
-    objective_proxy;
+#define OBJECTIVE(name) extern const struct objective objective_##name;
+#include "engine/objectives/objectives.def"
+#undef OBJECTIVE
 
 const struct objective *objective_find(const char *name); /* NULL when there is none */
 const struct objective *const *objective_list(size_t *n);
