@@ -14,9 +14,9 @@
  * anyway); the others are added to the last of those before it runs.
  *
  * Most gradients need no place of their own.  An operation that is in_place writes the gradient of one input over that
- * of its output.  With two inputs that want one (a batch norm that has absorbed a shortcut) it is the last input that
- * takes the place over, and the first gets a new one: the gradient of a sum is its output's, as it stands, while that
- * of the norm's input is computed from it.  So a gradient may pass through the places of a whole stage without moving.
+ * of its output.  Where two inputs want one (a batch norm that has absorbed a shortcut), the last takes the place over.
+ * The first gets a new one: the gradient of a sum is its output's, as it stands, while that of the norm's input is
+ * computed from it.  So a gradient may pass through the places of a whole stage without moving.
  *
  * What the last node gives, and what the head gives, is lent to the caller until the way back begins.
  */
@@ -119,6 +119,7 @@ static void plan_gradients(struct planner *p, size_t i)
             use(p, n->in[k], moment);
         if (!wants_gradient(p, n->in[k]))
             continue;
+        assert(!free_place || tensor_bytes(&s->x[k]) == tensor_bytes(&s->y));
         p->dx[i][k] = free_place ? dy : add_span(p, tensor_bytes(&s->x[k]), moment);
         add_part(p, n->in[k], p->dx[i][k]);
         free_place = false;
