@@ -12,18 +12,12 @@ struct piece {
     size_t at, n; /* channels */
 };
 
-static float value(const struct tensor *t, size_t i)
-{
-    return t->dtype == DTYPE_BF16 ? bf16_to_float(((const uint16_t *)t->data)[i]) : ((const float *)t->data)[i];
-}
-
 static void load(const struct tensor *t, size_t at, size_t n, float *out)
 {
     if (t->dtype == DTYPE_F32)
         memcpy(out, (const float *)t->data + at, n * sizeof *out);
     else
-        for (size_t i = 0; i < n; i++)
-            out[i] = value(t, at + i);
+        bf16_widen((const uint16_t *)t->data + at, n, out);
 }
 
 static void store(const float *in, size_t n, const struct tensor *t, size_t at)
@@ -31,8 +25,7 @@ static void store(const float *in, size_t n, const struct tensor *t, size_t at)
     if (t->dtype == DTYPE_F32)
         memcpy((float *)t->data + at, in, n * sizeof *in);
     else
-        for (size_t i = 0; i < n; i++)
-            ((uint16_t *)t->data)[at + i] = bf16_from_float(in[i]);
+        bf16_narrow(in, n, (uint16_t *)t->data + at);
 }
 
 HOT_LOOP static void keep_larger(const float *restrict x, size_t n, uint8_t mark, float *restrict best,
