@@ -42,6 +42,7 @@ struct trainer_options { /* all borrowed */
         *learned; /* what the model that it begins with has learned from, and so is not judged by; NULL: unknown */
     struct image_limits limits;
     bool resume;                 /* go on from the checkpoint; begin when there is none */
+    double lock_seconds;         /* waits so long for a folder that another process holds, then ERR_BUSY */
     bool allow_inexact;          /* on other hardware too */
     bool (*stop)(void *context); /* asked between steps; true: save a checkpoint and end.  NULL: never */
     void (*pace)(double seconds,

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/conf.h"
 #include "base/cores.h"
 #include "base/file.h"
@@ -18,16 +19,31 @@
 #include "engine/training/run_folder.h"
 #include "engine/training/trainer_parts.h"
 
-enum { EVALUATIONS_MOST = 50, /* in a run that says nothing else */ PICKS_MAX = 1 << 20 };
+enum { EVALUATIONS_MOST = 50, /* in a run that says nothing else */ PICKS_MAX = 1 << 20, LOCK_PAUSE_US = 50000 };
 
 /* ---- the folder ---- */
+
+/* A process that was killed holds its folder until it is gone. */
+static int lock_folder(const char *dir, double seconds, struct err *e)
+{
+    for (double until = clock_s() + seconds;; usleep(LOCK_PAUSE_US)) {
+        struct err why = {0};
+        int fd = file_lock_dir(dir, &why);
+        if (fd >= 0)
+            return fd;
+        if (why.code != ERR_BUSY || clock_s() >= until) {
+            err_move(e, &why);
+            return -1;
+        }
+    }
+}
 
 static bool open_folder(struct trainer *t, struct checkpoint **checkpoint, struct err *e)
 {
     char path[PATH_MAX];
     struct err why = {0};
     path_join(path, t->c->out, RUN_CHECKPOINT);
-    bool ok = file_make_dirs(t->c->out, e) && (t->lock_fd = file_lock_dir(t->c->out, e)) >= 0;
+    bool ok = file_make_dirs(t->c->out, e) && (t->lock_fd = lock_folder(t->c->out, t->o->lock_seconds, e)) >= 0;
     if (ok && access(path, F_OK) == 0) {
         *checkpoint = checkpoint_open(path, &why);
         if (!t->o->resume)

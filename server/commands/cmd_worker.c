@@ -27,7 +27,8 @@
 #include "server/commands/command.h"
 #include "server/commands/worker_memory.h"
 
-enum { CONFIG_MAX = 1 << 20, LEAST_SHARE = 20 /* one part in so many */ };
+/* A worker that was killed with its server may hold the folder for a while. */
+enum { CONFIG_MAX = 1 << 20, LEAST_SHARE = 20 /* one part in so many */, LAST_WORKER_S = 30 };
 
 struct worker {
     bool busy, orphan;
@@ -191,6 +192,7 @@ static int work(const char *folder)
                                                     .validation = c.validation ? &validation : NULL,
                                                     .limits = image_default_limits,
                                                     .resume = true,
+                                                    .lock_seconds = LAST_WORKER_S,
                                                     .stop = asked_to_stop,
                                                     .pace = pace,
                                                     .progress = tell_progress,

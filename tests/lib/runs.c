@@ -71,6 +71,7 @@ struct run_told runs_run(struct runs *f, const char *name, const char *more, boo
                                                  .validation = c.validation ? &validation : NULL,
                                                  .limits = image_default_limits,
                                                  .resume = resume,
+                                                 .lock_seconds = f->lock_seconds,
                                                  .allow_inexact = inexact,
                                                  .stop = stop,
                                                  .progress = count,

@@ -10,6 +10,7 @@ struct runs {
     char *dir;           /* pictures/, and the runs */
     uint64_t stop_after; /* steps; 0: never */
     uint64_t steps;      /* seen */
+    double lock_seconds; /* that a run waits for its folder */
 };
 
 /* Of a CMocka test: a folder with RUNS_EACH drawn pictures of each of RUNS_KINDS kinds. */

@@ -1,6 +1,8 @@
 /* test_trainer.c - whole runs: interrupted and gone on with, refused, gone wrong. */
 #include "tests/t.h"
 
+#include <pthread.h>
+
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -61,6 +63,39 @@ static void a_run_is_not_overwritten_nor_mixed_with_another(void **state)
     training_fixture_draw(extra, 3, 0, 4, 40);
     t = runs_run(f, "one", ",\"steps\":2", true, true); /* not even inexactly */
     assert_true(!t.ok && t.e.code == ERR_CONFLICT && strstr(t.e.text, "pictures"));
+}
+
+struct holder { /* holds a folder until a run has waited for it */
+    int fd;
+    pthread_t thread;
+};
+
+static void *let_go(void *arg)
+{
+    struct holder *h = arg;
+    usleep(300000);
+    close(h->fd);
+    return NULL;
+}
+
+static void a_folder_that_another_process_holds_is_waited_for(void **state)
+{
+    struct runs *f = *state;
+    struct holder h;
+    struct err e = {0};
+    char dir[300];
+    snprintf(dir, sizeof dir, "%s/held", f->dir);
+    assert_ok(file_make_dirs(dir, &e), e);
+    h.fd = file_lock_dir(dir, &e);
+    assert_ok(h.fd >= 0, e);
+    struct run_told t = runs_run(f, "held", ",\"steps\":1", false, false);
+    assert_true(!t.ok && t.e.code == ERR_BUSY);
+    assert_int_equal(pthread_create(&h.thread, NULL, let_go, &h), 0);
+    f->lock_seconds = t_patience(10);
+    t = runs_run(f, "held", ",\"steps\":1", false, false);
+    f->lock_seconds = 0;
+    pthread_join(h.thread, NULL);
+    assert_ok(t.ok, t.e);
 }
 
 /* The text of a metadata member in a run's checkpoint becomes another one of the same length. */
@@ -350,6 +385,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_seed_gives_the_same_bits_and_so_does_an_interrupted_run),
         cmocka_unit_test(a_run_is_not_overwritten_nor_mixed_with_another),
+        cmocka_unit_test(a_folder_that_another_process_holds_is_waited_for),
         cmocka_unit_test(other_hardware_is_refused_unless_it_is_allowed),
         cmocka_unit_test(a_run_may_ask_for_another_fit),
         cmocka_unit_test(a_damaged_checkpoint_is_told),
