@@ -22,7 +22,7 @@ trap leave EXIT
 trap 'exit 130' INT TERM
 
 start() { # PROGRAM
-    env --default-signal=INT,QUIT OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+    env --default-signal=INT,QUIT OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=passive \
         timeout -k 5 1800 "$1" >"$folder/${1//\//-}" 2>&1 &
     running[$!]=$1
     began[$!]=$(now)
